@@ -1,0 +1,112 @@
+//! Who may ask now: the budgets of sessions and of client addresses, one set for all workers.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    client_addr::AddressKey,
+    config::Config,
+    rate_limit::{AddressBudgets, Brake, Limit, Spent},
+};
+
+/// Addresses remembered in each set of budgets.
+const MAX_ADDRESSES: usize = 65_536;
+/// The longest a refused join is held back, whoever else is guessing.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// Refused joins a second that the whole relay answers at once.
+const REFUSALS_PER_SECOND: usize = 5;
+
+/// The budgets. Asked once a request, never for a frame, so a lock will do.
+#[derive(Debug)]
+pub struct Admission {
+    /// What a session may ask, and an address over all of its sessions.
+    requests: Limit,
+    budgets: Mutex<Budgets>,
+}
+
+#[derive(Debug)]
+struct Budgets {
+    requests: AddressBudgets,
+    refused_joins: AddressBudgets,
+    brake: Brake,
+}
+
+impl Admission {
+    /// Budgets as configured, none of them touched.
+    pub fn new(config: &Config) -> Self {
+        let requests = Limit {
+            max: config.rate_limit_max,
+            window: config.rate_limit_window,
+        };
+        let refused_joins = Limit {
+            max: config.failed_join_max,
+            window: config.failed_join_window,
+        };
+        let all_refusals = Limit {
+            max: REFUSALS_PER_SECOND,
+            window: Duration::from_secs(1),
+        };
+        Self {
+            requests,
+            budgets: Mutex::new(Budgets {
+                requests: AddressBudgets::new(requests, MAX_ADDRESSES),
+                refused_joins: AddressBudgets::new(refused_joins, MAX_ADDRESSES),
+                brake: Brake::new(all_refusals, LONGEST_DELAY),
+            }),
+        }
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, Budgets> {
+        // Every change to the budgets is whole before anything can panic.
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Charges a request to its session, which has spent so much, and to its address, or says how
+    /// long it must wait.
+    pub fn ask(
+        &self,
+        session: &mut Spent,
+        client: AddressKey,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        session.take(now, self.requests)?;
+        self.budgets().requests.take(client, now)
+    }
+
+    /// Whether this address may try a code, or how long it must wait after too many wrong ones.
+    pub fn may_join(&self, client: AddressKey, now: Instant) -> Result<(), Duration> {
+        self.budgets().refused_joins.check(client, now)
+    }
+
+    /// Notes a wrong code; returns how long its answer is to be held back.
+    pub fn join_refused(&self, client: AddressKey, now: Instant) -> Duration {
+        let mut budgets = self.budgets();
+        budgets.refused_joins.record(client, now);
+        budgets.brake.refused(now)
+    }
+
+    /// Forgets the addresses whose time has passed.
+    pub fn prune(&self, now: Instant) {
+        let mut budgets = self.budgets();
+        budgets.requests.prune(now);
+        budgets.refused_joins.prune(now);
+    }
+
+    /// When [`Admission::prune`] has something to forget, if ever.
+    pub fn next_prune(&self) -> Option<Instant> {
+        let budgets = self.budgets();
+        let next = [
+            budgets.requests.next_prune(),
+            budgets.refused_joins.next_prune(),
+        ];
+        next.into_iter().flatten().min()
+    }
+
+    /// Addresses remembered.
+    pub fn addresses(&self) -> usize {
+        let budgets = self.budgets();
+        budgets.requests.len() + budgets.refused_joins.len()
+    }
+}

@@ -1,0 +1,330 @@
+//! What it means when a WebSocket handshake is answered in plain HTTP: a proxy's error page, a
+//! redirect, another site, or the relay itself with a word why not.
+
+use super::report::Note;
+use super::target::Target;
+use tokio_tungstenite::tungstenite::http::{Response, header};
+
+/// The beginnings of what the relay itself says in plain HTTP.
+const NAMES_ITSELF: &str = "This is claude-distill-relay";
+const IS_FULL: &str = "The relay is full";
+const IS_RESTARTING: &str = "The relay is restarting";
+
+const PROXY_SITE: &str = "nginx -T | less   (on the relay's machine: which site has this name?)";
+const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
+const TUNNEL: &str = "systemctl status cloudflared   (on the relay's machine)";
+
+/// An HTTP answer, as far as it tells who wrote it.
+struct Answer {
+    status: u16,
+    /// The `Server` header, or what stands for it.
+    server: String,
+    body: String,
+    location: String,
+}
+
+/// The answer `response` to a handshake, in words.
+pub(super) fn explain(target: &Target, response: &Response<Option<Vec<u8>>>) -> Note {
+    let header = |name| {
+        let value = response.headers().get(name);
+        let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        text.unwrap_or_default()
+    };
+    let body = response.body().as_deref().unwrap_or_default();
+    let answer = Answer {
+        status: response.status().as_u16(),
+        server: header(header::SERVER),
+        body: String::from_utf8_lossy(body).into_owned(),
+        location: header(header::LOCATION),
+    };
+    let detail = answer.detail(response.status().canonical_reason());
+    match answer.of_the_relay(&detail) {
+        Some(note) => note,
+        None => answer.of_another(target, detail),
+    }
+}
+
+impl Answer {
+    /// The answer itself, in one line.
+    fn detail(&self, reason: Option<&str>) -> String {
+        let mut detail = format!("HTTP {}", self.status);
+        if let Some(reason) = reason {
+            detail += &format!(" {reason}");
+        }
+        if !self.server.is_empty() {
+            detail += &format!(" from {}", cut(&self.server));
+        }
+        if let Some(title) = title(&self.body) {
+            detail += &format!(", an HTML page titled \"{}\"", cut(title));
+        }
+        detail
+    }
+
+    /// What the relay means by it, if it is the relay's own.
+    fn of_the_relay(&self, detail: &str) -> Option<Note> {
+        if self.body.starts_with(IS_FULL) {
+            let note = Note::warn("the relay is full: RELAY_MAX_SESSIONS are open");
+            return Some(
+                note.means("it works, but takes nobody in until others leave")
+                    .next("a higher RELAY_MAX_SESSIONS, if the machine has the memory for it"),
+            );
+        }
+        if self.body.starts_with(IS_RESTARTING) {
+            let note = Note::warn("the relay is stopping or restarting");
+            return Some(
+                note.means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
+                    .next("the same check in half a minute"),
+            );
+        }
+        self.body.starts_with(NAMES_ITSELF).then(|| {
+            Note::fail(format!(
+                "the relay is reached, but as plain HTTP ({detail})"
+            ))
+            .means("a proxy on the way does not pass on the Upgrade and Connection headers")
+            .next("deploy/setup-nginx-relay.sh writes a site that does")
+        })
+    }
+
+    /// What it means from anybody else.
+    fn of_another(&self, target: &Target, detail: String) -> Note {
+        let cloudflare = self.server.eq_ignore_ascii_case("cloudflare");
+        let note = Note::fail(detail);
+        match self.status {
+            408 => note
+                .means("the request came too late: this machine or the way there is overloaded")
+                .next("uptime"),
+            _ if target.local => note
+                .means("another program than the relay listens on its port")
+                .next(format!("sudo ss -ltnp 'sport = :{}'", target.port)),
+            200..=299 => note
+                .means("a web server answers that passes no WebSocket on: another site, or another port")
+                .next(PROXY_SITE),
+            301 | 302 | 303 | 307 | 308 => self.redirect(target, note),
+            401 | 403 => note
+                .means("an access rule or a firewall in front of the relay turns clients away")
+                .next("Cloudflare dashboard: Access → Applications, and Security → Events"),
+            404 => note
+                .means("the proxy is up, but does not know this name or this path")
+                .next(PROXY_SITE),
+            400 | 405 | 426 => note
+                .means("the proxy mangles the handshake, or this port is another site's")
+                .next(PROXY_SITE),
+            429 => Note { status: super::report::Status::Warn, ..note }
+                .means("a limit of the proxy's, for this address; the relay may be well")
+                .next("the same check in a minute"),
+            502 if cloudflare => note
+                .means("the tunnel is up, but what it leads to (nginx on port 80) does not answer")
+                .next("systemctl status nginx   (on the relay's machine)"),
+            502 => note
+                .means("the proxy is up, but the relay behind it does not answer")
+                .next(UPSTREAM),
+            503 => note
+                .means("the proxy has nobody to hand this to, or limits connections")
+                .next(UPSTREAM),
+            504 | 522 | 524 => note
+                .means("the proxy waits for what is behind it, which hangs or is cut off")
+                .next(UPSTREAM),
+            520 | 521 | 523 => note
+                .means("Cloudflare cannot reach the machine behind the name")
+                .next(TUNNEL),
+            525 | 526 => note
+                .means("Cloudflare does not accept the TLS of the machine behind it")
+                .next("type HTTP and URL localhost:80 in the tunnel's route"),
+            530 => self.cloudflare_530(note),
+            _ => note.means("not the relay but something in front of it answers").next(UPSTREAM),
+        }
+    }
+
+    fn redirect(&self, target: &Target, note: Note) -> Note {
+        let to = cut(&self.location);
+        if self.location.contains("cloudflareaccess.com") {
+            return note
+                .means("Cloudflare Access wants a login, which no relay client can give")
+                .next("Cloudflare dashboard: Access → Applications: take this name out");
+        }
+        if self.location.starts_with("https:") && !target.tls {
+            return note
+                .means(format!("the server wants TLS: it sends us to {to}"))
+                .next(format!("claude-distill-relay check wss://{}", target.host));
+        }
+        note.means(format!(
+            "the server sends us to {to}, and WebSocket clients do not follow"
+        ))
+        .next(PROXY_SITE)
+    }
+
+    /// Cloudflare's 530 is a cover; the number that counts stands in the body.
+    fn cloudflare_530(&self, mut note: Note) -> Note {
+        for (code, means, next) in [
+            (
+                "1033",
+                "Cloudflare error 1033: no cloudflared is connected for this tunnel",
+                TUNNEL,
+            ),
+            (
+                "1016",
+                "Cloudflare error 1016: the name points to an origin that does not resolve",
+                "Cloudflare dashboard: DNS → Records, and the tunnel's routes",
+            ),
+        ] {
+            if self.body.contains(code) {
+                note.detail += &format!(", error {code}");
+                return note.means(means).next(next);
+            }
+        }
+        note.means("Cloudflare has no way to the origin: most often the tunnel is down")
+            .next(TUNNEL)
+    }
+}
+
+/// The title of an HTML page; empty where the page has none.
+fn title(body: &str) -> Option<&str> {
+    // ASCII only changes case here, so that places in one are places in the other.
+    let lower = body.to_ascii_lowercase();
+    if !lower.contains("<html") && !lower.contains("<!doctype html") {
+        return None;
+    }
+    let inside = || {
+        let start = lower.find("<title>")? + "<title>".len();
+        let end = start + lower.get(start..)?.find("</title>")?;
+        body.get(start..end)
+    };
+    Some(inside().unwrap_or_default().trim())
+}
+
+/// A stranger's words, not too many of them.
+pub(super) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(80)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Status;
+    use super::*;
+
+    fn answer(url: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Note {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let target = Target::parse(url).unwrap_or_else(|why| unreachable!("{why}"));
+        let response = response.body(Some(body.as_bytes().to_vec()));
+        explain(&target, &response.unwrap_or_default())
+    }
+
+    #[test]
+    fn pages_of_proxies_are_known_for_what_they_are() {
+        let page = "<html><head><title>502 Bad Gateway</title></head></html>";
+        for (status, server, body, detail, means) in [
+            (
+                502,
+                "nginx/1.22.1",
+                page,
+                "HTTP 502 Bad Gateway from nginx/1.22.1, an HTML page titled \"502 Bad Gateway\"",
+                "the relay behind it",
+            ),
+            (
+                502,
+                "cloudflare",
+                page,
+                "from cloudflare",
+                "the tunnel is up",
+            ),
+            (503, "nginx", "", "HTTP 503", "nobody to hand this to"),
+            (504, "nginx", page, "HTTP 504", "hangs"),
+            (
+                530,
+                "cloudflare",
+                "error code: 1033",
+                "HTTP 530 from cloudflare, error 1033",
+                "no cloudflared is connected",
+            ),
+            (
+                530,
+                "cloudflare",
+                "error code: 1016",
+                "error 1016",
+                "does not resolve",
+            ),
+            (530, "cloudflare", "", "HTTP 530", "the tunnel is down"),
+            (
+                200,
+                "nginx",
+                "<!DOCTYPE html><TITLE> Welcome </TITLE>",
+                "titled \"Welcome\"",
+                "passes no WebSocket on",
+            ),
+            (
+                404,
+                "nginx",
+                "",
+                "HTTP 404 Not Found from nginx",
+                "does not know this name",
+            ),
+            (403, "cloudflare", "", "HTTP 403", "turns clients away"),
+            (418, "", "", "HTTP 418 I'm a teapot", "in front of it"),
+        ] {
+            let note = answer("wss://relay.example", status, &[("server", server)], body);
+            assert_eq!(note.status, Status::Fail);
+            assert!(note.detail.contains(detail), "{}", note.detail);
+            let said = note.means.unwrap_or_default();
+            assert!(said.contains(means), "{status} {server}: {said}");
+            assert!(note.next.is_some(), "{status} {server}");
+        }
+    }
+
+    #[test]
+    fn the_relays_own_words_are_told_from_a_proxys() {
+        for (status, body, severity, part) in [
+            (
+                503,
+                "The relay is full; try again in a moment.\n",
+                Status::Warn,
+                "full",
+            ),
+            (
+                503,
+                "The relay is restarting; try again",
+                Status::Warn,
+                "restarting",
+            ),
+            (
+                426,
+                "This is claude-distill-relay. Connect",
+                Status::Fail,
+                "as plain HTTP",
+            ),
+        ] {
+            let note = answer("ws://relay.example", status, &[], body);
+            assert_eq!(note.status, severity);
+            assert!(note.detail.contains(part), "{}", note.detail);
+        }
+    }
+
+    #[test]
+    fn a_redirect_says_what_to_do_instead() {
+        let to = |url, location| answer(url, 302, &[("location", location)], "");
+        let next = to("ws://relay.example", "https://relay.example/").next;
+        assert_eq!(
+            next.as_deref(),
+            Some("claude-distill-relay check wss://relay.example")
+        );
+        let access = to(
+            "wss://relay.example",
+            "https://x.cloudflareaccess.com/login",
+        );
+        assert!(access.means.unwrap_or_default().contains("wants a login"));
+        let other = to("wss://relay.example", "https://elsewhere.example/");
+        assert!(
+            other
+                .means
+                .unwrap_or_default()
+                .contains("elsewhere.example")
+        );
+    }
+
+    #[test]
+    fn a_strangers_words_are_cut_between_characters() {
+        assert_eq!(cut(&"é".repeat(100)).chars().count(), 40);
+    }
+}

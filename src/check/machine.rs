@@ -1,0 +1,255 @@
+//! What stands around a relay on its own machine: its systemd unit, nginx, the tunnel's service.
+//! What is not there is skipped; what may not be looked at is a warning.
+
+use super::report::Note;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// Exists where systemd is the init system (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
+const RELAY: &str = "claude-distill-relay.service";
+const TUNNEL: &str = "cloudflared.service";
+
+/// The state of a unit, as `systemctl show` tells it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Unit {
+    load: String,
+    active: String,
+    sub: String,
+    restarts: u32,
+}
+
+impl Unit {
+    fn parse(text: &str) -> Self {
+        let mut unit = Self::default();
+        for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match name {
+                "LoadState" => value.clone_into(&mut unit.load),
+                "ActiveState" => value.clone_into(&mut unit.active),
+                "SubState" => value.clone_into(&mut unit.sub),
+                "NRestarts" => unit.restarts = value.parse().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        unit
+    }
+
+    fn state(&self) -> String {
+        format!("{} ({})", self.active, self.sub)
+    }
+}
+
+/// The relay's unit. `works`: whether the relay does its work, however it was started.
+pub(super) async fn unit(works: bool, limit: Duration) -> Note {
+    if let Some(note) = without_systemd() {
+        return note;
+    }
+    let mut unit = match show(RELAY, &[], limit).await {
+        Ok(unit) => unit,
+        Err(note) => return note,
+    };
+    let mut options = "";
+    if unit.load == "not-found"
+        && let Ok(theirs) = show(RELAY, &["--user"], limit).await
+    {
+        unit = theirs;
+        options = "--user ";
+    }
+    judge_unit(&unit, options, works)
+}
+
+fn judge_unit(unit: &Unit, options: &str, works: bool) -> Note {
+    let state = unit.state();
+    let systemctl = if options.is_empty() {
+        "sudo systemctl"
+    } else {
+        "systemctl --user"
+    };
+    let trouble = |detail: String| match works {
+        true => Note::warn(detail),
+        false => Note::fail(detail),
+    };
+    match (unit.load.as_str(), unit.active.as_str()) {
+        ("not-found" | "", _) => Note::skip(format!("{RELAY} is not installed here")),
+        ("loaded", "active") => Note::ok(format!(
+            "{state}, {} automatic restarts",
+            unit.restarts
+        )),
+        ("loaded", "inactive") if works => Note::warn(format!("the unit is {state}"))
+            .means("the relay that answers was started by hand: a reboot will not bring it back")
+            .next(format!("its end, then {systemctl} enable --now claude-distill-relay")),
+        ("loaded", "inactive") => Note::fail(format!("the unit is {state}"))
+            .means("it was stopped, or never started")
+            .next(format!("{systemctl} enable --now claude-distill-relay")),
+        ("loaded", "failed") => trouble(format!("the unit is {state}"))
+            .means("the relay ended with an error, too often to be started again")
+            .next(format!(
+                "journalctl {options}-u claude-distill-relay -n 50; {systemctl} restart claude-distill-relay"
+            )),
+        ("loaded", _) => trouble(format!("the unit is {state}, {} automatic restarts", unit.restarts))
+            .means("it is on its way up or down, or ends again and again")
+            .next(format!("journalctl {options}-u claude-distill-relay -n 50")),
+        (load, _) => trouble(format!("the unit is {load}"))
+            .means("systemd cannot use the unit's file")
+            .next(format!("systemctl {options}status {RELAY}; systemd-analyze verify {RELAY}")),
+    }
+}
+
+/// The tunnel's service. The relay can be well without it, but nobody outside reaches it.
+pub(super) async fn tunnel(limit: Duration) -> Note {
+    if let Some(note) = without_systemd() {
+        return note;
+    }
+    match show(TUNNEL, &[], limit).await {
+        Ok(unit) => judge_tunnel(&unit),
+        Err(note) => note,
+    }
+}
+
+fn judge_tunnel(unit: &Unit) -> Note {
+    let state = unit.state();
+    match (unit.load.as_str(), unit.active.as_str()) {
+        ("not-found" | "", _) => Note::skip("no cloudflared service here"),
+        (_, "active") => Note::ok(format!("cloudflared is {state}")),
+        _ => Note::fail(format!("cloudflared is {state}"))
+            .means("the tunnel is down: Cloudflare answers clients with error 1033")
+            .next("sudo systemctl restart cloudflared; journalctl -u cloudflared -n 50"),
+    }
+}
+
+fn without_systemd() -> Option<Note> {
+    let absent = !Path::new(SYSTEMD).is_dir();
+    absent.then(|| Note::skip("systemd does not run this machine"))
+}
+
+async fn show(unit: &str, options: &[&str], limit: Duration) -> Result<Unit, Note> {
+    let show = [
+        "show",
+        unit,
+        "-p",
+        "LoadState,ActiveState,SubState,NRestarts",
+    ];
+    let arguments = [options, &show].concat();
+    match output("systemctl", &arguments, limit).await {
+        Ok(output) if output.status.success() => {
+            Ok(Unit::parse(&String::from_utf8_lossy(&output.stdout)))
+        }
+        Ok(output) => Err(
+            Note::warn(format!("systemctl: {}", first_line(&output.stderr)))
+                .next(format!("systemctl {}", arguments.join(" "))),
+        ),
+        Err(error) => Err(Note::warn(format!("systemctl cannot be asked: {error}"))),
+    }
+}
+
+/// nginx's opinion of its configuration.
+pub(super) async fn nginx(limit: Duration) -> Note {
+    // Where Debian has it, which is not in everyone's PATH.
+    for program in ["nginx", "/usr/sbin/nginx"] {
+        match output(program, &["-t"], limit).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Note::warn(format!("nginx -t cannot be run: {error}"))
+                    .next("sudo nginx -t");
+            }
+            Ok(output) => return judge_nginx(output.status.success(), &output.stderr),
+        }
+    }
+    Note::skip("no nginx here")
+}
+
+fn judge_nginx(passed: bool, said: &[u8]) -> Note {
+    if passed {
+        return Note::ok("its configuration passes nginx -t");
+    }
+    let text = String::from_utf8_lossy(said);
+    if text.contains("Permission denied") {
+        return Note::warn("its configuration can only be tested as root").next("sudo nginx -t");
+    }
+    let emergency = text.lines().find(|line| line.contains("[emerg]"));
+    Note::fail(emergency.map_or_else(|| first_line(said), str::to_owned))
+        .means("nginx runs on with what it had, but will not start or reload with this")
+        .next("that line mended, then sudo nginx -t && sudo systemctl reload nginx")
+}
+
+fn first_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.lines()
+        .next()
+        .unwrap_or("it failed without a word")
+        .to_owned()
+}
+
+/// Runs a program, and waits for it as long as `limit`. One that takes longer is left behind: it
+/// was only asked something. (To end it takes tokio's `process`, which would burden the relay's own
+/// event loop with a look at its children.)
+async fn output(program: &str, arguments: &[&str], limit: Duration) -> io::Result<Output> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    // What is looked for in its output is English.
+    command.env("LC_ALL", "C");
+    let ended = timeout(limit, spawn_blocking(move || command.output())).await;
+    ended.map_err(|_| io::Error::from(ErrorKind::TimedOut))??
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Status::{self, Fail, Ok as Fine, Skip, Warn};
+    use super::*;
+
+    fn unit(load: &str, active: &str, sub: &str) -> Unit {
+        Unit::parse(&format!(
+            "NRestarts=3\nLoadState={load}\nActiveState={active}\nSubState={sub}\n"
+        ))
+    }
+
+    #[test]
+    fn a_unit_is_judged_by_its_state_and_by_whether_the_relay_works() {
+        for (load, active, sub, works, status) in [
+            ("loaded", "active", "running", true, Fine),
+            ("loaded", "activating", "auto-restart", false, Fail),
+            ("loaded", "activating", "auto-restart", true, Warn),
+            ("loaded", "failed", "failed", false, Fail),
+            ("loaded", "inactive", "dead", true, Warn),
+            ("loaded", "inactive", "dead", false, Fail),
+            ("masked", "inactive", "dead", true, Warn),
+            ("not-found", "inactive", "dead", false, Skip),
+        ] {
+            let note = judge_unit(&unit(load, active, sub), "", works);
+            assert_eq!(note.status, status, "{load} {active} {works}");
+            assert_eq!(note.next.is_some(), status > Status::Ok);
+        }
+        let note = judge_unit(&unit("loaded", "active", "running"), "", true);
+        assert_eq!(note.detail, "active (running), 3 automatic restarts");
+    }
+
+    #[test]
+    fn a_tunnel_that_is_there_must_run() {
+        for (load, active, status) in [
+            ("loaded", "active", Fine),
+            ("loaded", "failed", Fail),
+            ("not-found", "inactive", Skip),
+        ] {
+            assert_eq!(judge_tunnel(&unit(load, active, "x")).status, status);
+        }
+    }
+
+    #[test]
+    fn nginx_says_which_line_is_wrong_or_that_it_may_not_look() {
+        let said = b"nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /etc/nginx/b:3\n";
+        let note = judge_nginx(false, said);
+        assert_eq!(note.status, Fail);
+        assert!(
+            note.detail.ends_with("in /etc/nginx/b:3"),
+            "{}",
+            note.detail
+        );
+        let denied = b"nginx: [emerg] open() \"/run/nginx.pid\" failed (13: Permission denied)\n";
+        assert_eq!(judge_nginx(false, denied).status, Warn);
+        assert_eq!(judge_nginx(true, b"").status, Fine);
+    }
+}

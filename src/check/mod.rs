@@ -1,0 +1,222 @@
+//! `claude-distill-relay check`: does a relay do its work, and if not, why not? It uses the relay as
+//! two clients would, with two requests and one room, and says of each step how it went, what a
+//! failure usually means and what to try next. Nothing here is reached by a relay that serves.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `target` | what is checked: this machine's relay, or a URL |
+//! | `exchange` | the steps of using a room, in their order |
+//! | `net`, `tls` | the way there, and what its failures mean |
+//! | `client` | a WebSocket client, and what the relay's refusals mean |
+//! | `answer` | what an HTTP answer in place of a WebSocket means |
+//! | `machine`, `listener` | the unit, nginx, the tunnel; who listens |
+//! | `report`, `print` | findings, their verdict, their looks |
+
+mod answer;
+mod client;
+mod exchange;
+mod listener;
+mod machine;
+mod net;
+mod print;
+mod report;
+mod target;
+mod tls;
+
+use crate::config::{self, Settings};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use print::Printer;
+use report::{Note, Report, Status};
+use std::process::ExitCode;
+use std::time::Duration;
+use target::Target;
+
+/// What is sent each way, where nothing speaks for less.
+const DATA_SIZE: usize = 1024 * 1024;
+
+const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
+    stands around it: the systemd unit, nginx, the tunnel. With one it checks what clients meet \
+    there. It takes two requests of its address's budget, and leaves no room behind.\n\n\
+    Exit status: 0 all is well, 1 there are warnings, 2 there are failures.";
+
+/// What a check does.
+struct Plan {
+    /// How long a step may take.
+    limit: Duration,
+    /// How long to say nothing, if at all.
+    idle: Option<Duration>,
+    /// How many bytes to send each way.
+    data: usize,
+    /// In messages of how many bytes.
+    message: usize,
+    /// Whether to look at what stands around a relay of this machine.
+    machine: bool,
+}
+
+/// The subcommand.
+pub fn command() -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name);
+    Command::new("check")
+        .about("Check a relay, and say what is wrong and what to do about it")
+        .after_help(AFTER_HELP)
+        .arg(
+            Arg::new("url")
+                .value_name("URL")
+                .help("The ws:// or wss:// URL of a relay, such as wss://relay.example.com")
+                .value_parser(Target::parse),
+        )
+        .arg(
+            flag("idle")
+                .value_name("SECONDS")
+                .help("Also see whether a silent connection survives (75 seconds, or as many)")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("75")
+                .value_parser(seconds),
+        )
+        .arg(
+            flag("relay-only")
+                .help("Only the relay itself, not what stands around it on this machine")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            flag("json")
+                .help("Print one JSON object in place of the table")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            flag("timeout")
+                .value_name("SECONDS")
+                .help("How long each step may take")
+                .default_value("10")
+                .value_parser(seconds),
+        )
+}
+
+/// A time in seconds, whole or not.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|it| (0.1..=3600.0).contains(it));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "it must be a number of seconds from 0.1 to 3600".to_owned())
+}
+
+/// Checks what `flags` ask for; `settings` are those that the relay of this machine would have.
+pub fn run(
+    flags: &ArgMatches,
+    settings: impl FnOnce() -> Result<Settings, config::Error>,
+) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!(
+                "{}: the check cannot start: {error}",
+                env!("CARGO_PKG_NAME")
+            );
+            return ExitCode::from(Status::Fail.exit());
+        }
+    };
+    let plan = Plan::new(flags);
+    let printer = if flags.get_flag("json") {
+        Printer::Json
+    } else {
+        Printer::table()
+    };
+    let status = runtime.block_on(async {
+        match flags.get_one::<Target>("url") {
+            Some(target) => outside(target, &plan, printer).await,
+            None => local(settings(), plan, printer).await,
+        }
+    });
+    // Else a name server that does not answer would hold us here.
+    runtime.shutdown_background();
+    ExitCode::from(status.exit())
+}
+
+impl Plan {
+    fn new(flags: &ArgMatches) -> Self {
+        let time = |name| flags.get_one::<Duration>(name).copied();
+        Self {
+            limit: time("timeout").unwrap_or(Duration::from_secs(10)),
+            idle: time("idle"),
+            data: DATA_SIZE,
+            message: DATA_SIZE,
+            machine: !flags.get_flag("relay-only"),
+        }
+    }
+
+    /// The same, no larger and no faster than a relay with this configuration allows.
+    fn within(self, config: &config::Config) -> Self {
+        let at_most = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(DATA_SIZE);
+        let data = match config.session_bytes_per_sec {
+            0 => self.data,
+            pace => at_most(pace.saturating_mul(2)),
+        };
+        Self {
+            data,
+            message: at_most(config.max_msg_size),
+            ..self
+        }
+    }
+}
+
+async fn outside(target: &Target, plan: &Plan, printer: Printer) -> Status {
+    let mut report = Report::new(target.to_string(), target.look(), printer);
+    exchange::run(target, plan, &mut report).await;
+    report.finish()
+}
+
+async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: Printer) -> Status {
+    let (target, plan, note) = match settings {
+        Ok(settings) => {
+            let note = configured(&settings);
+            let target = Some(Target::local(&settings.config)).filter(|target| target.port != 0);
+            (target, plan.within(&settings.config), note)
+        }
+        Err(error) => {
+            let note = Note::fail(error.to_string())
+                .means("the relay does not start with this")
+                .next("that value mended; claude-distill-relay --help has all of them");
+            (None, plan, note)
+        }
+    };
+    let name = target
+        .as_ref()
+        .map_or("the relay of this machine".into(), Target::to_string);
+    let look = target.as_ref().map_or("", Target::look);
+    let mut report = Report::new(name, look, printer);
+    report.add("config", note);
+    match &target {
+        Some(target) => exchange::run(target, &plan, &mut report).await,
+        None => exchange::skip_rest(true, &plan, &mut report),
+    }
+    if plan.machine {
+        let works = exchange::succeeded(&report);
+        report.add("unit", machine::unit(works, plan.limit).await);
+        report.add("nginx", machine::nginx(plan.limit).await);
+        report.add("tunnel", machine::tunnel(plan.limit).await);
+    }
+    report.finish()
+}
+
+/// What there is to say about a configuration that can be used.
+fn configured(settings: &Settings) -> Note {
+    let place = match settings.file {
+        Some(file) => format!("the environment and {file}"),
+        None => "the environment (no .env.relay or .env here)".to_owned(),
+    };
+    if !settings.warnings.is_empty() {
+        return Note::warn(settings.warnings.join("; "))
+            .means("a mistyped name, so that the setting has no effect")
+            .next(format!("that name mended, in {place}"));
+    }
+    if settings.config.port == 0 {
+        return Note::warn("RELAY_PORT is 0: the relay takes any free port")
+            .means("only its log says which, so nothing can be checked without it")
+            .next("claude-distill-relay check ws://127.0.0.1:PORT");
+    }
+    Note::ok(format!("valid, from {place}"))
+}

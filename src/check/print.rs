@@ -1,0 +1,106 @@
+//! How findings look: a table that grows line by line, or one JSON object at the end. What they say
+//! is left to those who found it, but strangers' words are made harmless here, for all of them.
+
+use super::report::{Finding, Status};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// Where the second column begins, and where what belongs to a finding is indented to.
+const INDENT: usize = 8;
+
+/// The form of the output.
+#[derive(Clone, Copy)]
+pub(super) enum Printer {
+    Table { colour: bool },
+    Json,
+}
+
+impl Printer {
+    /// A table on stdout, in colour where it is a terminal and nobody minds (<https://no-color.org>).
+    pub(super) fn table() -> Self {
+        let minded = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+        Self::Table {
+            colour: io::stdout().is_terminal() && !minded && !dumb,
+        }
+    }
+
+    pub(super) fn title(self, target: &str) {
+        if let Self::Table { .. } = self {
+            write(&format!("Checking {}\n", harmless(target)));
+        }
+    }
+
+    pub(super) fn finding(self, finding: &Finding) {
+        if let Self::Table { colour } = self {
+            write(&lines(finding, colour));
+        }
+    }
+
+    /// The last words, or all of them.
+    pub(super) fn end<T: Serialize>(
+        self,
+        failures: usize,
+        warnings: usize,
+        summary: impl FnOnce() -> T,
+    ) {
+        let text = match self {
+            Self::Table { .. } if failures + warnings == 0 => "All is well.\n".to_owned(),
+            Self::Table { .. } => format!(
+                "{}, {}.\n",
+                plural(failures, "failure"),
+                plural(warnings, "warning")
+            ),
+            // Strings and numbers alone: nothing in it could fail to serialise.
+            Self::Json => serde_json::to_string(&summary()).unwrap_or_default() + "\n",
+        };
+        write(&text);
+    }
+}
+
+/// Whoever reads may have gone, as `head` does: that is no reason to end in another way.
+fn write(text: &str) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    drop(written);
+}
+
+/// A finding as the lines of a table.
+fn lines(finding: &Finding, colour: bool) -> String {
+    let note = &finding.note;
+    let (on, off) = match note.status {
+        _ if !colour => ("", ""),
+        Status::Skip => ("\x1b[2m", "\x1b[0m"),
+        Status::Ok => ("\x1b[32m", "\x1b[0m"),
+        Status::Warn => ("\x1b[33m", "\x1b[0m"),
+        Status::Fail => ("\x1b[31m", "\x1b[0m"),
+    };
+    let (status, step) = (note.status.name(), finding.step);
+    let mut lines = format!(
+        "  {on}{status:4}{off}  {step:10}  {}\n",
+        harmless(&note.detail)
+    );
+    for (label, text) in [("means:", &note.means), ("next:", &note.next)] {
+        if let Some(text) = text {
+            lines += &format!("{:INDENT$}{label:6} {}\n", "", harmless(text));
+        }
+    }
+    lines
+}
+
+fn plural(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
+/// Text with everything escaped that could steer a terminal: much of it comes from strangers.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '"' | '\'' | '\\' => out.push(char),
+            _ => out.extend(char.escape_debug()),
+        }
+    }
+    out
+}

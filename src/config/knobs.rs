@@ -1,0 +1,186 @@
+//! The table of knobs: the one place where a setting's name, type, default, range and description
+//! are written. `Config`, the command line and the checks all come from it, and a test holds
+//! `.env.example` to it. Where values come from is left to the parent module.
+
+use super::source::{Error, Source};
+use super::value;
+use Kind::{Bytes, Count, Header, Host, Networks, Seconds};
+use ipnet::IpNet;
+use std::time::Duration;
+
+/// One setting, as people meet it.
+#[derive(Debug)]
+pub struct Knob {
+    /// The environment variable's name.
+    pub variable: &'static str,
+    /// The value it has when nobody sets it, as one would write it.
+    pub default: &'static str,
+    /// The heading it stands under in `--help`.
+    pub group: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    doc: &'static str,
+}
+
+/// What the value of a knob may be; ranges are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// An IP address or a host name.
+    Host,
+    /// A comma separated list of addresses and CIDR ranges.
+    Networks,
+    /// The name of an HTTP header, or nothing.
+    Header,
+    /// A number of things.
+    Count(u64, u64),
+    /// A number of bytes.
+    Bytes(u64, u64),
+    /// A time in whole seconds.
+    Seconds(u64, u64),
+}
+
+impl Knob {
+    /// The name of its flag: `max-rooms` for `RELAY_MAX_ROOMS`.
+    pub fn flag(&self) -> String {
+        self.variable
+            .trim_start_matches(PREFIX)
+            .to_lowercase()
+            .replace('_', "-")
+    }
+
+    /// What it does and what range it has, in one line.
+    pub fn summary(&self) -> String {
+        let doc = self.doc.trim();
+        match self.kind {
+            Host | Networks | Header => doc.to_owned(),
+            Count(min, max) | Bytes(min, max) => format!("{doc} ({min} to {max})"),
+            Seconds(min, max) => format!("{doc} ({min} to {max} seconds)"),
+        }
+    }
+}
+
+impl Kind {
+    /// What is allowed, to end a sentence with "it must be …".
+    pub(super) fn allowed(self) -> String {
+        match self {
+            Host => "an IP address or a host name, without a port".to_owned(),
+            Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
+            Header => "the name of an HTTP header, or empty".to_owned(),
+            Count(min, max) => format!("a whole number from {min} to {max}"),
+            Bytes(min, max) => format!("a whole number of bytes from {min} to {max}"),
+            Seconds(min, max) => format!("a whole number of seconds from {min} to {max}"),
+        }
+    }
+}
+
+/// What every variable of the relay's begins with.
+pub(super) const PREFIX: &str = "RELAY_";
+
+macro_rules! knobs {
+    ($(
+        $group:literal {
+            $(
+                #[doc = $doc:literal]
+                $field:ident: $type:ty = $variable:ident($default:literal, $kind:expr);
+            )+
+        }
+    )+) => {
+        $($(
+            const $variable: Knob = Knob {
+                variable: stringify!($variable),
+                default: $default,
+                group: $group,
+                kind: $kind,
+                doc: $doc,
+            };
+        )+)+
+
+        /// Every knob, in the order people are shown them.
+        pub const KNOBS: &[Knob] = &[$($($variable),+),+];
+
+        /// What an operator can choose, checked: every value lies in its knob's range.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            $($(
+                #[doc = $doc]
+                pub $field: $type,
+            )+)+
+        }
+
+        impl Config {
+            /// Takes each value from the first of `sources` that has it, or else its default.
+            pub(super) fn read(sources: &[Source]) -> Result<Self, Error> {
+                Ok(Self { $($( $field: value::read(&$variable, sources)?, )+)+ })
+            }
+        }
+    };
+}
+
+knobs! {
+    "Listening" {
+        /// IP address or host name to listen on
+        host: String = RELAY_HOST("127.0.0.1", Host);
+        /// TCP port to listen on; 0 takes any free one
+        port: u16 = RELAY_PORT("9784", Count(0, 65_535));
+        /// Worker threads; one is fastest until one core is full
+        workers: usize = RELAY_WORKERS("1", Count(1, 64));
+    }
+    "Rooms" {
+        /// Rooms open at once
+        max_rooms: usize = RELAY_MAX_ROOMS("1000", Count(1, 1_000_000));
+        /// How long a room can be joined, from its creation
+        room_ttl: Duration = RELAY_ROOM_TTL("1800", Seconds(1, 604_800));
+        /// Characters in a room code; fewer are easier to guess
+        room_code_length: usize = RELAY_ROOM_CODE_LENGTH("6", Count(4, 16));
+        /// Receivers that may wait in one room
+        max_queue: usize = RELAY_MAX_QUEUE("16", Count(0, 10_000));
+    }
+    "Data and memory" {
+        /// Longest message, in bytes
+        max_msg_size: u64 = RELAY_MAX_MSG_SIZE("10485760", Bytes(1, 4_294_967_296));
+        /// Sessions open at once, in a room or not
+        max_sessions: usize = RELAY_MAX_SESSIONS("10000", Count(1, 1_000_000));
+        /// Bytes of incomplete messages to senders held at once, over all rooms
+        max_buffered: usize = RELAY_MAX_BUFFERED("268435456", Bytes(0, 1_099_511_627_776));
+        /// Bytes on their way from one session before the relay stops reading from it
+        window: usize = RELAY_WINDOW("262144", Bytes(16_384, 16_777_216));
+    }
+    "Fairness" {
+        /// Requests allowed per session, and per client address, in one rate limit window
+        rate_limit_max: usize = RELAY_RATE_LIMIT_MAX("20", Count(1, 1_000_000));
+        /// Length of the rate limit window
+        rate_limit_window: Duration = RELAY_RATE_LIMIT_WINDOW("60", Seconds(1, 86_400));
+        /// Wrong room codes allowed per client address in one failed join window
+        failed_join_max: usize = RELAY_FAILED_JOIN_MAX("10", Count(1, 1_000_000));
+        /// Length of the failed join window
+        failed_join_window: Duration = RELAY_FAILED_JOIN_WINDOW("600", Seconds(1, 86_400));
+        /// Bytes read from one session per second; 0 is no limit
+        session_bytes_per_sec: u64 = RELAY_SESSION_BYTES_PER_SEC("0", Bytes(0, 1_099_511_627_776));
+    }
+    "Timing" {
+        /// Time for a request, from connecting or from the last refusal
+        request_timeout: Duration = RELAY_REQUEST_TIMEOUT("10", Seconds(1, 86_400));
+        /// Time without traffic before a session is pinged
+        ping_interval: Duration = RELAY_PING_INTERVAL("20", Seconds(1, 86_400));
+        /// Time for the Pong before a session is dropped
+        ping_timeout: Duration = RELAY_PING_TIMEOUT("20", Seconds(1, 86_400));
+        /// Time a peer may accept no bytes before it is dropped
+        stall_timeout: Duration = RELAY_STALL_TIMEOUT("60", Seconds(1, 86_400));
+        /// Time for pairs to finish once the relay is told to stop
+        drain_timeout: Duration = RELAY_DRAIN_TIMEOUT("20", Seconds(0, 86_400));
+    }
+    "Behind a proxy" {
+        /// Addresses and CIDR ranges whose forwarding headers are believed, separated by commas
+        trusted_proxies: Vec<IpNet> = RELAY_TRUSTED_PROXIES("127.0.0.0/8,::1", Networks);
+        /// Header in which they name the client, preferred to X-Forwarded-For: CF-Connecting-IP, say
+        client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
+    }
+}
+
+impl Default for Config {
+    /// Every knob at its default.
+    #[expect(clippy::expect_used, reason = "a test reads every default")]
+    fn default() -> Self {
+        Self::read(&[]).expect("every default is in its range")
+    }
+}

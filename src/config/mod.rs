@@ -1,0 +1,128 @@
+//! What an operator can choose, and how: a flag wins over an environment variable, that one over a
+//! line in `.env.relay` (or, where there is none, `.env`) in the working directory, and that one
+//! over the default. The process environment is only read, never changed.
+//!
+//! [`knobs`](KNOBS) has the settings, `source` the places they come from, `value` the checks, and
+//! `tests` holds them together. Nothing here prints or exits: the caller is handed sentences.
+
+mod knobs;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use knobs::{Config, KNOBS, Kind, Knob};
+pub use source::Error;
+
+use clap::{Arg, ArgMatches, Command};
+use knobs::PREFIX;
+use source::{Origin, Source, quote};
+use std::env;
+use std::path::Path;
+
+/// The files that may hold variables; only the first that exists is read.
+const FILES: [&str; 2] = [".env.relay", ".env"];
+
+/// All that the process is told from outside.
+#[derive(Debug)]
+pub struct Settings {
+    /// The relay's own settings.
+    pub config: Config,
+    /// What to log, in the syntax of `RUST_LOG`, if anyone said.
+    pub log_filter: Option<String>,
+    /// A sentence for each thing that is probably a mistake, to be logged.
+    pub warnings: Vec<String>,
+    /// The file that was read, if there was one.
+    pub file: Option<&'static str>,
+}
+
+/// The command line: one flag for each knob.
+pub fn command() -> Command {
+    Command::new(env!("CARGO_PKG_NAME"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .after_help(
+            "Each option can also be given as the variable shown beside it, in the environment or \
+             in a file .env.relay (or else .env) in the working directory: an option wins over the \
+             environment, and the environment over the file. RUST_LOG chooses what is logged.",
+        )
+        .args(KNOBS.iter().map(argument))
+}
+
+fn argument(knob: &Knob) -> Arg {
+    let name = match knob.kind {
+        Kind::Host => "HOST",
+        Kind::Networks => "LIST",
+        Kind::Header => "NAME",
+        Kind::Count(..) => "N",
+        Kind::Bytes(..) => "BYTES",
+        Kind::Seconds(..) => "SECONDS",
+    };
+    Arg::new(knob.variable)
+        .long(knob.flag())
+        .value_name(name)
+        .help_heading(knob.group)
+        .help(format!(
+            "{} [{}={}]",
+            knob.summary(),
+            knob.variable,
+            knob.default
+        ))
+        // "-5" is a value to be refused for its range, not an option nobody knows.
+        .allow_negative_numbers(true)
+}
+
+/// Reads the settings: `flags` as parsed by [`command`], then the environment and the file.
+pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
+    let environment = Source::environment(env::vars_os());
+    let file = Source::first_file(Path::new(""), &FILES)?;
+    let sources: Vec<_> = [flag_values(flags), environment]
+        .into_iter()
+        .chain(file)
+        .collect();
+    settings(&sources)
+}
+
+fn flag_values(flags: &ArgMatches) -> Source {
+    let value = |knob: &Knob| {
+        let text = flags.get_one::<String>(knob.variable)?;
+        Some((knob.variable.to_owned(), text.clone()))
+    };
+    Source {
+        origin: Origin::Flags,
+        values: KNOBS.iter().filter_map(value).collect(),
+    }
+}
+
+/// The settings in `sources`, of which an earlier one wins over a later one.
+fn settings(sources: &[Source]) -> Result<Settings, Error> {
+    let log_filter = sources.iter().find_map(|source| source.get("RUST_LOG"));
+    Ok(Settings {
+        config: Config::read(sources)?,
+        log_filter: log_filter
+            .filter(|filter| !filter.is_empty())
+            .map(str::to_owned),
+        warnings: sources.iter().flat_map(unknown).collect(),
+        file: sources.iter().find_map(|source| match source.origin {
+            Origin::File(name) => Some(name),
+            _ => None,
+        }),
+    })
+}
+
+/// A warning for each variable that looks like one of ours and is none.
+fn unknown(source: &Source) -> impl Iterator<Item = String> {
+    let known = |name: &str| KNOBS.iter().any(|knob| knob.variable == name);
+    let names = source.values.keys();
+    names
+        .filter(move |name| name.starts_with(PREFIX) && !known(name))
+        .map(|name| {
+            let distance = |knob: &&Knob| strsim::damerau_levenshtein(knob.variable, name);
+            let nearest = KNOBS
+                .iter()
+                .min_by_key(distance)
+                .map_or("", |knob| knob.variable);
+            let (name, origin) = (quote(name), source.origin);
+            format!("{name}, from {origin}, is no setting of this relay; the nearest is {nearest}")
+        })
+}

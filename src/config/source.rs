@@ -1,0 +1,119 @@
+//! The places that values come from: flags, the environment, a file. This module only collects
+//! text by name and knows what to call each place; what the text means is for others.
+
+use super::knobs::Knob;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::{fmt, fs, io};
+
+/// Why the configuration cannot be used: one sentence for the operator.
+#[derive(Debug)]
+pub struct Error(pub(super) String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    Flags,
+    Environment,
+    File(&'static str),
+}
+
+impl Origin {
+    /// The place as the knob's owner would look for it.
+    pub(super) fn for_knob(self, knob: &Knob) -> String {
+        match self {
+            Self::Flags => format!("the flag --{}", knob.flag()),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flags => "the command line",
+            Self::Environment => "the environment",
+            Self::File(name) => name,
+        })
+    }
+}
+
+/// Values by variable name, all from one place.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) origin: Origin,
+    pub(super) values: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// The variables of an environment. What is not UTF-8 is no value of ours: it is kept, marked,
+    /// to be refused where it matters.
+    pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let text = |raw: OsString| raw.to_string_lossy().into_owned();
+        Self {
+            origin: Origin::Environment,
+            values: variables
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
+        }
+    }
+
+    /// The first of the files `names` that exists in `directory`, if one does.
+    pub(super) fn first_file(
+        directory: &Path,
+        names: &[&'static str],
+    ) -> Result<Option<Self>, Error> {
+        for &name in names {
+            match fs::read_to_string(directory.join(name)) {
+                Ok(text) => return Self::file(name, &text).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error(format!("{name} cannot be read: {error}"))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The variables in the text of a file. Of two lines for one variable the later counts.
+    fn file(name: &'static str, text: &str) -> Result<Self, Error> {
+        // The parser takes blanks at the very end of a file for the start of a longer value.
+        let text = text.trim_start_matches('\u{feff}').trim_end();
+        let mut place = "the first one".to_owned();
+        let mut values = BTreeMap::new();
+        for line in dotenvy::from_read_iter(text.as_bytes()) {
+            // The bad line itself is not shown: it may be someone's secret.
+            let (variable, value) = line.map_err(|_| {
+                Error(format!(
+                    "{name} has a line that is not NAME=value (a value with blanks needs quotes): \
+                     {place}"
+                ))
+            })?;
+            place = format!("the one after {}", quote(&variable));
+            values.insert(variable, value);
+        }
+        Ok(Self {
+            origin: Origin::File(name),
+            values,
+        })
+    }
+
+    pub(super) fn get(&self, variable: &str) -> Option<&str> {
+        self.values.get(variable).map(String::as_str)
+    }
+}
+
+/// A stranger's text, fit to be shown in a sentence: escaped, and not too much of it.
+pub(super) fn quote(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = text.chars().take(SHOWN).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("{shown:?}{more}")
+}

@@ -1,0 +1,220 @@
+//! The relay's process: settings, logging, signals, exit status. The relay itself is the library's.
+//!
+//! Status 0 is a relay that was told to stop and did, 1 one that could not run, 2 a setting that
+//! cannot be used; a second signal ends the drain at once, with the status a shell would report.
+
+use claude_distill_relay::config::{self, Config, Settings};
+use claude_distill_relay::server::Relay;
+use claude_distill_relay::{cli, logging, supervisor, worker};
+use log::{error, info, warn};
+use std::io;
+use std::panic;
+use std::process::{self, ExitCode};
+
+fn main() -> ExitCode {
+    let flags = cli::command().get_matches();
+    if let Some(status) = cli::subcommand(&flags) {
+        return status;
+    }
+    let settings = match config::load(&flags) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("{}: {error}", env!("CARGO_PKG_NAME"));
+            return ExitCode::from(2);
+        }
+    };
+    let Settings {
+        config,
+        log_filter,
+        warnings,
+        ..
+    } = settings;
+    logging::init(log_filter.as_deref());
+    log_panics();
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    match actix_rt::System::new().block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            error!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the relay until a signal ends it. An error is one sentence.
+async fn serve(config: Config) -> Result<(), String> {
+    let (host, port) = (config.host.clone(), config.port);
+    let mut signals = Signals::new().map_err(|error| format!("cannot await signals: {error}"))?;
+    allow_sockets(&config);
+    let inherited = supervisor::inherited_listener()
+        .map_err(|error| format!("the socket handed to the relay is of no use: {error}"))?;
+    let relay = match inherited {
+        Some(listener) => Relay::inherit(listener, config),
+        None => Relay::bind(config),
+    }
+    .map_err(|error| bind_failure(&host, port, &error))?;
+    let shutdown = async move {
+        let signal = signals.next().await;
+        info!("stopping on {}; again to stop at once", signal.name);
+        actix_rt::spawn(async move { process::exit(signals.next().await.status) });
+    };
+    let ended = relay.run(shutdown).await;
+    ended.map_err(|error| format!("the relay cannot go on: {error}"))
+}
+
+/// Logs where a panic happened, and not what it was about: that may be a client's data.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => error!("panic at {place}"),
+        None => error!("panic at an unknown place"),
+    }));
+}
+
+/// Raises the limit of open files to what the sessions need.
+fn allow_sockets(config: &Config) {
+    // Beside the sessions: handshakes under way, and a few files of the process's own.
+    let handshakes = config.workers * worker::MAX_HANDSHAKES;
+    let wanted = (config.max_sessions + handshakes + 64) as u64;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(allowed) if allowed >= wanted => {}
+        Ok(allowed) => warn!(
+            "RELAY_MAX_SESSIONS {} wants {wanted} open files, but the system allows {allowed}: \
+             raise its limit (LimitNOFILE=, ulimit -n) or lower the setting",
+            config.max_sessions
+        ),
+        Err(error) => warn!("the limit of open files cannot be read or raised: {error}"),
+    }
+}
+
+/// Why we cannot listen on `port` of `host`, and what to do about it.
+fn bind_failure(host: &str, port: u16, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {port} of {host} is in use: stop what uses it, or choose another RELAY_PORT"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "RELAY_HOST {host} is not an address of this machine: choose one that is, or 0.0.0.0 \
+             or :: for all of them"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "RELAY_PORT {port} is not ours to listen on: choose one from 1024 on, or run with the \
+             right to it"
+        ),
+        // A failed lookup has no kind of its own, but no number of the operating system's either.
+        _ if error.raw_os_error().is_none() => {
+            format!("RELAY_HOST {host} does not resolve to an address: {error}")
+        }
+        _ => format!("cannot listen on RELAY_PORT {port} of RELAY_HOST {host}: {error}"),
+    }
+}
+
+/// A request to stop, and the exit status of a process that it ended.
+struct StopSignal {
+    name: &'static str,
+    status: i32,
+}
+
+const INTERRUPT: StopSignal = StopSignal {
+    name: "SIGINT",
+    status: 130,
+};
+
+#[cfg(unix)]
+const TERMINATE: StopSignal = StopSignal {
+    name: "SIGTERM",
+    status: 143,
+};
+
+/// The signals that ask us to stop, caught from creation on.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> StopSignal {
+        use std::task::Poll;
+        std::future::poll_fn(|cx| {
+            if self.interrupt.poll_recv(cx).is_ready() {
+                Poll::Ready(INTERRUPT)
+            } else {
+                self.terminate.poll_recv(cx).map(|_| TERMINATE)
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> StopSignal {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nothing will ever interrupt us, which is no reason to stop.
+            std::future::pending::<()>().await;
+        }
+        INTERRUPT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(host: &str, kind: impl Into<io::Error>) -> String {
+        bind_failure(host, 9784, &kind.into())
+    }
+
+    #[test]
+    fn each_reason_for_not_listening_names_the_setting_to_change() {
+        let in_use = failure("::1", io::ErrorKind::AddrInUse);
+        assert!(in_use.starts_with("port 9784 of ::1 is in use"), "{in_use}");
+        assert!(in_use.contains("RELAY_PORT"), "{in_use}");
+
+        let not_ours = failure("192.0.2.1", io::ErrorKind::AddrNotAvailable);
+        assert!(
+            not_ours.starts_with("RELAY_HOST 192.0.2.1 is not an address"),
+            "{not_ours}"
+        );
+
+        let forbidden = failure("127.0.0.1", io::ErrorKind::PermissionDenied);
+        assert!(
+            forbidden.starts_with("RELAY_PORT 9784 is not ours"),
+            "{forbidden}"
+        );
+
+        let unresolved = failure("nowhere", io::Error::other("Name or service not known"));
+        assert!(
+            unresolved.starts_with("RELAY_HOST nowhere does not resolve"),
+            "{unresolved}"
+        );
+    }
+
+    #[test]
+    fn any_other_failure_is_told_as_it_is() {
+        let error = io::Error::from_raw_os_error(24);
+        let text = failure("127.0.0.1", error);
+        assert!(
+            text.starts_with("cannot listen on RELAY_PORT 9784 of RELAY_HOST 127.0.0.1: "),
+            "{text}"
+        );
+    }
+}

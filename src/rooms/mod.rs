@@ -1,0 +1,269 @@
+//! The rules of the rooms: who is paired with whom, and what becomes of what they send.
+//!
+//! Pure state. Each call takes the time it happens at and appends to a list of [`Effect`]s what is
+//! to be done about it; carrying them out is the registry's work. Nothing here knows of sockets,
+//! actors, timers or rate limits.
+
+pub mod assembly;
+pub mod code;
+mod room;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::room::{Guest, Room};
+pub use self::{
+    code::RoomCode,
+    room::{Ending, Summary},
+};
+use crate::{
+    protocol::{Close, PeerId, Reason, Reply},
+    transport::{
+        credit::{Credit, Window},
+        data::{Chunk, Data},
+    },
+};
+
+/// A session, for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// Something to be done about a session.
+#[derive(Debug)]
+pub enum Effect {
+    /// Tell it this.
+    Tell(SessionId, Reply),
+    /// Write it this, which its peer sent.
+    Deliver(SessionId, Chunk),
+    /// Ping it, and report when the answer has come.
+    Ping(SessionId),
+    /// Close it, after what it is still to get; it is in no room any more.
+    Close(SessionId, Close),
+    /// Log that this room is open.
+    Opened(RoomCode),
+    /// Log that this room is closed.
+    Closed(Summary),
+}
+
+/// What bounds the rooms.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Time from a room's creation to its end.
+    pub ttl: Duration,
+    /// Receivers that may wait in one room.
+    pub max_queue: usize,
+    /// Rooms that may be open, over all workers.
+    pub rooms: Arc<Window>,
+    /// Bytes that may be held of unfinished messages, over all workers.
+    pub buffers: Arc<Window>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Sender,
+    Receiver,
+}
+
+/// All rooms of one worker.
+#[derive(Debug)]
+pub struct Rooms {
+    limits: Limits,
+    rooms: HashMap<RoomCode, Room>,
+    members: HashMap<SessionId, (RoomCode, Role)>,
+    /// Every open room whose time is not up, by when it will be; the number parts equals.
+    expiry: BTreeMap<(Instant, u64), RoomCode>,
+    opened: u64,
+}
+
+impl Rooms {
+    /// No rooms yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rooms: HashMap::new(),
+            members: HashMap::new(),
+            expiry: BTreeMap::new(),
+            opened: 0,
+        }
+    }
+
+    /// Opens a room for `sender`, under the first of `codes` that is not in use.
+    pub fn create(
+        &mut self,
+        now: Instant,
+        sender: SessionId,
+        codes: impl IntoIterator<Item = RoomCode>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Reason> {
+        let slot = Credit::try_charge(&self.limits.rooms, 1).ok_or(Reason::TooManyRooms)?;
+        let mut codes = codes.into_iter();
+        let free = codes.find(|code| !self.rooms.contains_key(code));
+        let code = free.ok_or(Reason::TooManyRooms)?;
+        self.opened += 1;
+        let due = (now + self.limits.ttl, self.opened);
+        self.expiry.insert(due, code);
+        self.rooms.insert(code, Room::new(sender, now, due, slot));
+        self.members.insert(sender, (code, Role::Sender));
+        let created = Reply::RoomCreated {
+            room_id: code.reveal(),
+            expires_in: self.limits.ttl.as_secs(),
+        };
+        effects.extend([Effect::Tell(sender, created), Effect::Opened(code)]);
+        Ok(())
+    }
+
+    /// Lets `receiver` into the room of this code, to be paired now or in its turn.
+    pub fn join(
+        &mut self,
+        receiver: SessionId,
+        peer: PeerId,
+        code: &RoomCode,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Reason> {
+        let open = self.rooms.get_mut(code).filter(|room| room.is_open());
+        let room = open.ok_or(Reason::RoomNotFound)?;
+        if room.must_wait() && room.queue_len() >= self.limits.max_queue {
+            return Err(Reason::RoomFull);
+        }
+        self.members.insert(receiver, (*code, Role::Receiver));
+        let room_id = code.reveal();
+        effects.push(Effect::Tell(receiver, Reply::RoomJoined { room_id }));
+        room.admit(Guest::new(receiver, peer));
+        self.progress(*code, effects);
+        Ok(())
+    }
+
+    /// Whether a session is in one of the rooms.
+    pub fn contains(&self, session: SessionId) -> bool {
+        self.members.contains_key(&session)
+    }
+
+    /// Takes what a member sent; from anybody else it is dropped.
+    pub fn forward(&mut self, from: SessionId, data: Data, effects: &mut Vec<Effect>) {
+        let Some(&(code, role)) = self.members.get(&from) else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(&code) else {
+            return;
+        };
+        match role {
+            Role::Sender => {
+                room.sender_sent(data, effects);
+                if !room.must_wait() {
+                    self.progress(code, effects);
+                }
+            }
+            Role::Receiver => {
+                if room
+                    .receiver_sent(from, data, &self.limits.buffers, effects)
+                    .is_err()
+                {
+                    self.leave(from, effects);
+                    effects.push(Effect::Close(from, Close::OUT_OF_BUFFERS));
+                }
+            }
+        }
+    }
+
+    /// The sender has answered the Ping that parts one receiver from the next.
+    pub fn cleared(&mut self, sender: SessionId, effects: &mut Vec<Effect>) {
+        if let Some(&(code, Role::Sender)) = self.members.get(&sender)
+            && let Some(room) = self.rooms.get_mut(&code)
+        {
+            room.ponged();
+            self.progress(code, effects);
+        }
+    }
+
+    /// A session is gone; one that is in no room changes nothing.
+    pub fn leave(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let Some((code, role)) = self.members.remove(&session) else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(&code) else {
+            return;
+        };
+        match role {
+            Role::Sender => self.close(code, Ending::SenderLeft, effects),
+            Role::Receiver => {
+                room.lose(session, effects);
+                self.progress(code, effects);
+            }
+        }
+    }
+
+    /// Ends the rooms whose time is up; a pair may finish.
+    pub fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        while let Some((&(due, _), _)) = self.expiry.first_key_value()
+            && due <= now
+            && let Some((_, code)) = self.expiry.pop_first()
+        {
+            self.end(code, Ending::Expired, effects);
+        }
+    }
+
+    /// When [`Rooms::expire`] has something to do, if ever.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiry.first_key_value().map(|(&(due, _), _)| due)
+    }
+
+    /// Begins the end of every room, as the relay is to stop; a pair may finish.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+        let codes: Vec<_> = self.rooms.keys().copied().collect();
+        for code in codes {
+            self.end(code, Ending::Shutdown, effects);
+        }
+    }
+
+    /// Ends what [`Rooms::drain`] has left.
+    pub fn shut_down(&mut self, effects: &mut Vec<Effect>) {
+        let codes: Vec<_> = self.rooms.keys().copied().collect();
+        for code in codes {
+            self.close(code, Ending::Shutdown, effects);
+        }
+    }
+
+    fn end(&mut self, code: RoomCode, ending: Ending, effects: &mut Vec<Effect>) {
+        let Some(room) = self.rooms.get_mut(&code) else {
+            return;
+        };
+        for receiver in room.end(ending, effects) {
+            self.members.remove(&receiver);
+        }
+        self.progress(code, effects);
+    }
+
+    /// What can follow now: the next pair, or the end of a room that only waited for its last.
+    fn progress(&mut self, code: RoomCode, effects: &mut Vec<Effect>) {
+        let Some(room) = self.rooms.get_mut(&code) else {
+            return;
+        };
+        if let Some(ending) = room.is_over() {
+            self.close(code, ending, effects);
+            return;
+        }
+        // Held data may be more than the relay has memory for; then that receiver is closed, and
+        // the room is clearing.
+        if let Err(receiver) = room.pair_next(&self.limits.buffers, effects) {
+            self.leave(receiver, effects);
+            effects.push(Effect::Close(receiver, Close::OUT_OF_BUFFERS));
+        }
+    }
+
+    fn close(&mut self, code: RoomCode, ending: Ending, effects: &mut Vec<Effect>) {
+        let Some(room) = self.rooms.remove(&code) else {
+            return;
+        };
+        self.expiry.remove(&room.due());
+        for member in room.close(code, ending, effects) {
+            self.members.remove(&member);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,267 @@
+//! Moving a session's bytes: socket to reader, outbox to socket, and the clocks beside them.
+//!
+//! One future in the session's own context, so that everything a frame needs happens in the task
+//! of its actor, in one turn: what is there is read, what is due is done, what waits is written.
+
+use std::{
+    cell::RefCell,
+    io, mem,
+    pin::Pin,
+    task::{Context as Task, Poll},
+    time::{Duration, Instant},
+};
+
+use actix::{ActorContext, Context, fut::ActorFuture};
+use bytes::Bytes;
+use log::debug;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{CLOSE_TIMEOUT, Phase, Session, liveness::Due};
+use crate::protocol::{Close, Reason};
+
+/// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
+/// copied out of it while it is unmasked, so an idle session has none.
+const READ: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
+
+/// Drives the session it is spawned into.
+pub(super) struct Pump;
+
+impl ActorFuture<Session> for Pump {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        let now = Instant::now();
+        let resume = session.read(now, task);
+        let next = session.look_at_clocks(now, resume);
+        session.write(now, task);
+        if matches!(session.phase, Phase::Done) {
+            ctx.stop();
+            return Poll::Ready(());
+        }
+        session.wake_at(next, now, task);
+        Poll::Pending
+    }
+}
+
+/// Why reading stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// There is nothing to read.
+    Empty,
+    /// We do not want any more now.
+    Full,
+    /// Not before this moment.
+    Until(Instant),
+}
+
+impl Session {
+    fn read(&mut self, now: Instant, task: &mut Task<'_>) -> Pause {
+        loop {
+            let most = match self.phase {
+                Phase::Piping => {
+                    let free = self.window.poll_free(task);
+                    match self.pace.allowance(now) {
+                        _ if free == 0 => return Pause::Full,
+                        Ok(allowed) => free.min(allowed),
+                        Err(later) => return Pause::Until(later),
+                    }
+                }
+                Phase::Asking { .. } => match self.window.poll_free(task) {
+                    0 => return Pause::Full,
+                    free => free,
+                },
+                Phase::Closing { .. } | Phase::Lingering { .. } => READ,
+                Phase::Waiting { .. } | Phase::Finishing { .. } | Phase::Done => {
+                    return Pause::Full;
+                }
+            };
+            if !self.unread.is_empty() {
+                let unread = mem::take(&mut self.unread);
+                self.consume(&unread, now);
+                continue;
+            }
+            match self.read_once(most, now, task) {
+                Poll::Pending => return Pause::Empty,
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(result) => {
+                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
+                    self.leave("peer_vanished");
+                    self.phase = Phase::Done;
+                }
+            }
+        }
+    }
+
+    /// Reads at most `most` bytes; `false` at the end of the stream.
+    fn read_once(
+        &mut self,
+        most: usize,
+        now: Instant,
+        task: &mut Task<'_>,
+    ) -> Poll<io::Result<bool>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
+            std::task::ready!(Pin::new(&mut self.socket).poll_read(task, &mut buffer))?;
+            let bytes = buffer.filled();
+            self.liveness.received(now);
+            self.pace.spend(bytes.len());
+            self.shared.metrics.received(bytes.len());
+            if !matches!(self.phase, Phase::Lingering { .. }) {
+                self.consume(bytes, now);
+            }
+            Poll::Ready(Ok(!bytes.is_empty()))
+        })
+    }
+
+    /// Acts on what was read, as far as it may be looked at now.
+    fn consume(&mut self, mut bytes: &[u8], now: Instant) {
+        let mut pongs = Vec::new();
+        while matches!(
+            self.phase,
+            Phase::Asking { .. } | Phase::Piping | Phase::Closing { .. }
+        ) {
+            match self.reader.next(&mut bytes) {
+                Some(event) => self.on_event(event, &mut pongs, now),
+                None => break,
+            }
+        }
+        if !pongs.is_empty() {
+            self.say(pongs);
+        }
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.unread = Bytes::copy_from_slice(bytes);
+        }
+    }
+
+    /// Does what is due, and says when to look again.
+    fn look_at_clocks(&mut self, now: Instant, pause: Pause) -> Instant {
+        let written = self.outbox.is_empty();
+        let end_of_phase = match &mut self.phase {
+            Phase::Asking { by, .. } => Some(*by),
+            Phase::Closing { by } | Phase::Lingering { by } if written => {
+                Some(*by.get_or_insert(now + CLOSE_TIMEOUT))
+            }
+            Phase::Finishing { by } => Some(*by),
+            Phase::Waiting { refusal } => refusal.as_ref().map(|&(at, _)| at),
+            _ => None,
+        };
+        if end_of_phase.is_some_and(|by| by <= now) {
+            return self.end_phase(now);
+        }
+        if pause != Pause::Empty && self.timer.is_elapsed() && self.is_stuck() {
+            self.leave("peer_vanished");
+            self.phase = Phase::Done;
+            return now;
+        }
+        let due = match self.liveness.due(now, pause == Pause::Empty) {
+            Due::Nothing(then) => then,
+            Due::Ping => {
+                self.ping(now);
+                now + self.timeouts.ping
+            }
+            Due::Dead => {
+                self.leave(Close::PING_TIMEOUT.reason);
+                self.push(Close::PING_TIMEOUT.encode());
+                self.phase = Phase::Done;
+                now
+            }
+            Due::Stalled => {
+                self.leave("stalled");
+                // What waits in the system's buffer is not worth keeping either.
+                let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+                self.phase = Phase::Done;
+                now
+            }
+        };
+        let resume = match pause {
+            Pause::Until(then) => Some(then),
+            Pause::Empty | Pause::Full => None,
+        };
+        [end_of_phase, resume]
+            .into_iter()
+            .flatten()
+            .fold(due, Instant::min)
+    }
+
+    /// Whether nobody takes what the session sent, and the system has given its connection up.
+    /// Reading would tell, but while we do not read, nothing else does. While somebody takes it,
+    /// what is left in the system's buffer is still worth reading.
+    fn is_stuck(&mut self) -> bool {
+        let used = self.window.used();
+        mem::replace(&mut self.used_before, used) == used
+            && !matches!(self.socket.take_error(), Ok(None))
+    }
+
+    /// Goes on to the next phase, as the time of this one is up; says when to look again.
+    fn end_phase(&mut self, now: Instant) -> Instant {
+        match mem::replace(&mut self.phase, Phase::Done) {
+            asking @ Phase::Asking { .. } => {
+                self.phase = asking;
+                self.dismiss(Reason::RequestTimeout, now);
+            }
+            Phase::Waiting { refusal } => {
+                self.phase = Phase::Waiting { refusal: None };
+                if let Some((_, reply)) = refusal {
+                    self.refuse(&reply, now);
+                }
+            }
+            _ => {}
+        }
+        now
+    }
+
+    fn wake_at(&mut self, then: Instant, now: Instant, task: &mut Task<'_>) {
+        if then <= now {
+            task.waker().wake_by_ref();
+            return;
+        }
+        let then = tokio::time::Instant::from_std(then);
+        // An alarm that rings too early costs less than one set anew with every frame.
+        if then < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(then);
+        }
+        if self.timer.as_mut().poll(task).is_ready() {
+            task.waker().wake_by_ref();
+        }
+    }
+
+    fn write(&mut self, now: Instant, task: &mut Task<'_>) {
+        if !self.outbox.is_empty() {
+            match self.outbox.write_to(&mut self.socket, task) {
+                Ok(count) => {
+                    self.shared.metrics.sent(count);
+                    self.liveness.wrote(now, count, !self.outbox.is_empty());
+                }
+                Err(error) => {
+                    debug!("session {}: {error}", self.id.0);
+                    self.outbox.clear();
+                    self.write_failed = true;
+                    if !self.is_open() {
+                        self.phase = Phase::Done;
+                    }
+                }
+            }
+        }
+        let last = matches!(
+            self.phase,
+            Phase::Finishing { .. } | Phase::Lingering { .. }
+        );
+        if last && self.outbox.is_empty() {
+            // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
+            let _ = Pin::new(&mut self.socket).poll_shutdown(task);
+            if matches!(self.phase, Phase::Finishing { .. }) {
+                self.phase = Phase::Done;
+            }
+        }
+    }
+}

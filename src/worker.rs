@@ -1,0 +1,148 @@
+//! One worker thread: it accepts connections, and has a registry for what becomes of them.
+//!
+//! A connection stays on the thread that accepted it. (A listener thread that hands connections to
+//! workers, as actix-server has it, costs each of them two more wake-ups.)
+
+use std::{io, ops::Deref, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use actix::Addr;
+use actix_http::{HttpService, error::DispatchError};
+use actix_rt::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use futures_util::future::select;
+use log::{debug, warn};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{http, registry::RoomRegistry, server::Shared, transport::credit::Credit};
+
+/// What the head of an HTTP request may take, and how long a connection waits for another.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may be on their way to becoming sessions, for each worker. Over it the rest
+/// wait in the system's queue, so that a flood of half a handshake each cannot grow memory.
+pub const MAX_HANDSHAKES: usize = 1024;
+/// How long to wait when the system has no socket to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is common to all workers, and the registry of this one.
+pub struct Worker {
+    shared: Arc<Shared>,
+    /// The registry on this thread.
+    pub registry: Addr<RoomRegistry>,
+}
+
+impl Deref for Worker {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.shared
+    }
+}
+
+impl Worker {
+    /// Starts the registry of one worker, on the thread it is called on.
+    pub fn begin(shared: Arc<Shared>, index: usize) -> Self {
+        let registry = RoomRegistry::begin(Arc::clone(&shared), index);
+        Self { shared, registry }
+    }
+
+    /// Accepts connections until `closed`, and serves them on this thread for as long as they last.
+    pub async fn accept(self, listener: TcpListener, mut closed: watch::Receiver<bool>) {
+        http::prepare(&listener, &self.config);
+        let shared = Arc::clone(&self.shared);
+        let Ok(service) = service(Rc::new(self)).new_service(()).await else {
+            // Nothing in it can fail to start.
+            return;
+        };
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let accepting = pin!(async {
+            while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
+                let socket = next(&listener).await;
+                let serving = service.call(socket);
+                let counted = Credit::charge(&shared.totals.handshakes, 1);
+                actix_rt::spawn(async move {
+                    if let Err(error) = serving.await {
+                        debug!("a connection ended before its upgrade: {error}");
+                    }
+                    drop((permit, counted));
+                });
+            }
+        });
+        select(accepting, pin!(closed.changed())).await;
+    }
+}
+
+/// The next connection, however often the system has none to give.
+async fn next(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => return socket,
+            // Gone before we came to it: that says nothing of the next.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                warn!("no connection can be accepted: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// HTTP on a socket, up to the point where it becomes a WebSocket.
+fn service(
+    worker: Rc<Worker>,
+) -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+    Service: Service<TcpStream, Response = (), Error = DispatchError, Future: 'static>,
+> {
+    let app = map_config(http::app(Arc::clone(&worker.shared)), |()| {
+        AppConfig::default()
+    });
+    HttpService::build()
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(HEAD_TIMEOUT)
+        .keep_alive(HEAD_TIMEOUT)
+        .upgrade(fn_factory(move || {
+            let worker = Rc::clone(&worker);
+            async move {
+                Ok::<_, ()>(fn_service(move |(request, framed)| {
+                    let worker = Rc::clone(&worker);
+                    async move { http::upgrade(request, framed, &worker).await }
+                }))
+            }
+        }))
+        .h1(app)
+        .tcp()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[actix_rt::test]
+    async fn accepted_sockets_inherit_what_is_set_on_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config::default();
+        http::prepare(&listener, &config);
+        let _client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let socket = next(&listener).await;
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert!(socket.tcp_user_timeout().unwrap() >= Some(config.stall_timeout));
+        }
+    }
+}
