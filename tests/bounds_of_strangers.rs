@@ -1,0 +1,219 @@
+//! Whoever has no room yet cannot make the relay grow beyond its formula: idle sessions, requests,
+//! the addresses they come from, and handshakes that never end.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Raw, frame, http::UPGRADE, process::Relay, wire::TEXT, within};
+use futures_util::{StreamExt, stream};
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1024 * 1024;
+const KIB: usize = 1024;
+
+/// A session without anything under way.
+const SESSION: usize = 4 * KIB;
+/// What an HTTP request under way may take: its head is refused from 128 KiB on.
+const HANDSHAKE: usize = 144 * KIB;
+/// A client address in one budget, without the times it holds.
+const ADDRESS: usize = 300;
+/// One such time.
+const TIME: usize = 16;
+/// What the allocator keeps, and what the process needs once.
+const SLACK: usize = 2 * MIB;
+
+/// The head of an upgrade with one more header of this length.
+fn upgrade_with(name: &str, value: &str) -> String {
+    format!("{UPGRADE}{name}: {value}\r\n")
+}
+
+#[tokio::test]
+async fn a_session_that_never_asks_keeps_nothing_of_its_handshake() {
+    const SESSIONS: usize = 400;
+    for header in [10, 5_000, 120_000] {
+        let relay = Relay::start(&[("RELAY_REQUEST_TIMEOUT", 3600)]);
+        let head = upgrade_with("X-Padding", &"x".repeat(header));
+        // What one handshake takes while it is under way is not what is asked about.
+        relay.connect_by(&head).await.vanish();
+        let memory = relay.watch_memory();
+        let mut idle = Vec::new();
+        for _ in 0..SESSIONS {
+            idle.push(relay.connect_by(&head).await);
+        }
+        let name = format!("idle sessions, by a head of {header} bytes");
+        memory.assert_within(SESSIONS * SESSION + SLACK, &name);
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_never_ask_are_closed_in_time() {
+    const SESSIONS: usize = 200;
+    let relay = Relay::start(&[("RELAY_REQUEST_TIMEOUT", 1)]);
+    let mut idle = Vec::new();
+    for _ in 0..SESSIONS {
+        idle.push(relay.connect().await);
+    }
+    // None of them answers the close, nor hangs up.
+    relay.until("relay_sessions", |now| now == 0).await;
+    for session in &mut idle {
+        session.expect_error("request_timeout").await;
+        session.expect_close(1008).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_beyond_the_limit_are_turned_away_and_cost_nothing() {
+    let relay = Relay::start(&[("RELAY_MAX_SESSIONS", 2)]);
+    let kept = [relay.connect().await, relay.connect().await];
+    let memory = relay.watch_memory();
+    for _ in 0..2000 {
+        let mut refused = relay.dial().await;
+        refused.write(format!("{UPGRADE}\r\n").as_bytes()).await;
+        let answer = refused.response().await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait));
+    }
+    memory.assert_within(SLACK, "handshakes refused");
+    let [first, mut second] = kept;
+    first.vanish();
+    relay.until("relay_sessions", |now| now == 1).await;
+    second.round_trip().await;
+    relay.connect().await.round_trip().await;
+}
+
+#[tokio::test]
+async fn rooms_leave_nothing_behind() {
+    const CHURN: usize = 1500;
+    let relay = Relay::start(&[]);
+    let churn = async |times| {
+        for _ in 0..times {
+            let (mut sender, receiver) = relay.pair().await;
+            receiver.vanish();
+            sender.expect_peer_gone().await;
+            sender.vanish();
+        }
+        relay.until("relay_sessions", |now| now == 0).await;
+    };
+    churn(CHURN / 10).await;
+    let memory = relay.watch_memory();
+    churn(CHURN).await;
+    memory.assert_within(SLACK / 2, "rooms opened and left");
+    assert_eq!(relay.metric("relay_rooms").await, 0);
+    assert_eq!(relay.metric("relay_in_flight_bytes").await, 0);
+}
+
+/// A request of exactly 4 KiB, the longest that is looked into: nested as deep as it can be.
+fn longest_request() -> String {
+    let (open, close) = (r#"{"type":"NONE","x":"#, "}");
+    let depth = (4096 - open.len() - close.len()) / 2;
+    let request = format!("{open}{}{}{close}", "[".repeat(depth), "]".repeat(depth));
+    format!("{request:4096}")
+}
+
+#[tokio::test]
+async fn the_longest_requests_leave_nothing_behind() {
+    const SESSIONS: usize = 100;
+    let relay = Relay::start(&[]);
+    let memory = relay.watch_memory();
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut session = relay.connect().await;
+        for _ in 0..20 {
+            session.send(frame(TEXT, longest_request())).await;
+            session.expect_error("invalid_request").await;
+        }
+        sessions.push(session);
+    }
+    let budgets = SESSIONS * 20 * TIME;
+    memory.assert_within(SESSIONS * SESSION + budgets + SLACK, "requests of 4 KiB");
+}
+
+#[tokio::test]
+async fn an_address_costs_no_more_than_its_times() {
+    const ADDRESSES: usize = 4000;
+    const REQUESTS: usize = 20;
+    let relay = Relay::start(&[
+        ("RELAY_RATE_LIMIT_MAX", REQUESTS as u64),
+        ("RELAY_RATE_LIMIT_WINDOW", 3600),
+    ]);
+    let request = frame(TEXT, "not a request").encode().repeat(REQUESTS);
+    let ask = async |number: usize| {
+        let [.., high, low] = number.to_be_bytes();
+        let head = upgrade_with("X-Forwarded-For", &format!("198.18.{high}.{low}"));
+        let mut session: Raw = relay.connect_by(&head).await;
+        session.write(&request).await;
+        for _ in 0..REQUESTS {
+            session.expect_error("invalid_request").await;
+        }
+        session.vanish();
+    };
+    ask(0).await;
+    let memory = relay.watch_memory();
+    stream::iter(1..=ADDRESSES)
+        .for_each_concurrent(50, ask)
+        .await;
+    assert_eq!(relay.metric("relay_addresses").await, 1 + ADDRESSES as u64);
+    let each = ADDRESS + REQUESTS * TIME;
+    memory.assert_within(
+        ADDRESSES * each + SLACK,
+        "addresses with their budget spent",
+    );
+}
+
+#[tokio::test]
+async fn handshakes_that_never_end_are_dropped_and_cost_no_more_than_their_heads() {
+    const CROWD: usize = 300;
+    let relay = Relay::start(&[]);
+    let (mut sender, mut receiver) = relay.pair().await;
+    for sent in [
+        "",
+        "GET / HTTP/1.1\r\nHost",
+        &upgrade_with("X", &"x".repeat(100_000)),
+    ] {
+        let memory = relay.watch_memory();
+        let began = Instant::now();
+        let mut halves = Vec::new();
+        for _ in 0..CROWD {
+            let mut half = relay.dial().await;
+            half.write(sent.as_bytes()).await;
+            halves.push(half);
+        }
+        // Who has a session does not notice, and a newcomer is not kept out.
+        sender.send(frame(TEXT, "meanwhile")).await;
+        let message = receiver.next("what was sent meanwhile").await;
+        assert_eq!(&message.payload[..], b"meanwhile");
+        relay.connect().await.round_trip().await;
+        for half in &mut halves {
+            within("the end of a half handshake", half.ended()).await;
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(15), "dropped after {took:?}");
+        let name = format!("halves of a handshake, of {} bytes", sent.len());
+        memory.assert_within(CROWD * HANDSHAKE + SLACK, &name);
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_dropped_in_time() {
+    let relay = Relay::start(&[]);
+    let began = Instant::now();
+    let mut drip = relay.dial().await;
+    drip.write(UPGRADE.as_bytes()).await;
+    let mut sent = 0;
+    let dripping = async {
+        // A byte in time for any limit on silence, and the head never ends.
+        while drip.try_write(b"x").await.is_ok() {
+            sent += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    within("the end of a dripping head", dripping).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(sent > 10, "dropped after {sent} bytes already");
+}

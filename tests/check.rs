@@ -1,0 +1,386 @@
+//! `claude-distill-relay check`, as an operator runs it, against relays and against what is mistaken
+//! for one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod doubles;
+
+use claude_distill_relay::config::Config;
+use doubles::command::Check;
+use doubles::{Certificate, Double, Proxy, RunningRelay};
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {
+    let relay = RunningRelay::start(Config {
+        max_rooms: 1,
+        ..Config::default()
+    });
+    let outcome = Check::local(relay.port, &["--idle=0.2"]).json();
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    let names: Vec<_> = outcome
+        .steps()
+        .map(|it| it["step"].as_str().unwrap())
+        .collect();
+    let steps = [
+        "config",
+        "listening",
+        "relay",
+        "room",
+        "join",
+        "data",
+        "ping",
+        "idle",
+        "leave",
+    ];
+    assert_eq!(names, steps);
+    for step in outcome.steps() {
+        assert_eq!(step["status"], "ok", "{step}");
+        assert!(
+            step["detail"].is_string() && step["milliseconds"].is_u64(),
+            "{step}"
+        );
+        assert!(
+            step.get("means").is_none() && step.get("next").is_none(),
+            "{step}"
+        );
+    }
+    assert_eq!(outcome.json["status"], "ok");
+    assert_eq!(
+        outcome.json["target"],
+        format!("ws://127.0.0.1:{}/", relay.port)
+    );
+    assert!(outcome.json["version"].is_string());
+    outcome.is("data", "ok", "1 MiB each way");
+    relay.becomes_empty();
+
+    // From outside, and with the only room there is.
+    let url = format!("ws://127.0.0.1:{}", relay.port);
+    let outcome = Check::new(&["check", &url]).json();
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    outcome.is("dns", "skip", "");
+    outcome.is("caller", "ok", "without a proxy");
+    relay.becomes_empty();
+}
+
+#[test]
+fn the_table_is_plain_text_without_the_rooms_code() {
+    let relay = RunningRelay::start(Config {
+        room_code_length: 15,
+        ..Config::default()
+    });
+    let (exit, text) = Check::local(relay.port, &[]).text();
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.starts_with("Checking ws://127.0.0.1:"), "{text}");
+    assert!(
+        text.contains("\n  ok    listening   connected to 127.0.0.1:"),
+        "{text}"
+    );
+    assert!(text.ends_with("All is well.\n"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    let mut words = text.split(|char: char| !char.is_ascii_alphanumeric());
+    assert!(words.all(|word| word.len() != 15), "{text}");
+}
+
+#[test]
+fn a_dead_port_is_refused_and_the_rest_not_tried() {
+    let port = free_port();
+    let (exit, text) = Check::local(port, &[]).text();
+    assert_eq!(exit, 2, "{text}");
+    for part in [
+        &format!("fail  listening   nothing listens on 127.0.0.1:{port}: connection refused\n"),
+        "        means: the relay does not run",
+        "        next:  systemctl status claude-distill-relay",
+        "skip  leave       not tried",
+        "\n1 failure, 0 warnings.\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let url = format!("ws://127.0.0.1:{port}/");
+    let outcome = Check::new(&["check", &url]).json();
+    outcome.only_trouble("listening", "fail", "nothing listens");
+    for step in ["relay", "room", "join", "data", "ping", "leave"] {
+        outcome.is(step, "skip", "not tried");
+    }
+}
+
+#[test]
+fn a_bad_setting_is_the_finding() {
+    let outcome = Check::new(&["--max-rooms", "0", "check", "--relay-only"]).json();
+    outcome.only_trouble(
+        "config",
+        "fail",
+        "RELAY_MAX_ROOMS, from the flag --max-rooms",
+    );
+    outcome.is("relay", "skip", "not tried");
+    let outcome = Check::new(&["--port", "0", "check", "--relay-only"]).json();
+    outcome.only_trouble("config", "warn", "any free port");
+}
+
+#[test]
+fn the_file_in_the_directory_says_where_the_relay_is() {
+    let relay = RunningRelay::start(Config::default());
+    let check = Check::new(&["check", "--relay-only"]);
+    let settings = format!(
+        "RELAY_HOST=0.0.0.0\nRELAY_PORT={}\nRELAY_MAX_ROOM=3\n",
+        relay.port
+    );
+    fs::write(check.directory.path().join(".env.relay"), settings).unwrap();
+    let outcome = check.json();
+    outcome.only_trouble("config", "warn", "RELAY_MAX_ROOM");
+    outcome.is("leave", "ok", "");
+}
+
+#[test]
+fn less_is_sent_where_the_relay_is_configured_for_less() {
+    let config = || Config {
+        max_msg_size: 1000,
+        session_bytes_per_sec: 5000,
+        ..Config::default()
+    };
+    let relay = RunningRelay::start(config());
+    let check = Check::new(&[
+        "--port",
+        &relay.port.to_string(),
+        "--max-msg-size=1000",
+        "--session-bytes-per-sec=5000",
+        "check",
+        "--relay-only",
+    ]);
+    let outcome = check.json();
+    outcome.is("data", "ok", "10000 bytes each way");
+    assert_eq!(outcome.exit, 0);
+    let small = Config {
+        session_bytes_per_sec: 0,
+        ..config()
+    };
+    let relay = RunningRelay::start(small);
+    // From outside nobody knows, and is told.
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", relay.port)]).json();
+    outcome.only_trouble("data", "warn", "RELAY_MAX_MSG_SIZE");
+    relay.becomes_empty();
+}
+
+#[test]
+fn a_proxys_error_page_is_known_for_one() {
+    let page = "<html><head><title>502 Bad Gateway</title></head></html>";
+    let double = Double::answering(&format!(
+        "HTTP/1.1 502 Bad Gateway\r\nServer: nginx/1.22.1\r\nContent-Length: {}\r\n\r\n{page}",
+        page.len()
+    ));
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", double.port)]).json();
+    outcome.only_trouble(
+        "relay",
+        "fail",
+        "HTTP 502 Bad Gateway from nginx/1.22.1, an HTML page",
+    );
+    outcome.is("relay", "fail", "the relay behind it does not answer");
+    outcome.is("room", "skip", "not tried");
+    // On this machine's own port it is no proxy, but another program.
+    let outcome = Check::local(double.port, &[]).json();
+    outcome.only_trouble("relay", "fail", "another program than the relay");
+}
+
+#[test]
+fn something_that_speaks_no_http_is_said_to() {
+    let double = Double::answering("SSH-2.0-OpenSSH_9.2\x1b[2J\r\n");
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", double.port)]).json();
+    outcome.only_trouble("relay", "fail", "does not speak HTTP");
+}
+
+#[test]
+fn one_that_accepts_and_says_nothing_does_not_hold_us() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let outcome = Check::local(port, &["--timeout=0.3"]).json();
+    outcome.only_trouble("relay", "fail", "nothing came of it in 0.3 s");
+    #[cfg(target_os = "linux")]
+    outcome.is(
+        "listener",
+        "ok",
+        &format!("(process {})", std::process::id()),
+    );
+    let outcome = Check::new(&["check", &format!("wss://127.0.0.1:{port}"), "--timeout=0.3"]);
+    outcome
+        .json()
+        .only_trouble("tls", "fail", "nothing came of it");
+}
+
+#[test]
+fn a_full_relay_is_a_warning() {
+    let relay = RunningRelay::start(Config {
+        max_rooms: 1,
+        ..Config::default()
+    });
+    let room = relay.room();
+    let outcome = Check::local(relay.port, &[]).json();
+    outcome.only_trouble("room", "warn", "RELAY_MAX_ROOMS");
+    drop(room);
+    relay.becomes_empty();
+
+    let relay = RunningRelay::start(Config {
+        max_sessions: 1,
+        ..Config::default()
+    });
+    let outcome = Check::local(relay.port, &[]).json();
+    outcome.only_trouble("join", "warn", "RELAY_MAX_SESSIONS");
+    outcome.is("leave", "skip", "no room is left");
+    relay.becomes_empty();
+}
+
+#[test]
+fn a_rate_limited_relay_is_a_warning() {
+    let relay = RunningRelay::start(Config {
+        rate_limit_max: 3,
+        ..Config::default()
+    });
+    assert_eq!(Check::local(relay.port, &[]).json().exit, 0);
+    let outcome = Check::local(relay.port, &[]).json();
+    outcome.only_trouble("join", "warn", "wants us to wait for");
+    relay.becomes_empty();
+    let outcome = Check::local(relay.port, &[]).json();
+    outcome.only_trouble("room", "warn", "rate_limited");
+    relay.becomes_empty();
+}
+
+#[test]
+fn a_relay_that_is_stopping_says_so() {
+    let mut relay = RunningRelay::start(Config::default());
+    let pair = relay.pair();
+    relay.stop();
+    let outcome = Check::local(relay.port, &[]).json();
+    outcome.only_trouble("relay", "warn", "stopping or restarting");
+    drop(pair);
+}
+
+#[test]
+fn a_proxy_that_drops_the_upgrade_is_told_from_the_relay() {
+    let relay = RunningRelay::start(Config::default());
+    let proxy = Proxy::to(relay.port)
+        .rewriting("Upgrade: websocket\r\n", "")
+        .start();
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", proxy.port)]).json();
+    outcome.only_trouble("relay", "fail", "the relay is reached, but as plain HTTP");
+}
+
+#[test]
+fn bad_certificates_are_told_apart() {
+    let relay = RunningRelay::start(Config::default());
+    for (certificate, part) in [
+        (Certificate::expired(), "the certificate has expired"),
+        (Certificate::not_yet(), "the certificate is not valid yet"),
+        (
+            Certificate::for_name("other.example"),
+            "the certificate is for another name",
+        ),
+        (Certificate::of_nobody(), "issuer is unknown"),
+        (Certificate::self_signed(), "issuer is unknown"),
+    ] {
+        let roots = certificate.roots.clone();
+        let proxy = Proxy::to(relay.port).with(certificate).start();
+        let url = format!("wss://127.0.0.1:{}", proxy.port);
+        let outcome = Check::new(&["check", &url]).trusting(&roots).json();
+        outcome.only_trouble("tls", "fail", part);
+        outcome.is("relay", "skip", "not tried");
+    }
+}
+
+#[test]
+fn a_port_without_tls_is_said_to_have_none_and_the_other_way_round() {
+    let relay = RunningRelay::start(Config::default());
+    let url = format!("wss://127.0.0.1:{}", relay.port);
+    let certificate = Certificate::for_name("127.0.0.1");
+    let outcome = Check::new(&["check", &url])
+        .trusting(&certificate.roots)
+        .json();
+    outcome.only_trouble("tls", "fail", "does not speak TLS");
+    let outcome = Check::new(&["check", &url]).trusting("").json();
+    outcome.only_trouble("tls", "fail", "trusts no certificate authority");
+    let proxy = Proxy::to(relay.port).with(certificate).start();
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", proxy.port)]).json();
+    outcome.only_trouble("relay", "fail", "wss:// in place of ws://");
+}
+
+#[test]
+fn through_tls_the_relay_must_see_who_calls() {
+    let relay = RunningRelay::start(Config::default());
+    let certificate = Certificate::for_name("127.0.0.1");
+    let roots = certificate.roots.clone();
+    let silent = Proxy::to(relay.port).with(certificate.clone()).start();
+    let url = format!("wss://127.0.0.1:{}", silent.port);
+    let outcome = Check::new(&["check", &url]).trusting(&roots).json();
+    outcome.only_trouble("caller", "warn", "only its proxy");
+    outcome.is(
+        "tls",
+        "ok",
+        "TLS 1.3, with a valid certificate for 127.0.0.1",
+    );
+    outcome.is("leave", "ok", "");
+
+    let naming = Proxy::to(relay.port)
+        .with(certificate)
+        .rewriting("\r\n\r\n", "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
+        .start();
+    let url = format!("wss://127.0.0.1:{}", naming.port);
+    let outcome = Check::new(&["check", &url]).trusting(&roots).json();
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    outcome.is("caller", "ok", "behind its proxy");
+    relay.becomes_empty();
+}
+
+#[test]
+fn a_proxy_that_cuts_idle_connections_is_found_out() {
+    let relay = RunningRelay::start(Config::default());
+    let proxy = Proxy::to(relay.port)
+        .cutting_after(Duration::from_secs(3))
+        .start();
+    let url = format!("ws://127.0.0.1:{}", proxy.port);
+    let outcome = Check::new(&["check", &url, "--idle=60"]).json();
+    outcome.only_trouble("idle", "fail", "cut off after");
+    outcome.is("idle", "fail", "proxy_read_timeout");
+    relay.becomes_empty();
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_said_to() {
+    let outcome = Check::new(&["check", "wss://relay.invalid"]).json();
+    outcome.only_trouble("dns", "fail", "relay.invalid does not resolve");
+    outcome.is("tls", "skip", "not tried");
+}
+
+#[test]
+fn what_is_no_relays_url_is_a_usage_error() {
+    for url in ["https://relay.example.com", "relay.example.com", "wss://"] {
+        let mut check = Check::new(&["check", url]);
+        let output = check.command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("invalid value"), "{said}");
+    }
+}
+
+#[test]
+fn what_stands_around_the_relay_is_asked_by_its_own_tools() {
+    let relay = RunningRelay::start(Config::default());
+    let mut check = Check::new(&["--port", &relay.port.to_string(), "check"]);
+    let nginx = check.directory.path().join("nginx");
+    let script =
+        "#!/bin/sh\necho 'nginx: [emerg] unknown directive \"x\" in /etc/y:1' >&2\nexit 1\n";
+    fs::write(&nginx, script).unwrap();
+    fs::set_permissions(&nginx, fs::Permissions::from_mode(0o755)).unwrap();
+    let tools = format!("{}:/usr/bin:/bin", check.directory.path().display());
+    check.command.env("PATH", tools);
+    let outcome = check.json();
+    outcome.is("nginx", "fail", "in /etc/y:1");
+    assert_eq!(outcome.exit, 2);
+    for step in ["unit", "tunnel"] {
+        assert!(outcome.step(step)["detail"].is_string());
+    }
+}

@@ -1,0 +1,190 @@
+//! A relay on a free port, on a thread of its own.
+
+use std::{
+    io,
+    net::SocketAddr,
+    panic,
+    sync::{Mutex, Once, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use claude_distill_relay::{
+    config::Config,
+    metrics::Snapshot,
+    server::{Counters, Relay},
+};
+use tokio::sync::oneshot;
+
+use super::DEADLINE;
+
+const THREAD: &str = "relay under test";
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Panics inside a relay. The runtime catches those of a single session, so that nobody else would
+/// hear of them.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A running relay. Dropping it stops it, and fails the test if it panicked or does not stop.
+pub(crate) struct TestRelay {
+    addr: SocketAddr,
+    counters: Counters,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<io::Result<()>>>,
+}
+
+impl TestRelay {
+    /// Starts a relay with the defaults, but budgets of requests that no test meets by accident.
+    pub(crate) fn start(adjust: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            rate_limit_max: 100_000,
+            failed_join_max: 100_000,
+            drain_timeout: Duration::from_millis(200),
+            ..Config::default()
+        };
+        adjust(&mut config);
+        watch_for_panics();
+        let (started, start) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new()
+            .name(THREAD.to_owned())
+            .spawn(move || {
+                actix_rt::System::new().block_on(async move {
+                    let relay = Relay::bind(config)?;
+                    let _ = started.send((relay.local_addr(), relay.counters()));
+                    relay
+                        .run(async move {
+                            let _ = stopped.await;
+                        })
+                        .await
+                })
+            })
+            .expect("a thread");
+        let Ok((addr, counters)) = start.recv_timeout(DEADLINE) else {
+            panic!("the relay did not start: {:?}", thread.join());
+        };
+        Self {
+            addr,
+            counters,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/", self.addr)
+    }
+
+    pub(crate) fn counters(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+
+    /// Waits until the counters are as they should become.
+    pub(crate) async fn until(&self, awaited: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let last = self.counters();
+            if holds(&last) {
+                return last;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {awaited}: {last:?}"
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until nothing is left of anybody but the budgets of their addresses.
+    pub(crate) async fn settled(&self) {
+        let nothing = Snapshot::default();
+        self.until("an empty relay", |now| {
+            Snapshot {
+                addresses: 0,
+                ..now.clone()
+            } == nothing
+        })
+        .await;
+    }
+
+    /// Asks the relay to stop, as a signal would.
+    pub(crate) fn begin_shutdown(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits for the end of the drain, and returns what `run` did.
+    pub(crate) async fn join(mut self) -> io::Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        while self.is_running() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.outcome()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn outcome(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        assert!(
+            thread.is_finished(),
+            "the relay did not stop: {:?}",
+            self.counters()
+        );
+        thread
+            .join()
+            .unwrap_or_else(|_| panic!("the relay panicked"))
+    }
+}
+
+impl Drop for TestRelay {
+    fn drop(&mut self) {
+        self.begin_shutdown();
+        let deadline = Instant::now() + DEADLINE;
+        while self.is_running() && Instant::now() < deadline {
+            thread::sleep(LOOK_AGAIN);
+        }
+        if thread::panicking() {
+            return; // The test has its own complaint already.
+        }
+        self.outcome().expect("the relay ends well");
+        let panics = PANICS
+            .lock()
+            .map(|panics| panics.join("; "))
+            .unwrap_or_default();
+        assert!(
+            panics.is_empty(),
+            "a relay of this test program panicked: {panics}"
+        );
+    }
+}
+
+fn watch_for_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or_default();
+            if (name == THREAD || name.starts_with("actix"))
+                && let Ok(mut panics) = PANICS.lock()
+            {
+                panics.push(info.to_string());
+            }
+            print(info);
+        }));
+    });
+}

@@ -1,0 +1,76 @@
+//! What the relay says in its own name, checked field by field.
+
+use serde_json::Value;
+
+/// The request that opens a room.
+pub(crate) const CREATE: &str = r#"{"type":"CREATE_ROOM"}"#;
+
+/// The request that joins a room.
+pub(crate) fn join(code: &str) -> String {
+    serde_json::json!({"type": "JOIN_ROOM", "room_id": code}).to_string()
+}
+
+/// Parses a message of the relay: one JSON object with a `type`.
+pub(crate) fn parse(text: &str) -> Value {
+    let value: Value =
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+    assert!(value.is_object(), "not an object: {text}");
+    assert!(value["type"].is_string(), "without a type: {text}");
+    value
+}
+
+/// The code in a `ROOM_CREATED`.
+pub(crate) fn created(value: &Value) -> String {
+    assert_eq!(value["type"], "ROOM_CREATED", "{value}");
+    assert!(value["expires_in"].is_u64(), "{value}");
+    let code = value["room_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no room_id in {value}"));
+    assert!(!code.is_empty(), "{value}");
+    assert!(
+        code.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()),
+        "{value}"
+    );
+    code.to_owned()
+}
+
+/// Checks that this is a `ROOM_JOINED` for that room.
+pub(crate) fn assert_joined(value: &Value, code: &str) {
+    assert_eq!(value["type"], "ROOM_JOINED", "{value}");
+    assert_eq!(value["room_id"], code, "{value}");
+}
+
+/// The peer's id in a `PEER_JOINED` or a `PEER_DISCONNECTED`.
+pub(crate) fn peer(value: &Value, kind: &str) -> String {
+    assert_eq!(value["type"], kind, "{value}");
+    let id = value["peer_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no peer_id in {value}"));
+    let uuid = id
+        .strip_prefix("conn_")
+        .unwrap_or_else(|| panic!("another prefix in {value}"));
+    let uuid = uuid::Uuid::try_parse(uuid).unwrap_or_else(|error| panic!("{error} in {value}"));
+    assert_eq!(uuid.get_version_num(), 4, "not a random id: {value}");
+    id.to_owned()
+}
+
+/// Checks that this is an `ERROR` with that reason and a sentence for a person.
+pub(crate) fn assert_error(value: &Value, reason: &str) {
+    assert_eq!(value["type"], "ERROR", "{value}");
+    assert_eq!(value["reason"], reason, "{value}");
+    assert!(
+        value["message"]
+            .as_str()
+            .is_some_and(|sentence| sentence.contains(' ')),
+        "no sentence for a person: {value}"
+    );
+    if reason == "rate_limited" {
+        assert!(
+            value["retry_after"]
+                .as_u64()
+                .is_some_and(|seconds| seconds >= 1),
+            "{value}"
+        );
+    }
+}

@@ -1,0 +1,753 @@
+//! Deployment as an operator does it, on a machine of its own: Debian's packages, a real systemd, a
+//! user with sudo, and a checkout in their home.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "deploy/machine.rs"]
+mod machine;
+
+use std::process::Command;
+
+use machine::{Machine, have, skipped, source, until};
+
+/// The deployment, with a program that is built already.
+const DEPLOY: &str =
+    "./deploy/deploy-oneclick.local.sh example.com --binary /opt/claude-distill-relay";
+const NGINX: &str = "./deploy/setup-nginx-relay.sh";
+const SHARE: &str = "python3 /opt/share.py ws://relay.example.com/";
+const MAIN_PID: &str = "systemctl show --value -p MainPID claude-distill-relay";
+
+/// A compiler that copies what is built already; each time it makes another program of it.
+const BUILD_FAKED: &str = r#"
+    sudo tee /usr/local/bin/cargo /usr/local/bin/cc >/tmp/cargo <<'END'
+#!/bin/sh
+set -e
+if [ -e /tmp/cargo-fails ]; then echo 'error: no such crate'; exit 101; fi
+mkdir -p target/release
+(cat /opt/claude-distill-relay; date +%N) >target/release/claude-distill-relay
+chmod +x target/release/claude-distill-relay
+END
+    sudo chmod +x /usr/local/bin/cargo /usr/local/bin/cc
+"#;
+
+/// Boots a machine, or ends a test that cannot have one here.
+macro_rules! machine {
+    () => {
+        match Machine::boot() {
+            Some(machine) => machine,
+            None => return,
+        }
+    };
+}
+
+/// What was said of a step.
+fn step<'a>(output: &'a str, name: &str) -> &'a str {
+    let line = output
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name:<9} ")));
+    line.unwrap_or_else(|| panic!("no step {name} in:\n{output}"))
+}
+
+#[test]
+fn one_command_makes_a_relay_of_a_machine() {
+    let machine = machine!();
+    let bare = machine.fingerprint();
+    let dry = machine.ok(&format!("{DEPLOY} --dry-run"));
+    assert!(step(&dry, "program").starts_with("would"), "{dry}");
+    assert_eq!(machine.fingerprint(), bare, "a dry run changed something");
+
+    let first = machine.ok(DEPLOY);
+    assert_eq!(step(&first, "service"), "restarted: it did not run");
+    machine.ok(SHARE);
+    assert_eq!(machine.ok("stat -c '%a %U' .env.relay"), "600 op\n");
+
+    let (deployed, pid) = (machine.fingerprint(), machine.ok(MAIN_PID));
+    let second = machine.ok(DEPLOY);
+    for name in ["settings", "program", "units", "site"] {
+        assert!(step(&second, name).starts_with("unchanged"), "{second}");
+    }
+    assert!(
+        step(&second, "service").starts_with("not restarted"),
+        "{second}"
+    );
+    assert_eq!(
+        machine.fingerprint(),
+        deployed,
+        "a second run changed something"
+    );
+    assert_eq!(machine.ok(MAIN_PID), pid);
+
+    // A setting that was changed since is a reason to restart.
+    machine.ok("sleep 1; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=7/ .env.relay");
+    let third = machine.ok(DEPLOY);
+    assert_eq!(step(&third, "service"), "restarted: .env.relay is new");
+    assert!(
+        machine
+            .ok("sudo journalctl -u claude-distill-relay -o cat")
+            .contains(" 7 rooms ")
+    );
+}
+
+#[test]
+fn the_service_lives_and_dies_as_systemd_expects() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let state = |property: &str| {
+        let show = format!("systemctl show --value -p {property} claude-distill-relay");
+        machine.ok(&show).trim().to_owned()
+    };
+    machine.ok("sudo systemctl restart claude-distill-relay");
+    machine.ok(SHARE);
+
+    // Its lines have their priority from systemd's journal, and no mark of it left in them.
+    let journal =
+        machine.ok("sudo journalctl -u claude-distill-relay -o json -g '^listening on' -n 1");
+    assert!(journal.contains(r#""PRIORITY":"6""#), "{journal}");
+    assert!(journal.contains(r#""MESSAGE":"listening on"#), "{journal}");
+
+    // One that hangs is found out, and started again.
+    machine.ok(
+        "sudo mkdir -p /run/systemd/system/claude-distill-relay.service.d
+        printf '[Service]\\nWatchdogSec=1\\n' |
+            sudo tee /run/systemd/system/claude-distill-relay.service.d/test.conf
+        sudo systemctl daemon-reload
+        sudo systemctl restart claude-distill-relay",
+    );
+    let hung = state("MainPID");
+    machine.ok("sudo systemctl kill -s STOP claude-distill-relay");
+    until("a restart by the watchdog", || {
+        (state("NRestarts") == "1" && state("SubState") == "running").then_some(())
+    });
+    assert_ne!(state("MainPID"), hung);
+    assert!(
+        machine
+            .ok("sudo journalctl -u claude-distill-relay -o cat")
+            .contains("Watchdog timeout")
+    );
+    machine.ok(SHARE);
+
+    machine.ok("sudo systemctl stop claude-distill-relay");
+    assert_eq!(state("Result"), "success");
+    assert_eq!(state("ExecMainStatus"), "0");
+}
+
+#[test]
+fn the_units_are_tight_and_well_formed() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    machine.ok(
+        "systemd-analyze security --offline=true --threshold=15 claude-distill-relay.service --no-pager",
+    );
+    let verified = machine.ok("systemd-analyze verify /etc/systemd/system/claude-distill-relay*");
+    assert_eq!(verified, "");
+    // A hole in the sandbox would show here.
+    let status = machine.ok(&format!("sudo cat /proc/$({MAIN_PID})/status"));
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "no {line:?} in\n{status}");
+    }
+    assert!(!status.contains("Uid:\t0"), "{status}");
+}
+
+#[test]
+fn what_is_in_the_settings_stays_in_them() {
+    let machine = machine!();
+    machine.ok(
+        "printf 'RELAY_CLIENT_IP_HEADER=X-Secret-Name\\nexport RELAY_MAX_ROOMS=12\\n# mine' >.env.relay
+        chmod 644 .env.relay",
+    );
+    let output = machine.ok(&format!("{DEPLOY} --no-nginx"));
+    assert!(!output.contains("X-Secret-Name"), "{output}");
+    let added = step(&output, "settings");
+    assert!(
+        added.contains("RELAY_PORT") && !added.contains("RELAY_MAX_ROOMS"),
+        "{output}"
+    );
+    let settings = machine.ok("cat .env.relay");
+    assert!(
+        settings.starts_with(
+            "RELAY_CLIENT_IP_HEADER=X-Secret-Name\nexport RELAY_MAX_ROOMS=12\n# mine\n"
+        ),
+        "{settings}"
+    );
+    assert_eq!(
+        settings.matches("RELAY_MAX_ROOMS=").count(),
+        1,
+        "{settings}"
+    );
+    assert_eq!(machine.ok("stat -c %a .env.relay"), "600\n");
+
+    // A port that was given once is not overwritten either.
+    let output = machine
+        .run(
+            "./deploy/deploy-oneclick.local.sh example.com 9999 --binary /opt/claude-distill-relay",
+        )
+        .expect("a second port", 1);
+    assert!(
+        output.contains("has another RELAY_PORT than 9999"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
+    let machine = machine!();
+    machine.ok("echo RELAY_MAX_ROOMS=many >.env.relay");
+    let output = machine.run(DEPLOY).expect("bad settings", 1);
+    assert!(output.contains("RELAY_MAX_ROOMS"), "{output}");
+    assert!(output.contains("next:"), "{output}");
+    assert_eq!(
+        machine.ok("systemctl show --value -p NRestarts claude-distill-relay"),
+        "0\n"
+    );
+    machine.ok("echo >.env.relay");
+    machine.ok(DEPLOY);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let machine = machine!();
+    let taken = |port: u16| {
+        machine.ok(&format!(
+            "sudo systemd-run --quiet --unit=other-{port} python3 -m http.server {port}
+            until curl -s http://127.0.0.1:{port}/ >/tmp/other; do sleep 0.1; done"
+        ));
+    };
+    taken(9784);
+    let output = machine.run(DEPLOY).expect("a taken port", 1);
+    assert!(
+        output.contains("port 9784 of 127.0.0.1 is in use"),
+        "{output}"
+    );
+    assert!(output.contains("next:"), "{output}");
+    machine.ok("sudo systemctl stop nginx");
+    taken(80);
+    let output = machine
+        .run(&format!("{NGINX} relay.example.com"))
+        .expect("a taken port", 1);
+    assert!(output.contains("sudo ss -ltnp 'sport = :80'"), "{output}");
+    // With the ports free, the same commands do it.
+    machine.ok("sudo systemctl stop other-80 other-9784");
+    machine.ok(DEPLOY);
+    machine.ok(SHARE);
+}
+
+#[test]
+fn the_program_before_comes_back() {
+    let machine = machine!();
+    let installed = "cat /usr/local/bin/claude-distill-relay | sha256sum";
+    let none = machine
+        .run("./deploy/deploy-oneclick.local.sh --rollback")
+        .expect("no previous", 1);
+    assert!(none.contains("next:"), "{none}");
+
+    machine.ok(DEPLOY);
+    let first = machine.ok(installed);
+    machine.ok("(cat /opt/claude-distill-relay; echo) >/tmp/newer && chmod +x /tmp/newer");
+    let output = machine.ok("./deploy/deploy-oneclick.local.sh example.com --binary /tmp/newer");
+    assert_eq!(step(&output, "service"), "restarted: its program is new");
+    let second = machine.ok(installed);
+    assert_ne!(first, second);
+
+    for expected in [&first, &second] {
+        machine.ok("./deploy/deploy-oneclick.local.sh --rollback");
+        assert_eq!(&machine.ok(installed), expected);
+        machine.ok(&format!(
+            "sudo test /proc/$({MAIN_PID})/exe -ef /usr/local/bin/claude-distill-relay"
+        ));
+        machine.ok(SHARE);
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_written() {
+    let machine = machine!();
+    let before = machine.fingerprint();
+    let long = format!("{}.com", "a".repeat(64));
+    let names = [
+        "''",
+        "example",
+        "http://example.com",
+        "example.com/",
+        "-a.com",
+        "a-.com",
+        "a..com",
+        "a.com.",
+        "'a b.com'",
+        "'a.com;'",
+        "'a.com{}'",
+        "192.0.2.1",
+        "a_b.com",
+        "'$(id).com'",
+        "exämple.com",
+        &long,
+    ];
+    for name in names {
+        for script in ["./deploy/deploy-oneclick.local.sh", NGINX] {
+            let output = machine.run(&format!("{script} {name}")).expect(name, 2);
+            assert!(output.contains("usage:"), "{output}");
+        }
+    }
+    for port in [
+        "0",
+        "65536",
+        "080",
+        "99999999999999999999",
+        "-1",
+        "1e3",
+        "80x",
+        "' 80'",
+    ] {
+        machine
+            .run(&format!(
+                "./deploy/deploy-oneclick.local.sh example.com {port}"
+            ))
+            .expect(port, 2);
+        machine
+            .run(&format!("{NGINX} relay.example.com {port}"))
+            .expect(port, 2);
+        machine
+            .run(&format!("{NGINX} relay.example.com --listen {port}"))
+            .expect(port, 2);
+    }
+    let mut others = vec![
+        "./deploy/deploy-oneclick.local.sh example.com 9784 more".to_owned(),
+        "./deploy/deploy-oneclick.local.sh example.com --unknown".to_owned(),
+        "./deploy/deploy-oneclick.local.sh example.com --rollback".to_owned(),
+    ];
+    for options in [
+        "80",
+        "--tls",
+        "--tls /a.pem",
+        "--tls a.pem b.pem",
+        "--tls '/a b' /c",
+        "--what",
+    ] {
+        others.push(format!("{NGINX} relay.example.com {options}"));
+    }
+    for command in others {
+        machine.run(&command).expect(&command, 2);
+    }
+    assert_eq!(machine.fingerprint(), before);
+}
+
+#[test]
+fn a_site_that_nginx_does_not_take_leaves_no_trace() {
+    let machine = machine!();
+    let set_up = format!("{NGINX} relay.example.com");
+    let site = "ls -l /etc/nginx/sites-*; cat /etc/nginx/sites-available/claude-distill-relay 2>&1";
+
+    // First with no site before, then with one.
+    for _ in 0..2 {
+        let before = machine.run(site).output;
+        // A certificate that is none.
+        machine.ok("echo none | sudo tee /etc/nginx/relay.pem");
+        let output = machine
+            .run(&format!(
+                "{set_up} --tls /etc/nginx/relay.pem /etc/nginx/relay.pem"
+            ))
+            .expect("a bad certificate", 1);
+        assert!(
+            output.contains("next:") && output.contains("relay.pem"),
+            "{output}"
+        );
+        assert_eq!(machine.run(site).output, before);
+        machine
+            .run(&format!("{set_up} --tls /nowhere.pem /nowhere.pem"))
+            .expect("no certificate", 1);
+
+        // Another site for the name, which nginx would only warn of.
+        machine.ok(
+            "echo 'server { listen 80; server_name relay.example.com; }' |
+            sudo tee /etc/nginx/sites-enabled/another",
+        );
+        let output = machine
+            .run(&format!("{set_up} 9999"))
+            .expect("another site", 1);
+        assert!(
+            output.contains("another site of this nginx serves relay.example.com"),
+            "{output}"
+        );
+        machine.ok("sudo rm /etc/nginx/sites-enabled/another");
+        assert_eq!(machine.run(site).output, before);
+
+        // A configuration that was bad before.
+        machine.ok("echo nonsense | sudo tee /etc/nginx/conf.d/mine.conf");
+        let output = machine
+            .run(&format!("{set_up} 9999"))
+            .expect("a bad nginx.conf", 1);
+        assert!(
+            output.contains("did so before") && output.contains("mine.conf"),
+            "{output}"
+        );
+        machine.ok("sudo rm /etc/nginx/conf.d/mine.conf");
+        assert_eq!(machine.run(site).output, before);
+
+        machine.ok(&set_up);
+    }
+    // nginx answers all the while, and says in words that the relay is not there.
+    let answer = machine.ok("curl -s -H 'Host: relay.example.com' http://127.0.0.1/");
+    assert!(
+        answer.contains("the relay behind it does not answer"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn nginx_serves_tls_with_a_certificate_of_ones_own() {
+    let machine = machine!();
+    machine.ok(&format!(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
+            -keyout /tmp/key.pem -out /tmp/chain.pem 2>/tmp/openssl.log
+        {DEPLOY} --no-nginx
+        {NGINX} relay.example.com --tls /tmp/chain.pem /tmp/key.pem"
+    ));
+    let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
+    assert!(answer.contains("WebSocket"), "{answer}");
+}
+
+#[test]
+fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let check = "sudo systemctl start claude-distill-relay-healthcheck";
+    let pid = machine.ok(MAIN_PID);
+    machine.ok(check);
+    assert_eq!(
+        machine.ok("systemctl is-active claude-distill-relay-healthcheck.timer"),
+        "active\n"
+    );
+
+    // It looks where nobody listens.
+    let astray = "sudo mkdir -p /run/systemd/system/claude-distill-relay-healthcheck.service.d
+        printf '[Service]\\nEnvironmentFile=\\nEnvironment=RELAY_PORT=1\\n' |
+            sudo tee /run/systemd/system/claude-distill-relay-healthcheck.service.d/test.conf
+        sudo systemctl daemon-reload";
+    let back = "sudo rm /run/systemd/system/claude-distill-relay-healthcheck.service.d/test.conf
+        sudo systemctl daemon-reload";
+    // Two failures, a success, and two failures are no three in a row.
+    for _ in 0..2 {
+        machine.ok(astray);
+        machine.run(check).expect("a failure", 1);
+        machine.run(check).expect("a failure", 1);
+        assert_eq!(machine.ok(MAIN_PID), pid);
+        machine.ok(back);
+        machine.ok(check);
+    }
+    machine.ok(astray);
+    for _ in 0..3 {
+        machine.run(check).expect("a failure", 1);
+    }
+    assert_ne!(machine.ok(MAIN_PID), pid);
+
+    // One that was stopped stays so.
+    machine.ok("sudo systemctl stop claude-distill-relay");
+    for _ in 0..3 {
+        machine.ok(check);
+    }
+    machine
+        .run("systemctl is-active claude-distill-relay")
+        .expect("stopped", 3);
+}
+
+#[test]
+fn a_checkout_is_brought_up_to_date_and_built() {
+    let machine = machine!();
+    machine.ok(BUILD_FAKED);
+    machine.ok("git config --global user.email op@example.com
+        git config --global user.name op
+        git config --global init.defaultBranch main
+        printf '/target\\n.env.relay\\n' >.gitignore
+        git init -q && git add . && git commit -qm one");
+    let deploy = "./deploy/deploy-oneclick.local.sh example.com --no-nginx";
+    let expect_source = |options: &str, expected: &str| {
+        let output = machine.ok(&format!("{deploy} {options}"));
+        assert!(step(&output, "source").contains(expected), "{output}");
+    };
+    expect_source("", "no remote");
+    machine.ok("git clone -q --bare . /tmp/origin.git && git remote add origin /tmp/origin.git");
+    expect_source("", "follows no branch");
+    machine.ok("git fetch -q && git branch -q --set-upstream-to origin/main");
+    expect_source("", "up to date");
+
+    machine.ok("git clone -q /tmp/origin.git /tmp/other && cd /tmp/other &&
+        echo '# more' >>.env.example && git commit -qam two && git push -q");
+    expect_source("--dry-run", "would pull");
+    machine.ok("echo >>Cargo.toml");
+    expect_source("", "changes of its own");
+    machine.ok("git checkout -q Cargo.toml");
+    let output = machine.ok(deploy);
+    assert!(step(&output, "source").starts_with("pulled"), "{output}");
+    assert!(machine.ok("cat .env.example").contains("# more"));
+
+    machine.ok("touch /tmp/cargo-fails");
+    let output = machine.run(deploy).expect("a build that fails", 1);
+    assert!(
+        output.contains("no such crate") && output.contains("next:"),
+        "{output}"
+    );
+    machine.ok("git remote set-url origin /nowhere");
+    let output = machine.run(deploy).expect("a pull that fails", 1);
+    assert!(
+        output.contains("git cannot pull") && output.contains("--no-pull"),
+        "{output}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_command_that_brings_it() {
+    let machine = machine!();
+    let before = machine.fingerprint();
+    let deploy = "./deploy/deploy-oneclick.local.sh example.com";
+    let output = machine.run(deploy).expect("no compiler", 1);
+    assert!(
+        output.contains("sudo apt-get install -y build-essential;"),
+        "{output}"
+    );
+    let output = machine
+        .run(&format!("{deploy} --binary /nowhere"))
+        .expect("no program", 1);
+    assert!(output.contains("/nowhere"), "{output}");
+    let output = machine
+        .run(&format!("sudo {DEPLOY}"))
+        .expect("under sudo", 1);
+    assert!(output.contains("without sudo"), "{output}");
+    assert_eq!(machine.fingerprint(), before);
+
+    machine.ok("sudo rm /usr/sbin/nginx");
+    for command in [DEPLOY.to_owned(), format!("{NGINX} relay.example.com")] {
+        let output = machine.run(&command).expect("no nginx", 1);
+        assert!(
+            output.contains("apt-get install -y nginx-light"),
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn the_firewall_is_opened_where_that_is_asked_for() {
+    let machine = machine!();
+    let deploy = format!("{DEPLOY} --no-nginx --ufw");
+    assert!(!machine.ok(DEPLOY).contains("ufw"));
+    assert!(step(&machine.ok(&deploy), "ufw").starts_with("opened port 9784"));
+    assert!(
+        machine
+            .root("ufw show added")
+            .output
+            .contains("allow 9784/tcp")
+    );
+    assert!(step(&machine.ok(&deploy), "ufw").starts_with("unchanged"));
+}
+
+#[test]
+fn systemd_holds_the_port_where_it_is_told_to() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    machine.ok("sudo systemctl stop claude-distill-relay.service
+        sudo systemctl enable --now claude-distill-relay.socket
+        systemctl is-active claude-distill-relay.service && exit 1
+        systemctl is-active claude-distill-relay.socket");
+    // The first client starts it, and no restart refuses one.
+    machine.ok(SHARE);
+    machine.ok("for round in 1 2 3; do
+            sudo systemctl restart --no-block claude-distill-relay.service
+            for client in 1 2 3 4 5; do
+                curl -sS -o /dev/null http://127.0.0.1:9784/ || exit
+            done
+        done");
+    machine.ok(SHARE);
+    // A deployment leaves it as it is.
+    machine.ok(DEPLOY);
+    machine.ok("systemctl is-active claude-distill-relay.socket");
+}
+
+#[test]
+fn the_package_comes_and_goes() {
+    if !have("dpkg-shlibdeps") || !have("cargo-deb") {
+        return skipped("no cargo-deb, or no dpkg-dev");
+    }
+    let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for version in ["1.0-1", "1.1-1"] {
+        let built = Command::new(source("deploy/build-deb.sh"))
+            .args(["--fast", "--deb-version", version, "--output"])
+            .arg(folder.path().join(format!("{version}.deb")))
+            .env("RELAY_PROFILE", "dev")
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{built:#?}");
+    }
+    let Some(machine) = Machine::boot_with(folder.path()) else {
+        return;
+    };
+    let share = "python3 /opt/share.py ws://127.0.0.1:9784/";
+    let settings = "/etc/claude-distill-relay/relay.env";
+
+    machine.ok("sudo dpkg -i /opt/1.0-1.deb");
+    machine.ok(share);
+    machine.ok("systemctl is-enabled claude-distill-relay claude-distill-relay-healthcheck.timer");
+    machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
+    assert_eq!(
+        machine
+            .ok("systemd-analyze verify claude-distill-relay.service claude-distill-relay.socket"),
+        ""
+    );
+    let conffiles = machine.ok("dpkg-query -W -f '${Conffiles}' claude-distill-relay");
+    assert_eq!(conffiles.split_whitespace().next(), Some(settings));
+    let listed = machine.ok("dpkg -L claude-distill-relay");
+    for file in [
+        "/usr/bin/claude-distill-relay",
+        "/usr/share/man/man1/claude-distill-relay.1.gz",
+        "/usr/share/bash-completion/completions/claude-distill-relay",
+        "/usr/share/zsh/vendor-completions/_claude-distill-relay",
+        "/usr/share/fish/vendor_completions.d/claude-distill-relay.fish",
+        "/usr/share/doc/claude-distill-relay/deploy/README.ko.md",
+    ] {
+        assert!(
+            listed.lines().any(|line| line == file),
+            "no {file} in\n{listed}"
+        );
+    }
+    let refused = machine.run(DEPLOY).expect("both ways at once", 1);
+    assert!(refused.contains("Debian package"), "{refused}");
+
+    // An upgrade keeps the settings, and restarts the relay with them.
+    let (pid, mine) = (machine.ok(MAIN_PID), "RELAY_MAX_ROOMS=7");
+    machine.ok(&format!(
+        "sudo sed -i s/^RELAY_MAX_ROOMS=.*/{mine}/ {settings}"
+    ));
+    machine.ok("sudo dpkg -i /opt/1.1-1.deb");
+    machine.ok(share);
+    assert_ne!(machine.ok(MAIN_PID), pid);
+    assert!(machine.ok(&format!("sudo cat {settings}")).contains(mine));
+
+    // Removed, it leaves the settings, and comes back with them.
+    machine.ok("sudo dpkg -r claude-distill-relay");
+    machine
+        .run("systemctl is-active claude-distill-relay")
+        .expect("stopped", 3);
+    assert!(machine.ok(&format!("sudo cat {settings}")).contains(mine));
+    machine.ok("sudo dpkg -i /opt/1.1-1.deb");
+    machine.ok(share);
+
+    // Purged, it leaves nothing.
+    machine.ok("sudo dpkg -P claude-distill-relay");
+    let left = "sudo find / -xdev -name '*claude-distill-relay*' ! -path '/opt/*' ! -path '/home/*' \
+        ! -path '/proc/*' ! -path '/var/log/*'";
+    assert_eq!(machine.ok(left), "");
+}
+
+#[test]
+fn a_user_runs_a_relay_without_root() {
+    let machine = machine!();
+    let systemctl = "export XDG_RUNTIME_DIR=/run/user/1000; systemctl --user";
+    machine.root("loginctl enable-linger op");
+    until("the user's systemd", || {
+        machine
+            .run(&format!("{systemctl} is-system-running"))
+            .output
+            .contains("running")
+            .then_some(())
+    });
+    machine.ok(&format!(
+        "install -D /opt/claude-distill-relay ~/.local/bin/claude-distill-relay
+        install -D -m 644 deploy/claude-distill-relay.user.service \
+            ~/.config/systemd/user/claude-distill-relay.service
+        mkdir -p ~/.config/claude-distill-relay
+        echo RELAY_PORT=9790 >~/.config/claude-distill-relay/relay.env
+        {systemctl} daemon-reload
+        {systemctl} enable --now claude-distill-relay
+        python3 /opt/share.py ws://127.0.0.1:9790/"
+    ));
+    machine.ok(&format!(
+        "{systemctl} restart claude-distill-relay; {systemctl} stop claude-distill-relay"
+    ));
+    let result = machine.ok(&format!(
+        "{systemctl} show --value -p Result claude-distill-relay"
+    ));
+    assert_eq!(result, "success\n");
+}
+
+#[test]
+fn the_scripts_are_clean() {
+    let scripts: Vec<_> = ["deploy", "deploy/debian", "tests/deploy"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(source(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .filter(|path| path.extension().is_none_or(|end| end == "sh"))
+        .collect();
+    assert!(scripts.len() >= 8, "{scripts:?}");
+    for (tool, arguments) in [("shellcheck", [].as_slice()), ("shfmt", &["-d"])] {
+        if !have(tool) {
+            skipped(&format!("no {tool}"));
+            continue;
+        }
+        let output = Command::new(tool)
+            .args(arguments)
+            .args(&scripts)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{tool}:\n{said}");
+    }
+}
+
+/// A block of commands in a guide, and what stands above it.
+#[derive(Debug, PartialEq)]
+struct Block {
+    mark: String,
+    commands: String,
+}
+
+/// The blocks of commands in a guide.
+fn blocks(guide: &str) -> Vec<Block> {
+    let text = std::fs::read_to_string(source(guide)).unwrap();
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    let begins = (0..lines.len()).filter(|&line| lines[line] == "```sh");
+    begins
+        .map(|begin| Block {
+            mark: lines[begin - 1].to_owned(),
+            commands: lines[begin + 1..]
+                .iter()
+                .take_while(|line| !line.starts_with("```"))
+                .fold(String::new(), |commands, line| commands + line + "\n"),
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_of_the_guide_works() {
+    let guide = blocks("deploy/README.md");
+    assert!(guide.len() > 20, "{guide:#?}");
+    for block in &guide {
+        let says_why = block.mark.starts_with("<!-- needs: ");
+        assert!(block.mark == "<!-- run -->" || says_why, "{block:#?}");
+    }
+    let machine = machine!();
+    machine.ok(BUILD_FAKED);
+    for block in guide.iter().filter(|block| block.mark == "<!-- run -->") {
+        for command in block.commands.lines() {
+            let ended = machine.run(command);
+            // For `check`, the tunnel that is not there is worth a warning.
+            let warned = command.contains("relay check") && ended.status == 1;
+            assert!(warned || ended.status == 0, "{command}: {ended:#?}");
+        }
+    }
+    machine.ok(SHARE);
+}
+
+#[test]
+fn both_guides_have_the_same_parts_and_commands() {
+    let (english, korean) = (blocks("deploy/README.md"), blocks("deploy/README.ko.md"));
+    assert_eq!(english.len(), korean.len());
+    for (english, korean) in english.iter().zip(&korean) {
+        assert_eq!(english.commands, korean.commands);
+        assert_eq!(
+            english.mark == "<!-- run -->",
+            korean.mark == "<!-- run -->"
+        );
+    }
+    for guide in ["deploy/README.md", "deploy/README.ko.md"] {
+        let text = std::fs::read_to_string(source(guide)).unwrap();
+        let parts = text.lines().filter(|line| line.starts_with("## ")).count();
+        assert_eq!(parts, 11, "{guide}");
+    }
+}

@@ -1,0 +1,164 @@
+//! What guessing a room's code costs: a budget for each address, one for the whole relay, and
+//! answers that tell nothing.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{
+    Raw, frame,
+    http::UPGRADE,
+    process::{Relay, Start},
+    reply,
+    wire::TEXT,
+    within,
+};
+use std::time::{Duration, Instant};
+use tokio::{task::JoinSet, time::sleep_until};
+
+/// Refused joins a second that are answered at once.
+const AT_ONCE: usize = 5;
+/// The longest such an answer is held back.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A session of a client behind a trusted proxy.
+async fn connect_for(relay: &Relay, client: &str) -> Raw {
+    let head = format!("{UPGRADE}X-Forwarded-For: {client}\r\n");
+    relay.connect_by(&head).await
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_wrong_codes_and_no_other_pays_for_it() {
+    const GUESSES: usize = 3;
+    let relay = Start::new().env("RELAY_FAILED_JOIN_MAX", GUESSES).run();
+    let mut sender = connect_for(&relay, "198.51.100.1").await;
+    let code = sender.create_room().await;
+
+    let mut guesser = connect_for(&relay, "198.51.100.2").await;
+    for _ in 0..GUESSES {
+        guesser.send(frame(TEXT, reply::join("wrong1"))).await;
+        guesser.expect_error("room_not_found").await;
+    }
+    // Not even the right one, from there; and not in a new session.
+    guesser.send(frame(TEXT, reply::join(&code))).await;
+    guesser.expect_error("rate_limited").await;
+    guesser.expect_close(1008).await;
+    let mut again = connect_for(&relay, "198.51.100.2").await;
+    again.send(frame(TEXT, reply::join(&code))).await;
+    let error = again.next_json("a refusal").await;
+    reply::assert_error(&error, "rate_limited");
+    let wait = error["retry_after"].as_u64().unwrap();
+    assert!((590..=600).contains(&wait), "{error}");
+    // Opening a room is no guess.
+    connect_for(&relay, "198.51.100.2")
+        .await
+        .create_room()
+        .await;
+
+    connect_for(&relay, "198.51.100.3").await.join(&code).await;
+    sender.expect_peer().await;
+}
+
+/// Wrong codes of every kind there is, and the pair in the room of one of them.
+async fn wrong_codes(relay: &Relay) -> (Vec<(&'static str, String)>, (Raw, Raw)) {
+    let mut closed = relay.connect().await;
+    let closed_code = closed.create_room().await;
+    closed.vanish();
+    // Its time is up with a pair in it, so that it is still there.
+    let mut lasting = relay.connect().await;
+    let lasting_code = lasting.create_room().await;
+    let receiver = relay.receiver(&lasting_code).await;
+    lasting.expect_peer().await;
+    let mut expired = relay.connect().await;
+    let expired_code = expired.create_room().await;
+    expired.expect_error("room_expired").await;
+    lasting.round_trip().await;
+    let codes = [
+        ("unknown", "zzzzzz".to_owned()),
+        ("too long", "a".repeat(100)),
+        ("malformed", "a7-3b2".to_owned()),
+        ("empty", String::new()),
+        ("closed", closed_code),
+        ("expired", expired_code),
+        ("expired, with a pair in it", lasting_code),
+    ];
+    (codes.into(), (lasting, receiver))
+}
+
+#[tokio::test]
+async fn every_wrong_code_gets_the_same_answer_as_fast() {
+    const ROUNDS: u32 = 12;
+    let relay = Start::new().env("RELAY_ROOM_TTL", 1).run();
+    let (codes, _pair) = wrong_codes(&relay).await;
+    let mut took = vec![Vec::new(); codes.len()];
+    let mut answers = Vec::new();
+    let mut session = relay.connect().await;
+    // Slowly enough that none is held back.
+    let step = Duration::from_secs(1) / AT_ONCE as u32 * 11 / 10;
+    let mut next = tokio::time::Instant::now() + Duration::from_secs(1);
+    for _ in 0..ROUNDS {
+        for ((_, code), took) in codes.iter().zip(&mut took) {
+            sleep_until(next).await;
+            next += step;
+            let began = Instant::now();
+            session.send(frame(TEXT, reply::join(code))).await;
+            answers.push(session.next_but_pings("a refusal").await);
+            took.push(began.elapsed());
+        }
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+    let medians = took.iter_mut().map(|took| {
+        took.sort();
+        took[took.len() / 2]
+    });
+    let medians: Vec<_> = medians.collect();
+    let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    let kinds: Vec<_> = codes.iter().map(|(kind, _)| kind).zip(&medians).collect();
+    println!("medians: {kinds:?}");
+    assert!(*slowest < *fastest * 3, "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_distributed_guess_is_answered_late_and_a_right_code_at_once() {
+    const GUESSERS: usize = 60;
+    let relay = Relay::start(&[]);
+    let mut sender = relay.connect().await;
+    let code = sender.create_room().await;
+    let began = Instant::now();
+    let mut guessing = JoinSet::new();
+    for number in 0..GUESSERS {
+        let mut guesser = connect_for(&relay, &format!("198.51.100.{number}")).await;
+        guesser.send(frame(TEXT, reply::join("wrong1"))).await;
+        guessing.spawn(async move {
+            guesser.expect_error("room_not_found").await;
+            began.elapsed()
+        });
+    }
+    let refused = r#"relay_refused_total{reason="room_not_found"}"#;
+    relay.until(refused, |count| count == GUESSERS as u64).await;
+
+    connect_for(&relay, "198.51.100.200")
+        .await
+        .join(&code)
+        .await;
+    sender.expect_peer().await;
+    let mut answered = Vec::new();
+    while let Some(took) = guessing.try_join_next() {
+        answered.push(took.unwrap());
+    }
+    assert!(
+        answered.len() < GUESSERS / 2,
+        "the right code waited for {}",
+        answered.len()
+    );
+    answered.extend(within("every refusal", guessing.join_all()).await);
+    answered.sort();
+    // One a fifth of a second after the first few, until it is as slow as it gets.
+    let late = answered[3 * AT_ONCE];
+    assert!(late > Duration::from_secs(1), "{answered:?}");
+    let last = answered[GUESSERS - 1];
+    assert!(last > LONGEST * 9 / 10, "{answered:?}");
+}

@@ -1,0 +1,301 @@
+//! The relay under a service manager: what it says, what it takes over, and how it ends.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{
+    Raw, frame,
+    http::UPGRADE,
+    process::{Relay, Start},
+    wire::TEXT,
+    within,
+};
+use nix::sys::signal::Signal;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixDatagram},
+};
+
+/// `WATCHDOG_USEC`: the relay is to speak twice as often.
+const WATCHDOG: Duration = Duration::from_millis(400);
+
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    directory: TempDir,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+        Self { socket, directory }
+    }
+
+    fn start(&self) -> Relay {
+        Start::new()
+            .env(
+                "NOTIFY_SOCKET",
+                self.directory.path().join("notify").display(),
+            )
+            .env("WATCHDOG_USEC", WATCHDOG.as_micros())
+            .run()
+    }
+
+    async fn next(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).await.unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// Waits for a line.
+    async fn hears(&self, line: &str) {
+        let hearing = async { while !self.next().await.lines().any(|said| said == line) {} };
+        within(line, hearing).await;
+    }
+
+    /// What was said and not heard yet is forgotten.
+    fn forget(&self) {
+        while self.socket.try_recv(&mut [0; 4096]).is_ok() {}
+    }
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_of_its_life() {
+    let manager = Manager::new();
+    let mut relay = manager.start();
+    let first = within("the first word", manager.next()).await;
+    assert!(first.lines().any(|line| line == "READY=1"), "{first}");
+    assert!(first.contains("STATUS=0 sessions, 0 rooms"), "{first}");
+    let mut sender = relay.connect().await;
+    sender.create_room().await;
+    manager.hears("STATUS=1 sessions, 1 rooms").await;
+    manager.hears("WATCHDOG=1").await;
+
+    relay.signal(Signal::SIGTERM);
+    manager.hears("STOPPING=1").await;
+    sender.expect_error("server_shutdown").await;
+    sender.expect_close(1012).await;
+    assert_eq!(relay.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_feeds_no_watchdog() {
+    let manager = Manager::new();
+    let relay = manager.start();
+    manager.hears("WATCHDOG=1").await;
+    relay.signal(Signal::SIGSTOP);
+    while relay.proc("stat").split(' ').nth(2) != Some("T") {
+        tokio::task::yield_now().await;
+    }
+    manager.forget();
+    let said = tokio::time::timeout(4 * WATCHDOG, manager.next()).await;
+    assert!(said.is_err(), "{said:?}");
+    relay.signal(Signal::SIGCONT);
+    manager.hears("WATCHDOG=1").await;
+}
+
+#[tokio::test]
+async fn pairs_may_finish_and_the_process_ends_well() {
+    let mut relay = Relay::start(&[]);
+    let (mut sender, mut receiver) = relay.pair().await;
+    let mut waiting = relay.connect().await;
+    waiting.create_room().await;
+    let mut asking = relay.connect().await;
+    asking.round_trip().await;
+
+    relay.signal(Signal::SIGTERM);
+    waiting.expect_error("server_shutdown").await;
+    waiting.expect_close(1012).await;
+    asking.expect_error("server_shutdown").await;
+    asking.expect_close(1012).await;
+    sender.send(frame(TEXT, "the last")).await;
+    assert_eq!(&receiver.next("data").await.payload[..], b"the last");
+    assert_eq!(relay.status(), None);
+
+    receiver.vanish();
+    sender.expect_peer_gone().await;
+    sender.expect_error("server_shutdown").await;
+    sender.expect_close(1012).await;
+    assert_eq!(relay.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (int, term) = ((Signal::SIGINT, 130), (Signal::SIGTERM, 143));
+    for ((first, _), (second, status)) in [(term, term), (int, int), (term, int)] {
+        let start = Start::new().env("RUST_LOG", "info");
+        let mut relay = start.env("RELAY_DRAIN_TIMEOUT", 3600).run();
+        let _pair = relay.pair().await;
+        relay.signal(first);
+        relay.line_with("stopping on");
+        relay.signal(second);
+        assert_eq!(relay.ended().await.code(), Some(status));
+    }
+}
+
+/// A client that connects again and again, until it is told to stop.
+#[derive(Default)]
+struct Connector {
+    served: AtomicUsize,
+    refused: AtomicUsize,
+    cut: AtomicUsize,
+}
+
+impl Connector {
+    async fn run(self: Arc<Self>, addr: SocketAddr) {
+        loop {
+            let Ok(mut stream) = TcpStream::connect(addr).await else {
+                self.refused.fetch_add(1, SeqCst);
+                continue;
+            };
+            let answered = async {
+                // As from afar: the connection is there some time before its request is.
+                stream.write_all(UPGRADE.as_bytes()).await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.write_all(b"\r\n").await?;
+                let mut head = [0; 12];
+                stream.read_exact(&mut head).await?;
+                assert_eq!(&head, b"HTTP/1.1 101");
+                io::Result::Ok(())
+            };
+            let outcome = match answered.await {
+                Ok(()) => &self.served,
+                Err(_) => &self.cut,
+            };
+            outcome.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Waits until so many more were served.
+    async fn until_served(&self, more: usize) {
+        let enough = self.served.load(SeqCst) + more;
+        let serving = async {
+            while self.served.load(SeqCst) < enough {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        within("clients to be served", serving).await;
+    }
+}
+
+#[tokio::test]
+async fn with_a_socket_of_its_managers_nobody_is_refused_over_restarts() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let start = || {
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
+        let socket = OwnedFd::from(listener.try_clone().unwrap());
+        let relay = Start::script(script).stdin(socket).run();
+        assert_eq!(relay.addr(), addr);
+        relay
+    };
+    let mut relay = start();
+    let connector = Arc::new(Connector::default());
+    let connecting: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(Arc::clone(&connector).run(addr)))
+        .collect();
+    for _ in 0..5 {
+        connector.until_served(50).await;
+        relay.stop().await;
+        relay = start();
+    }
+    connector.until_served(50).await;
+    connecting.iter().for_each(|task| task.abort());
+    let count = |counter: &AtomicUsize| counter.load(SeqCst);
+    let (refused, cut) = (count(&connector.refused), count(&connector.cut));
+    assert_eq!((refused, cut), (0, 0), "of {}", count(&connector.served));
+}
+
+#[tokio::test]
+async fn killed_under_load_it_serves_as_soon_as_it_is_started_again() {
+    let mut relay = Relay::start(&[]);
+    let port = u64::from(relay.addr().port());
+    for round in 0..5 {
+        let mut load: Vec<(Raw, Raw)> = Vec::new();
+        for _ in 0..10 {
+            let (mut sender, receiver) = relay.pair().await;
+            sender
+                .write(&frame(TEXT, vec![b'x'; 32 * 1024]).encode())
+                .await;
+            load.push((sender, receiver));
+        }
+        relay.signal(Signal::SIGKILL);
+        assert_eq!(relay.ended().await.signal(), Some(9));
+        for (sender, receiver) in &mut load {
+            sender.ended().await;
+            receiver.ended().await;
+        }
+        relay = Relay::start(&[("RELAY_PORT", port)]);
+        let (mut sender, mut receiver) = relay.pair().await;
+        let message = format!("after {round}");
+        sender.send(frame(TEXT, message.clone())).await;
+        assert_eq!(receiver.next("data").await.payload, message.as_bytes());
+    }
+}
+
+/// The limit of open files of a process, as it is in force.
+fn open_files(relay: &Relay) -> usize {
+    let limits = relay.proc("limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(3)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_to_what_the_sessions_need() {
+    const SESSIONS: usize = 300;
+    let start = Start::script("ulimit -S -n 128; exec \"$@\"");
+    let mut relay = start.env("RELAY_MAX_SESSIONS", SESSIONS).run();
+    assert!(open_files(&relay) > SESSIONS);
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(relay.connect().await);
+    }
+    for session in &mut sessions {
+        session.round_trip().await;
+    }
+    drop(sessions);
+    relay.stop().await;
+    assert_eq!(relay.lines_with("open files"), 0);
+}
+
+#[tokio::test]
+async fn a_limit_of_open_files_that_cannot_be_raised_is_told_at_start() {
+    const FILES: usize = 64;
+    let start = Start::script(&format!("ulimit -n {FILES}; exec \"$@\""));
+    let mut relay = start.env("RELAY_MAX_SESSIONS", 300).run();
+    assert_eq!(open_files(&relay), FILES);
+    // Over it, newcomers wait; who is there is served, and so are they when there is room.
+    let (mut sender, mut receiver) = relay.pair().await;
+    let mut crowd = Vec::new();
+    for _ in 0..2 * FILES {
+        crowd.push(relay.dial().await);
+    }
+    sender.send(frame(TEXT, "meanwhile")).await;
+    assert_eq!(&receiver.next("data").await.payload[..], b"meanwhile");
+    drop(crowd);
+    relay.connect().await.round_trip().await;
+    drop((sender, receiver));
+    relay.stop().await;
+    assert_eq!(relay.lines_with("RELAY_MAX_SESSIONS 300 wants"), 1);
+    assert_eq!(relay.lines_with(&format!("allows {FILES}")), 1);
+}
