@@ -1,0 +1,19 @@
+//! What must hold of the request parser: it never panics, and takes exactly what is a JSON object
+//! of a known `type`.
+
+use claude_distill_relay::protocol::Request;
+use serde_json::Value;
+
+/// Parses `bytes` and asserts it.
+pub fn check(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).ok();
+    let json = text.and_then(|text| text.parse::<Value>().ok());
+    let request = json.as_ref().and_then(Value::as_object);
+    let string = |field: &str| request?.get(field)?.as_str();
+    let expected = match string("type") {
+        Some("CREATE_ROOM") => Some(Request::Create),
+        Some("JOIN_ROOM") => Some(Request::Join(string("room_id").unwrap_or("").to_owned())),
+        _ => None,
+    };
+    assert_eq!(Request::parse(bytes), expected);
+}
