@@ -1,0 +1,104 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+/// What to measure, for how long, and where to write it.
+pub(crate) struct Options {
+    /// Rounds of each case.
+    pub(crate) rounds: usize,
+    /// Rounds of the cases that take long and vary little.
+    pub(crate) heavy_rounds: usize,
+    /// How long a load runs before the figures count: caches fill, just-in-time compilers compile.
+    pub(crate) warm_up: Duration,
+    /// How long a load is measured.
+    pub(crate) time: Duration,
+    /// Where the results are written; nowhere if the run is a partial one.
+    pub(crate) out: Option<PathBuf>,
+    rows: Vec<String>,
+    peers: Vec<String>,
+}
+
+impl Options {
+    pub(crate) fn from_args() -> Self {
+        let matches = command().get_matches();
+        let list = |name: &str| -> Vec<String> {
+            matches
+                .get_many(name)
+                .map(|values| values.cloned().collect())
+                .unwrap_or_default()
+        };
+        let quick = matches.get_flag("quick");
+        let rounds: usize = matches
+            .get_one("rounds")
+            .copied()
+            .unwrap_or(if quick { 1 } else { 5 });
+        let seconds = matches
+            .get_one("seconds")
+            .copied()
+            .unwrap_or(if quick { 0.2 } else { 1.0 });
+        let (rows, peers) = (list("rows"), list("peers"));
+        let whole = !quick && rows.is_empty() && peers.is_empty();
+        let results = || concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results").into();
+        Self {
+            rounds: rounds.max(1),
+            heavy_rounds: rounds.clamp(1, 3),
+            warm_up: Duration::from_secs_f64(seconds * 0.3),
+            time: Duration::from_secs_f64(seconds),
+            out: matches
+                .get_one("out")
+                .cloned()
+                .or_else(|| whole.then(results)),
+            rows,
+            peers,
+        }
+    }
+
+    pub(crate) fn wants_row(&self, name: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == name)
+    }
+
+    pub(crate) fn wants_peer(&self, name: &str) -> bool {
+        self.peers.is_empty() || self.peers.iter().any(|wanted| wanted == name)
+    }
+}
+
+fn command() -> Command {
+    let list = |name: &'static str| Arg::new(name).long(name).value_delimiter(',');
+    Command::new("relay benchmark")
+        .about("Loads the relay and its peers in turn, and compares their CPU time and memory")
+        .arg(
+            Arg::new("quick")
+                .long("quick")
+                .action(ArgAction::SetTrue)
+                .help("One short round of everything: does it run? The figures are rough"),
+        )
+        .arg(
+            Arg::new("rounds")
+                .long("rounds")
+                .value_parser(value_parser!(usize))
+                .help("Rounds of each row; the median counts [default: 5]"),
+        )
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_parser(value_parser!(f64))
+                .help("How long each load is measured [default: 1]"),
+        )
+        .arg(list("rows").help("Only these, comma-separated: bulk-64, round-trip, …, growth"))
+        .arg(list("peers").help("Only these, comma-separated: relay, python, ws, bun, haproxy"))
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where to write the results [default: benches/results for a whole run]"),
+        )
+        .arg(
+            Arg::new("bench")
+                .long("bench")
+                .action(ArgAction::SetTrue)
+                .hide(true),
+        )
+}
