@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# What the two deployment scripts share. It is sourced, and does nothing by itself.
+
+# Announces a step; what became of it goes on the same line.
+step() { printf '%-9s ' "$1"; }
+
+# Ends the line of a step.
+result() { printf '%s\n' "$*"; }
+
+# Ends the script: what is wrong, and what to do next.
+fail() {
+	printf 'FAILED\n'
+	printf 'error: %s\n' "$1" >&2
+	printf 'next:  %s\n' "$2" >&2
+	exit 1
+}
+
+# Refuses a command line, before anything was done.
+refuse() {
+	printf 'error: %s\n' "$1" >&2
+	printf 'usage: %s\n' "$USAGE" >&2
+	exit 2
+}
+
+# Shows what a command that failed had to say.
+show() { sed 's/^/  | /' "$1" >&2; }
+
+have() { command -v "$1" >/dev/null; }
+
+# Whether systemd runs this machine.
+have_systemd() { [[ -d /run/systemd/system ]]; }
+
+# Runs a command as root.
+as_root() {
+	if ((EUID == 0)); then "$@"; else sudo -- "$@"; fi
+}
+
+# Whether a text is the name of a host: letters, digits and hyphens between dots.
+is_host_name() {
+	local label='[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+	((${#1} <= 253)) && [[ $1 =~ ^($label\.)+$label$ && ${1##*.} == *[A-Za-z]* ]]
+}
+
+# Whether a text is a port number, written the plain way.
+is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
+
+# Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds
+# the old one or the new one.
+install_file() {
+	as_root install -D -m "$2" /dev/stdin "$1.new"
+	as_root mv -fT "$1.new" "$1"
+}

@@ -1,0 +1,376 @@
+#!/usr/bin/env bash
+# From a checkout to a running relay: builds it, installs it as a systemd service, proves that it
+# works, and puts nginx in front of it. A second run changes only what has to change.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$here/common.sh"
+
+USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+       ${0##*/} --rollback
+
+  DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN
+  PORT            where the relay listens (RELAY_PORT in .env.relay, at first 9784)
+  --binary FILE   install this program instead of building one
+  --no-pull       build what is checked out
+  --no-nginx      leave nginx alone
+  --ufw           open PORT in the firewall, for a relay that is reached without nginx
+  --dry-run       say what would be done and do nothing
+  --rollback      go back to the program that was installed before; again to return"
+
+repo=$(dirname "$here")
+settings=$repo/.env.relay
+unit=claude-distill-relay.service
+units=/etc/systemd/system
+program=/usr/local/bin/claude-distill-relay
+
+parse() {
+	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' rollback=''
+	while (($#)); do
+		case $1 in
+		-h | --help)
+			printf 'usage: %s\n' "$USAGE"
+			exit
+			;;
+		--binary)
+			(($# >= 2)) || refuse '--binary needs a file'
+			binary=$2
+			shift
+			;;
+		--no-pull) pull='' ;;
+		--no-nginx) nginx='' ;;
+		--ufw) ufw=yes ;;
+		--dry-run) dry_run=yes ;;
+		--rollback) rollback=yes ;;
+		-*) refuse "no such option: $1" ;;
+		*)
+			if [[ -z $domain ]]; then
+				domain=$1
+			elif [[ -z $port ]]; then
+				port=$1
+				is_port "$port" || refuse "not a port from 1 to 65535: $port"
+			else
+				refuse "one argument too many: $1"
+			fi
+			;;
+		esac
+		shift
+	done
+	if [[ -n $rollback ]]; then
+		[[ -z $domain ]] || refuse '--rollback takes no domain'
+		return
+	fi
+	[[ -n $domain ]] || refuse 'which domain? It is missing'
+	if ! is_host_name "$domain" || ! is_host_name "relay.$domain"; then
+		refuse "not a domain such as example.com: $domain"
+	fi
+	domain=${domain,,}
+}
+
+# The value that .env.relay gives to $1, or else $2.
+setting() {
+	local value=''
+	if [[ -e $settings ]]; then
+		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
+			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
+	fi
+	printf '%s' "${value:-$2}"
+}
+
+# Everything that can be known to fail is found here, before the first change.
+check_machine() {
+	local missing=()
+	step machine
+	have_systemd || fail 'systemd does not run here' "run the relay in your own way: cargo run --release --locked"
+	[[ $repo -ef / || -O $repo ]] || fail "$repo belongs to $(stat -c %U "$repo")" "run this as that user, without sudo: it asks for sudo itself"
+	if have dpkg-query && [[ $(dpkg-query -W -f '${db:Status-Status}' claude-distill-relay 2>/dev/null) == installed ]]; then
+		fail 'the Debian package claude-distill-relay is installed' 'update that one, or remove it first: sudo apt-get remove claude-distill-relay'
+	fi
+	if [[ -z $rollback ]]; then
+		[[ ! -e $repo/.git ]] || have git || missing+=(git)
+		[[ -n $binary ]] || have cc || missing+=(build-essential)
+		[[ -z $nginx ]] || PATH=$PATH:/usr/sbin have nginx || missing+=(nginx-light)
+		[[ -z $ufw ]] || PATH=$PATH:/usr/sbin have ufw || missing+=(ufw)
+		((${#missing[@]} == 0)) || fail "not installed: ${missing[*]}" "sudo apt-get install -y ${missing[*]}; then run this again"
+		[[ -n $binary ]] || have cargo || fail 'there is no cargo on your PATH' 'install Rust (https://rustup.rs), open a new shell, and run this again'
+		[[ -z $binary || -x $binary ]] || fail "$binary is not a program" 'give --binary the path of a built claude-distill-relay'
+	fi
+	if [[ -z $dry_run ]]; then
+		((EUID == 0)) || have sudo || fail 'there is no sudo' 'run this as root'
+		as_root true || fail 'sudo does not let you in' 'run this as a user who may use sudo'
+	fi
+	result 'it has all that is needed'
+}
+
+pull_source() {
+	step source
+	local before
+	if [[ -z $pull ]]; then
+		result 'not pulled, as --no-pull says'
+	elif ! git -C "$repo" rev-parse --git-dir >"$log" 2>&1; then
+		result 'not pulled: this is no git checkout'
+	elif [[ -z $(git -C "$repo" remote) ]]; then
+		result 'not pulled: the checkout has no remote'
+	elif [[ -n $(git -C "$repo" status --porcelain --untracked-files=no) ]]; then
+		result 'not pulled: the checkout has changes of its own'
+	elif ! git -C "$repo" rev-parse --verify --quiet '@{upstream}' >"$log" 2>&1; then
+		result 'not pulled: the branch follows no branch of a remote'
+	elif [[ -n $dry_run ]]; then
+		result 'would pull'
+	else
+		before=$(git -C "$repo" rev-parse HEAD)
+		if ! git -C "$repo" pull --quiet --ff-only >"$log" 2>&1; then
+			show "$log"
+			fail 'git cannot pull' "mend it in $repo, or deploy what is there with --no-pull"
+		fi
+		if [[ $(git -C "$repo" rev-parse HEAD) == "$before" ]]; then
+			result "up to date at $(git -C "$repo" describe --always)"
+		else
+			result "pulled $(git -C "$repo" describe --always); starting again with it"
+			rm -rf "$work"
+			exec "$here/deploy-oneclick.local.sh" --no-pull "${arguments[@]}"
+		fi
+	fi
+}
+
+build() {
+	step build
+	if [[ -n $binary ]]; then
+		result "not built: $binary is used"
+		return
+	fi
+	binary=$repo/target/release/claude-distill-relay
+	if [[ -n $dry_run ]]; then
+		result 'would build with cargo build --release --locked'
+		return
+	fi
+	SECONDS=0
+	if ! (cd "$repo" && cargo build --release --locked --target-dir target) >"$log" 2>&1; then
+		tail -n 30 "$log" >"$log.end"
+		show "$log.end"
+		fail 'cargo cannot build the relay' 'an old Rust? rustup update. Too little memory? Build elsewhere and use --binary'
+	fi
+	result "$("$binary" --version), in $SECONDS s"
+}
+
+# Prints each setting of .env.example that .env.relay lacks, with its comment.
+lacking() {
+	awk '
+		FNR == 1 { file++ }
+		{ name = $0; sub(/^[ \t]*(export[ \t]+)?/, "", name); is_setting = sub(/=.*/, "", name) && name ~ /^[A-Z_]+$/ }
+		file == 1 { if (is_setting) known[name]; next }
+		is_setting && !(name in known) { printf "%s%s\n", comment, $0 }
+		{ comment = /^# / ? comment $0 "\n" : "" }
+	' "$1" "$repo/.env.example"
+}
+
+write_settings() {
+	local names
+	step settings
+	if [[ ! -e $settings ]]; then
+		if [[ -n $dry_run ]]; then
+			result "would write $settings"
+			return
+		fi
+		(umask 077 && sed "s/^RELAY_PORT=.*/RELAY_PORT=${port:-9784}/" "$repo/.env.example" >"$settings.new")
+		mv "$settings.new" "$settings"
+		result "wrote $settings"
+		return
+	fi
+	if [[ -n $port && $(setting RELAY_PORT "$port") != "$port" ]]; then
+		fail "$settings has another RELAY_PORT than $port" 'change that line, or leave the port out here'
+	fi
+	lacking "$settings" >"$work/lacking"
+	[[ -z $port ]] || sed -i "s/^RELAY_PORT=.*/RELAY_PORT=$port/" "$work/lacking"
+	names=$(sed -n 's/^\([A-Z_]*\)=.*/\1/p' "$work/lacking" | paste -sd ' ')
+	if [[ -n $dry_run ]]; then
+		result "${names:+would add $names to }$settings${names:- is complete}"
+		return
+	fi
+	if [[ $(stat -c %a "$settings") != 600 ]]; then
+		chmod 600 "$settings"
+	fi
+	if [[ -z $names ]]; then
+		result "unchanged: $settings is complete"
+		return
+	fi
+	# A last line without an end must not run into ours.
+	[[ -z $(tail -c 1 "$settings") ]] || echo >>"$settings"
+	cat "$work/lacking" >>"$settings"
+	result "added to $settings: $names"
+}
+
+install_program() {
+	step program
+	if cmp -s "$binary" "$program"; then
+		result "unchanged: $program"
+	elif [[ -n $dry_run ]]; then
+		result "would install $program"
+	else
+		as_root install -D -m 755 "$binary" "$program.new"
+		[[ ! -e $program ]] || as_root ln -f "$program" "$program.previous"
+		as_root mv -fT "$program.new" "$program"
+		result "installed $program"
+	fi
+}
+
+# Installs the file $1 of the checkout as the unit $2.
+install_unit() {
+	if cmp -s "$repo/$1" "$units/$2"; then
+		return
+	fi
+	changed_units+=("$2")
+	[[ -n $dry_run ]] || install_file "$units/$2" 644 <"$repo/$1"
+}
+
+install_units() {
+	local changed_units=() link=/etc/claude-distill-relay/relay.env
+	step units
+	install_unit claude-distill-relay.service "$unit"
+	install_unit claude-distill-relay.socket claude-distill-relay.socket
+	install_unit deploy/healthcheck.service claude-distill-relay-healthcheck.service
+	install_unit deploy/healthcheck.timer claude-distill-relay-healthcheck.timer
+	if [[ ! $link -ef $settings ]]; then
+		changed_units+=("$link")
+		if [[ -e $link && ! -L $link ]]; then
+			fail "$link is a file of its own" "move what you need of it to $settings, remove it, and run this again"
+		fi
+		if [[ -z $dry_run ]]; then
+			as_root mkdir -p "${link%/*}"
+			as_root ln -sfnT "$settings" "$link"
+		fi
+	fi
+	if ((${#changed_units[@]} == 0)); then
+		result "unchanged: $units/$unit"
+	elif [[ -n $dry_run ]]; then
+		result "would install ${changed_units[*]}"
+	else
+		as_root systemctl daemon-reload
+		result "installed ${changed_units[*]}"
+	fi
+}
+
+# Why the relay has to be restarted, if it has to.
+why_restart() {
+	local pid started file
+	systemctl --quiet is-active "$unit" || {
+		echo 'it did not run'
+		return
+	}
+	pid=$(systemctl show --value -p MainPID "$unit")
+	as_root test "/proc/$pid/exe" -ef "$program" || {
+		echo 'its program is new'
+		return
+	}
+	started=$(date -d "$(TZ=UTC systemctl show --value -p ExecMainStartTimestamp "$unit")" +%s)
+	for file in "$units/$unit" "$settings"; do
+		if (($(stat -c %Y "$file") > started)); then
+			echo "${file##*/} is new"
+			return
+		fi
+	done
+}
+
+# Restarts the relay for the reason $1, if there is one.
+restart() {
+	local reason=$1
+	step service
+	if [[ -n $dry_run ]]; then
+		result 'would restart the relay, if any of this is new to it'
+		return
+	fi
+	if [[ -n $reason ]]; then
+		as_root systemctl reset-failed "$unit" >"$log" 2>&1 || true
+		if ! as_root systemctl restart "$unit" >"$log" 2>&1; then
+			as_root journalctl -u "$unit" -n 10 -o cat --no-pager >>"$log" 2>&1 || true
+			show "$log"
+			fail 'the relay does not start' "mend what its last lines name (settings: $settings) and run this again, or go back: $0 --rollback"
+		fi
+	fi
+	as_root systemctl --quiet enable "$unit"
+	as_root systemctl --quiet enable --now claude-distill-relay-healthcheck.timer
+	result "${reason:+restarted: }${reason:-not restarted: it runs with all of this already}"
+}
+
+# Waits until clients get what they come for.
+check_relay() {
+	step relay
+	if [[ -n $dry_run ]]; then
+		result 'would wait until two clients can meet in a room'
+		return
+	fi
+	for _ in {1..10}; do
+		# Status 1 is a warning. The settings are those of the folder it runs in.
+		if (cd "$repo" && "$program" check --relay-only) >"$log" 2>&1 || (($? == 1)); then
+			result "two clients met in a room, on port $(setting RELAY_PORT "${port:-9784}")"
+			return
+		fi
+		sleep 1
+	done
+	show "$log"
+	fail 'two clients cannot meet in a room' "what stands above as next; or go back: $0 --rollback"
+}
+
+open_firewall() {
+	[[ -n $ufw ]] || return 0
+	step ufw
+	port=$(setting RELAY_PORT "${port:-9784}")
+	if [[ -n $dry_run ]]; then
+		result "would open port $port"
+	elif ! as_root ufw allow "$port/tcp" >"$log" 2>&1; then
+		show "$log"
+		fail "ufw does not open port $port" 'sudo ufw status verbose'
+	elif grep -q Skipping "$log"; then
+		result "unchanged: port $port is open"
+	elif [[ $(setting RELAY_HOST 127.0.0.1) =~ ^(127\.|::1$|localhost$) ]]; then
+		result "opened port $port, but the relay listens on this machine only: see RELAY_HOST in $settings"
+	else
+		result "opened port $port"
+	fi
+}
+
+roll_back() {
+	step program
+	[[ -e $program.previous ]] || fail "there is no $program.previous" 'deploy the commit that you want: git checkout COMMIT, then this with --no-pull'
+	if [[ -n $dry_run ]]; then
+		result "would put $program.previous back"
+		return
+	fi
+	as_root ln -f "$program" "$program.new"
+	as_root mv -fT "$program.previous" "$program"
+	as_root mv -fT "$program.new" "$program.previous"
+	result "put $program.previous back"
+}
+
+main() {
+	arguments=("$@")
+	parse "$@"
+	work=$(mktemp -d) log=$work/log
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 130' HUP INT TERM
+
+	check_machine
+	if [[ -n $rollback ]]; then
+		roll_back
+		restart 'its program is the one before'
+		check_relay
+		return
+	fi
+	pull_source
+	build
+	write_settings
+	install_program
+	install_units
+	restart "$([[ -n $dry_run ]] || why_restart)"
+	check_relay
+	open_firewall
+	if [[ -n $nginx ]]; then
+		"$here/setup-nginx-relay.sh" "relay.$domain" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run}
+	fi
+	[[ -n $dry_run ]] || printf '%s\n' '' \
+		"The relay runs. Once the tunnel leads relay.$domain to http://localhost:80, see what its clients see:" \
+		"  claude-distill-relay check wss://relay.$domain"
+}
+
+main "$@"

@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# Puts nginx in front of the relay: writes its site, enables it, tests the whole configuration and
+# only then reloads. Where the test fails, the old site is put back.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$here/common.sh"
+
+USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--print | --dry-run]
+
+  HOST               the public name, such as relay.example.com
+  PORT               where the relay listens on 127.0.0.1 (9784)
+  --listen PORT      where nginx listens (80; 443 with --tls)
+  --tls CERT KEY     serve TLS with this certificate chain and key, for a machine without a tunnel
+  --print            print the site and do nothing else
+  --dry-run          say what would be done and do nothing"
+
+parse() {
+	host='' port='' listen='' certificate='' key='' mode=install
+	while (($#)); do
+		case $1 in
+		-h | --help)
+			printf 'usage: %s\n' "$USAGE"
+			exit
+			;;
+		--print) mode=print ;;
+		--dry-run) mode=dry-run ;;
+		--listen)
+			(($# >= 2)) || refuse '--listen needs a port'
+			listen=$2
+			shift
+			;;
+		--tls)
+			(($# >= 3)) || refuse '--tls needs two paths, of the certificate chain and of its key'
+			certificate=$2 key=$3
+			shift 2
+			;;
+		-*) refuse "no such option: $1" ;;
+		*)
+			if [[ -z $host ]]; then
+				host=$1
+			elif [[ -z $port ]]; then
+				port=$1
+			else
+				refuse "one argument too many: $1"
+			fi
+			;;
+		esac
+		shift
+	done
+	port=${port:-9784}
+	listen=${listen:-$([[ -n $certificate ]] && echo 443 || echo 80)}
+
+	[[ -n $host ]] || refuse 'which host name? It is missing'
+	is_host_name "$host" || refuse "not a host name such as relay.example.com: $host"
+	is_port "$port" || refuse "not a port from 1 to 65535: $port"
+	is_port "$listen" || refuse "not a port from 1 to 65535: $listen"
+	((port != listen)) || refuse "nginx and the relay cannot both listen on port $port"
+	host=${host,,}
+	local path
+	for path in ${certificate:+"$certificate" "$key"}; do
+		[[ $path =~ ^/[A-Za-z0-9._/@+-]+$ ]] || refuse "not an absolute path of plain characters: $path"
+	done
+}
+
+# The site, on standard output.
+site() {
+	local text address listens='' ssl=${certificate:+ ssl} addresses=("$listen")
+	# Where the kernel has no IPv6, nginx would refuse to start.
+	[[ ! -e /proc/net/if_inet6 ]] || addresses+=("[::]:$listen")
+	for address in "${addresses[@]}"; do
+		listens+="    listen $address$ssl;"$'\n'
+	done
+	if [[ -n $certificate ]]; then
+		listens+="    ssl_certificate $certificate;"$'\n'
+		listens+="    ssl_certificate_key $key;"$'\n'
+		listens+='    ssl_protocols TLSv1.2 TLSv1.3;'$'\n'
+	fi
+	text=$(<"$here/nginx-relay.conf.template")
+	text=${text//@LISTEN@/${listens%$'\n'}}
+	text=${text//@HOST@/$host}
+	printf '%s\n' "${text//@PORT@/$port}"
+}
+
+# Where the site goes: Debian's nginx has two folders, nginx's own packages have one.
+find_places() {
+	available=/etc/nginx/sites-available/claude-distill-relay
+	enabled=/etc/nginx/sites-enabled/claude-distill-relay
+	if [[ ! -d /etc/nginx/sites-enabled ]]; then
+		available=/etc/nginx/conf.d/claude-distill-relay.conf
+		enabled=$available
+	fi
+}
+
+is_enabled() { [[ $enabled == "$available" || $enabled -ef $available ]]; }
+
+enable() { is_enabled || as_root ln -sfnT "$available" "$enabled"; }
+
+# Tests the configuration; what nginx says goes to $log. Of two sites for one name nginx only warns,
+# and then ignores one of them.
+config_is_good() {
+	as_root nginx -t >"$log" 2>&1 && ! grep -q "conflicting server name \"$host\"" "$log"
+}
+
+write_site() {
+	local path
+	step site
+	for path in ${certificate:+"$certificate" "$key"}; do
+		as_root test -f "$path" || fail "there is no file $path" 'give --tls the paths of the certificate chain and of its key'
+	done
+	site >"$work/new"
+	if cmp -s "$work/new" "$available" && is_enabled; then
+		result "unchanged: $available"
+		return
+	fi
+	if [[ $mode == dry-run ]]; then
+		result "would write $available for $host, enable it, test it, and reload nginx"
+		return
+	fi
+	changed=yes
+	[[ ! -e $available ]] || cp "$available" "$work/old"
+	! is_enabled || touch "$work/was-enabled"
+	unproven=yes
+	install_file "$available" 644 <"$work/new"
+	enable
+	result "$host, port $listen to 127.0.0.1:$port: $available"
+}
+
+# Puts back what was there before write_site.
+restore() {
+	unproven=''
+	[[ -e $work/was-enabled ]] || as_root rm -f "$enabled"
+	if [[ -e $work/old ]]; then
+		install_file "$available" 644 <"$work/old"
+	else
+		as_root rm -f "$available"
+	fi
+}
+
+# However the script ends, no site stays that was not found good.
+clean_up() {
+	[[ -z $unproven ]] || restore
+	rm -rf "$work"
+}
+
+test_config() {
+	step test
+	if config_is_good; then
+		unproven=''
+		result 'nginx finds its configuration good'
+		return
+	fi
+	[[ -z $unproven ]] || restore
+	show "$log"
+	if grep -q 'conflicting server name' "$log"; then
+		fail "another site of this nginx serves $host${changed:+; ours was taken back}" \
+			"disable that one: grep -rlw $host /etc/nginx/sites-enabled/ /etc/nginx/conf.d/"
+	elif [[ -n $changed ]] && ! config_is_good; then
+		fail 'nginx finds its configuration bad, and did so before; the site was put back as it was' \
+			'mend what nginx names above until "sudo nginx -t" is content, then run this again'
+	elif [[ -n $changed ]]; then
+		fail 'nginx finds the new site bad; the old state was put back' 'mend what nginx names above, then run this again'
+	fi
+	fail 'nginx finds its configuration bad, but not for what this script wrote' \
+		'mend what nginx names above until "sudo nginx -t" is content'
+}
+
+reload() {
+	step reload
+	if ! have_systemd; then
+		result 'skipped: systemd does not run here; start or reload nginx yourself'
+	elif ! systemctl --quiet is-active nginx; then
+		as_root systemctl --quiet enable --now nginx >"$log" 2>&1 || {
+			show "$log"
+			fail 'nginx does not start' "journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
+		}
+		result 'nginx was started'
+	elif [[ -n $changed ]]; then
+		as_root systemctl reload nginx >"$log" 2>&1 || {
+			show "$log"
+			fail 'nginx does not reload' 'journalctl -u nginx -n 20'
+		}
+		result 'nginx serves the site'
+	else
+		result 'not needed: nothing has changed'
+	fi
+}
+
+main() {
+	parse "$@"
+	if [[ $mode == print ]]; then
+		site
+		return
+	fi
+
+	step nginx
+	PATH=$PATH:/usr/sbin:/sbin
+	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
+	result "$(nginx -v 2>&1)"
+
+	find_places
+	work=$(mktemp -d) log=$work/log changed='' unproven=''
+	trap clean_up EXIT
+	trap 'exit 130' HUP INT TERM
+	write_site
+	[[ $mode != dry-run ]] || return 0
+	test_config
+	reload
+}
+
+main "$@"
