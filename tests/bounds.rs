@@ -35,9 +35,11 @@ const READ: usize = 64 * KIB;
 /// What the allocator keeps, and what the process needs once.
 const SLACK: usize = 2 * MIB;
 
-/// A relay that waits for nobody's sign of life: most of these clients never give one.
+/// A relay that waits for nobody's sign of life: most of these clients never give one, and on a
+/// busy machine they are at it for long.
 fn start(settings: &[(&str, u64)]) -> Relay {
     let patient = [
+        ("RELAY_STALL_TIMEOUT", 3600),
         ("RELAY_PING_INTERVAL", 3600),
         ("RELAY_REQUEST_TIMEOUT", 3600),
     ];
