@@ -3,7 +3,7 @@
 //! A connection stays on the thread that accepted it. (A listener thread that hands connections to
 //! workers, as actix-server has it, costs each of them two more wake-ups.)
 
-use std::{io, ops::Deref, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, ops::Deref, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Addr;
 use actix_http::{HttpService, error::DispatchError};
@@ -60,8 +60,8 @@ impl Worker {
         let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         let accepting = pin!(async {
             while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
-                let socket = next(&listener).await;
-                let serving = service.call(socket);
+                let (socket, peer) = next(&listener).await;
+                let serving = service.call((socket, Some(peer)));
                 let counted = Credit::charge(&shared.totals.handshakes, 1);
                 actix_rt::spawn(async move {
                     if let Err(error) = serving.await {
@@ -76,10 +76,10 @@ impl Worker {
 }
 
 /// The next connection, however often the system has none to give.
-async fn next(listener: &TcpListener) -> TcpStream {
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return socket,
+            Ok(accepted) => return accepted,
             // Gone before we came to it: that says nothing of the next.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -94,12 +94,17 @@ async fn next(listener: &TcpListener) -> TcpStream {
 fn service(
     worker: Rc<Worker>,
 ) -> impl ServiceFactory<
-    TcpStream,
+    (TcpStream, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
     InitError = (),
-    Service: Service<TcpStream, Response = (), Error = DispatchError, Future: 'static>,
+    Service: Service<
+        (TcpStream, Option<SocketAddr>),
+        Response = (),
+        Error = DispatchError,
+        Future: 'static,
+    >,
 > {
     let app = map_config(http::app(Arc::clone(&worker.shared)), |()| {
         AppConfig::default()
@@ -118,7 +123,6 @@ fn service(
             }
         }))
         .h1(app)
-        .tcp()
 }
 
 #[cfg(test)]
@@ -137,7 +141,7 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let socket = next(&listener).await;
+        let (socket, _) = next(&listener).await;
         let socket = SockRef::from(&socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         #[cfg(target_os = "linux")]

@@ -252,15 +252,12 @@ impl Session {
                 }
             }
         }
-        let last = matches!(
-            self.phase,
-            Phase::Finishing { .. } | Phase::Lingering { .. }
-        );
-        if last && self.outbox.is_empty() {
-            // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
-            let _ = Pin::new(&mut self.socket).poll_shutdown(task);
-            if matches!(self.phase, Phase::Finishing { .. }) {
-                self.phase = Phase::Done;
+        if self.outbox.is_empty() {
+            match self.phase {
+                // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
+                Phase::Lingering { .. } => drop(Pin::new(&mut self.socket).poll_shutdown(task)),
+                Phase::Finishing { .. } => self.phase = Phase::Done,
+                _ => {}
             }
         }
     }
