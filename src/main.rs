@@ -7,9 +7,14 @@ use claude_distill_relay::config::{self, Config, Settings};
 use claude_distill_relay::server::Relay;
 use claude_distill_relay::{cli, logging, supervisor, worker};
 use log::{error, info, warn};
+use std::hint;
 use std::io;
 use std::panic;
 use std::process::{self, ExitCode};
+
+/// The largest block that glibc's allocator is to keep when it is freed, in bytes. It keeps up to
+/// twice as much of them at the end of a heap.
+const KEPT_BLOCK: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
     let flags = cli::command().get_matches();
@@ -31,6 +36,7 @@ fn main() -> ExitCode {
     } = settings;
     logging::init(log_filter.as_deref());
     log_panics();
+    keep_freed_memory();
     for warning in warnings {
         warn!("{warning}");
     }
@@ -70,6 +76,14 @@ fn log_panics() {
         Some(place) => error!("panic at {place}"),
         None => error!("panic at an unknown place"),
     }));
+}
+
+/// Has glibc keep the memory of one frame for the next. At first it returns 128 KiB to the system
+/// as soon as they are free, and takes them back, page by page, a frame later, which can double
+/// what a long message costs. Freeing a larger block tells it otherwise: mallopt(3),
+/// `M_MMAP_THRESHOLD`. The block is never touched, so it takes no memory.
+fn keep_freed_memory() {
+    drop(hint::black_box(Vec::<u8>::with_capacity(KEPT_BLOCK)));
 }
 
 /// Raises the limit of open files to what the sessions need.

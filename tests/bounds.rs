@@ -232,6 +232,46 @@ async fn pongs_and_data_at_the_barrier_cost_nothing() {
     memory.assert_within(windows(CROWD), "pongs at the barrier");
 }
 
+/// Pages that a process was given so far.
+#[cfg(target_env = "gnu")]
+fn pages_given(relay: &Relay) -> usize {
+    let stat = relay.proc("stat");
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let faults = fields.split_whitespace().nth(7).expect("minor faults");
+    faults.parse().expect("a number")
+}
+
+/// A session of the system's own buffers, through which the relay reads as much at once as it may.
+#[cfg(target_env = "gnu")]
+async fn wide(relay: &Relay) -> Raw {
+    let stream = tokio::net::TcpStream::connect(relay.addr()).await.unwrap();
+    let mut session = Raw::over(stream);
+    session.upgrade(common::http::UPGRADE).await;
+    session
+}
+
+#[cfg(target_env = "gnu")]
+#[tokio::test]
+async fn the_memory_of_a_frame_is_kept_for_the_next() {
+    let relay = start(&[]);
+    let (mut sender, mut receiver) = (wide(&relay).await, wide(&relay).await);
+    let code = sender.create_room().await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let message = frame(BINARY, vec![7; 8 * MIB]);
+    let mut pages = Vec::new();
+    for _ in 0..4 {
+        let before = pages_given(&relay);
+        let sent = sender.send(message.clone());
+        let (_, got) = tokio::join!(sent, receiver.data(8 * MIB, "a long message"));
+        assert_eq!(got.len(), 8 * MIB);
+        receiver.expect_end_of_message().await;
+        pages.push(pages_given(&relay) - before);
+    }
+    // Of 2048 that it went through, each time.
+    assert!(pages[1..].iter().all(|&pages| pages < 512), "{pages:?}");
+}
+
 #[tokio::test]
 async fn a_length_is_not_believed() {
     let relay = start(&[]);
