@@ -127,6 +127,33 @@ write_site() {
 	result "$host, port $listen to 127.0.0.1:$port: $available"
 }
 
+# Prints the number of each process in which nginx takes connections. Those that a reload has
+# replaced say in their title that they are shutting down.
+workers() {
+	local main children
+	main=$(systemctl show --value -p MainPID nginx)
+	mapfile -t children < <(as_root grep -lsx "PPid:[[:space:]]*$main" /proc/[0-9]*/status)
+	as_root grep -lszx 'nginx: worker process' /dev/null "${children[@]/%status/cmdline}" | tr -dc '0-9\n'
+}
+
+# Reloads nginx and waits until it has: to systemd a reload is a signal sent, and until nginx has acted
+# on it, it is the old configuration that answers. One that nginx then cannot use, as its port is
+# taken, is not found by a test: it only stays with the old one.
+reload_nginx() {
+	local old new
+	old=$(workers)
+	as_root systemctl reload nginx >"$log" 2>&1 || return
+	for _ in {1..100}; do
+		new=$(workers)
+		if [[ -n $new ]] && ! grep -qxFf <(printf '%s\n' "$old") <<<"$new"; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	as_root tail -n 5 /var/log/nginx/error.log >"$log" 2>&1 || true
+	return 1
+}
+
 # Puts back what was there before write_site.
 restore() {
 	unproven=''
@@ -147,7 +174,6 @@ clean_up() {
 test_config() {
 	step test
 	if config_is_good; then
-		unproven=''
 		result 'nginx finds its configuration good'
 		return
 	fi
@@ -173,18 +199,20 @@ reload() {
 	elif ! systemctl --quiet is-active nginx; then
 		as_root systemctl --quiet enable --now nginx >"$log" 2>&1 || {
 			show "$log"
-			fail 'nginx does not start' "journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
+			fail "nginx does not start${changed:+; the old state was put back}" "journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
 		}
 		result 'nginx was started'
 	elif [[ -n $changed ]]; then
-		as_root systemctl reload nginx >"$log" 2>&1 || {
+		reload_nginx || {
 			show "$log"
-			fail 'nginx does not reload' 'journalctl -u nginx -n 20'
+			fail 'nginx does not take the new site over; the old state was put back' \
+				"journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
 		}
 		result 'nginx serves the site'
 	else
 		result 'not needed: nothing has changed'
 	fi
+	unproven=''
 }
 
 main() {

@@ -381,6 +381,23 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
         machine.ok("sudo rm /etc/nginx/conf.d/mine.conf");
         assert_eq!(machine.run(site).output, before);
 
+        // A port that is somebody else's, which nginx's own test does not mind.
+        let output = machine
+            .run(&format!(
+                "python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
+                     open(\"/tmp/taken\", \"w\"); time.sleep(60)' & holder=$!
+                 until [[ -e /tmp/taken ]]; do sleep 0.1; done
+                 {set_up} --listen 8081; status=$?
+                 kill $holder; rm /tmp/taken; exit $status"
+            ))
+            .expect("a port that is taken", 1);
+        assert!(
+            output.contains("nginx does not take the new site over")
+                && output.contains("is port 8081 taken?"),
+            "{output}"
+        );
+        assert_eq!(machine.run(site).output, before);
+
         machine.ok(&set_up);
     }
     // nginx answers all the while, and says in words that the relay is not there.
