@@ -38,7 +38,12 @@ const NOT_A_WEBSOCKET: &str =
 /// Seconds after which a client that found the relay full may try again.
 const RETRY_AFTER: &str = "10";
 
-/// Sets on a listener what every socket it accepts is to have: they inherit it.
+/// Connections that the system holds ready for us; beyond those it drops what clients send, and they
+/// try again a second later. The system's own limit (`net.core.somaxconn`) may be lower.
+const BACKLOG: i32 = 4096;
+
+/// Sets how many may wait on a listener, and what every socket it accepts is to have: they inherit
+/// it.
 pub fn prepare(listener: &TcpListener, config: &Config) {
     let listener = SockRef::from(listener);
     let tell = |option: &str, result: io::Result<()>| {
@@ -46,6 +51,8 @@ pub fn prepare(listener: &TcpListener, config: &Config) {
             warn!("{option} cannot be set: {error}");
         }
     };
+    // Said anew: the standard library lets 128 wait, which a burst of clients overruns.
+    tell("the backlog", listener.listen(BACKLOG));
     // Else every short answer would wait for the acknowledgement of the one before.
     tell("TCP_NODELAY", listener.set_tcp_nodelay(true));
     // The system counts in whole seconds.

@@ -134,6 +134,19 @@ mod tests {
     use crate::config::Config;
 
     #[actix_rt::test]
+    async fn a_burst_of_connections_waits_until_they_are_accepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        http::prepare(&listener, &Config::default());
+        let address = listener.local_addr().unwrap();
+        // Each is connected before anybody accepts it, or else the system has dropped it.
+        let mut waiting = Vec::new();
+        for _ in 0..200 {
+            let within = Duration::from_millis(900);
+            waiting.push(std::net::TcpStream::connect_timeout(&address, within).unwrap());
+        }
+    }
+
+    #[actix_rt::test]
     async fn accepted_sockets_inherit_what_is_set_on_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = Config::default();
