@@ -2,7 +2,12 @@
 //!
 //! actix-http parses every request. An upgrade leaves it here, with its socket, for a
 //! [`Session`]: from then on no HTTP machinery stands between the socket and the actor, none of
-//! its buffers is kept, and a session can be ended while its client reads nothing.
+//! its buffers is kept, and a session can be ended while its client reads nothing. [`OneHead`] keeps
+//! HTTP to one request a connection.
+
+mod head;
+
+pub use head::OneHead;
 
 use actix_codec::{Encoder, Framed, FramedParts};
 use actix_http::{
@@ -11,10 +16,10 @@ use actix_http::{
     h1::{Codec, Message},
     ws,
 };
-use actix_rt::net::{TcpListener, TcpStream};
+use actix_rt::net::TcpListener;
 use actix_web::{
     App, HttpResponse,
-    http::{StatusCode, header},
+    http::{StatusCode, Version, header},
     web::{self, Data},
 };
 use bytes::{Bytes, BytesMut};
@@ -42,6 +47,9 @@ const RETRY_AFTER: &str = "10";
 /// try again a second later. The system's own limit (`net.core.somaxconn`) may be lower.
 const BACKLOG: i32 = 4096;
 
+/// The longest silence that Linux lets keep-alive wait for (tcp(7)).
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
 /// Sets how many may wait on a listener, and what every socket it accepts is to have: they inherit
 /// it.
 pub fn prepare(listener: &TcpListener, config: &Config) {
@@ -57,7 +65,8 @@ pub fn prepare(listener: &TcpListener, config: &Config) {
     tell("TCP_NODELAY", listener.set_tcp_nodelay(true));
     // The system counts in whole seconds.
     let second = Duration::from_secs(1);
-    let keepalive = TcpKeepalive::new().with_time(config.ping_interval.max(second));
+    let first = config.ping_interval.clamp(second, LONGEST_KEEPALIVE);
+    let keepalive = TcpKeepalive::new().with_time(first);
     // Else the system would look again after 75 seconds.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let keepalive = keepalive.with_interval(config.ping_interval.clamp(second, 5 * second));
@@ -86,6 +95,7 @@ pub fn app(
     App::new()
         .app_data(Data::from(shared))
         .route("/healthz", web::get().to(healthz))
+        .route("/healthz", web::head().to(healthz))
         .route("/metrics", web::get().to(metrics))
         .default_service(web::to(|| async {
             HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
@@ -114,7 +124,7 @@ async fn metrics(shared: Data<Shared>) -> HttpResponse {
 /// Makes a session of an upgrade request, or answers why not.
 pub async fn upgrade(
     request: Request,
-    framed: Framed<TcpStream, Codec>,
+    framed: Framed<OneHead, Codec>,
     worker: &Worker,
 ) -> Result<(), actix_web::Error> {
     let mut parts = framed.into_parts();
@@ -128,11 +138,11 @@ pub async fn upgrade(
             let message = Message::Item((response.drop_body(), BodySize::None));
             parts.codec.encode(message, &mut head)?;
             worker.metrics.session_began();
+            let (socket, rest) = parts.io.into_parts();
             let upgraded = Upgraded {
-                socket: parts.io,
+                socket,
                 head: head.freeze(),
-                // Copied, since the buffer it is in held the whole head, and would be kept.
-                unread: Bytes::copy_from_slice(&parts.read_buf),
+                unread: rest.into(),
                 client,
                 slot,
             };
@@ -147,6 +157,11 @@ type Admitted = (Response<BoxBody>, crate::client_addr::AddressKey, Credit);
 
 /// Whether this request becomes a session: it must be a handshake, and there must be room.
 fn admit(request: &Request, peer: IpAddr, worker: &Worker) -> Result<Admitted, Response<BoxBody>> {
+    if request.version() < Version::HTTP_11 {
+        // RFC 6455 §4.2.1.
+        let response = Response::build(StatusCode::BAD_REQUEST).body(NOT_A_WEBSOCKET);
+        return Err(response.map_into_boxed_body());
+    }
     let mut accepted = ws::handshake(request.head()).map_err(|error| {
         debug!("handshake refused: {error}");
         Response::from(error).set_body(BoxBody::new(NOT_A_WEBSOCKET))
@@ -180,10 +195,7 @@ fn admit(request: &Request, peer: IpAddr, worker: &Worker) -> Result<Admitted, R
 }
 
 /// Answers in plain HTTP, and closes.
-async fn refuse(
-    parts: FramedParts<TcpStream, Codec>,
-    response: Response<BoxBody>,
-) -> io::Result<()> {
+async fn refuse(parts: FramedParts<OneHead, Codec>, response: Response<BoxBody>) -> io::Result<()> {
     let FramedParts {
         mut io, mut codec, ..
     } = parts;

@@ -6,12 +6,15 @@ use log::Level;
 use std::fmt::Display;
 use std::io::Write;
 
+/// The HTTP library has an error to report for every stranger that talks nonsense to it.
+const DEFAULT_FILTER: &str = "info,actix_http=off";
+
 /// Starts logging to stderr: what `filter` lets through, in the syntax of `RUST_LOG`, or else
-/// everything from `info` on.
+/// what the relay itself says from `info` on.
 pub fn init(filter: Option<&str>) {
     let journal = stderr_is_the_journal();
     let started = env_logger::Builder::new()
-        .parse_filters(filter.unwrap_or("info"))
+        .parse_filters(filter.unwrap_or(DEFAULT_FILTER))
         .format(move |out, record| {
             let prefix = if journal {
                 journal_prefix(record.level())

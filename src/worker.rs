@@ -6,10 +6,10 @@
 use std::{io, net::SocketAddr, ops::Deref, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Addr;
-use actix_http::{HttpService, error::DispatchError};
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_rt::{
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -17,9 +17,14 @@ use futures_util::future::select;
 use log::{debug, warn};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{http, registry::RoomRegistry, server::Shared, transport::credit::Credit};
+use crate::{
+    http::{self, OneHead},
+    registry::RoomRegistry,
+    server::Shared,
+    transport::credit::Credit,
+};
 
-/// What the head of an HTTP request may take, and how long a connection waits for another.
+/// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be on their way to becoming sessions, for each worker. Over it the rest
 /// wait in the system's queue, so that a flood of half a handshake each cannot grow memory.
@@ -61,11 +66,13 @@ impl Worker {
         let accepting = pin!(async {
             while let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await {
                 let (socket, peer) = next(&listener).await;
-                let serving = service.call((socket, Some(peer)));
+                let serving = service.call((OneHead::new(socket), Some(peer)));
                 let counted = Credit::charge(&shared.totals.handshakes, 1);
                 actix_rt::spawn(async move {
-                    if let Err(error) = serving.await {
-                        debug!("a connection ended before its upgrade: {error}");
+                    match timeout(2 * HEAD_TIMEOUT, serving).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => debug!("a connection ended before its upgrade: {error}"),
+                        Err(_) => debug!("a connection took too long over one request"),
                     }
                     drop((permit, counted));
                 });
@@ -94,13 +101,13 @@ async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 fn service(
     worker: Rc<Worker>,
 ) -> impl ServiceFactory<
-    (TcpStream, Option<SocketAddr>),
+    (OneHead, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
     InitError = (),
     Service: Service<
-        (TcpStream, Option<SocketAddr>),
+        (OneHead, Option<SocketAddr>),
         Response = (),
         Error = DispatchError,
         Future: 'static,
@@ -112,7 +119,7 @@ fn service(
     HttpService::build()
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(HEAD_TIMEOUT)
-        .keep_alive(HEAD_TIMEOUT)
+        .keep_alive(KeepAlive::Disabled)
         .upgrade(fn_factory(move || {
             let worker = Rc::clone(&worker);
             async move {
@@ -149,7 +156,11 @@ mod tests {
     #[actix_rt::test]
     async fn accepted_sockets_inherit_what_is_set_on_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let config = Config::default();
+        let config = Config {
+            // Longer than the system lets keep-alive wait.
+            ping_interval: Duration::from_secs(86_400),
+            ..Config::default()
+        };
         http::prepare(&listener, &config);
         let _client = TcpStream::connect(listener.local_addr().unwrap())
             .await

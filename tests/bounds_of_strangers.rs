@@ -5,9 +5,16 @@
 
 mod common;
 
-use common::{Raw, frame, http::UPGRADE, process::Relay, wire::TEXT, within};
+use common::{
+    Raw, frame,
+    http::UPGRADE,
+    process::{Relay, Start},
+    wire::TEXT,
+    within,
+};
 use futures_util::{StreamExt, stream};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 const MIB: usize = 1024 * 1024;
 const KIB: usize = 1024;
@@ -216,4 +223,103 @@ async fn a_head_that_drips_is_dropped_in_time() {
         began.elapsed()
     );
     assert!(sent > 10, "dropped after {sent} bytes already");
+}
+
+/// Writes `opening`, then `unit` again and again, a pause between, for as long as it is taken.
+async fn keep_at_it(mut client: Raw, opening: String, unit: String, pause: Duration) {
+    if client.try_write(opening.as_bytes()).await.is_err() {
+        return;
+    }
+    while client.try_write(unit.as_bytes()).await.is_ok() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[tokio::test]
+async fn many_requests_on_a_connection_take_no_more_than_one_and_nobodys_time() {
+    const CROWD: usize = 100;
+    let relay = Relay::start(&[]);
+    let (mut sender, mut receiver) = relay.pair().await;
+    let get = |path, headers| {
+        let padding = "a:\r\n".repeat(headers);
+        format!("GET {path} HTTP/1.1\r\nHost: relay\r\n{padding}\r\n").repeat(100)
+    };
+    for (path, headers) in [("/", 90), ("/metrics", 0)] {
+        let memory = relay.watch_memory();
+        let mut crowd = JoinSet::new();
+        for _ in 0..CROWD {
+            // It reads none of the answers.
+            let client = relay.dial().await;
+            crowd.spawn(keep_at_it(
+                client,
+                String::new(),
+                get(path, headers),
+                Duration::ZERO,
+            ));
+        }
+        sender.send(frame(TEXT, "meanwhile")).await;
+        let message = receiver.next("what was sent meanwhile").await;
+        assert_eq!(&message.payload[..], b"meanwhile");
+        within("the end of them all", async {
+            while crowd.join_next().await.is_some() {}
+        })
+        .await;
+        memory.assert_within(
+            CROWD * HANDSHAKE + SLACK,
+            &format!("many requests for {path}"),
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_keeps_a_connection_that_is_no_session() {
+    let relay = Relay::start(&[]);
+    let pause = Duration::from_millis(100);
+    let began = Instant::now();
+    let mut crowd = JoinSet::new();
+    for (opening, unit) in [
+        (
+            "POST / HTTP/1.1\r\nHost: relay\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "1\r\nx\r\n",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000000\r\n\r\n",
+            "x",
+        ),
+        ("", "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n"),
+        ("", "\r\n"),
+    ] {
+        let client = relay.dial().await;
+        crowd.spawn(keep_at_it(
+            client,
+            opening.to_owned(),
+            unit.to_owned(),
+            pause,
+        ));
+    }
+    within("the end of them all", async {
+        while crowd.join_next().await.is_some() {}
+    })
+    .await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[tokio::test]
+async fn nonsense_fills_no_log() {
+    let mut relay = Start::new().env("RUST_LOG", "").run();
+    for nonsense in [
+        "x\r\n\r\n",
+        "\0\0",
+        "GET / HTTP/9.9\r\n\r\n",
+        "\u{1b}[2J\r\n\r\n",
+    ] {
+        let mut client = relay.dial().await;
+        client.write(nonsense.as_bytes()).await;
+        within("the end of it", client.ended()).await;
+    }
+    relay.stop().await;
+    for level in ["ERROR", "WARN"] {
+        assert_eq!(relay.lines_with(level), 0, "{level}");
+    }
 }

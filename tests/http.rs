@@ -4,9 +4,13 @@
 mod common;
 
 use common::{
-    Raw, TestRelay,
+    Raw, TestRelay, frame,
     http::{UPGRADE, http},
+    reply,
+    wire::TEXT,
+    within,
 };
+use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn a_plain_request_is_told_to_upgrade() {
@@ -107,4 +111,89 @@ async fn a_request_that_is_given_up_leaves_nothing_behind() {
     client.vanish(); // Before it has seen the answer.
     Raw::connect(&relay).await.create_room().await;
     relay.settled().await;
+}
+
+/// All that the relay says to these bytes, until it ends the connection.
+async fn everything_said_to(relay: &TestRelay, bytes: &[u8]) -> String {
+    let mut client = Raw::dial(relay).await;
+    client.write(bytes).await;
+    let (mut reader, _writer) = client.split();
+    let mut said = String::new();
+    let reading = reader.read_to_string(&mut said);
+    within("the end of the connection", reading).await.unwrap();
+    said
+}
+
+#[tokio::test]
+async fn a_connection_is_for_one_request() {
+    let relay = TestRelay::start(|_| {});
+    let get = "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n";
+    let by_line_feeds = get.replace('\r', "");
+    let with_body = "POST / HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000\r\n\r\n";
+    for request in [get, &by_line_feeds, with_body] {
+        let said = everything_said_to(&relay, request.repeat(10).as_bytes()).await;
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+        assert!(said.to_lowercase().contains("connection: close"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn health_may_be_asked_for_by_its_head_alone() {
+    let relay = TestRelay::start(|_| {});
+    let said = everything_said_to(&relay, b"HEAD /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    assert!(said.ends_with("\r\n\r\n"), "a body: {said}");
+}
+
+#[tokio::test]
+async fn an_upgrade_by_an_older_http_is_a_bad_request() {
+    let relay = TestRelay::start(|_| {});
+    let request = UPGRADE.replace("HTTP/1.1", "HTTP/1.0") + "\r\n";
+    let said = everything_said_to(&relay, request.as_bytes()).await;
+    assert!(said.contains(" 400 "), "{said}");
+}
+
+#[tokio::test]
+async fn frames_may_follow_an_upgrade_at_once_however_it_is_split() {
+    let relay = TestRelay::start(|_| {});
+    let upgrade = format!("{UPGRADE}\r\n");
+    let all = [upgrade.as_bytes(), &frame(TEXT, reply::CREATE).encode()].concat();
+    for cut in [
+        1,
+        upgrade.len() - 3,
+        upgrade.len(),
+        upgrade.len() + 3,
+        all.len(),
+    ] {
+        let mut client = Raw::dial(&relay).await;
+        client.write(&all[..cut]).await;
+        tokio::task::yield_now().await;
+        client.write(&all[cut..]).await;
+        assert_eq!(client.response().await.status, 101);
+        reply::created(&client.next_json("ROOM_CREATED").await);
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_name_what_was_refused_and_what_went_nowhere() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = Raw::connect(&relay).await;
+    let code = sender.create_room().await;
+    sender.send(frame(TEXT, "to nobody")).await;
+    sender.expect_error("no_peer").await;
+    let mut receiver = Raw::connect(&relay).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    receiver.vanish();
+    sender.expect_peer_gone().await;
+    sender.send(frame(TEXT, "for who is gone")).await;
+    sender.round_trip().await;
+    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    for line in [
+        r#"relay_refused_total{reason="no_peer"} 1"#,
+        r#"relay_dropped_bytes_total{reason="no_peer"} 11"#,
+        r#"relay_dropped_bytes_total{reason="receiver_gone"} 17"#,
+    ] {
+        assert!(metrics.body.contains(line), "{line} in {}", metrics.body);
+    }
 }

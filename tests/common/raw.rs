@@ -1,9 +1,10 @@
 //! A socket that says exactly the bytes it is told to, and reads what comes back frame by frame.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde_json::Value;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -406,6 +407,13 @@ impl Raw {
             "{:?} before the end of the connection",
             self.seen
         );
+    }
+
+    /// Goes away with a reset: what it has not sent is lost, and nothing more is taken.
+    pub(crate) fn reset(self) {
+        let socket = SockRef::from(self.writer.as_ref());
+        socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+        drop(self);
     }
 
     /// Goes away without a word, as a lost network does.
