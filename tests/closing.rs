@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Raw, TestRelay, frame, wire};
 use wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT};
 
@@ -121,6 +123,36 @@ async fn a_client_that_does_not_answer_a_close_is_let_go_all_the_same() {
     assert_eq!(close.opcode, CLOSE);
     receiver.expect_end().await; // Though nothing was answered.
     relay.settled().await;
+}
+
+#[tokio::test]
+async fn a_queued_receiver_that_leaves_with_its_window_full_leaves_its_place() {
+    let relay = TestRelay::start(|config| {
+        config.ping_interval = Duration::from_millis(500);
+        config.ping_timeout = Duration::from_secs(60);
+        config.stall_timeout = Duration::from_secs(1);
+    });
+    let mut sender = Raw::connect(&relay).await;
+    let code = sender.create_room().await;
+    let (mut paired, mut queued) = (Raw::connect(&relay).await, Raw::connect(&relay).await);
+    paired.join(&code).await;
+    sender.expect_peer().await;
+    queued.join(&code).await;
+    // So much that the relay does not read the close behind it.
+    let message = frame(BINARY, vec![7; 220_000]);
+    queued
+        .send_together(&[message, wire::close(1000, "")])
+        .await;
+    queued.vanish();
+    relay
+        .until("its place to be free", |now| now.sessions == 2)
+        .await;
+    // Nobody hears of it: it was not its turn.
+    paired.vanish();
+    sender.expect_peer_gone().await;
+    let barrier = sender.expect_ping().await;
+    sender.pong(&barrier).await;
+    sender.expect_silence().await;
 }
 
 #[tokio::test]

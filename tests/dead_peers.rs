@@ -271,7 +271,9 @@ async fn a_queued_receiver_that_is_idle() {
 async fn a_queued_receiver_that_is_not_read_any_more() {
     // More than its window, less than that and the buffers on the way: it has nothing to send.
     let pushed = frame(BINARY, vec![7; 300_000]).encode();
-    place_in_the_queue_is_free(&pushed, STALL_TIMEOUT + PING_INTERVAL).await;
+    // Pinged once more, and given up by the system, before the relay looks again.
+    let limit = STALL_TIMEOUT + PING_TIMEOUT + 2 * PING_INTERVAL;
+    place_in_the_queue_is_free(&pushed, limit).await;
 }
 
 /// A sender is cut off. Its receiver hears of it within `limit`.

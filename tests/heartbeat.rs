@@ -125,6 +125,73 @@ async fn unsolicited_pongs_do_no_harm() {
 }
 
 #[tokio::test]
+async fn who_talks_but_never_answers_is_dropped() {
+    let relay = relay();
+    let mut sender = Raw::connect(&relay).await;
+    sender.create_room().await;
+    let talking = async {
+        loop {
+            sender.send(frame(wire::PONG, "unsolicited")).await;
+            sender.send(frame(wire::TEXT, "to nobody")).await;
+            tokio::time::sleep(INTERVAL / 10).await;
+        }
+    };
+    tokio::select! {
+        () = talking => {}
+        _ = relay.until("it to be dropped", |now| now.sessions == 0) => {}
+    }
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn a_pong_behind_a_long_message_is_waited_for() {
+    const PIECE: usize = 1000;
+    const PIECES: usize = 20;
+    let relay = TestRelay::start(|config| {
+        config.ping_interval = INTERVAL;
+        config.ping_timeout = INTERVAL;
+    });
+    let mut sender = Raw::connect(&relay).await;
+    sender.create_room().await;
+    let message = frame(wire::BINARY, vec![7; PIECE * PIECES]).encode();
+    for piece in message.chunks(PIECE) {
+        sender.write(piece).await;
+        tokio::time::sleep(INTERVAL / 4).await;
+    }
+    // One Pong for all the Pings, as libraries may (RFC 6455 §5.5.3): the last of those it has got.
+    let mut ping = None;
+    while let Ok(frame) = tokio::time::timeout(INTERVAL / 4, sender.next("a ping")).await {
+        if frame.opcode == wire::PING {
+            ping = Some(frame.payload);
+        }
+    }
+    sender.pong(&ping.unwrap()).await;
+    sender.round_trip().await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_relay_does_not_read_is_pinged_and_need_not_answer() {
+    let relay = TestRelay::start(|config| {
+        config.ping_interval = INTERVAL;
+        // The others do not answer either.
+        config.ping_timeout = Duration::from_secs(60);
+    });
+    let (sender, mut paired) = (Raw::connect(&relay).await, Raw::connect(&relay).await);
+    let (mut sender, mut queued) = (sender, Raw::connect(&relay).await);
+    let code = sender.create_room().await;
+    paired.join(&code).await;
+    queued.join(&code).await;
+    queued.send(frame(wire::BINARY, vec![7; 300_000])).await;
+    relay
+        .until("its window to be full", |now| now.in_flight > 192 << 10)
+        .await;
+    for _ in 0..4 {
+        queued.expect_ping().await;
+    }
+    assert_eq!(relay.counters().sessions, 3);
+}
+
+#[tokio::test]
 async fn a_sender_that_the_relay_does_not_read_is_not_taken_for_dead() {
     let relay = relay();
     let mut sender = Client::connect(&relay).await;

@@ -268,7 +268,11 @@ async fn a_sender_that_stays_stalled_is_dropped_with_its_room() {
             .expect_close_after_error("sender_disconnected", 1001)
             .await;
     };
+    let before = Instant::now();
     tokio::join!(within("the receiver to be closed", writing), dropped);
+    // Long before any other clock of it would ring.
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(8), "dropped after {took:?}");
     relay.settled().await;
 }
 
@@ -276,7 +280,7 @@ async fn a_sender_that_stays_stalled_is_dropped_with_its_room() {
 async fn a_receiver_that_reads_slowly_but_steadily_is_neither_stalled_nor_dead() {
     const PIECE: usize = 64 << 10;
     let relay = TestRelay::start(|config| {
-        config.stall_timeout = Duration::from_secs(4);
+        config.stall_timeout = Duration::from_secs(2);
         config.ping_interval = Duration::from_millis(500);
         config.ping_timeout = Duration::from_secs(2);
     });
@@ -288,14 +292,15 @@ async fn a_receiver_that_reads_slowly_but_steadily_is_neither_stalled_nor_dead()
     let (_, payload) = message(6);
     let messages = vec![Message::binary(payload.clone()); PUSHED / MESSAGE];
     let reading = async {
-        // A MiB or so each second, for longer than each of the timeouts by far.
+        // For longer than each of the timeouts by far, and so slowly that the system's buffer has
+        // no room to speak of for longer as well.
         let before = Instant::now();
         for _ in &messages {
             for expected in payload.chunks(PIECE) {
                 let piece = receiver.data(PIECE, "a piece of a message").await;
                 assert!(piece == expected, "other bytes than were sent");
                 if before.elapsed() < Duration::from_secs(9) {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(400)).await;
                 }
             }
             receiver.expect_end_of_message().await;

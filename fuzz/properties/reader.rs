@@ -19,7 +19,7 @@ use claude_distill_relay::transport::{
 use crate::reference::{self, End, Item, Message, Reading};
 
 /// The number of the Ping whose Pong the reader is told to wait for.
-pub const PING: u64 = 7;
+pub const PING: u64 = 1;
 
 /// A stream, and how it is read.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Input {
         if self.joining {
             reader.join_messages();
         }
-        reader.await_pong(PING);
+        assert_eq!(reader.next_ping(), PING);
         (reader, window)
     }
 }
@@ -104,10 +104,11 @@ impl Outcome {
         match event {
             Event::Data(data) => return Some(data),
             Event::Ping(payload) => self.pings.push(payload),
-            Event::Pong => {
+            Event::Pong(PING) => {
                 let earlier = self.pong_after.replace(self.messages.len());
                 assert!(earlier.is_none(), "one Pong was awaited");
             }
+            Event::Pong(other) => panic!("a Pong for Ping {other}"),
             Event::Close(code) => self.end = Some(End::Close(code.map(u16::from))),
             Event::Violation(violation) => {
                 self.end = Some(End::Breach(vec![violation.code.into()]));

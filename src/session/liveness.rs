@@ -1,6 +1,9 @@
 //! When a session must show a sign of life, and when it is given up. Pure: the time is passed in.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
@@ -9,15 +12,18 @@ pub struct Timeouts {
     pub request: Duration,
     /// Of silence, in either direction, before a Ping.
     pub ping_interval: Duration,
-    /// From a Ping to the next sign of life.
+    /// From a Ping to its Pong.
     pub ping: Duration,
     /// With bytes to write and none accepted.
     pub stall: Duration,
 }
 
-/// Bytes a second the slowest peer worth waiting for takes. A Pong comes after what was written
-/// before the Ping, and proxies take megabytes of it in at once that their client is yet to get.
+/// Bytes a second the slowest peer worth waiting for takes.
 const SLOWEST: u64 = 64 * 1024;
+/// Bytes that systems and proxies may hold of what we wrote and their client is yet to get.
+const HELD_ON_THE_WAY: u64 = 16 * 1024 * 1024;
+/// How many times during a stall we look whether it is over.
+const LOOKS_AT_A_STALL: u32 = 16;
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +38,37 @@ pub enum Due {
     Stalled,
 }
 
+/// How a session is read at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Not at all: a Pong could not reach us.
+    Paused,
+    /// All that has come, and a message has begun that has not ended: a Pong may come behind it.
+    InMessage,
+    /// All that has come.
+    Between,
+}
+
+/// A Pong that is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    since: Instant,
+    until: Instant,
+}
+
 /// The clocks of one session.
 #[derive(Debug)]
 pub struct Liveness {
     timeouts: Timeouts,
     received: Instant,
     sent: Instant,
-    pinged: Option<Instant>,
-    /// Bytes written since the peer was last heard of.
-    unproven: u64,
+    pong: Option<Awaited>,
+    /// When the slowest peer worth waiting for has got all that was written.
+    taken_by: Instant,
     /// Since when bytes have waited with none accepted.
     waiting: Option<Instant>,
+    /// Whether the peer was read when it was last asked what is due.
+    reading: bool,
 }
 
 impl Liveness {
@@ -52,17 +78,16 @@ impl Liveness {
             timeouts,
             received: now,
             sent: now,
-            pinged: None,
-            unproven: 0,
+            pong: None,
+            taken_by: now,
             waiting: None,
+            reading: true,
         }
     }
 
-    /// Bytes have come. Any will do: a Pong may be stuck behind a long message on a slow line.
+    /// Bytes have come.
     pub fn received(&mut self, now: Instant) {
         self.received = now;
-        self.pinged = None;
-        self.unproven = 0;
     }
 
     /// Bytes have been accepted, and some may be `left`. If they had to wait, the peer has taken
@@ -71,9 +96,11 @@ impl Liveness {
     pub fn wrote(&mut self, now: Instant, count: usize, left: bool) {
         if count > 0 {
             self.sent = now;
-            self.unproven += count as u64;
-            if self.waiting.take().is_some() {
-                self.pinged = self.pinged.map(|_| now);
+            let most = now + at_slowest(HELD_ON_THE_WAY);
+            self.taken_by = (self.all_taken(now) + at_slowest(count as u64)).min(most);
+            let had_to_wait = self.waiting.take().is_some();
+            if let Some(pong) = self.pong.as_mut().filter(|_| had_to_wait) {
+                pong.until = pong.until.max(self.taken_by + self.timeouts.ping);
             }
         }
         if left {
@@ -85,41 +112,81 @@ impl Liveness {
 
     /// A Ping is on its way.
     pub fn pinged(&mut self, now: Instant) {
-        self.pinged = Some(now);
+        let until = self.all_taken(now) + self.timeouts.ping;
+        self.pong.get_or_insert(Awaited { since: now, until });
     }
 
-    /// What there is to do at `now`. While we are not `reading` a Pong could not reach us, so
-    /// nothing is asked and nothing is held against the peer.
-    pub fn due(&mut self, now: Instant, reading: bool) -> Due {
-        if let Some(since) = self.waiting {
-            let end = since + self.timeouts.stall;
-            if end <= now {
-                return Due::Stalled;
-            }
-            // With bytes stuck in front of it a Ping would tell nothing.
-            return Due::Nothing(end);
-        }
-        if !reading {
-            self.received(now);
-            return Due::Nothing(now + self.timeouts.ping_interval);
-        }
-        let (end, due) = match self.pinged {
-            Some(since) => {
-                let behind = Duration::from_millis(self.unproven * 1000 / SLOWEST);
-                (since + self.timeouts.ping + behind, Due::Dead)
-            }
-            None => {
-                let quiet = self.received.min(self.sent);
-                (quiet + self.timeouts.ping_interval, Due::Ping)
-            }
-        };
-        if end <= now { due } else { Due::Nothing(end) }
+    /// The peer has answered.
+    pub fn ponged(&mut self) {
+        self.pong = None;
     }
+
+    /// When what was written until `now` has reached a living peer, however slow.
+    pub fn all_taken(&self, now: Instant) -> Instant {
+        self.taken_by.max(now)
+    }
+
+    /// When to look whether the peer accepts again what waits for it, if anything does. The system
+    /// may say so late: not before a third of its buffer is free.
+    pub fn next_look_at_stall(&self, now: Instant) -> Option<Instant> {
+        let stall = self.timeouts.stall;
+        let end = self.waiting? + stall;
+        Some(end.min(now + stall / LOOKS_AT_A_STALL))
+    }
+
+    /// What there is to do at `now`. While we do not read, nothing is held against the peer; it is
+    /// pinged all the same, for the proxies in between.
+    pub fn due(&mut self, now: Instant, reading: Reading) -> Due {
+        if let Some(since) = self.waiting {
+            // With bytes stuck in front of it a Ping would tell nothing.
+            let end = since + self.timeouts.stall;
+            return if end <= now {
+                Due::Stalled
+            } else {
+                Due::Nothing(end)
+            };
+        }
+        let reads = reading != Reading::Paused;
+        if !(mem::replace(&mut self.reading, reads) && reads) {
+            self.received = now;
+            self.pong = None;
+        }
+        let Some(pong) = &mut self.pong else {
+            let quiet = if reads {
+                self.received.min(self.sent)
+            } else {
+                self.sent
+            };
+            let end = quiet + self.timeouts.ping_interval;
+            return if end <= now {
+                Due::Ping
+            } else {
+                Due::Nothing(end)
+            };
+        };
+        if pong.until <= now {
+            if reading != Reading::InMessage || self.received <= pong.since {
+                return Due::Dead;
+            }
+            // It comes behind the message.
+            *pong = Awaited {
+                since: now,
+                until: now + self.timeouts.ping,
+            };
+        }
+        Due::Nothing(pong.until)
+    }
+}
+
+/// The time the slowest peer worth waiting for takes for so many bytes.
+fn at_slowest(bytes: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / SLOWEST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Reading::{Between, InMessage, Paused};
 
     const SECOND: Duration = Duration::from_secs(1);
     const TIMEOUTS: Timeouts = Timeouts {
@@ -129,94 +196,153 @@ mod tests {
         stall: Duration::from_secs(60),
     };
 
-    fn begin() -> (Instant, Liveness) {
+    fn begin() -> (impl Fn(u32) -> Instant, Liveness) {
         let start = Instant::now();
-        (start, Liveness::new(start, TIMEOUTS))
+        let at = move |seconds| start + seconds * SECOND;
+        (at, Liveness::new(start, TIMEOUTS))
     }
 
     #[test]
     fn silence_is_met_with_a_ping_and_silence_after_it_with_the_end() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
-        assert_eq!(live.due(at(19), true), Due::Nothing(at(20)));
-        assert_eq!(live.due(at(20), true), Due::Ping);
+        let (at, mut live) = begin();
+        assert_eq!(live.due(at(19), Between), Due::Nothing(at(20)));
+        assert_eq!(live.due(at(20), Between), Due::Ping);
         live.pinged(at(20));
         live.wrote(at(20), 10, false);
-        assert_eq!(live.due(at(24), true), Due::Nothing(at(25)));
-        assert_eq!(live.due(at(25), true), Due::Dead);
+        assert_eq!(live.due(at(24), Between), Due::Nothing(at(25)));
+        assert_eq!(live.due(at(25), Between), Due::Dead);
         live.received(at(25));
-        assert_eq!(live.due(at(25), true), Due::Nothing(at(40)));
+        live.ponged();
+        assert_eq!(live.due(at(25), Between), Due::Nothing(at(40)));
     }
 
     #[test]
     fn talking_to_it_alone_does_not_show_that_a_peer_lives() {
-        let (start, mut live) = begin();
+        let (at, mut live) = begin();
         for second in 1..20 {
-            live.wrote(start + second * SECOND, 1, false);
+            live.wrote(at(second), 1, false);
         }
-        assert_eq!(live.due(start + 20 * SECOND, true), Due::Ping);
+        assert_eq!(live.due(at(20), Between), Due::Ping);
     }
 
     #[test]
     fn a_trickle_into_the_systems_buffer_does_not_put_off_the_end() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
+        let (at, mut live) = begin();
         live.pinged(at(20));
         for second in 20..25 {
             live.wrote(at(second), 1, false);
-            assert_eq!(live.due(at(second), true), Due::Nothing(at(25)));
+            assert_eq!(live.due(at(second), Between), Due::Nothing(at(25)));
         }
-        assert_eq!(live.due(at(25), true), Due::Dead);
+        assert_eq!(live.due(at(25), Between), Due::Dead);
+    }
+
+    #[test]
+    fn talk_is_no_answer_but_a_message_in_progress_is_let_end() {
+        let (at, mut live) = begin();
+        live.pinged(at(20));
+        live.received(at(24));
+        assert_eq!(live.due(at(25), InMessage), Due::Nothing(at(30)));
+        live.received(at(29));
+        assert_eq!(live.due(at(30), InMessage), Due::Nothing(at(35)));
+        // It has stopped in the middle.
+        assert_eq!(live.due(at(35), InMessage), Due::Dead);
+        live.received(at(35));
+        assert_eq!(live.due(at(35), Between), Due::Dead);
+    }
+
+    #[test]
+    fn a_second_ping_gives_no_more_time_for_the_answer() {
+        let (at, mut live) = begin();
+        live.pinged(at(20));
+        live.pinged(at(24));
+        assert_eq!(live.due(at(25), Between), Due::Dead);
     }
 
     #[test]
     fn a_peer_that_takes_what_had_to_wait_is_given_time_anew() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
+        let (at, mut live) = begin();
         live.pinged(at(20));
         live.wrote(at(20), 0, true);
         live.wrote(at(24), 1, false);
-        assert_eq!(live.due(at(28), true), Due::Nothing(at(29)));
-        assert_eq!(live.due(at(29), true), Due::Dead);
+        assert_eq!(live.due(at(28), Between), Due::Nothing(at(29)));
+        assert_eq!(live.due(at(29), Between), Due::Dead);
     }
 
     #[test]
     fn a_pong_behind_megabytes_is_waited_for() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
-        live.wrote(at(1), 10 * SLOWEST as usize, false);
-        assert_eq!(live.due(at(20), true), Due::Ping);
+        let (at, mut live) = begin();
+        live.wrote(at(10), 20 * SLOWEST as usize, false);
+        assert_eq!(live.due(at(20), Between), Due::Ping);
         live.pinged(at(20));
-        assert_eq!(live.due(at(34), true), Due::Nothing(at(35)));
-        assert_eq!(live.due(at(35), true), Due::Dead);
-        live.received(at(35));
+        assert_eq!(live.due(at(34), Between), Due::Nothing(at(35)));
+        assert_eq!(live.due(at(35), Between), Due::Dead);
+        live.ponged();
         live.pinged(at(55));
-        assert_eq!(live.due(at(60), true), Due::Dead);
+        assert_eq!(live.due(at(60), Between), Due::Dead);
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_waited_for_but_not_for_ever() {
+        let (at, mut live) = begin();
+        assert_eq!(live.all_taken(at(0)), at(0));
+        live.wrote(at(1), 10 * SLOWEST as usize, false);
+        live.wrote(at(3), 10 * SLOWEST as usize, true);
+        live.received(at(3));
+        assert_eq!(live.all_taken(at(3)), at(21));
+        assert_eq!(live.all_taken(at(22)), at(22));
+        live.wrote(at(30), 1 << 40, false);
+        let held = (HELD_ON_THE_WAY / SLOWEST) as u32;
+        assert_eq!(live.all_taken(at(30)), at(30 + held));
     }
 
     #[test]
     fn what_we_do_not_read_is_not_held_against_the_peer() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
+        let (at, mut live) = begin();
         live.pinged(at(0));
-        assert_eq!(live.due(at(100), false), Due::Nothing(at(120)));
-        assert_eq!(live.due(at(101), true), Due::Ping, "it may be asked again");
+        live.wrote(at(90), 1, false);
+        assert_eq!(live.due(at(100), Paused), Due::Nothing(at(110)));
         live.pinged(at(101));
-        assert_eq!(live.due(at(105), true), Due::Nothing(at(106)));
+        assert_eq!(live.due(at(107), Between), Due::Nothing(at(110)));
+        live.pinged(at(110));
+        assert_eq!(live.due(at(114), Between), Due::Nothing(at(115)));
+    }
+
+    #[test]
+    fn who_is_not_read_is_pinged_and_need_not_answer() {
+        let (at, mut live) = begin();
+        for round in 1..=5 {
+            let next = at(20 * round);
+            assert_eq!(live.due(at(20 * round - 1), Paused), Due::Nothing(next));
+            assert_eq!(live.due(next, Paused), Due::Ping);
+            live.pinged(next);
+            live.wrote(next, 10, false);
+        }
+        assert_eq!(live.due(at(119), Between), Due::Nothing(at(120)));
     }
 
     #[test]
     fn only_accepted_bytes_end_a_stall() {
-        let (start, mut live) = begin();
-        let at = |seconds: u32| start + seconds * SECOND;
+        let (at, mut live) = begin();
         live.wrote(at(0), 0, true);
         live.wrote(at(30), 0, true);
         live.received(at(59));
-        assert_eq!(live.due(at(59), true), Due::Nothing(at(60)));
-        assert_eq!(live.due(at(60), true), Due::Stalled);
+        assert_eq!(live.due(at(59), Between), Due::Nothing(at(60)));
+        assert_eq!(live.due(at(60), Between), Due::Stalled);
         live.wrote(at(60), 1, true);
-        assert_eq!(live.due(at(61), true), Due::Nothing(at(120)));
+        assert_eq!(live.due(at(61), Between), Due::Nothing(at(120)));
         live.wrote(at(62), 1, false);
-        assert_eq!(live.due(at(62), true), Due::Nothing(at(79)));
+        assert_eq!(live.due(at(62), Between), Due::Nothing(at(79)));
+    }
+
+    #[test]
+    fn a_stall_is_looked_at_until_its_end() {
+        let (at, mut live) = begin();
+        assert_eq!(live.next_look_at_stall(at(0)), None);
+        live.wrote(at(0), 0, true);
+        let step = TIMEOUTS.stall / LOOKS_AT_A_STALL;
+        assert_eq!(live.next_look_at_stall(at(10)), Some(at(10) + step));
+        assert_eq!(live.next_look_at_stall(at(59)), Some(at(60)));
+        live.wrote(at(59), 1, false);
+        assert_eq!(live.next_look_at_stall(at(59)), None);
     }
 }

@@ -19,7 +19,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use actix_rt::net::TcpStream;
 use actix_web_actors::ws::CloseCode;
 use bytes::Bytes;
-use log::debug;
+use log::{debug, info};
 use tokio::time::Sleep;
 
 use self::{
@@ -44,7 +44,7 @@ use crate::{
     worker::Worker,
 };
 
-/// What a client has left of our time once there is nothing more to tell it.
+/// What a client has left of our time once it must have heard all that we had to tell it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that has just become a WebSocket.
@@ -87,11 +87,11 @@ pub struct Session {
 
     liveness: Liveness,
     pace: Pace,
-    /// Pings sent; each carries its number.
-    pings: u64,
+    /// The Ping whose answer the registry waits for.
+    barrier: Option<u64>,
     timer: Pin<Box<Sleep>>,
-    /// What was under way from it when the timer last rang while we were not reading.
-    used_before: usize,
+    /// What was under way from it, and since when no other amount, while its window is full.
+    untaken: Option<(usize, Instant)>,
     _slot: Credit,
 }
 
@@ -170,9 +170,9 @@ impl Session {
             end: "peer_vanished",
             liveness: Liveness::new(now, timeouts),
             pace: Pace::new(config.session_bytes_per_sec, now),
-            pings: 0,
+            barrier: None,
             timer: Box::pin(tokio::time::sleep(timeouts.request)),
-            used_before: 0,
+            untaken: None,
             _slot: upgraded.slot,
         }
         .start()
@@ -197,7 +197,12 @@ impl Session {
         match event {
             Event::Data(data) => self.on_data(data),
             Event::Ping(payload) => pongs.extend(frame::encode(Opcode::Pong, &payload)),
-            Event::Pong => self.room.do_send(Cleared(self.id)),
+            Event::Pong(number) => {
+                self.liveness.ponged();
+                if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
+                    self.room.do_send(Cleared(self.id));
+                }
+            }
             Event::Close(code) => self.on_peer_close(code, now),
             Event::Violation(violation) => self.on_violation(violation, now),
         }
@@ -254,6 +259,7 @@ impl Session {
     /// Ends a session that is in no room.
     fn dismiss(&mut self, reason: Reason, now: Instant) {
         self.shared.metrics.refused(reason);
+        info!("session {} refused: {}", self.id.0, reason.name());
         self.refuse(&reason.into(), now);
     }
 
@@ -280,11 +286,12 @@ impl Session {
         }
     }
 
-    fn ping(&mut self, now: Instant) {
-        self.pings += 1;
-        self.reader.pinged(self.pings);
-        self.say(frame::encode(Opcode::Ping, &self.pings.to_be_bytes()));
+    /// Pings the client; returns the number it will answer with.
+    fn ping(&mut self, now: Instant) -> u64 {
+        let number = self.reader.next_ping();
+        self.say(frame::encode(Opcode::Ping, &number.to_be_bytes()));
         self.liveness.pinged(now);
+        number
     }
 
     /// Tells the registry that nothing more will come, once.
@@ -347,8 +354,7 @@ impl Handler<Deliver> for Session {
                 }
             }
             Deliver::Ping => {
-                self.reader.await_pong(self.pings + 1);
-                self.ping(Instant::now());
+                self.barrier = Some(self.ping(Instant::now()));
             }
             Deliver::Close(close) => self.close(close),
             Deliver::Stopping => {

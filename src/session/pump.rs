@@ -13,11 +13,15 @@ use std::{
 
 use actix::{ActorContext, Context, fut::ActorFuture};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use log::debug;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::{CLOSE_TIMEOUT, Phase, Session, liveness::Due};
+use super::{
+    CLOSE_TIMEOUT, Phase, Session,
+    liveness::{Due, Reading},
+};
 use crate::protocol::{Close, Reason};
 
 /// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
@@ -44,6 +48,9 @@ impl ActorFuture<Session> for Pump {
         let resume = session.read(now, task);
         let next = session.look_at_clocks(now, resume);
         session.write(now, task);
+        // The write may have begun a stall, or ended it.
+        let stall = session.liveness.next_look_at_stall(now);
+        let next = stall.into_iter().fold(next, Instant::min);
         if matches!(session.phase, Phase::Done) {
             ctx.stop();
             return Poll::Ready(());
@@ -145,29 +152,30 @@ impl Session {
 
     /// Does what is due, and says when to look again.
     fn look_at_clocks(&mut self, now: Instant, pause: Pause) -> Instant {
-        let written = self.outbox.is_empty();
-        let end_of_phase = match &mut self.phase {
-            Phase::Asking { by, .. } => Some(*by),
-            Phase::Closing { by } | Phase::Lingering { by } if written => {
-                Some(*by.get_or_insert(now + CLOSE_TIMEOUT))
-            }
-            Phase::Finishing { by } => Some(*by),
-            Phase::Waiting { refusal } => refusal.as_ref().map(|&(at, _)| at),
-            _ => None,
-        };
+        let end_of_phase = self.end_of_phase(now);
         if end_of_phase.is_some_and(|by| by <= now) {
             return self.end_phase(now);
         }
-        if pause != Pause::Empty && self.timer.is_elapsed() && self.is_stuck() {
+        if !self.outbox.is_empty() && self.timer.is_elapsed() {
+            self.write_past_the_runtime(now);
+        }
+        if self.is_stuck(now, pause) {
             self.leave("peer_vanished");
             self.phase = Phase::Done;
             return now;
         }
-        let due = match self.liveness.due(now, pause == Pause::Empty) {
+        let (reading, resume) = match pause {
+            Pause::Empty if self.reader.in_message() => (Reading::InMessage, None),
+            Pause::Empty => (Reading::Between, None),
+            Pause::Full => (Reading::Paused, None),
+            Pause::Until(then) => (Reading::Paused, Some(then)),
+        };
+        let due = match self.liveness.due(now, reading) {
             Due::Nothing(then) => then,
             Due::Ping => {
                 self.ping(now);
-                now + self.timeouts.ping
+                // An answer is due then, or, of who is not read, the next Ping.
+                now + self.timeouts.ping.min(self.timeouts.ping_interval)
             }
             Due::Dead => {
                 self.leave(Close::PING_TIMEOUT.reason);
@@ -183,23 +191,48 @@ impl Session {
                 now
             }
         };
-        let resume = match pause {
-            Pause::Until(then) => Some(then),
-            Pause::Empty | Pause::Full => None,
-        };
         [end_of_phase, resume]
             .into_iter()
             .flatten()
             .fold(due, Instant::min)
     }
 
-    /// Whether nobody takes what the session sent, and the system has given its connection up.
-    /// Reading would tell, but while we do not read, nothing else does. While somebody takes it,
-    /// what is left in the system's buffer is still worth reading.
-    fn is_stuck(&mut self) -> bool {
+    /// When the time of this phase is up, if it is limited.
+    fn end_of_phase(&mut self, now: Instant) -> Option<Instant> {
+        match &mut self.phase {
+            Phase::Closing { by } | Phase::Lingering { by } if self.outbox.is_empty() => {
+                Some(*by.get_or_insert(self.liveness.all_taken(now) + CLOSE_TIMEOUT))
+            }
+            Phase::Asking { by, .. } | Phase::Finishing { by } => Some(*by),
+            Phase::Waiting { refusal } => refusal.as_ref().map(|&(at, _)| at),
+            Phase::Closing { .. } | Phase::Lingering { .. } | Phase::Piping | Phase::Done => None,
+        }
+    }
+
+    /// Whether nobody has taken what the session sent for `RELAY_STALL_TIMEOUT`, and its connection
+    /// has ended. Reading would tell, but while we do not read, nothing else does. While somebody
+    /// takes it, what is left in the system's buffer is still worth reading.
+    fn is_stuck(&mut self, now: Instant, pause: Pause) -> bool {
+        if pause != Pause::Full {
+            self.untaken = None;
+            return false;
+        }
         let used = self.window.used();
-        mem::replace(&mut self.used_before, used) == used
-            && !matches!(self.socket.take_error(), Ok(None))
+        match self.untaken {
+            Some((before, since)) if before == used => {
+                since + self.timeouts.stall <= now && self.has_hung_up()
+            }
+            _ => {
+                self.untaken = Some((used, now));
+                false
+            }
+        }
+    }
+
+    /// Whether nothing more will come from the client than what is there to be read.
+    fn has_hung_up(&self) -> bool {
+        let ready = self.socket.ready(Interest::READABLE).now_or_never();
+        self.write_failed || matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Goes on to the next phase, as the time of this one is up; says when to look again.
@@ -237,20 +270,8 @@ impl Session {
 
     fn write(&mut self, now: Instant, task: &mut Task<'_>) {
         if !self.outbox.is_empty() {
-            match self.outbox.write_to(&mut self.socket, task) {
-                Ok(count) => {
-                    self.shared.metrics.sent(count);
-                    self.liveness.wrote(now, count, !self.outbox.is_empty());
-                }
-                Err(error) => {
-                    debug!("session {}: {error}", self.id.0);
-                    self.outbox.clear();
-                    self.write_failed = true;
-                    if !self.is_open() {
-                        self.phase = Phase::Done;
-                    }
-                }
-            }
+            let written = self.outbox.write_to(&mut self.socket, task);
+            self.wrote(written, now);
         }
         if self.outbox.is_empty() {
             match self.phase {
@@ -258,6 +279,32 @@ impl Session {
                 Phase::Lingering { .. } => drop(Pin::new(&mut self.socket).poll_shutdown(task)),
                 Phase::Finishing { .. } => self.phase = Phase::Done,
                 _ => {}
+            }
+        }
+    }
+
+    /// Offers what waits to the system although the runtime waits to hear that it takes more: that
+    /// it says only when a third of its buffer is free, which with a slow peer takes minutes.
+    fn write_past_the_runtime(&mut self, now: Instant) {
+        let socket = SockRef::from(&self.socket);
+        let written = self.outbox.offer_to(|bytes| socket.send(bytes));
+        self.wrote(written, now);
+    }
+
+    fn wrote(&mut self, written: io::Result<usize>, now: Instant) {
+        match written {
+            Ok(count) => {
+                self.shared.metrics.sent(count);
+                self.liveness.wrote(now, count, !self.outbox.is_empty());
+            }
+            Err(error) => {
+                debug!("session {}: {error}", self.id.0);
+                self.outbox.clear();
+                self.liveness.wrote(now, 0, false);
+                self.write_failed = true;
+                if !self.is_open() {
+                    self.phase = Phase::Done;
+                }
             }
         }
     }

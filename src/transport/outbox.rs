@@ -61,6 +61,25 @@ impl Outbox {
         Ok(written)
     }
 
+    /// Has `send` take what it can at once, and says how many bytes that were.
+    pub fn offer_to(
+        &mut self,
+        mut send: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut written = 0;
+        while let Some(first) = self.chunks.front() {
+            match send(&first.bytes) {
+                Ok(count) => {
+                    self.advance(count);
+                    written += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
     fn write_once(
         &mut self,
         io: &mut (impl AsyncWrite + Unpin),

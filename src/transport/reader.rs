@@ -26,8 +26,8 @@ pub enum Event {
     Data(Data),
     /// A Ping, to be answered with the same payload.
     Ping(Vec<u8>),
-    /// The Pong that was awaited.
-    Pong,
+    /// The first answer to the Ping of this number.
+    Pong(u64),
     /// The closing handshake, with the peer's code if it gave one.
     Close(Option<CloseCode>),
     /// The peer broke the protocol; nothing is read after that.
@@ -60,8 +60,9 @@ pub struct FrameReader {
     max_message: u64,
     window: Arc<Window>,
     joining: bool,
-    /// The numbers of the Pings whose answer is awaited, first and last.
-    awaited: Option<(u64, u64)>,
+    /// The number of the last Ping sent, and of the last one answered.
+    pinged: u64,
+    ponged: u64,
     /// A header that is not all there yet.
     header: [u8; MAX_HEADER],
     header_len: usize,
@@ -84,7 +85,8 @@ impl FrameReader {
             max_message,
             window,
             joining: false,
-            awaited: None,
+            pinged: 0,
+            ponged: 0,
             header: [0; MAX_HEADER],
             header_len: 0,
             frame: None,
@@ -102,15 +104,16 @@ impl FrameReader {
         self.joining = true;
     }
 
-    /// Reports the Pong that answers the Ping of this number, or a later one: a client may answer
-    /// only the latest (RFC 6455 §5.5.3). Other Pongs pass unseen.
-    pub fn await_pong(&mut self, number: u64) {
-        self.awaited = Some((number, number));
+    /// The number of the next Ping, which is its payload. The Pong that answers it is reported,
+    /// once, and answers those before as well (RFC 6455 §5.5.3); other Pongs pass unseen.
+    pub fn next_ping(&mut self) -> u64 {
+        self.pinged += 1;
+        self.pinged
     }
 
-    /// A Ping of this number, its payload, is on its way.
-    pub fn pinged(&mut self, number: u64) {
-        self.awaited = self.awaited.map(|(first, _)| (first, number));
+    /// Whether a message has begun and not ended.
+    pub fn in_message(&self) -> bool {
+        self.message.is_some()
     }
 
     /// The next event; `None` when `input` is used up. Data comes before what followed it.
@@ -270,18 +273,16 @@ impl FrameReader {
         Ok(match opcode {
             Opcode::Ping => Step::Now(Event::Ping(payload)),
             Opcode::Pong => {
-                let number = payload.try_into().map(u64::from_be_bytes);
-                match (self.awaited, number) {
-                    (Some((first, last)), Ok(number)) if (first..=last).contains(&number) => {
-                        self.awaited = None;
-                        if self.message.is_some() {
-                            // Even one without a byte so far began before the Pong.
-                            self.part.get_or_insert_with(|| Part::with_capacity(0));
-                        }
-                        Step::AfterData(Event::Pong)
-                    }
-                    _ => Step::On,
+                let number = payload.try_into().map_or(0, u64::from_be_bytes);
+                if number <= self.ponged || number > self.pinged {
+                    return Ok(Step::On);
                 }
+                self.ponged = number;
+                if self.message.is_some() {
+                    // Even one without a byte so far began before the Pong.
+                    self.part.get_or_insert_with(|| Part::with_capacity(0));
+                }
+                Step::AfterData(Event::Pong(number))
             }
             _ => Step::AfterData(Event::Close(frame::parse_close(&payload)?)),
         })

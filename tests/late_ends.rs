@@ -1,0 +1,114 @@
+//! What the relay has taken from a sender reaches its receiver after the sender's end as well,
+//! however that came, and however slowly it is read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Raw, TestRelay, frame, http::http, wire, within};
+use tokio::io::AsyncWriteExt;
+use wire::{BINARY, PONG};
+
+/// Read at once.
+const PIECE: usize = 32 << 10;
+
+/// A room whose receiver has small buffers, so that most of what it has not read is the relay's.
+async fn narrow_pair(relay: &TestRelay) -> (Raw, Raw) {
+    let mut sender = Raw::connect(relay).await;
+    let code = sender.create_room().await;
+    let mut receiver = Raw::connect_narrow(relay).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    (sender, receiver)
+}
+
+/// Bytes that the relay has read so far, of everything.
+async fn read_so_far(relay: &TestRelay) -> usize {
+    let metrics = http(relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let mut lines = metrics.body.lines();
+    let value = lines.find_map(|line| line.strip_prefix("relay_received_bytes_total "));
+    value.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_slow_and_talks_is_waited_for_after_its_sender_has_closed() {
+    const LENGTH: usize = 3 << 20;
+    let relay = TestRelay::start(|_| {});
+    let (mut sender, mut receiver) = narrow_pair(&relay).await;
+    sender.send(frame(BINARY, vec![7; LENGTH])).await;
+    let closing = async {
+        sender.send(wire::close(1000, "")).await;
+        sender.expect_close(1000).await;
+    };
+    let reading = async {
+        // For far longer than a client gets to answer a Close that it has received. What it says
+        // meanwhile would be met with a reset, had the relay closed the socket.
+        for _ in 0..LENGTH / PIECE {
+            receiver.data(PIECE, "a piece of the message").await;
+            receiver.send(frame(PONG, "unsolicited")).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        receiver.expect_end_of_message().await;
+        receiver.expect_close(1001).await;
+    };
+    tokio::join!(closing, reading);
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn a_sender_that_is_slowed_down_and_resets_has_still_sent_it_all() {
+    const LENGTH: usize = 40_000;
+    let relay = TestRelay::start(|config| {
+        config.session_bytes_per_sec = 10_000;
+        config.ping_interval = Duration::from_millis(200);
+        config.stall_timeout = Duration::from_secs(1);
+    });
+    let (mut sender, mut receiver) = narrow_pair(&relay).await;
+    // On its way or in the relay's own buffer before the reset, as it fits there.
+    sender.send(frame(BINARY, vec![7; LENGTH])).await;
+    sender.reset();
+    let message = within("all of it", receiver.data(LENGTH, "the message")).await;
+    assert_eq!(message, vec![7; LENGTH]);
+    receiver.expect_close(1001).await;
+}
+
+#[tokio::test]
+async fn a_sender_that_resets_while_its_receiver_pauses_has_still_sent_what_was_taken() {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    let relay = TestRelay::start(|config| config.ping_interval = INTERVAL);
+    let (mut sender, mut receiver) = narrow_pair(&relay).await;
+    let message = frame(BINARY, vec![7; PIECE]).encode();
+    let pushing = async {
+        loop {
+            sender.writer().write_all(&message).await.unwrap();
+        }
+    };
+    // Until every buffer on the way is full.
+    let mut before = 0;
+    let stuck = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            match read_so_far(&relay).await {
+                now if now == before => break,
+                now => before = now,
+            }
+        }
+    };
+    tokio::select! {
+        () = pushing => {}
+        () = within("the relay to take no more", stuck) => {}
+    }
+    sender.reset();
+    // The relay has looked after the sender again and again, and the receiver is not late yet.
+    tokio::time::sleep(10 * INTERVAL).await;
+    assert_eq!(relay.counters().sessions, 2);
+
+    let frames = receiver.frames_until_sender_gone().await;
+    assert!(!frames.is_empty());
+    let after = read_so_far(&relay).await;
+    assert!(
+        after > before,
+        "what lay in the system's buffer was not read"
+    );
+}
