@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{protocol::Reason, transport::credit::Window};
+use crate::{protocol::Reason, rooms::Dropped, transport::credit::Window};
 
 /// What is outstanding in the whole relay, each counted by the credits taken from it.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub struct Metrics {
     rooms: Counter,
     received: Counter,
     sent: Counter,
+    dropped: Family<Why, Counter>,
     open_sessions: Gauge,
     open_rooms: Gauge,
     in_flight: Gauge,
@@ -58,6 +59,7 @@ impl Default for Metrics {
             rooms: Counter::default(),
             received: Counter::default(),
             sent: Counter::default(),
+            dropped: Family::default(),
             open_sessions: Gauge::default(),
             open_rooms: Gauge::default(),
             in_flight: Gauge::default(),
@@ -91,6 +93,12 @@ impl Default for Metrics {
             metrics.received.clone(),
         );
         registry.register_with_unit("sent", "Bytes written", Unit::Bytes, metrics.sent.clone());
+        registry.register_with_unit(
+            "dropped",
+            "Bytes of senders that were for nobody, by why",
+            Unit::Bytes,
+            metrics.dropped.clone(),
+        );
         registry.register("sessions", "Sessions now", metrics.open_sessions.clone());
         registry.register("rooms", "Rooms now", metrics.open_rooms.clone());
         registry.register_with_unit(
@@ -145,6 +153,13 @@ impl Metrics {
     /// Bytes were written.
     pub fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);
+    }
+
+    /// Bytes of a sender's went to nobody.
+    pub fn dropped(&self, why: Dropped, bytes: usize) {
+        let reason = why.name();
+        let dropped = self.dropped.get_or_create(&Why { reason });
+        dropped.inc_by(bytes as u64);
     }
 
     /// All of it as text, with what is outstanding at this moment.

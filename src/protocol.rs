@@ -3,7 +3,8 @@
 
 use actix_web_actors::ws::CloseCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::transport::frame::{self, Opcode};
@@ -24,13 +25,12 @@ pub enum Request {
 impl Request {
     /// Reads a request; `None` for what is not JSON, not an object, or of no known `type`.
     pub fn parse(message: &[u8]) -> Option<Self> {
-        let request: Value = serde_json::from_slice(message).ok()?;
-        match request.get("type")?.as_str()? {
+        // What other fields hold is not looked into.
+        let fields: HashMap<String, &RawValue> = serde_json::from_slice(message).ok()?;
+        let text = |name| serde_json::from_str::<String>(fields.get(name)?.get()).ok();
+        match text("type")?.as_str() {
             "CREATE_ROOM" => Some(Self::Create),
-            "JOIN_ROOM" => {
-                let code = request.get("room_id").and_then(Value::as_str);
-                Some(Self::Join(code.unwrap_or_default().to_owned()))
-            }
+            "JOIN_ROOM" => Some(Self::Join(text("room_id").unwrap_or_default())),
             _ => None,
         }
     }
@@ -250,6 +250,17 @@ mod tests {
             (r#" {"type":"CREATE_ROOM","x":[1]} "#, Some(Request::Create)),
             (r#"{"type":"JOIN_ROOM","room_id":"a7f3b2"}"#, join("a7f3b2")),
             (r#"{"room_id":" A7 ","type":"JOIN_ROOM"}"#, join(" A7 ")),
+            (
+                r#"{"type":"CREATE_ROOM","x":[1e400,"\ud83d"]}"#,
+                Some(Request::Create),
+            ),
+            (
+                r#"{"type":"JOIN_ROOM","room_id":"a","type":"CREATE_ROOM"}"#,
+                Some(Request::Create),
+            ),
+            (r#"{"\u0074ype":"CREATE_\u0052OOM"}"#, Some(Request::Create)),
+            (r#"{"type":"CREATE_ROOM","x":[}"#, None),
+            (r#"{"type":"CREATE_ROOM"} {}"#, None),
             (r#"{"type":"JOIN_ROOM","room_id":7}"#, join("")),
             (r#"{"type":"JOIN_ROOM"}"#, join("")),
             (r#"{"type":"HELLO"}"#, None),

@@ -220,7 +220,13 @@ impl RoomRegistry {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Deliver(id, chunk) => self.send(id, Deliver::Data(chunk)),
-                Effect::Tell(id, reply) => self.send(id, Deliver::Tell(reply)),
+                Effect::Tell(id, reply) => {
+                    if let Reply::Error { reason, .. } = reply {
+                        self.shared.metrics.refused(reason);
+                    }
+                    self.send(id, Deliver::Tell(reply));
+                }
+                Effect::Dropped(why, bytes) => self.shared.metrics.dropped(why, bytes),
                 Effect::Ping(id) => self.send(id, Deliver::Ping),
                 Effect::Close(id, close) => self.send(id, Deliver::Close(close)),
                 Effect::Opened(code) => {
@@ -298,6 +304,10 @@ impl Handler<Visit> for RoomRegistry {
             client,
             code,
         } = visit;
+        if self.draining {
+            session.do_send(Deliver::Stopping);
+            return;
+        }
         self.members.insert(id, Member::new(session, client));
         self.join(id, &code, Instant::now(), ctx);
         if !self.rooms.contains(id) {

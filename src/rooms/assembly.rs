@@ -10,7 +10,9 @@ use crate::transport::{
     frame::{Header, Opcode},
 };
 
-/// Fragments shorter than this are copied together: their bookkeeping would outweigh them.
+/// Fragments shorter than this are copied together: their bookkeeping would outweigh them. As much
+/// of a message is free of the budget, so that those who spend it on long messages cannot keep
+/// others from saying a word that happens to come in two parts.
 const SMALL: usize = 4096;
 /// Bytes of copied fragments in one part.
 const PART: usize = 64 * 1024;
@@ -51,7 +53,13 @@ impl Assembly {
         let payload = fragment.payload();
         let buffers = Arc::clone(self.tail_credit.window());
         let charge = |amount| Credit::try_charge(&buffers, amount).ok_or(OutOfBuffers);
+        let free = if self.size <= SMALL { self.size } else { 0 };
         self.size += payload.len();
+        if self.size <= SMALL {
+            self.tail.extend_from_slice(payload);
+            return Ok(());
+        }
+        self.tail_credit.merge(charge(free)?);
         if payload.len() < SMALL {
             self.tail_credit.merge(charge(payload.len())?);
             self.tail.extend_from_slice(payload);

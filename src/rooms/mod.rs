@@ -42,10 +42,34 @@ pub enum Effect {
     Ping(SessionId),
     /// Close it, after what it is still to get; it is in no room any more.
     Close(SessionId, Close),
+    /// Count so many bytes of a sender's that go nowhere.
+    Dropped(Dropped, usize),
     /// Log that this room is open.
     Opened(RoomCode),
     /// Log that this room is closed.
     Closed(Summary),
+}
+
+/// Why what a sender sent goes to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Nobody is paired with it.
+    NoPeer,
+    /// It was for a receiver that is gone, or may have been.
+    ReceiverGone,
+    /// It ends a message that began before this receiver came.
+    TailOfMessage,
+}
+
+impl Dropped {
+    /// Its metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoPeer => "no_peer",
+            Self::ReceiverGone => "receiver_gone",
+            Self::TailOfMessage => "tail_of_message",
+        }
+    }
 }
 
 /// What bounds the rooms.

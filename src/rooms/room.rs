@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Effect, RoomCode, SessionId,
+    Dropped, Effect, RoomCode, SessionId,
     assembly::{Assembly, OutOfBuffers},
 };
 use crate::{
@@ -216,17 +216,24 @@ impl Room {
             Data::Messages(chunk) => (chunk, true, true),
             Data::Fragment(part) => (part.chunk, part.first, part.fin),
         };
+        let bytes = chunk.bytes.len();
         self.in_message = !ends;
         match &mut self.stage {
             Stage::Paired(pair) => {
                 pair.skipping &= !begins;
-                if !pair.skipping {
-                    self.to_receivers += chunk.bytes.len() as u64;
+                if pair.skipping {
+                    effects.push(Effect::Dropped(Dropped::TailOfMessage, bytes));
+                } else {
+                    self.to_receivers += bytes as u64;
                     effects.push(Effect::Deliver(pair.receiver, chunk));
                 }
             }
-            Stage::Clearing { .. } => self.clear(),
+            Stage::Clearing { .. } => {
+                effects.push(Effect::Dropped(Dropped::ReceiverGone, bytes));
+                self.clear();
+            }
             Stage::Vacant { told } => {
+                effects.push(Effect::Dropped(Dropped::NoPeer, bytes));
                 if !mem::replace(told, true) {
                     effects.push(Effect::Tell(self.sender, Reason::NoPeer.into()));
                 }

@@ -153,7 +153,7 @@ impl Seen {
             Effect::Deliver(id, chunk) => Self::Got(id.0, chunk.bytes.to_vec()),
             Effect::Ping(id) => Self::Pinged(id.0),
             Effect::Close(id, close) => Self::Closed(id.0, close.reason),
-            Effect::Opened(_) | Effect::Closed(_) => return None,
+            Effect::Dropped(..) | Effect::Opened(_) | Effect::Closed(_) => return None,
         })
     }
 }
@@ -282,6 +282,31 @@ fn a_message_there_is_no_memory_for_closes_its_receiver() {
     world.leave(2);
     world.leave(S);
     assert!(world.is_empty());
+}
+
+#[test]
+fn a_short_message_in_two_parts_passes_however_little_memory_there_is() {
+    let mut world = World::new(10, 10, 0);
+    world.create(S).unwrap();
+    world.join(1, S).unwrap();
+    assert_eq!(world.send(1, Piece::First, b"hel"), []);
+    assert!(!world.send(1, Piece::Last, b"lo").is_empty());
+    assert_eq!(world.send(1, Piece::First, &[1; 4096]), []);
+    let refused = world.send(1, Piece::Middle, b"x");
+    assert_eq!(refused.last(), Some(&Closed(1, "relay_buffers_full")));
+    world.leave(S);
+    assert!(world.is_empty());
+}
+
+#[test]
+fn the_beginning_of_a_long_message_is_counted_with_the_rest() {
+    let mut world = room(&[1]);
+    world.send(1, Piece::First, &[1; 4000]);
+    assert_eq!(world.limits.buffers.used(), 0);
+    world.send(1, Piece::Middle, &[1; 1000]);
+    assert_eq!(world.limits.buffers.used(), 5000);
+    world.send(1, Piece::Middle, &[1; 1]);
+    assert_eq!(world.limits.buffers.used(), 5001);
 }
 
 #[test]
