@@ -137,7 +137,7 @@ knobs! {
     }
     "Data and memory" {
         /// Longest message, in bytes
-        max_msg_size: u64 = RELAY_MAX_MSG_SIZE("10485760", Bytes(1, 4_294_967_296));
+        max_msg_size: u64 = RELAY_MAX_MSG_SIZE("10485760", Bytes(64, 4_294_967_296));
         /// Sessions open at once, in a room or not
         max_sessions: usize = RELAY_MAX_SESSIONS("10000", Count(1, 1_000_000));
         /// Bytes of incomplete messages to senders held at once, over all rooms

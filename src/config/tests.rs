@@ -190,6 +190,10 @@ fn trusted_proxies_are_addresses_and_ranges() {
         networks(" 10.0.0.0/8 ,192.0.2.7,2001:db8::/32, ::1,").unwrap(),
         expected.map(|network| network.parse().unwrap())
     );
+    assert_eq!(
+        networks("::ffff:192.0.2.7,::ffff:10.0.0.0/104").unwrap(),
+        ["192.0.2.7/32", "10.0.0.0/8"].map(|network| network.parse().unwrap())
+    );
     assert_eq!(networks("").unwrap(), []);
     for text in [
         "localhost",

@@ -73,7 +73,8 @@ impl Value for String {
     }
 }
 
-/// Networks. An address alone is a network of one.
+/// Networks. An address alone is a network of one; IPv4 written as IPv6 is IPv4, as clients' addresses
+/// are.
 impl Value for Vec<IpNet> {
     fn parse(text: &str, _: Kind) -> Option<Self> {
         text.split(',')
@@ -81,9 +82,20 @@ impl Value for Vec<IpNet> {
             .filter(|entry| !entry.is_empty())
             .map(|entry| {
                 let address = || entry.parse().map(|address: IpAddr| address.into());
-                entry.parse().or_else(|_| address()).ok()
+                let network = entry.parse().or_else(|_| address()).ok()?;
+                Some(canonical(network))
             })
             .collect()
+    }
+}
+
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = network.addr().to_canonical();
+    match network.prefix_len().checked_sub(96) {
+        Some(len) if mapped.is_ipv4() && network.addr().is_ipv6() => {
+            IpNet::new(mapped, len).unwrap_or(network)
+        }
+        _ => network,
     }
 }
 
