@@ -5,6 +5,7 @@
 
 use std::{
     cell::RefCell,
+    ffi::c_int,
     io, mem,
     pin::Pin,
     task::{Context as Task, Poll},
@@ -31,6 +32,13 @@ const READ: usize = 64 * 1024;
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
+
+const NO_FLAGS: c_int = 0;
+/// More is to follow: the FIN, so that the last bytes need no packet of their own.
+#[cfg(target_os = "linux")]
+const WITH_FIN: c_int = libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const WITH_FIN: c_int = NO_FLAGS;
 
 /// Drives the session it is spawned into.
 pub(super) struct Pump;
@@ -157,7 +165,9 @@ impl Session {
             return self.end_phase(now);
         }
         if !self.outbox.is_empty() && self.timer.is_elapsed() {
-            self.write_past_the_runtime(now);
+            // The runtime waits to hear that the system takes more, which it says only when a third
+            // of its buffer is free: with a slow peer that takes minutes.
+            self.offer(NO_FLAGS, now);
         }
         if self.is_stuck(now, pause) {
             self.leave("peer_vanished");
@@ -269,6 +279,9 @@ impl Session {
     }
 
     fn write(&mut self, now: Instant, task: &mut Task<'_>) {
+        if matches!(self.phase, Phase::Finishing { .. }) {
+            self.offer(WITH_FIN, now);
+        }
         if !self.outbox.is_empty() {
             let written = self.outbox.write_to(&mut self.socket, task);
             self.wrote(written, now);
@@ -283,11 +296,11 @@ impl Session {
         }
     }
 
-    /// Offers what waits to the system although the runtime waits to hear that it takes more: that
-    /// it says only when a third of its buffer is free, which with a slow peer takes minutes.
-    fn write_past_the_runtime(&mut self, now: Instant) {
+    /// Offers what waits to the system without asking the runtime.
+    fn offer(&mut self, flags: c_int, now: Instant) {
         let socket = SockRef::from(&self.socket);
-        let written = self.outbox.offer_to(|bytes| socket.send(bytes));
+        let send = |bytes: &[u8]| socket.send_with_flags(bytes, flags);
+        let written = self.outbox.offer_to(send);
         self.wrote(written, now);
     }
 
