@@ -132,7 +132,8 @@ write_site() {
 workers() {
 	local main children
 	main=$(systemctl show --value -p MainPID nginx)
-	mapfile -t children < <(as_root grep -lsx "PPid:[[:space:]]*$main" /proc/[0-9]*/status)
+	# shellcheck disable=SC2016 # It is for root to see which processes there are.
+	mapfile -t children < <(as_root sh -c 'grep -lsx "PPid:[[:space:]]*$0" /proc/[0-9]*/status' "$main")
 	as_root grep -lszx 'nginx: worker process' /dev/null "${children[@]/%status/cmdline}" | tr -dc '0-9\n'
 }
 
@@ -141,7 +142,7 @@ workers() {
 # taken, is not found by a test: it only stays with the old one.
 reload_nginx() {
 	local old new
-	old=$(workers)
+	old=$(workers) reloaded=yes
 	as_root systemctl reload nginx >"$log" 2>&1 || return
 	for _ in {1..100}; do
 		new=$(workers)
@@ -163,6 +164,8 @@ restore() {
 	else
 		as_root rm -f "$available"
 	fi
+	# It may have been about to take over what has gone now.
+	[[ -z $reloaded ]] || as_root systemctl reload nginx || true
 }
 
 # However the script ends, no site stays that was not found good.
@@ -199,13 +202,13 @@ reload() {
 	elif ! systemctl --quiet is-active nginx; then
 		as_root systemctl --quiet enable --now nginx >"$log" 2>&1 || {
 			show "$log"
-			fail "nginx does not start${changed:+; the old state was put back}" "journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
+			fail "nginx does not start${changed:+; the site was put back as it was}" "journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
 		}
 		result 'nginx was started'
 	elif [[ -n $changed ]]; then
 		reload_nginx || {
 			show "$log"
-			fail 'nginx does not take the new site over; the old state was put back' \
+			fail 'nginx does not take the new site over; it was put back as it was' \
 				"journalctl -u nginx -n 20; is port $listen taken? sudo ss -ltnp 'sport = :$listen'"
 		}
 		result 'nginx serves the site'
@@ -228,7 +231,7 @@ main() {
 	result "$(nginx -v 2>&1)"
 
 	find_places
-	work=$(mktemp -d) log=$work/log changed='' unproven=''
+	work=$(mktemp -d) log=$work/log changed='' unproven='' reloaded=''
 	trap clean_up EXIT
 	trap 'exit 130' HUP INT TERM
 	write_site

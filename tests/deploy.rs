@@ -386,7 +386,7 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
             .run(&format!(
                 "python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
                      open(\"/tmp/taken\", \"w\"); time.sleep(60)' & holder=$!
-                 until [[ -e /tmp/taken ]]; do sleep 0.1; done
+                 for _ in {{1..100}}; do [[ ! -e /tmp/taken ]] || break; sleep 0.1; done
                  {set_up} --listen 8081; status=$?
                  kill $holder; rm /tmp/taken; exit $status"
             ))

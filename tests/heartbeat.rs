@@ -5,7 +5,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Client, Raw, TestRelay, frame, text, wire};
+use common::{Client, Raw, TestRelay, frame, text, wire, within};
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -129,43 +130,36 @@ async fn who_talks_but_never_answers_is_dropped() {
     let relay = relay();
     let mut sender = Raw::connect(&relay).await;
     sender.create_room().await;
+    let talk = [
+        frame(wire::PONG, "unsolicited"),
+        frame(wire::TEXT, "to nobody"),
+    ];
+    let talk: Vec<u8> = talk.iter().flat_map(wire::Outgoing::encode).collect();
     let talking = async {
-        loop {
-            sender.send(frame(wire::PONG, "unsolicited")).await;
-            sender.send(frame(wire::TEXT, "to nobody")).await;
+        while sender.writer().write_all(&talk).await.is_ok() {
             tokio::time::sleep(INTERVAL / 10).await;
         }
     };
-    tokio::select! {
-        () = talking => {}
-        _ = relay.until("it to be dropped", |now| now.sessions == 0) => {}
-    }
+    within("it to be dropped", talking).await;
     relay.settled().await;
 }
 
 #[tokio::test]
 async fn a_pong_behind_a_long_message_is_waited_for() {
     const PIECE: usize = 1000;
-    const PIECES: usize = 20;
-    let relay = TestRelay::start(|config| {
-        config.ping_interval = INTERVAL;
-        config.ping_timeout = INTERVAL;
-    });
+    const PIECES: usize = 48;
+    let relay = relay();
     let mut sender = Raw::connect(&relay).await;
     sender.create_room().await;
     let message = frame(wire::BINARY, vec![7; PIECE * PIECES]).encode();
     for piece in message.chunks(PIECE) {
-        sender.write(piece).await;
         tokio::time::sleep(INTERVAL / 4).await;
+        sender.write(piece).await;
     }
-    // One Pong for all the Pings, as libraries may (RFC 6455 §5.5.3): the last of those it has got.
-    let mut ping = None;
-    while let Ok(frame) = tokio::time::timeout(INTERVAL / 4, sender.next("a ping")).await {
-        if frame.opcode == wire::PING {
-            ping = Some(frame.payload);
-        }
-    }
-    sender.pong(&ping.unwrap()).await;
+    // It took four times as long as a Pong may. One does for all, even that for the first.
+    sender.expect_error("no_peer").await;
+    let ping = sender.expect_ping().await;
+    sender.pong(&ping).await;
     sender.round_trip().await;
 }
 

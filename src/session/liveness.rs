@@ -19,9 +19,9 @@ pub struct Timeouts {
 }
 
 /// Bytes a second the slowest peer worth waiting for takes.
-const SLOWEST: u64 = 64 * 1024;
+const SLOWEST: u64 = 32 * 1024;
 /// Bytes that systems and proxies may hold of what we wrote and their client is yet to get.
-const HELD_ON_THE_WAY: u64 = 16 * 1024 * 1024;
+const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
 
@@ -56,17 +56,28 @@ struct Awaited {
     until: Instant,
 }
 
+/// Bytes that the system does not take.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    /// What the peer had yet to get then: as the system is full, it is as much until it takes more.
+    behind: Duration,
+}
+
 /// The clocks of one session.
 #[derive(Debug)]
 pub struct Liveness {
     timeouts: Timeouts,
     received: Instant,
     sent: Instant,
+    /// When it last said something that is no mere control frame.
+    heard: Instant,
     pong: Option<Awaited>,
     /// When the slowest peer worth waiting for has got all that was written.
     taken_by: Instant,
-    /// Since when bytes have waited with none accepted.
-    waiting: Option<Instant>,
+    /// Bytes written since it was pinged.
+    since_ping: u64,
+    waiting: Option<Waiting>,
     /// Whether the peer was read when it was last asked what is due.
     reading: bool,
 }
@@ -78,8 +89,10 @@ impl Liveness {
             timeouts,
             received: now,
             sent: now,
+            heard: now,
             pong: None,
             taken_by: now,
+            since_ping: 0,
             waiting: None,
             reading: true,
         }
@@ -90,21 +103,33 @@ impl Liveness {
         self.received = now;
     }
 
+    /// Data have come: mostly an answer to what was written, which has been taken then.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.taken_by = now;
+    }
+
     /// Bytes have been accepted, and some may be `left`. If they had to wait, the peer has taken
     /// others: it is alive, and its Pong comes after them. If not, they show nothing: the system's
     /// buffer takes what fits into it, for the dead too.
     pub fn wrote(&mut self, now: Instant, count: usize, left: bool) {
         if count > 0 {
             self.sent = now;
+            self.since_ping = self.since_ping.saturating_add(count as u64);
             let most = now + at_slowest(HELD_ON_THE_WAY);
-            self.taken_by = (self.all_taken(now) + at_slowest(count as u64)).min(most);
-            let had_to_wait = self.waiting.take().is_some();
-            if let Some(pong) = self.pong.as_mut().filter(|_| had_to_wait) {
-                pong.until = pong.until.max(self.taken_by + self.timeouts.ping);
+            if let Some(waited) = self.waiting.take() {
+                self.taken_by = self.taken_by.max(now + waited.behind);
+                if let Some(pong) = &mut self.pong {
+                    pong.until = pong.until.max(self.taken_by + self.timeouts.ping);
+                }
+            } else {
+                self.taken_by = (self.all_taken(now) + at_slowest(count as u64)).min(most);
             }
         }
         if left {
-            self.waiting.get_or_insert(now);
+            let behind = self.all_taken(now) - now;
+            let since = now;
+            self.waiting.get_or_insert(Waiting { since, behind });
         } else {
             self.waiting = None;
         }
@@ -112,13 +137,17 @@ impl Liveness {
 
     /// A Ping is on its way.
     pub fn pinged(&mut self, now: Instant) {
-        let until = self.all_taken(now) + self.timeouts.ping;
-        self.pong.get_or_insert(Awaited { since: now, until });
+        if self.pong.is_none() {
+            let until = self.all_taken(now) + self.timeouts.ping;
+            self.pong = Some(Awaited { since: now, until });
+            self.since_ping = 0;
+        }
     }
 
-    /// The peer has answered.
-    pub fn ponged(&mut self) {
+    /// The peer has answered: it has got all that was written before it was pinged.
+    pub fn ponged(&mut self, now: Instant) {
         self.pong = None;
+        self.taken_by = self.taken_by.min(now + at_slowest(self.since_ping));
     }
 
     /// When what was written until `now` has reached a living peer, however slow.
@@ -130,16 +159,16 @@ impl Liveness {
     /// may say so late: not before a third of its buffer is free.
     pub fn next_look_at_stall(&self, now: Instant) -> Option<Instant> {
         let stall = self.timeouts.stall;
-        let end = self.waiting? + stall;
+        let end = self.waiting?.since + stall;
         Some(end.min(now + stall / LOOKS_AT_A_STALL))
     }
 
     /// What there is to do at `now`. While we do not read, nothing is held against the peer; it is
     /// pinged all the same, for the proxies in between.
     pub fn due(&mut self, now: Instant, reading: Reading) -> Due {
-        if let Some(since) = self.waiting {
+        if let Some(waiting) = self.waiting {
             // With bytes stuck in front of it a Ping would tell nothing.
-            let end = since + self.timeouts.stall;
+            let end = waiting.since + self.timeouts.stall;
             return if end <= now {
                 Due::Stalled
             } else {
@@ -165,7 +194,7 @@ impl Liveness {
             };
         };
         if pong.until <= now {
-            if reading != Reading::InMessage || self.received <= pong.since {
+            if reading != Reading::InMessage || self.heard <= pong.since {
                 return Due::Dead;
             }
             // It comes behind the message.
@@ -212,7 +241,7 @@ mod tests {
         assert_eq!(live.due(at(24), Between), Due::Nothing(at(25)));
         assert_eq!(live.due(at(25), Between), Due::Dead);
         live.received(at(25));
-        live.ponged();
+        live.ponged(at(25));
         assert_eq!(live.due(at(25), Between), Due::Nothing(at(40)));
     }
 
@@ -240,13 +269,14 @@ mod tests {
     fn talk_is_no_answer_but_a_message_in_progress_is_let_end() {
         let (at, mut live) = begin();
         live.pinged(at(20));
-        live.received(at(24));
+        live.heard(at(24));
         assert_eq!(live.due(at(25), InMessage), Due::Nothing(at(30)));
-        live.received(at(29));
+        live.heard(at(29));
         assert_eq!(live.due(at(30), InMessage), Due::Nothing(at(35)));
-        // It has stopped in the middle.
+        // It has stopped in the middle, but for control frames.
+        live.received(at(34));
         assert_eq!(live.due(at(35), InMessage), Due::Dead);
-        live.received(at(35));
+        live.heard(at(35));
         assert_eq!(live.due(at(35), Between), Due::Dead);
     }
 
@@ -276,9 +306,28 @@ mod tests {
         live.pinged(at(20));
         assert_eq!(live.due(at(34), Between), Due::Nothing(at(35)));
         assert_eq!(live.due(at(35), Between), Due::Dead);
-        live.ponged();
+        live.wrote(at(21), 2 * SLOWEST as usize, false);
+        assert_eq!(live.all_taken(at(22)), at(32));
+        live.ponged(at(22));
+        assert_eq!(live.all_taken(at(22)), at(24), "what came after the Ping");
         live.pinged(at(55));
         assert_eq!(live.due(at(60), Between), Due::Dead);
+    }
+
+    #[test]
+    fn while_the_system_is_full_nothing_of_it_counts_as_taken() {
+        let (at, mut live) = begin();
+        live.wrote(at(0), 30 * SLOWEST as usize, true);
+        for second in [20, 40, 60] {
+            live.wrote(at(second), 1000, true);
+            assert_eq!(live.all_taken(at(second)), at(second + 30));
+        }
+        live.wrote(at(80), 1000, false);
+        live.pinged(at(80));
+        assert_eq!(live.due(at(114), Between), Due::Nothing(at(115)));
+        // Its answer, or any other.
+        live.heard(at(114));
+        assert_eq!(live.all_taken(at(114)), at(114));
     }
 
     #[test]
@@ -289,6 +338,7 @@ mod tests {
         live.wrote(at(3), 10 * SLOWEST as usize, true);
         live.received(at(3));
         assert_eq!(live.all_taken(at(3)), at(21));
+        live.wrote(at(4), 0, false);
         assert_eq!(live.all_taken(at(22)), at(22));
         live.wrote(at(30), 1 << 40, false);
         let held = (HELD_ON_THE_WAY / SLOWEST) as u32;

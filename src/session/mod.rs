@@ -195,10 +195,13 @@ impl Session {
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
     fn on_event(&mut self, event: Event, pongs: &mut Vec<u8>, now: Instant) {
         match event {
-            Event::Data(data) => self.on_data(data),
+            Event::Data(data) => {
+                self.liveness.heard(now);
+                self.on_data(data);
+            }
             Event::Ping(payload) => pongs.extend(frame::encode(Opcode::Pong, &payload)),
             Event::Pong(number) => {
-                self.liveness.ponged();
+                self.liveness.ponged(now);
                 if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
                     self.room.do_send(Cleared(self.id));
                 }

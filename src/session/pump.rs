@@ -95,7 +95,10 @@ impl Session {
                     0 => return Pause::Full,
                     free => free,
                 },
-                Phase::Closing { .. } | Phase::Lingering { .. } => READ,
+                Phase::Closing { .. } | Phase::Lingering { .. } => match self.pace.allowance(now) {
+                    Ok(allowed) => allowed,
+                    Err(later) => return Pause::Until(later),
+                },
                 Phase::Waiting { .. } | Phase::Finishing { .. } | Phase::Done => {
                     return Pause::Full;
                 }
@@ -175,6 +178,8 @@ impl Session {
             return now;
         }
         let (reading, resume) = match pause {
+            // Its Pong may not come any more; it has a deadline of its own.
+            _ if !self.is_open() => (Reading::Paused, None),
             Pause::Empty if self.reader.in_message() => (Reading::InMessage, None),
             Pause::Empty => (Reading::Between, None),
             Pause::Full => (Reading::Paused, None),

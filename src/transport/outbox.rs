@@ -55,9 +55,6 @@ impl Outbox {
                 Poll::Pending => return Ok(written),
             }
         }
-        if self.chunks.capacity() > KEPT_SLOTS {
-            self.chunks = VecDeque::new();
-        }
         Ok(written)
     }
 
@@ -113,6 +110,9 @@ impl Outbox {
             }
             written -= first.bytes.len();
             self.chunks.pop_front();
+        }
+        if self.chunks.capacity() > KEPT_SLOTS {
+            self.chunks = VecDeque::new();
         }
     }
 }
