@@ -177,15 +177,7 @@ impl Session {
             self.phase = Phase::Done;
             return now;
         }
-        let (reading, resume) = match pause {
-            // Its Pong may not come any more; it has a deadline of its own.
-            _ if !self.is_open() => (Reading::Paused, None),
-            Pause::Empty if self.reader.in_message() => (Reading::InMessage, None),
-            Pause::Empty => (Reading::Between, None),
-            Pause::Full => (Reading::Paused, None),
-            Pause::Until(then) => (Reading::Paused, Some(then)),
-        };
-        let due = match self.liveness.due(now, reading) {
+        let due = match self.liveness.due(now, self.reading(pause)) {
             Due::Nothing(then) => then,
             Due::Ping => {
                 self.ping(now);
@@ -206,10 +198,25 @@ impl Session {
                 now
             }
         };
+        let resume = match pause {
+            Pause::Until(then) => Some(then),
+            Pause::Empty | Pause::Full => None,
+        };
         [end_of_phase, resume]
             .into_iter()
             .flatten()
             .fold(due, Instant::min)
+    }
+
+    fn reading(&self, pause: Pause) -> Reading {
+        if pause != Pause::Empty || !self.is_open() {
+            // Who has been told to close has a deadline of its own, and may not answer any more.
+            Reading::Paused
+        } else if self.reader.in_message() {
+            Reading::InMessage
+        } else {
+            Reading::Between
+        }
     }
 
     /// When the time of this phase is up, if it is limited.
