@@ -36,14 +36,21 @@ const READ: usize = 64 * KIB;
 const SLACK: usize = 2 * MIB;
 
 /// A relay that waits for nobody's sign of life: most of these clients never give one, and on a
-/// busy machine they are at it for long.
-fn start(settings: &[(&str, u64)]) -> Relay {
+/// busy machine they are at it for long. A pair has met there already: the pages of the program that
+/// this takes are not what is asked about.
+async fn start(settings: &[(&str, u64)]) -> Relay {
     let patient = [
         ("RELAY_STALL_TIMEOUT", 3600),
         ("RELAY_PING_INTERVAL", 3600),
         ("RELAY_REQUEST_TIMEOUT", 3600),
     ];
-    Relay::start(&[&patient, settings].concat())
+    let relay = Relay::start(&[&patient, settings].concat());
+    let (mut sender, receiver) = relay.pair().await;
+    receiver.vanish();
+    sender.expect_peer_gone().await;
+    sender.vanish();
+    relay.until("relay_sessions", |now| now == 0).await;
+    relay
 }
 
 /// The ceiling of so many sessions with full windows.
@@ -145,7 +152,7 @@ async fn stalled_receivers_hold_no_more_than_the_windows_of_their_senders() {
         crowd,
     } in shapes()
     {
-        let relay = start(&[]);
+        let relay = start(&[]).await;
         let memory = relay.watch_memory();
         let (mut pushing, mut stalled) = (JoinSet::new(), Vec::new());
         for _ in 0..crowd {
@@ -162,7 +169,7 @@ async fn stalled_receivers_hold_no_more_than_the_windows_of_their_senders() {
 
 #[tokio::test]
 async fn who_reads_no_pongs_is_read_no_further() {
-    let relay = start(&[]);
+    let relay = start(&[]).await;
     let memory = relay.watch_memory();
     let mut pushing = JoinSet::new();
     for payload in [0, 125] {
@@ -180,7 +187,7 @@ async fn who_reads_no_pongs_is_read_no_further() {
 
 #[tokio::test]
 async fn pings_whose_pongs_are_read_leave_nothing_behind() {
-    let relay = start(&[]);
+    let relay = start(&[]).await;
     let memory = relay.watch_memory();
     let mut reading = JoinSet::new();
     for _ in 0..CROWD {
@@ -208,7 +215,7 @@ async fn pings_whose_pongs_are_read_leave_nothing_behind() {
 
 #[tokio::test]
 async fn pongs_and_data_at_the_barrier_cost_nothing() {
-    let relay = start(&[]);
+    let relay = start(&[]).await;
     let memory = relay.watch_memory();
     let mut pushing = JoinSet::new();
     let units = [
@@ -253,7 +260,7 @@ async fn wide(relay: &Relay) -> Raw {
 #[cfg(target_env = "gnu")]
 #[tokio::test]
 async fn the_memory_of_a_frame_is_kept_for_the_next() {
-    let relay = start(&[]);
+    let relay = start(&[]).await;
     let (mut sender, mut receiver) = (wide(&relay).await, wide(&relay).await);
     let code = sender.create_room().await;
     receiver.join(&code).await;
@@ -274,7 +281,7 @@ async fn the_memory_of_a_frame_is_kept_for_the_next() {
 
 #[tokio::test]
 async fn a_length_is_not_believed() {
-    let relay = start(&[]);
+    let relay = start(&[]).await;
     let mut pairs = Vec::new();
     for _ in 0..CROWD {
         pairs.push(relay.pair().await);
@@ -301,7 +308,7 @@ async fn queued_receivers_hold_no_more_than_their_windows() {
         crowd,
     } in shapes()
     {
-        let relay = start(&[("RELAY_MAX_QUEUE", CROWD as u64)]);
+        let relay = start(&[("RELAY_MAX_QUEUE", CROWD as u64)]).await;
         let mut sender = relay.connect().await;
         let code = sender.create_room().await;
         let _paired = relay.receiver(&code).await;
@@ -325,11 +332,12 @@ const BUFFERED: usize = 6 * MIB;
 /// Receivers whose longest messages do not fit into that together.
 const OVER: usize = 12;
 
-fn start_assembling() -> Relay {
+async fn start_assembling() -> Relay {
     start(&[
         ("RELAY_MAX_MSG_SIZE", LONGEST as u64),
         ("RELAY_MAX_BUFFERED", BUFFERED as u64),
     ])
+    .await
 }
 
 /// The ceiling of that many receivers and their senders.
@@ -341,7 +349,7 @@ fn assembling() -> usize {
 #[tokio::test]
 async fn messages_in_progress_hold_no_more_than_their_budget() {
     for size in [1, 4095, 4096, 60_000] {
-        let relay = start_assembling();
+        let relay = start_assembling().await;
         let memory = relay.watch_memory();
         let (mut pushing, mut senders) = (JoinSet::new(), Vec::new());
         let fragment = frame(CONTINUATION, vec![7; size]).more();
@@ -367,7 +375,7 @@ async fn messages_in_progress_hold_no_more_than_their_budget() {
 
 #[tokio::test]
 async fn long_messages_to_senders_that_do_not_read_are_bounded() {
-    let relay = start_assembling();
+    let relay = start_assembling().await;
     let memory = relay.watch_memory();
     let (mut pushing, mut senders) = (JoinSet::new(), Vec::new());
     for _ in 0..OVER {
