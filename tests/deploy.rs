@@ -333,7 +333,9 @@ fn what_cannot_be_meant_is_refused_before_anything_is_written() {
 fn a_site_that_nginx_does_not_take_leaves_no_trace() {
     let machine = machine!();
     let set_up = format!("{NGINX} relay.example.com");
-    let site = "ls -l /etc/nginx/sites-*; cat /etc/nginx/sites-available/claude-distill-relay 2>&1";
+    // Without the times: what is put back is a file written anew.
+    let site = "ls -l --time-style=+ /etc/nginx/sites-*
+        cat /etc/nginx/sites-available/claude-distill-relay 2>&1";
 
     // First with no site before, then with one.
     for _ in 0..2 {
