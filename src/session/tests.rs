@@ -1,6 +1,9 @@
-//! What no client can bring about: a panic in the middle of a session.
+//! What no client can bring about, or see: a panic in the middle of a session, and whose turn it is.
+
+use std::{future::poll_fn, io::Write, task::Poll};
 
 use actix::Message;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream as Client},
@@ -26,6 +29,9 @@ impl Handler<Boom> for Session {
 
 async fn connect(worker: &Worker) -> (Addr<Session>, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // So that a flood can be ahead of its reader, as it gets on a connection that lasts.
+    let roomy = SockRef::from(&listener).set_recv_buffer_size(4 << 20);
+    roomy.unwrap();
     let client = Client::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
@@ -67,6 +73,15 @@ async fn hear(client: &mut Client, text: &str) -> String {
     String::from_utf8_lossy(&heard).into_owned()
 }
 
+/// Bytes read from all sessions.
+fn received(worker: &Worker) -> usize {
+    let text = worker.metrics.encode(&worker.snapshot()).unwrap();
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("relay_received_bytes_total "));
+    count.unwrap().parse().unwrap()
+}
+
 #[actix_rt::test]
 async fn a_panic_ends_its_session_alone_and_is_counted() {
     let worker = Worker::begin(Arc::new(Shared::new(Config::default())), 0);
@@ -94,4 +109,38 @@ async fn a_panic_ends_its_session_alone_and_is_counted() {
         text.contains(r#"relay_sessions_ended_total{reason="panicked"} 1"#),
         "{text}"
     );
+}
+
+#[actix_rt::test]
+async fn a_flood_that_costs_no_credit_waits_for_the_turn_of_others() {
+    let worker = Worker::begin(Arc::new(Shared::new(Config::default())), 0);
+    let (_, mut client) = connect(&worker).await;
+    ask(&mut client, r#"{"type":"CREATE_ROOM"}"#).await;
+    hear(&mut client, "1800}").await;
+
+    // Written faster than it is read, so that there is always more.
+    let flood = [0x8a, 0x80, 0, 0, 0, 0].repeat(1 << 20);
+    let sent = flood.len();
+    let mut client = client.into_std().unwrap();
+    client.set_nonblocking(false).unwrap();
+    let writer = std::thread::spawn(move || {
+        client.write_all(&flood).unwrap();
+        client
+    });
+
+    let begun = received(&worker);
+    let mut before = begun;
+    let other = poll_fn(move |task| {
+        let now = received(&worker);
+        let turn = now - before;
+        before = now;
+        assert!(turn <= pump::TURN, "{turn} bytes in one turn");
+        if now - begun == sent {
+            return Poll::Ready(());
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    });
+    actix_rt::spawn(other).await.unwrap();
+    writer.join().unwrap();
 }
