@@ -38,7 +38,7 @@ pub fn command() -> Command {
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
     let (name, arguments) = flags.subcommand()?;
     Some(match name {
-        "check" => check::run(arguments, || config::load(flags)),
+        "check" => check::run(arguments, || config::load_installed(flags)),
         "man" => print(man(arguments)),
         _ => print(Ok(completions(arguments))),
     })

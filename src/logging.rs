@@ -28,6 +28,17 @@ pub fn init(filter: Option<&str>) {
     drop(started);
 }
 
+/// Tells what is wrong before anything says how to log: the sentence is an error to the journal, and
+/// has the program's name in front of it for a person.
+pub fn complain(sentence: &impl Display) {
+    let prefix = if stderr_is_the_journal() {
+        journal_prefix(Level::Error)
+    } else {
+        format!("{}: ", env!("CARGO_PKG_NAME"))
+    };
+    eprintln!("{}", line(prefix, &sentence.to_string()));
+}
+
 /// Severity as syslog counts it, which is how the journal takes it.
 fn journal_prefix(level: Level) -> String {
     let priority = match level {

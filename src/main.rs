@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let settings = match config::load(&flags) {
         Ok(settings) => settings,
         Err(error) => {
-            eprintln!("{}: {error}", env!("CARGO_PKG_NAME"));
+            logging::complain(&error);
             return ExitCode::from(2);
         }
     };

@@ -200,7 +200,13 @@ fn unopened(target: &Target, error: &Error) -> Note {
             Note::fail("the connection is closed without an answer")
                 .means("something else listens there, or a firewall ends the connection")
         }
-        Error::Protocol(ProtocolError::HttparseError(_) | ProtocolError::WrongHttpVersion) => {
+        Error::Protocol(ProtocolError::WrongHttpVersion) => Note::fail(
+            "what answers there speaks another HTTP than version 1.1",
+        )
+        .means(
+            "another program than the relay listens there, or a proxy on the way asks in HTTP/1.0",
+        ),
+        Error::Protocol(ProtocolError::HttparseError(_)) => {
             let note = Note::fail("what answers there does not speak HTTP");
             if target.local || target.tls {
                 note.means("another program than the relay listens on this port")

@@ -86,7 +86,7 @@ fn judge_unit(unit: &Unit, options: &str, works: bool) -> Note {
             .means("it was stopped, or never started")
             .next(format!("{systemctl} enable --now claude-distill-relay")),
         ("loaded", "failed") => trouble(format!("the unit is {state}"))
-            .means("the relay ended with an error, too often to be started again")
+            .means("a setting cannot be used, or the relay ended with an error too often")
             .next(format!(
                 "journalctl {options}-u claude-distill-relay -n 50; {systemctl} restart claude-distill-relay"
             )),

@@ -206,12 +206,12 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
 fn configured(settings: &Settings) -> Note {
     let place = match settings.file {
         Some(file) => format!("the environment and {file}"),
-        None => "the environment (no .env.relay or .env here)".to_owned(),
+        None => "the environment (no .env.relay or .env here, and none installed)".to_owned(),
     };
     if !settings.warnings.is_empty() {
         return Note::warn(settings.warnings.join("; "))
-            .means("a mistyped name, so that the setting has no effect")
-            .next(format!("that name mended, in {place}"));
+            .means("a setting that has no effect, or another one than it seems")
+            .next(format!("that line mended, in {place}"));
     }
     if settings.config.port == 0 {
         return Note::warn("RELAY_PORT is 0: the relay takes any free port")

@@ -58,6 +58,14 @@ impl Target {
         if host.is_empty() {
             return Err(format!("it has no host name; give one {example}"));
         }
+        // What follows the host and is no port is not refused by the parser.
+        let given = uri.authority().map_or("", |authority| authority.as_str());
+        let with_port = given
+            .rsplit_once(host)
+            .is_some_and(|(_, rest)| !rest.is_empty());
+        if uri.port_u16().is_none_or(|port| port == 0) && with_port {
+            return Err("its port is no number from 1 to 65535".into());
+        }
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
@@ -126,6 +134,10 @@ mod tests {
             ("tcp://a.example:1", "begins with wss:// or ws://"),
             ("wss://", "no URL"),
             ("wss://a example", "no URL"),
+            ("wss://a.example:65536", "no number from 1 to 65535"),
+            ("wss://a.example:relay/", "no number from 1 to 65535"),
+            ("wss://a.example:0", "no number from 1 to 65535"),
+            ("ws://[::1]:/", "no number from 1 to 65535"),
         ] {
             let why = Target::parse(url).err().unwrap_or_default();
             assert!(why.contains(part), "{url}: {why}");

@@ -22,6 +22,8 @@ use std::path::Path;
 
 /// The files that may hold variables; only the first that exists is read.
 const FILES: [&str; 2] = [".env.relay", ".env"];
+/// The same for a look at a relay that systemd runs, whose unit names the last one.
+const FILES_AND_INSTALLED: [&str; 3] = [FILES[0], FILES[1], "/etc/claude-distill-relay/relay.env"];
 
 /// All that the process is told from outside.
 #[derive(Debug)]
@@ -74,8 +76,18 @@ fn argument(knob: &Knob) -> Arg {
 
 /// Reads the settings: `flags` as parsed by [`command`], then the environment and the file.
 pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
+    load_with(flags, &FILES)
+}
+
+/// Reads the settings that the relay of this machine has: those of [`load`], or where the working
+/// directory has none, those that its unit gives it.
+pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
+    load_with(flags, &FILES_AND_INSTALLED)
+}
+
+fn load_with(flags: &ArgMatches, files: &[&'static str]) -> Result<Settings, Error> {
     let environment = Source::environment(env::vars_os());
-    let file = Source::first_file(Path::new(""), &FILES)?;
+    let file = Source::first_file(Path::new(""), files)?;
     let sources: Vec<_> = [flag_values(flags), environment]
         .into_iter()
         .chain(file)
@@ -91,6 +103,7 @@ fn flag_values(flags: &ArgMatches) -> Source {
     Source {
         origin: Origin::Flags,
         values: KNOBS.iter().filter_map(value).collect(),
+        warnings: Vec::new(),
     }
 }
 
@@ -102,7 +115,10 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
         log_filter: log_filter
             .filter(|filter| !filter.is_empty())
             .map(str::to_owned),
-        warnings: sources.iter().flat_map(unknown).collect(),
+        warnings: sources
+            .iter()
+            .flat_map(|source| source.warnings.iter().cloned().chain(unknown(source)))
+            .collect(),
         file: sources.iter().find_map(|source| match source.origin {
             Origin::File(name) => Some(name),
             _ => None,

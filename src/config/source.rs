@@ -1,7 +1,7 @@
 //! The places that values come from: flags, the environment, a file. This module only collects
 //! text by name and knows what to call each place; what the text means is for others.
 
-use super::knobs::Knob;
+use super::knobs::{KNOBS, Knob};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -52,6 +52,8 @@ impl fmt::Display for Origin {
 pub(super) struct Source {
     pub(super) origin: Origin,
     pub(super) values: BTreeMap<String, String>,
+    /// A sentence for each line that others may read in another way.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Source {
@@ -64,6 +66,7 @@ impl Source {
             values: variables
                 .map(|(name, value)| (text(name), text(value)))
                 .collect(),
+            warnings: Vec::new(),
         }
     }
 
@@ -99,15 +102,42 @@ impl Source {
             place = format!("the one after {}", quote(&variable));
             values.insert(variable, value);
         }
+        let warnings = commented(text)
+            .filter(|name| KNOBS.iter().any(|knob| knob.variable == *name))
+            .map(|variable| {
+                format!(
+                    "{variable}, from {name}, has a comment behind its value, which systemd would \
+                     take for a part of it: give the comment a line of its own"
+                )
+            })
+            .collect();
         Ok(Self {
             origin: Origin::File(name),
             values,
+            warnings,
         })
     }
 
     pub(super) fn get(&self, variable: &str) -> Option<&str> {
         self.values.get(variable).map(String::as_str)
     }
+}
+
+/// The variables with a comment on the line of their value.
+fn commented(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim();
+        let name = name.strip_prefix("export ").unwrap_or(name).trim_start();
+        let value = value.trim_start();
+        // What stands in quotes is no comment, but what follows them may be one.
+        let rest = match value.chars().next() {
+            Some(mark @ ('"' | '\'')) => value[1..].split_once(mark)?.1,
+            _ => value,
+        };
+        let comment = rest.split_whitespace().any(|word| word.starts_with('#'));
+        (!name.starts_with('#') && comment).then_some(name)
+    })
 }
 
 /// A stranger's text, fit to be shown in a sentence: escaped, and not too much of it.

@@ -12,6 +12,7 @@ fn source<const N: usize>(origin: Origin, values: [(&str, &str); N]) -> Source {
     Source {
         origin,
         values: owned.into(),
+        warnings: Vec::new(),
     }
 }
 
@@ -217,6 +218,19 @@ fn a_client_address_header_has_a_headers_name() {
     for text in ["X Y", "X-Ip:", "X\r\nY", "ä"] {
         assert!(header(text).is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn a_comment_behind_a_value_is_warned_of() {
+    let text = "RELAY_MAX_ROOMS=12 # a dozen\nRELAY_ROOM_TTL='7'\t#days\nexport RELAY_PORT=1 #x\n\
+        # RELAY_HOST=::1 # no\nOTHER=1 # theirs\nRELAY_MAX_QUEUE=3\nRELAY_CLIENT_IP_HEADER=\"a#b\"\n";
+    let file = file_in([(".env.relay", text)]).unwrap().unwrap();
+    let warned: Vec<_> = file
+        .warnings
+        .iter()
+        .filter_map(|warning| warning.split(',').next())
+        .collect();
+    assert_eq!(warned, ["RELAY_MAX_ROOMS", "RELAY_ROOM_TTL", "RELAY_PORT"]);
 }
 
 #[test]
