@@ -2,17 +2,27 @@
 # What the two deployment scripts share. It is sourced, and does nothing by itself.
 
 # Announces a step; what became of it goes on the same line.
-step() { printf '%-9s ' "$1"; }
+step() {
+	current=$1
+	printf '%-9s ' "$1"
+}
 
 # Ends the line of a step.
 result() { printf '%s\n' "$*"; }
 
 # Ends the script: what is wrong, and what to do next.
 fail() {
+	told=yes
 	printf 'FAILED\n'
 	printf 'error: %s\n' "$1" >&2
 	printf 'next:  %s\n' "$2" >&2
 	exit 1
+}
+
+# Says where the script ends with status $1, if that has not been said: a command has failed that
+# nobody thought would. For the trap on EXIT.
+tell_end() {
+	(($1 == 0)) || [[ -n ${told-} ]] || fail "the step \"$current\" ended at a command that failed; what it said stands above" 'mend that, then run this again'
 }
 
 # Refuses a command line, before anything was done.

@@ -78,7 +78,10 @@ setting() {
 	printf '%s' "${value:-$2}"
 }
 
-# Everything that can be known to fail is found here, before the first change.
+# Whether the file $1 is our program, and for this machine.
+is_relay() { [[ -f $1 && -x $1 && $("$1" --version 2>/dev/null) == 'claude-distill-relay '* ]]; }
+
+# What can be known to fail on this machine is found here, before the first change.
 check_machine() {
 	local missing=()
 	step machine
@@ -94,7 +97,7 @@ check_machine() {
 		[[ -z $ufw ]] || PATH=$PATH:/usr/sbin have ufw || missing+=(ufw)
 		((${#missing[@]} == 0)) || fail "not installed: ${missing[*]}" "sudo apt-get install -y ${missing[*]}; then run this again"
 		[[ -n $binary ]] || have cargo || fail 'there is no cargo on your PATH' 'install Rust (https://rustup.rs), open a new shell, and run this again'
-		[[ -z $binary || -x $binary ]] || fail "$binary is not a program" 'give --binary the path of a built claude-distill-relay'
+		[[ -z $binary ]] || is_relay "$binary" || fail "$binary is not a relay that runs here" 'give --binary the path of a claude-distill-relay that was built for this kind of machine'
 	fi
 	if [[ -z $dry_run ]]; then
 		((EUID == 0)) || have sudo || fail 'there is no sudo' 'run this as root'
@@ -201,6 +204,23 @@ write_settings() {
 	result "added to $settings: $names"
 }
 
+# Has the new program read its settings, before the one that runs is stopped for it. An empty
+# environment, as systemd gives it.
+check_settings() {
+	step check
+	if [[ -n $dry_run ]]; then
+		result 'would have the program read the settings'
+		return
+	fi
+	(cd "$repo" && env -i "$binary" check --relay-only --timeout 1) >"$log" 2>&1 || true
+	# systemd takes a comment behind a value for a part of it.
+	if grep -E '^ *fail +config|has a comment behind its value' "$log" >"$log.end"; then
+		show "$log.end"
+		fail "$settings has a setting that the relay cannot use; nothing else was changed" 'mend it, then run this again'
+	fi
+	result 'the relay can use the settings'
+}
+
 install_program() {
 	step program
 	if cmp -s "$binary" "$program"; then
@@ -208,7 +228,10 @@ install_program() {
 	elif [[ -n $dry_run ]]; then
 		result "would install $program"
 	else
-		as_root install -D -m 755 "$binary" "$program.new"
+		as_root install -D -m 755 "$binary" "$program.new" || {
+			as_root rm -f "$program.new"
+			fail "$program cannot be written; the one before stays" 'see what install says above (a full disk? df -h /usr/local/bin), then run this again'
+		}
 		[[ ! -e $program ]] || as_root ln -f "$program" "$program.previous"
 		as_root mv -fT "$program.new" "$program"
 		result "installed $program"
@@ -272,6 +295,9 @@ why_restart() {
 	done
 }
 
+# The way back, for who has one.
+or_back() { [[ ! -e $program.previous || -n $rollback ]] || printf ', or go back to the program before: %s --rollback' "$0"; }
+
 # Restarts the relay for the reason $1, if there is one.
 restart() {
 	local reason=$1
@@ -285,7 +311,7 @@ restart() {
 		if ! as_root systemctl restart "$unit" >"$log" 2>&1; then
 			as_root journalctl -u "$unit" -n 10 -o cat --no-pager >>"$log" 2>&1 || true
 			show "$log"
-			fail 'the relay does not start' "mend what its last lines name (settings: $settings) and run this again, or go back: $0 --rollback"
+			fail 'the relay does not start' "mend what its last lines name (settings: $settings) and run this again$(or_back)"
 		fi
 	fi
 	as_root systemctl --quiet enable "$unit"
@@ -309,7 +335,7 @@ check_relay() {
 		sleep 1
 	done
 	show "$log"
-	fail 'two clients cannot meet in a room' "what stands above as next; or go back: $0 --rollback"
+	fail 'two clients cannot meet in a room' "what stands above as next$(or_back)"
 }
 
 open_firewall() {
@@ -343,12 +369,18 @@ roll_back() {
 	result "put $program.previous back"
 }
 
+clean_up() {
+	local status=$?
+	rm -rf "$work"
+	tell_end "$status"
+}
+
 main() {
 	arguments=("$@")
 	parse "$@"
 	work=$(mktemp -d) log=$work/log
-	trap 'rm -rf "$work"' EXIT
-	trap 'exit 130' HUP INT TERM
+	trap clean_up EXIT
+	trap 'told=yes; exit 130' HUP INT TERM
 
 	check_machine
 	if [[ -n $rollback ]]; then
@@ -360,13 +392,18 @@ main() {
 	pull_source
 	build
 	write_settings
+	check_settings
 	install_program
 	install_units
 	restart "$([[ -n $dry_run ]] || why_restart)"
 	check_relay
 	open_firewall
 	if [[ -n $nginx ]]; then
-		"$here/setup-nginx-relay.sh" "relay.$domain" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run}
+		"$here/setup-nginx-relay.sh" "relay.$domain" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run} || {
+			# It has said why.
+			told=yes
+			exit 1
+		}
 	fi
 	[[ -n $dry_run ]] || printf '%s\n' '' \
 		"The relay runs. Once the tunnel leads relay.$domain to http://localhost:80, see what its clients see:" \

@@ -170,8 +170,10 @@ restore() {
 
 # However the script ends, no site stays that was not found good.
 clean_up() {
+	local status=$?
 	[[ -z $unproven ]] || restore
 	rm -rf "$work"
+	tell_end "$status"
 }
 
 test_config() {
@@ -184,7 +186,7 @@ test_config() {
 	show "$log"
 	if grep -q 'conflicting server name' "$log"; then
 		fail "another site of this nginx serves $host${changed:+; ours was taken back}" \
-			"disable that one: grep -rlw $host /etc/nginx/sites-enabled/ /etc/nginx/conf.d/"
+			"disable that one: grep -Rlw $host --exclude 'claude-distill-relay*' /etc/nginx/sites-enabled/ /etc/nginx/conf.d/"
 	elif [[ -n $changed ]] && ! config_is_good; then
 		fail 'nginx finds its configuration bad, and did so before; the site was put back as it was' \
 			'mend what nginx names above until "sudo nginx -t" is content, then run this again'
@@ -233,7 +235,7 @@ main() {
 	find_places
 	work=$(mktemp -d) log=$work/log changed='' unproven='' reloaded=''
 	trap clean_up EXIT
-	trap 'exit 130' HUP INT TERM
+	trap 'told=yes; exit 130' HUP INT TERM
 	write_site
 	[[ $mode != dry-run ]] || return 0
 	test_config

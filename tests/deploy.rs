@@ -190,16 +190,93 @@ fn what_is_in_the_settings_stays_in_them() {
 #[test]
 fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
     let machine = machine!();
-    machine.ok("echo RELAY_MAX_ROOMS=many >.env.relay");
-    let output = machine.run(DEPLOY).expect("bad settings", 1);
-    assert!(output.contains("RELAY_MAX_ROOMS"), "{output}");
-    assert!(output.contains("next:"), "{output}");
+    machine.ok(DEPLOY);
+    let pid = machine.ok(MAIN_PID);
+    // Neither stops the relay that runs. What follows a value is a comment to the relay, but not to
+    // systemd, which hands it on.
+    for value in ["many", "12 # a dozen"] {
+        machine.ok(&format!("echo 'RELAY_MAX_ROOMS={value}' >.env.relay"));
+        let output = machine.run(DEPLOY).expect("bad settings", 1);
+        assert!(output.contains("cannot use; nothing else was"), "{output}");
+        assert!(output.contains("RELAY_MAX_ROOMS"), "{output}");
+        assert!(output.contains("next:"), "{output}");
+        assert_eq!(machine.ok(MAIN_PID), pid);
+    }
+
+    let restart = "sudo systemctl restart claude-distill-relay";
+    assert_ne!(machine.run(restart).status, 0);
     assert_eq!(
         machine.ok("systemctl show --value -p NRestarts claude-distill-relay"),
         "0\n"
     );
+    // As the guide has it.
+    let journal = machine.ok("sudo journalctl -u claude-distill-relay -p err -n 5 --no-pager");
+    assert!(
+        journal.contains("RELAY_MAX_ROOMS, from the environment, is \"12 # a dozen\""),
+        "{journal}"
+    );
     machine.ok("echo >.env.relay");
     machine.ok(DEPLOY);
+}
+
+#[test]
+fn a_step_that_nobody_thought_would_fail_is_named_too() {
+    let machine = machine!();
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    for (harm, heal, named) in [
+        (
+            "sudo chown root .env.relay; sudo chmod 600 .env.relay",
+            "sudo chown op .env.relay",
+            "\"settings\"",
+        ),
+        (
+            "rm -f .env.relay; sudo chown root .; sudo chmod 755 .",
+            "sudo chown op .",
+            "belongs to root",
+        ),
+    ] {
+        machine.ok(harm);
+        let output = machine.run(DEPLOY).expect(harm, 1);
+        assert!(output.contains(named), "{output}");
+        assert!(output.contains("next:"), "{output}");
+        machine.ok(heal);
+    }
+    machine.ok("mkdir -p /tmp/folder");
+    for program in ["/bin/true", "/tmp/folder"] {
+        let deploy = DEPLOY.replace("/opt/claude-distill-relay", program);
+        let output = machine.run(&deploy).expect(program, 1);
+        assert!(
+            output.contains(&format!("{program} is not a relay that runs here")),
+            "{output}"
+        );
+    }
+
+    // A disk that is full: the program that runs stays, and nothing beside it.
+    let installed = "ls /usr/local/bin; sha256sum /usr/local/bin/claude-distill-relay";
+    machine.ok(
+        "(cat /opt/claude-distill-relay; date) >/tmp/newer; chmod +x /tmp/newer
+        size=$(stat -c %s /opt/claude-distill-relay)
+        sudo mount -t tmpfs -o size=$((size * 3 / 2)) none /mnt
+        sudo cp -a /usr/local/bin/. /mnt; sudo mount --bind /mnt /usr/local/bin",
+    );
+    let before = machine.ok(installed);
+    let deploy = DEPLOY.replace("/opt/claude-distill-relay", "/tmp/newer");
+    let output = machine.run(&deploy).expect("a full disk", 1);
+    assert!(output.contains("the one before stays"), "{output}");
+    assert!(output.contains("df -h"), "{output}");
+    assert_eq!(machine.ok(installed), before);
+}
+
+#[test]
+fn a_check_from_anywhere_knows_the_settings_of_the_service() {
+    let machine = machine!();
+    let deploy = DEPLOY.replace("example.com", "example.com 9790");
+    machine.ok(&format!("{deploy} --no-nginx"));
+    let output = machine.ok("cd /; sudo claude-distill-relay check --relay-only");
+    assert!(
+        output.contains("/etc/claude-distill-relay/relay.env") && output.contains("9790"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -359,7 +436,8 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
         // Another site for the name, which nginx would only warn of.
         machine.ok(
             "echo 'server { listen 80; server_name relay.example.com; }' |
-            sudo tee /etc/nginx/sites-enabled/another",
+            sudo tee /etc/nginx/another
+            sudo ln -s /etc/nginx/another /etc/nginx/sites-enabled/another",
         );
         let output = machine
             .run(&format!("{set_up} 9999"))
@@ -367,6 +445,11 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
         assert!(
             output.contains("another site of this nginx serves relay.example.com"),
             "{output}"
+        );
+        let (_, find) = output.split_once("disable that one: ").unwrap();
+        assert_eq!(
+            machine.ok(find.trim_end()),
+            "/etc/nginx/sites-enabled/another\n"
         );
         machine.ok("sudo rm /etc/nginx/sites-enabled/another");
         assert_eq!(machine.run(site).output, before);
