@@ -339,7 +339,8 @@ fn the_example_file_is_the_table() {
     let mut expected = "\
 # Every setting of the relay at its default, with its range. Copy this file to .env.relay in the
 # working directory of the relay, and keep the lines you change. The environment wins over the
-# file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well.
+# file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well. A
+# comment needs a line of its own.
 "
     .to_owned();
     let mut group = "";
