@@ -35,7 +35,9 @@ parse() {
 			;;
 		--binary)
 			(($# >= 2)) || refuse '--binary needs a file'
+			# It is run from another folder, too.
 			binary=$2
+			[[ $2 == /* ]] || binary=$PWD/$2
 			shift
 			;;
 		--no-pull) pull='' ;;
