@@ -30,8 +30,9 @@ use crate::protocol::{Close, Reason};
 const READ: usize = 64 * 1024;
 
 /// Bytes read from one session before the others have their turn. What costs no credit, such as Pongs
-/// and empty fragments, is stopped by nothing else.
-pub(super) const TURN: usize = 4 * READ;
+/// and empty fragments, is stopped by nothing else. Data are, by the window: this is a read more than
+/// that usually is, for the headers.
+pub(super) const TURN: usize = 5 * READ;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
