@@ -76,6 +76,11 @@ impl Kind {
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
 
+/// Whether a variable is a setting of ours.
+pub(super) fn is_knob(variable: &str) -> bool {
+    KNOBS.iter().any(|knob| knob.variable == variable)
+}
+
 macro_rules! knobs {
     ($(
         $group:literal {

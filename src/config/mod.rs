@@ -15,7 +15,7 @@ pub use knobs::{Config, KNOBS, Kind, Knob};
 pub use source::Error;
 
 use clap::{Arg, ArgMatches, Command};
-use knobs::PREFIX;
+use knobs::{PREFIX, is_knob};
 use source::{Origin, Source, quote};
 use std::env;
 use std::path::Path;
@@ -128,10 +128,9 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
 
 /// A warning for each variable that looks like one of ours and is none.
 fn unknown(source: &Source) -> impl Iterator<Item = String> {
-    let known = |name: &str| KNOBS.iter().any(|knob| knob.variable == name);
     let names = source.values.keys();
     names
-        .filter(move |name| name.starts_with(PREFIX) && !known(name))
+        .filter(move |name| name.starts_with(PREFIX) && !is_knob(name))
         .map(|name| {
             let distance = |knob: &&Knob| strsim::damerau_levenshtein(knob.variable, name);
             let nearest = KNOBS

@@ -1,7 +1,7 @@
 //! The places that values come from: flags, the environment, a file. This module only collects
 //! text by name and knows what to call each place; what the text means is for others.
 
-use super::knobs::{KNOBS, Knob};
+use super::knobs::{Knob, is_knob};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -103,7 +103,7 @@ impl Source {
             values.insert(variable, value);
         }
         let warnings = commented(text)
-            .filter(|name| KNOBS.iter().any(|knob| knob.variable == *name))
+            .filter(|variable| is_knob(variable))
             .map(|variable| {
                 format!(
                     "{variable}, from {name}, has a comment behind its value, which systemd would \
