@@ -40,7 +40,11 @@ fn main() -> ExitCode {
     for warning in warnings {
         warn!("{warning}");
     }
-    match actix_rt::System::new().block_on(serve(config)) {
+    let ended = match worker::system() {
+        Ok(system) => system.block_on(serve(config)),
+        Err(error) => Err(format!("the relay cannot start: {error}")),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             error!("{reason}");

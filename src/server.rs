@@ -27,7 +27,7 @@ use crate::{
     session::CLOSE_TIMEOUT,
     supervisor,
     transport::credit::Window,
-    worker::{HEAD_TIMEOUT, Worker},
+    worker::{self, HEAD_TIMEOUT, Worker},
 };
 
 /// What all workers of a relay have in common.
@@ -187,7 +187,7 @@ impl Relay {
         for index in 1..config.workers {
             let (shared, closed) = (Arc::clone(&shared), closed.clone());
             let listener = listener.try_clone()?;
-            let thread = Arbiter::new();
+            let thread = Arbiter::try_with_tokio_rt(worker::runtime)?;
             thread.spawn_fn(move || {
                 if let Err(error) = work(shared, index, listener, closed) {
                     error!("worker {index} cannot listen: {error}");

@@ -11,6 +11,7 @@ use common::{
     wire::{BINARY, CONTINUATION, Outgoing, PING, PONG, TEXT},
     within,
 };
+use nix::sys::signal::Signal;
 use tokio::{
     io::AsyncWriteExt,
     task::{AbortHandle, JoinSet},
@@ -248,23 +249,11 @@ fn pages_given(relay: &Relay) -> usize {
     faults.parse().expect("a number")
 }
 
-/// A session of the system's own buffers, through which the relay reads as much at once as it may.
-#[cfg(target_env = "gnu")]
-async fn wide(relay: &Relay) -> Raw {
-    let stream = tokio::net::TcpStream::connect(relay.addr()).await.unwrap();
-    let mut session = Raw::over(stream);
-    session.upgrade(common::http::UPGRADE).await;
-    session
-}
-
 #[cfg(target_env = "gnu")]
 #[tokio::test]
 async fn the_memory_of_a_frame_is_kept_for_the_next() {
     let relay = start(&[]).await;
-    let (mut sender, mut receiver) = (wide(&relay).await, wide(&relay).await);
-    let code = sender.create_room().await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let (mut sender, mut receiver) = relay.wide_pair().await;
     let message = frame(BINARY, vec![7; 8 * MIB]);
     let mut pages = Vec::new();
     for _ in 0..4 {
@@ -277,6 +266,29 @@ async fn the_memory_of_a_frame_is_kept_for_the_next() {
     }
     // Of 2048 that it went through, each time.
     assert!(pages[1..].iter().all(|&pages| pages < 512), "{pages:?}");
+}
+
+#[tokio::test]
+async fn what_many_rooms_send_at_once_waits_with_the_system() {
+    const ROOMS: usize = 300;
+    /// Fits into the buffers of a connection, of which nobody reads meanwhile.
+    const LEN: usize = 48 * KIB;
+    let relay = start(&[]).await;
+    let mut pairs = Vec::new();
+    for _ in 0..ROOMS {
+        pairs.push(relay.wide_pair().await);
+    }
+    let memory = relay.watch_memory();
+    relay.freeze().await;
+    for (sender, _) in &mut pairs {
+        sender.send(frame(BINARY, vec![7; LEN])).await;
+    }
+    relay.signal(Signal::SIGCONT);
+    for (_, receiver) in &mut pairs {
+        receiver.data(LEN, "a message").await;
+    }
+    // Of 14 MiB that were there to be read.
+    memory.assert_within(2 * MIB + SLACK, "rooms that all send at once");
 }
 
 #[tokio::test]

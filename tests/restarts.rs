@@ -96,10 +96,7 @@ async fn a_process_that_hangs_feeds_no_watchdog() {
     let manager = Manager::new();
     let relay = manager.start();
     manager.hears("WATCHDOG=1").await;
-    relay.signal(Signal::SIGSTOP);
-    while relay.proc("stat").split(' ').nth(2) != Some("T") {
-        tokio::task::yield_now().await;
-    }
+    relay.freeze().await;
     manager.forget();
     let said = tokio::time::timeout(4 * WATCHDOG, manager.next()).await;
     assert!(said.is_err(), "{said:?}");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claude_distill_relay::{config::Config, server::Relay};
+use claude_distill_relay::{config::Config, server::Relay, worker};
 use tokio::sync::oneshot;
 
 use crate::{PATIENCE, STALL};
@@ -43,7 +43,7 @@ pub fn serve() -> io::Result<()> {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         drop(stop);
     });
-    actix_rt::System::new().block_on(relay.run(async {
+    worker::system()?.block_on(relay.run(async {
         let _ = stopped.await;
     }))
 }

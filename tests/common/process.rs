@@ -140,6 +140,14 @@ impl Relay {
         kill(Pid::from_raw(pid), signal).expect("a signal");
     }
 
+    /// Stops it in its tracks, until SIGCONT: what comes meanwhile waits with the system.
+    pub(crate) async fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        while self.proc("stat").split(' ').nth(2) != Some("T") {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The first line of its log from here on that has `text` in it.
     pub(crate) fn line_with(&mut self, text: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
@@ -236,6 +244,24 @@ impl Relay {
         let mut raw = self.dial().await;
         raw.upgrade(head).await;
         raw
+    }
+
+    /// A session of the system's own buffers, through which the relay reads as much at once as it
+    /// may.
+    pub(crate) async fn connect_wide(&self) -> Raw {
+        let stream = within("a connection", TcpStream::connect(self.addr)).await;
+        let mut raw = Raw::over(stream.expect("a connection"));
+        raw.upgrade(UPGRADE).await;
+        raw
+    }
+
+    /// A pair of two such sessions.
+    pub(crate) async fn wide_pair(&self) -> (Raw, Raw) {
+        let (mut sender, mut receiver) = (self.connect_wide().await, self.connect_wide().await);
+        let code = sender.create_room().await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        (sender, receiver)
     }
 
     /// A sender and its receiver, the sender told of it.

@@ -13,6 +13,7 @@ use claude_distill_relay::{
     config::Config,
     metrics::Snapshot,
     server::{Counters, Relay},
+    worker,
 };
 use tokio::sync::oneshot;
 
@@ -51,7 +52,7 @@ impl TestRelay {
         let thread = thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
-                actix_rt::System::new().block_on(async move {
+                worker::system()?.block_on(async move {
                     let relay = Relay::bind(config)?;
                     let _ = started.send((relay.local_addr(), relay.counters()));
                     relay
