@@ -32,6 +32,7 @@
 //! | [`protocol`] | requests, replies, reasons, closes: one table |
 //! | [`messages`] | what the actors say to each other |
 //! | [`registry`] | the actor between the sessions |
+//! | [`directory`] | which worker keeps which room |
 //! | [`rooms`] | who is paired with whom, and what follows: pure |
 //! | [`admission`], [`rate_limit`] | budgets of requests |
 //! | [`metrics`] | what is counted |
@@ -42,6 +43,7 @@ pub mod check;
 pub mod cli;
 pub mod client_addr;
 pub mod config;
+pub mod directory;
 pub mod http;
 pub mod logging;
 pub mod messages;

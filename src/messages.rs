@@ -1,15 +1,16 @@
 //! What the actors say to each other: sessions to a [`RoomRegistry`]
 //! and back.
 
-use std::time::Duration;
+use std::{net::TcpStream, time::Duration};
 
 use actix::{Addr, Message};
 
 use crate::{
     client_addr::AddressKey,
     protocol::{Close, Reply, Request},
+    rate_limit::Spent,
     registry::RoomRegistry,
-    rooms::SessionId,
+    rooms::{RoomCode, SessionId},
     session::Session,
     transport::data::{Chunk, Data},
 };
@@ -27,7 +28,8 @@ pub struct Attach {
 }
 
 /// A session asks for a room; `None` stands for a request nobody understands. It is answered by
-/// [`Deliver::Granted`] or by a refusal, and does nothing before that.
+/// [`Deliver::Granted`] or by a refusal, here or where [`Deliver::Move`] sends it, and does nothing
+/// before that.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ask {
@@ -35,6 +37,39 @@ pub struct Ask {
     pub id: SessionId,
     /// What for.
     pub request: Option<Request>,
+}
+
+/// What a session may do, as it has been charged for it.
+#[derive(Debug, Clone, Copy)]
+pub enum Errand {
+    /// Open a room.
+    Create,
+    /// Join this one.
+    Join(RoomCode),
+}
+
+/// Where a session is to go, and what for.
+pub struct Ticket {
+    /// The registry whose errand it is.
+    pub to: Addr<RoomRegistry>,
+    /// What it has spent of its budget.
+    pub spent: Spent,
+    /// What is to be done there.
+    pub errand: Errand,
+}
+
+/// A session comes from another worker, which knows no more of it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Arrive {
+    /// All of it but what belongs to a thread.
+    pub session: Box<Session>,
+    /// Its socket.
+    pub socket: TcpStream,
+    /// What it has spent of its budget.
+    pub spent: Spent,
+    /// What it comes for.
+    pub errand: Errand,
 }
 
 /// A member of a room sent something for the other side.
@@ -76,8 +111,10 @@ pub enum Shutdown {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Deliver {
-    /// The request is granted: from here on everything goes to this registry, unread.
-    Granted(Addr<RoomRegistry>),
+    /// The request is granted: from here on everything is passed on, unread.
+    Granted,
+    /// The request is another worker's to answer: go there. Nothing comes after it.
+    Move(Box<Ticket>),
     /// The request is refused. The client is told after this delay, and may try again if the
     /// reply does not say otherwise.
     Refused(Reply, Duration),

@@ -1,23 +1,22 @@
 //! The `RoomRegistry` actor: who is here, what they may ask, and the way of every frame between
 //! them.
 //!
-//! One for each worker thread, with the rooms of that worker. It charges requests to their
-//! budgets, asks [`Rooms`] what follows from a message, and carries that out through the sessions'
-//! mailboxes. The rules themselves are in `rooms` and `rate_limit`.
+//! One for each worker thread, with the rooms of that worker and everybody in them: a session whose
+//! request is about another worker's room is sent there with it, so that no frame has to change
+//! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
+//! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
+//! `rate_limit`; which room is whose is in `directory`.
 
-use std::{
-    collections::HashMap,
-    iter,
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::{collections::HashMap, iter, sync::Arc, time::Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use log::info;
 
 use crate::{
     client_addr::AddressKey,
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Shutdown},
+    messages::{
+        Alive, Arrive, Ask, Attach, Cleared, Deliver, Errand, Forward, Leave, Shutdown, Ticket,
+    },
     protocol::{PeerId, Reason, Reply, Request},
     rate_limit::Spent,
     rooms::{Effect, Limits, RoomCode, Rooms, SessionId},
@@ -29,46 +28,11 @@ use crate::{
 /// rooms allowed, more than half of all codes are in use.
 const TRIES: usize = 1000;
 
-/// Where does this room live? In the registry of the worker its code names.
-///
-/// The one place that knows: a relay of several machines would answer here.
-#[derive(Debug)]
-pub struct Directory(Vec<OnceLock<Addr<RoomRegistry>>>);
-
-impl Directory {
-    /// A directory of as many registries as there are workers, none of them known yet.
-    pub fn new(workers: usize) -> Self {
-        Self(iter::repeat_with(OnceLock::new).take(workers).collect())
-    }
-
-    fn home(&self, code: &RoomCode) -> Option<&Addr<RoomRegistry>> {
-        self.0.get(code.worker(self.0.len()))?.get()
-    }
-
-    /// Every registry that has started.
-    pub fn registries(&self) -> impl Iterator<Item = &Addr<RoomRegistry>> {
-        self.0.iter().filter_map(OnceLock::get)
-    }
-}
-
 /// A session, and what the registry keeps of it.
 struct Member {
     session: Addr<Session>,
     client: AddressKey,
     spent: Spent,
-    /// The registry it went to with its last request, if not this one.
-    away: Option<Addr<RoomRegistry>>,
-}
-
-impl Member {
-    fn new(session: Addr<Session>, client: AddressKey) -> Self {
-        Self {
-            session,
-            client,
-            spent: Spent::default(),
-            away: None,
-        }
-    }
 }
 
 /// The sessions and rooms of one worker.
@@ -81,16 +45,6 @@ pub struct RoomRegistry {
     alarm: Option<(Instant, SpawnHandle)>,
     /// Filled and emptied with every message; kept for its memory.
     effects: Vec<Effect>,
-}
-
-/// A session of another worker asks to join a room of this one.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Visit {
-    id: SessionId,
-    session: Addr<Session>,
-    client: AddressKey,
-    code: RoomCode,
 }
 
 impl RoomRegistry {
@@ -112,13 +66,11 @@ impl RoomRegistry {
             effects: Vec::new(),
         }
         .start();
-        if let Some(place) = shared.directory.0.get(worker) {
-            place.get_or_init(|| registry.clone());
-        }
+        shared.directory.enter(worker, registry.clone());
         registry
     }
 
-    fn ask(&mut self, Ask { id, request }: Ask, ctx: &mut Context<Self>) {
+    fn ask(&mut self, Ask { id, request }: Ask) {
         let now = Instant::now();
         let Some(member) = self.members.get_mut(&id) else {
             return;
@@ -128,70 +80,73 @@ impl RoomRegistry {
             self.refuse(id, Reply::rate_limited(wait), now);
             return;
         }
-        match request {
-            None => self.refuse(id, Reason::InvalidRequest.into(), now),
-            Some(Request::Create) => self.create(id, now, ctx),
-            Some(Request::Join(typed)) => match admission.may_join(client, now) {
-                Ok(()) => self.route_join(id, &typed, now, ctx),
-                Err(wait) => self.refuse(id, Reply::rate_limited(wait), now),
-            },
+        match self.understand(request, client, now) {
+            Ok(errand) => self.route(id, errand, now),
+            Err(reply) => self.refuse(id, reply, now),
         }
     }
 
-    fn create(&mut self, id: SessionId, now: Instant, ctx: &mut Context<Self>) {
-        let (length, workers) = (
-            self.shared.config.room_code_length,
-            self.shared.config.workers,
-        );
-        let codes = iter::from_fn(|| RoomCode::random(length).ok());
-        let ours = codes.filter(|code| code.worker(workers) == self.worker);
-        match self
-            .rooms
-            .create(now, id, ours.take(TRIES), &mut self.effects)
-        {
-            Ok(()) => self.grant(id, ctx),
-            Err(reason) => self.refuse(id, reason.into(), now),
+    fn understand(
+        &self,
+        request: Option<Request>,
+        client: AddressKey,
+        now: Instant,
+    ) -> Result<Errand, Reply> {
+        match request.ok_or(Reason::InvalidRequest)? {
+            Request::Create => Ok(Errand::Create),
+            Request::Join(typed) => {
+                let may_join = self.shared.admission.may_join(client, now);
+                may_join.map_err(Reply::rate_limited)?;
+                let code = RoomCode::from_typed(&typed).ok_or(Reason::RoomNotFound)?;
+                Ok(Errand::Join(code))
+            }
         }
     }
 
-    /// Joins a room of ours, or sends the request on to where the room lives.
-    fn route_join(&mut self, id: SessionId, typed: &str, now: Instant, ctx: &mut Context<Self>) {
-        let code = RoomCode::from_typed(typed);
-        let home = code.and_then(|code| Some((code, self.shared.directory.home(&code)?)));
-        let Some((code, home)) = home else {
-            self.refuse(id, Reason::RoomNotFound.into(), now);
-            return;
+    /// Runs an errand here, or sends the session to the worker whose it is.
+    fn route(&mut self, id: SessionId, errand: Errand, now: Instant) {
+        let directory = &self.shared.directory;
+        let home = match errand {
+            Errand::Create => directory.home_for_new(self.worker),
+            Errand::Join(code) => directory.home(&code),
         };
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        if *home == ctx.address() {
-            member.away = None;
-            self.join(id, &code, now, ctx);
+        if home == self.worker {
+            self.run(id, errand, now);
+        } else if let Some(to) = directory.registry(home) {
+            if let Some(Member { session, spent, .. }) = self.members.remove(&id) {
+                let to = to.clone();
+                session.do_send(Deliver::Move(Box::new(Ticket { to, spent, errand })));
+            }
         } else {
-            member.away = Some(home.clone());
-            home.do_send(Visit {
-                id,
-                session: member.session.clone(),
-                client: member.client,
-                code,
-            });
+            // No worker, no room.
+            self.refuse(id, Reason::RoomNotFound.into(), now);
         }
     }
 
-    fn join(&mut self, id: SessionId, code: &RoomCode, now: Instant, ctx: &mut Context<Self>) {
-        match self
-            .rooms
-            .join(id, PeerId::random(), code, &mut self.effects)
-        {
-            Ok(()) => self.grant(id, ctx),
+    fn run(&mut self, id: SessionId, errand: Errand, now: Instant) {
+        let done = match errand {
+            Errand::Create => self.create(id, now),
+            Errand::Join(code) => {
+                let peer = PeerId::random();
+                self.rooms.join(id, peer, &code, &mut self.effects)
+            }
+        };
+        match done {
+            Ok(()) => {
+                self.send(id, Deliver::Granted);
+                self.carry_out();
+            }
             Err(reason) => self.refuse(id, reason.into(), now),
         }
     }
 
-    fn grant(&mut self, id: SessionId, ctx: &mut Context<Self>) {
-        self.send(id, Deliver::Granted(ctx.address()));
-        self.carry_out();
+    fn create(&mut self, id: SessionId, now: Instant) -> Result<(), Reason> {
+        let length = self.shared.config.room_code_length;
+        let codes = iter::from_fn(|| RoomCode::random(length).ok());
+        let directory = &self.shared.directory;
+        let ours = codes.filter(|code| directory.home(code) == self.worker);
+        self.rooms
+            .create(now, id, ours.take(TRIES), &mut self.effects)
     }
 
     fn refuse(&mut self, id: SessionId, reply: Reply, now: Instant) {
@@ -230,10 +185,14 @@ impl RoomRegistry {
                 Effect::Ping(id) => self.send(id, Deliver::Ping),
                 Effect::Close(id, close) => self.send(id, Deliver::Close(close)),
                 Effect::Opened(code) => {
+                    self.shared.directory.opened(self.worker);
                     self.shared.metrics.room_opened();
                     info!("room {code} opened");
                 }
-                Effect::Closed(summary) => info!("{}", summary.at(Instant::now())),
+                Effect::Closed(summary) => {
+                    self.shared.directory.closed(self.worker);
+                    info!("{}", summary.at(Instant::now()));
+                }
             }
         }
         self.effects = effects;
@@ -276,7 +235,11 @@ impl Handler<Attach> for RoomRegistry {
         if self.draining {
             attach.session.do_send(Deliver::Stopping);
         }
-        let member = Member::new(attach.session, attach.client);
+        let member = Member {
+            session: attach.session,
+            client: attach.client,
+            spent: Spent::default(),
+        };
         self.members.insert(attach.id, member);
     }
 }
@@ -289,31 +252,35 @@ impl Handler<Ask> for RoomRegistry {
             self.send(ask.id, Deliver::Stopping);
             return;
         }
-        self.ask(ask, ctx);
+        self.ask(ask);
         self.set_alarm(ctx);
     }
 }
 
-impl Handler<Visit> for RoomRegistry {
+impl Handler<Arrive> for RoomRegistry {
     type Result = ();
 
-    fn handle(&mut self, visit: Visit, ctx: &mut Self::Context) {
-        let Visit {
-            id,
+    fn handle(&mut self, arrive: Arrive, ctx: &mut Self::Context) {
+        let Arrive {
+            session,
+            socket,
+            spent,
+            errand,
+        } = arrive;
+        let (id, client) = (session.id(), session.client());
+        let session = session.resume(socket, ctx.address());
+        let member = Member {
             session,
             client,
-            code,
-        } = visit;
+            spent,
+        };
+        self.members.insert(id, member);
         if self.draining {
-            session.do_send(Deliver::Stopping);
+            self.send(id, Deliver::Stopping);
             return;
         }
-        self.members.insert(id, Member::new(session, client));
-        self.join(id, &code, Instant::now(), ctx);
-        if !self.rooms.contains(id) {
-            // It may go elsewhere next, and nobody would tell us when it ends.
-            self.members.remove(&id);
-        }
+        self.run(id, errand, Instant::now());
+        self.set_alarm(ctx);
     }
 }
 
@@ -339,12 +306,7 @@ impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
-        let Some(member) = self.members.remove(&id) else {
-            return;
-        };
-        if let Some(registry) = member.away {
-            registry.do_send(Leave(id));
-        }
+        self.members.remove(&id);
         self.rooms.leave(id, &mut self.effects);
         self.carry_out();
     }
@@ -381,3 +343,7 @@ impl Drop for RoomRegistry {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,9 +1,16 @@
-//! With several worker threads a receiver lands where its room is not: nobody must notice.
+//! With several worker threads a session lands where its room is not, and goes there: nobody must
+//! notice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
-use common::{Client, TestRelay, reply, text};
+use claude_distill_relay::rooms::RoomCode;
+use common::{
+    Client, Raw, TestRelay, frame, reply, text,
+    wire::{BINARY, PING, PONG, TEXT},
+    within,
+};
+use futures_util::future::join_all;
 use tokio_tungstenite::tungstenite::Message;
 
 const WORKERS: usize = 3;
@@ -36,6 +43,95 @@ async fn a_receiver_finds_its_room_from_any_worker() {
         receiver.close().await;
         assert_eq!(sender.expect_peer_gone().await, id);
     }
+    sender.close().await;
+    relay.settled().await;
+}
+
+/// Which worker keeps the room of this code.
+fn worker_of(code: &str) -> usize {
+    RoomCode::from_typed(code).unwrap().worker(WORKERS)
+}
+
+#[tokio::test]
+async fn rooms_are_dealt_out_evenly_wherever_their_senders_land() {
+    const EACH: usize = MANY / WORKERS;
+    let relay = relay();
+    let open = async |rooms| {
+        let (mut senders, mut dealt) = (Vec::new(), [0; WORKERS]);
+        for _ in 0..rooms {
+            let mut sender = Client::connect(&relay).await;
+            let worker = worker_of(&sender.create_room().await);
+            dealt[worker] += 1;
+            senders.push((worker, sender));
+        }
+        (senders, dealt)
+    };
+    let all_have_started = async { while open(WORKERS).await.1 != [1; WORKERS] {} };
+    within("rooms on all workers", all_have_started).await;
+    relay.settled().await;
+
+    let (senders, dealt) = open(MANY).await;
+    assert_eq!(dealt, [EACH; WORKERS]);
+
+    // What has closed counts no more.
+    let mut kept = Vec::new();
+    for (worker, sender) in senders {
+        if worker == 0 {
+            kept.push(sender);
+        } else {
+            sender.close().await;
+        }
+    }
+    relay.until("closed rooms", |now| now.rooms == EACH).await;
+    assert_eq!(open(2 * EACH).await.1, [0, EACH, EACH]);
+}
+
+#[tokio::test]
+async fn what_a_client_sends_behind_its_request_goes_along() {
+    let relay = relay();
+    for _ in 0..MANY {
+        let mut sender = Raw::connect(&relay).await;
+        let behind = frame(PING, "behind");
+        sender
+            .send_together(&[frame(TEXT, reply::CREATE), behind.clone()])
+            .await;
+        let code = reply::created(&sender.next_json("ROOM_CREATED").await);
+        assert_eq!(sender.next("a pong").await.opcode, PONG);
+
+        let mut receiver = Raw::connect(&relay).await;
+        let (long, cut) = (frame(BINARY, vec![5; 70_000]), frame(TEXT, "cut in two"));
+        let mut bytes = frame(TEXT, reply::join(&code)).encode();
+        bytes.extend([behind, long].iter().flat_map(|frame| frame.encode()));
+        let (first, second) = (cut.encode(), cut.encode().split_off(1));
+        bytes.push(first[0]);
+        receiver.write(&bytes).await;
+        reply::assert_joined(&receiver.next_json("ROOM_JOINED").await, &code);
+        let pong = receiver.next("a pong").await;
+        assert_eq!((pong.opcode, &pong.payload[..]), (PONG, &b"behind"[..]));
+        sender.expect_peer().await;
+        assert_eq!(sender.data(70_000, "a message").await, vec![5; 70_000]);
+        sender.expect_end_of_message().await;
+        receiver.write(&second).await;
+        assert_eq!(sender.next("a message").await.payload, "cut in two");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_on_one_worker_may_try_on_another() {
+    let relay = relay();
+    let mut sender = Client::connect(&relay).await;
+    let code = sender.create_room().await;
+    let mut receiver = Client::connect(&relay).await;
+    for wrong in 0..MANY {
+        receiver.send(reply::join(&format!("nobody{wrong}"))).await;
+        receiver.expect_error("room_not_found").await;
+    }
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    receiver.send("found").await;
+    sender.expect("found").await;
+    receiver.close().await;
+    sender.expect_peer_gone().await;
     sender.close().await;
     relay.settled().await;
 }
@@ -141,4 +237,31 @@ async fn every_worker_hears_that_the_relay_stops() {
             .await;
     }
     relay.join().await.expect("run returns Ok");
+}
+
+#[tokio::test]
+async fn who_is_on_the_way_hears_that_the_relay_stops() {
+    for _ in 0..10 {
+        let mut relay = relay();
+        let mut sender = Client::connect(&relay).await;
+        let code = sender.create_room().await;
+        let mut receivers = Vec::new();
+        for _ in 0..MANY {
+            receivers.push(Client::connect(&relay).await);
+        }
+        let joining = receivers
+            .iter_mut()
+            .map(|receiver| receiver.send(reply::join(&code)));
+        join_all(joining).await;
+        relay.begin_shutdown();
+        for mut receiver in receivers {
+            let answer = receiver.next_json("an answer").await;
+            match answer["type"].as_str() {
+                Some("ROOM_JOINED") => {}
+                _ => reply::assert_error(&answer, "server_shutdown"),
+            }
+        }
+        sender.vanish();
+        relay.join().await.expect("run returns Ok");
+    }
 }

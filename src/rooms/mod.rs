@@ -135,7 +135,7 @@ impl Rooms {
             room_id: code.reveal(),
             expires_in: self.limits.ttl.as_secs(),
         };
-        effects.extend([Effect::Tell(sender, created), Effect::Opened(code)]);
+        effects.extend([Effect::Opened(code), Effect::Tell(sender, created)]);
         Ok(())
     }
 

@@ -1,16 +1,17 @@
 //! The `Session` actor: one client's WebSocket.
 //!
-//! It owns the socket. What it reads becomes a request for the registry, or, once a request is
+//! What it reads becomes a request for the registry, or, once a request is
 //! granted, goes there unread; what the registry delivers waits in the outbox until the socket
-//! takes it. Rooms, peers and budgets are the registry's; `pump` moves the bytes and watches the
-//! clocks.
+//! takes it. Rooms, peers and budgets are the registry's; `pump` owns the socket, moves the bytes and
+//! watches the clocks.
 
 mod liveness;
 mod pace;
 mod pump;
+mod travel;
 
 use std::{
-    pin::Pin,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +21,6 @@ use actix_rt::net::TcpStream;
 use actix_web_actors::ws::CloseCode;
 use bytes::Bytes;
 use log::{debug, info};
-use tokio::time::Sleep;
 
 use self::{
     liveness::{Liveness, Timeouts},
@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     client_addr::AddressKey,
-    messages::{Ask, Attach, Cleared, Deliver, Forward, Leave},
+    messages::{Ask, Attach, Cleared, Deliver, Forward, Leave, Ticket},
     protocol::{Close, MAX_REQUEST, Reason, Reply, Request},
     registry::RoomRegistry,
     rooms::SessionId,
@@ -65,14 +65,11 @@ pub struct Upgraded {
 pub struct Session {
     id: SessionId,
     client: AddressKey,
-    /// The registry of this worker, which knows the session from its first to its last moment.
-    home: Addr<RoomRegistry>,
-    /// The registry of its room.
-    room: Addr<RoomRegistry>,
+    /// The registry of the worker it is on.
+    registry: Addr<RoomRegistry>,
     shared: Arc<Shared>,
     timeouts: Timeouts,
 
-    socket: TcpStream,
     reader: FrameReader,
     outbox: Outbox,
     window: Arc<Window>,
@@ -89,10 +86,10 @@ pub struct Session {
     pace: Pace,
     /// The Ping whose answer the registry waits for.
     barrier: Option<u64>,
-    timer: Pin<Box<Sleep>>,
     /// What was under way from it, and since when no other amount, while its window is full.
     untaken: Option<(usize, Instant)>,
-    _slot: Credit,
+    /// Its place among `RELAY_MAX_SESSIONS`; none once it has gone to another worker.
+    slot: Option<Credit>,
 }
 
 /// How far a session has come.
@@ -102,6 +99,8 @@ enum Phase {
     /// A request is with the registry, or its refusal is due at a moment. What follows it is not
     /// read: it may be data or another.
     Waiting { refusal: Option<(Instant, Reply)> },
+    /// Its request is another worker's to answer.
+    Leaving { ticket: Box<Ticket> },
     /// In a room: everything is passed on.
     Piping,
     /// We have said Close, and wait for the client's, until this moment once it is written.
@@ -139,28 +138,47 @@ impl Collected {
 impl Session {
     /// Starts the actor of a new connection.
     pub fn begin(id: SessionId, upgraded: Upgraded, worker: &Worker) -> Addr<Self> {
-        let (config, now) = (&worker.config, Instant::now());
-        let window = Window::part_of(&worker.totals.in_flight, config.window);
+        let (shared, registry) = (Arc::clone(worker), worker.registry.clone());
+        let mut session = Self::new(id, upgraded.client, registry.clone(), shared);
+        session
+            .outbox
+            .push(Chunk::new(upgraded.head, &session.window));
+        session.unread = upgraded.unread;
+        session.slot = Some(upgraded.slot);
+        debug!("session {} from {}", id.0, upgraded.client);
+        let session = session.start_on(Some(upgraded.socket));
+        registry.do_send(Attach {
+            id,
+            session: session.clone(),
+            client: upgraded.client,
+        });
+        session
+    }
+
+    /// A session without a connection.
+    fn new(
+        id: SessionId,
+        client: AddressKey,
+        registry: Addr<RoomRegistry>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let (config, now) = (&shared.config, Instant::now());
+        let window = Window::part_of(&shared.totals.in_flight, config.window);
         let timeouts = Timeouts {
             request: config.request_timeout,
             ping_interval: config.ping_interval,
             ping: config.ping_timeout,
             stall: config.stall_timeout,
         };
-        let mut outbox = Outbox::default();
-        outbox.push(Chunk::new(upgraded.head, &window));
         Self {
             id,
-            client: upgraded.client,
-            home: worker.registry.clone(),
-            room: worker.registry.clone(),
-            shared: Arc::clone(worker),
+            client,
+            registry,
             timeouts,
-            socket: upgraded.socket,
             reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
-            outbox,
+            outbox: Outbox::default(),
             window,
-            unread: upgraded.unread,
+            unread: Bytes::new(),
             phase: Phase::Asking {
                 request: Collected::default(),
                 by: now + timeouts.request,
@@ -171,21 +189,27 @@ impl Session {
             liveness: Liveness::new(now, timeouts),
             pace: Pace::new(config.session_bytes_per_sec, now),
             barrier: None,
-            timer: Box::pin(tokio::time::sleep(timeouts.request)),
             untaken: None,
-            _slot: upgraded.slot,
+            slot: None,
+            shared,
         }
-        .start()
+    }
+
+    fn start_on(self, socket: Option<TcpStream>) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.spawn(Pump::new(socket, self.timeouts.request));
+            self
+        })
     }
 
     fn on_data(&mut self, data: Data) {
         match (&mut self.phase, data) {
-            (Phase::Piping, data) => self.room.do_send(Forward { id: self.id, data }),
+            (Phase::Piping, data) => self.registry.do_send(Forward { id: self.id, data }),
             (Phase::Asking { request, .. }, Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
                     self.phase = Phase::Waiting { refusal: None };
                     let id = self.id;
-                    self.home.do_send(Ask { id, request });
+                    self.registry.do_send(Ask { id, request });
                 }
             }
             _ => {}
@@ -203,7 +227,7 @@ impl Session {
             Event::Pong(number) => {
                 self.liveness.ponged(now);
                 if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
-                    self.room.do_send(Cleared(self.id));
+                    self.registry.do_send(Cleared(self.id));
                 }
             }
             Event::Close(code) => self.on_peer_close(code, now),
@@ -299,30 +323,24 @@ impl Session {
 
     /// Tells the registry that nothing more will come, once.
     fn leave(&mut self, end: &'static str) {
-        if std::mem::take(&mut self.attached) {
+        if mem::take(&mut self.attached) {
             self.end = end;
-            self.home.do_send(Leave(self.id));
+            self.registry.do_send(Leave(self.id));
         }
     }
 }
 
 impl Actor for Session {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        debug!("session {} from {}", self.id.0, self.client);
-        self.home.do_send(Attach {
-            id: self.id,
-            session: ctx.address(),
-            client: self.client,
-        });
-        ctx.spawn(Pump);
-    }
 }
 
 impl Drop for Session {
     /// Here, and not in `stopped`, so that a panic cannot leave a member behind.
     fn drop(&mut self) {
+        if self.slot.is_none() {
+            // It lives on, on another worker.
+            return;
+        }
         self.leave(if std::thread::panicking() {
             "panicked"
         } else {
@@ -344,11 +362,15 @@ impl Handler<Deliver> for Session {
                 }
             }
             Deliver::Tell(reply) => self.say(reply.encode()),
-            Deliver::Granted(room) => {
+            Deliver::Granted => {
                 if matches!(self.phase, Phase::Waiting { .. }) {
-                    self.room = room;
                     self.reader.join_messages();
                     self.phase = Phase::Piping;
+                }
+            }
+            Deliver::Move(ticket) => {
+                if matches!(self.phase, Phase::Waiting { .. }) {
+                    self.phase = Phase::Leaving { ticket };
                 }
             }
             Deliver::Refused(reply, delay) => {
@@ -371,4 +393,4 @@ impl Handler<Deliver> for Session {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
-mod tests;
+pub(crate) mod tests;

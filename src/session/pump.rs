@@ -13,6 +13,10 @@ use std::{
 };
 
 use actix::{ActorContext, Context, fut::ActorFuture};
+use actix_rt::{
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use log::debug;
@@ -45,35 +49,65 @@ const WITH_FIN: c_int = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const WITH_FIN: c_int = NO_FLAGS;
 
-/// Drives the session it is spawned into.
-pub(super) struct Pump;
+/// Drives the session it is spawned into, for as long as there is a connection.
+pub(super) struct Pump(Option<Wire>);
+
+/// What a session has of the thread it is on: the runtime there knows of both.
+pub(super) struct Wire {
+    socket: TcpStream,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Pump {
+    /// A pump of this socket, whose session will first look at its clocks after so long, if not
+    /// before.
+    pub(super) fn new(socket: Option<TcpStream>, first_look: Duration) -> Self {
+        Self(socket.map(|socket| Wire {
+            socket,
+            alarm: Box::pin(sleep(first_look)),
+        }))
+    }
+}
 
 impl ActorFuture<Session> for Pump {
     type Output = ();
 
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         session: &mut Session,
         ctx: &mut Context<Session>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
-        let now = Instant::now();
-        let pause = session.read(now, task);
-        if pause == Pause::More {
-            // A plain wake-up would come sixty times before the runtime looks at other sockets.
-            let _ = pin!(tokio::task::yield_now()).poll(task);
+        if matches!(session.phase, Phase::Leaving { .. })
+            && let Some(wire) = self.0.take()
+        {
+            session.depart(wire.socket.into_std());
         }
-        let next = session.look_at_clocks(now, pause);
-        session.write(now, task);
-        // The write may have begun a stall, or ended it.
-        let stall = session.liveness.next_look_at_stall(now);
-        let next = stall.into_iter().fold(next, Instant::min);
-        if matches!(session.phase, Phase::Done) {
-            ctx.stop();
-            return Poll::Ready(());
+        if let Some(wire) = &mut self.0 {
+            session.turn(wire, task);
+            if !matches!(session.phase, Phase::Done) {
+                return Poll::Pending;
+            }
         }
-        session.wake_at(next, now, task);
-        Poll::Pending
+        ctx.stop();
+        Poll::Ready(())
+    }
+}
+
+impl Wire {
+    fn wake_at(&mut self, then: Instant, now: Instant, task: &mut Task<'_>) {
+        if then <= now {
+            task.waker().wake_by_ref();
+            return;
+        }
+        let then = tokio::time::Instant::from_std(then);
+        // An alarm that rings too early costs less than one set anew with every frame.
+        if then < self.alarm.deadline() || self.alarm.is_elapsed() {
+            self.alarm.as_mut().reset(then);
+        }
+        if self.alarm.as_mut().poll(task).is_ready() {
+            task.waker().wake_by_ref();
+        }
     }
 }
 
@@ -91,7 +125,24 @@ enum Pause {
 }
 
 impl Session {
-    fn read(&mut self, now: Instant, task: &mut Task<'_>) -> Pause {
+    fn turn(&mut self, wire: &mut Wire, task: &mut Task<'_>) {
+        let now = Instant::now();
+        let pause = self.read(&mut wire.socket, now, task);
+        if pause == Pause::More {
+            // A plain wake-up would come sixty times before the runtime looks at other sockets.
+            let _ = pin!(tokio::task::yield_now()).poll(task);
+        }
+        let next = self.look_at_clocks(wire, now, pause);
+        self.write(&mut wire.socket, now, task);
+        // The write may have begun a stall, or ended it.
+        let stall = self.liveness.next_look_at_stall(now);
+        let next = stall.into_iter().fold(next, Instant::min);
+        if !matches!(self.phase, Phase::Done) {
+            wire.wake_at(next, now, task);
+        }
+    }
+
+    fn read(&mut self, socket: &mut TcpStream, now: Instant, task: &mut Task<'_>) -> Pause {
         let mut left = TURN;
         loop {
             let most = match self.phase {
@@ -111,7 +162,10 @@ impl Session {
                     Ok(allowed) => allowed,
                     Err(later) => return Pause::Until(later),
                 },
-                Phase::Waiting { .. } | Phase::Finishing { .. } | Phase::Done => {
+                Phase::Waiting { .. }
+                | Phase::Leaving { .. }
+                | Phase::Finishing { .. }
+                | Phase::Done => {
                     return Pause::Full;
                 }
             };
@@ -123,7 +177,7 @@ impl Session {
             if left == 0 {
                 return Pause::More;
             }
-            match self.read_once(most.min(left), now, task) {
+            match self.read_once(socket, most.min(left), now, task) {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => left -= count,
                 Poll::Ready(result) => {
@@ -138,13 +192,14 @@ impl Session {
     /// Reads at most `most` bytes; none at the end of the stream.
     fn read_once(
         &mut self,
+        socket: &mut TcpStream,
         most: usize,
         now: Instant,
         task: &mut Task<'_>,
     ) -> Poll<io::Result<usize>> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
-            std::task::ready!(Pin::new(&mut self.socket).poll_read(task, &mut buffer))?;
+            std::task::ready!(Pin::new(socket).poll_read(task, &mut buffer))?;
             let bytes = buffer.filled();
             self.liveness.received(now);
             self.pace.spend(bytes.len());
@@ -177,17 +232,17 @@ impl Session {
     }
 
     /// Does what is due, and says when to look again.
-    fn look_at_clocks(&mut self, now: Instant, pause: Pause) -> Instant {
+    fn look_at_clocks(&mut self, wire: &Wire, now: Instant, pause: Pause) -> Instant {
         let end_of_phase = self.end_of_phase(now);
         if end_of_phase.is_some_and(|by| by <= now) {
             return self.end_phase(now);
         }
-        if !self.outbox.is_empty() && self.timer.is_elapsed() {
+        if !self.outbox.is_empty() && wire.alarm.is_elapsed() {
             // The runtime waits to hear that the system takes more, which it says only when a third
             // of its buffer is free: with a slow peer that takes minutes.
-            self.offer(NO_FLAGS, now);
+            self.offer(&wire.socket, NO_FLAGS, now);
         }
-        if self.is_stuck(now, pause) {
+        if self.is_stuck(&wire.socket, now, pause) {
             self.leave("peer_vanished");
             self.phase = Phase::Done;
             return now;
@@ -208,7 +263,7 @@ impl Session {
             Due::Stalled => {
                 self.leave("stalled");
                 // What waits in the system's buffer is not worth keeping either.
-                let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+                let _ = SockRef::from(&wire.socket).set_linger(Some(Duration::ZERO));
                 self.phase = Phase::Done;
                 now
             }
@@ -242,14 +297,18 @@ impl Session {
             }
             Phase::Asking { by, .. } | Phase::Finishing { by } => Some(*by),
             Phase::Waiting { refusal } => refusal.as_ref().map(|&(at, _)| at),
-            Phase::Closing { .. } | Phase::Lingering { .. } | Phase::Piping | Phase::Done => None,
+            Phase::Closing { .. }
+            | Phase::Lingering { .. }
+            | Phase::Piping
+            | Phase::Leaving { .. }
+            | Phase::Done => None,
         }
     }
 
     /// Whether nobody has taken what the session sent for `RELAY_STALL_TIMEOUT`, and its connection
     /// has ended. Reading would tell, but while we do not read, nothing else does. While somebody
     /// takes it, what is left in the system's buffer is still worth reading.
-    fn is_stuck(&mut self, now: Instant, pause: Pause) -> bool {
+    fn is_stuck(&mut self, socket: &TcpStream, now: Instant, pause: Pause) -> bool {
         if pause != Pause::Full {
             self.untaken = None;
             return false;
@@ -257,7 +316,7 @@ impl Session {
         let used = self.window.used();
         match self.untaken {
             Some((before, since)) if before == used => {
-                since + self.timeouts.stall <= now && self.has_hung_up()
+                since + self.timeouts.stall <= now && self.has_hung_up(socket)
             }
             _ => {
                 self.untaken = Some((used, now));
@@ -267,8 +326,8 @@ impl Session {
     }
 
     /// Whether nothing more will come from the client than what is there to be read.
-    fn has_hung_up(&self) -> bool {
-        let ready = self.socket.ready(Interest::READABLE).now_or_never();
+    fn has_hung_up(&self, socket: &TcpStream) -> bool {
+        let ready = socket.ready(Interest::READABLE).now_or_never();
         self.write_failed || matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
     }
 
@@ -290,33 +349,18 @@ impl Session {
         now
     }
 
-    fn wake_at(&mut self, then: Instant, now: Instant, task: &mut Task<'_>) {
-        if then <= now {
-            task.waker().wake_by_ref();
-            return;
-        }
-        let then = tokio::time::Instant::from_std(then);
-        // An alarm that rings too early costs less than one set anew with every frame.
-        if then < self.timer.deadline() || self.timer.is_elapsed() {
-            self.timer.as_mut().reset(then);
-        }
-        if self.timer.as_mut().poll(task).is_ready() {
-            task.waker().wake_by_ref();
-        }
-    }
-
-    fn write(&mut self, now: Instant, task: &mut Task<'_>) {
+    fn write(&mut self, socket: &mut TcpStream, now: Instant, task: &mut Task<'_>) {
         if matches!(self.phase, Phase::Finishing { .. }) {
-            self.offer(WITH_FIN, now);
+            self.offer(socket, WITH_FIN, now);
         }
         if !self.outbox.is_empty() {
-            let written = self.outbox.write_to(&mut self.socket, task);
+            let written = self.outbox.write_to(socket, task);
             self.wrote(written, now);
         }
         if self.outbox.is_empty() {
             match self.phase {
                 // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
-                Phase::Lingering { .. } => drop(Pin::new(&mut self.socket).poll_shutdown(task)),
+                Phase::Lingering { .. } => drop(Pin::new(socket).poll_shutdown(task)),
                 Phase::Finishing { .. } => self.phase = Phase::Done,
                 _ => {}
             }
@@ -324,8 +368,8 @@ impl Session {
     }
 
     /// Offers what waits to the system without asking the runtime.
-    fn offer(&mut self, flags: c_int, now: Instant) {
-        let socket = SockRef::from(&self.socket);
+    fn offer(&mut self, socket: &TcpStream, flags: c_int, now: Instant) {
+        let socket = SockRef::from(socket);
         let send = |bytes: &[u8]| socket.send_with_flags(bytes, flags);
         let written = self.outbox.offer_to(send);
         self.wrote(written, now);

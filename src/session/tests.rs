@@ -27,7 +27,8 @@ impl Handler<Boom> for Session {
     }
 }
 
-async fn connect(worker: &Worker) -> (Addr<Session>, Client) {
+/// A session, and its client.
+pub(crate) async fn connect(worker: &Worker) -> (Addr<Session>, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     // So that a flood can be ahead of its reader, as it gets on a connection that lasts.
     let roomy = SockRef::from(&listener).set_recv_buffer_size(4 << 20);
@@ -49,7 +50,8 @@ async fn connect(worker: &Worker) -> (Addr<Session>, Client) {
     )
 }
 
-async fn ask(client: &mut Client, request: &str) {
+/// Sends a request.
+pub(crate) async fn ask(client: &mut Client, request: &str) {
     let mut key = [1, 2, 3, 4];
     let header = Header {
         mask: Some(key),
@@ -62,7 +64,7 @@ async fn ask(client: &mut Client, request: &str) {
 }
 
 /// Reads until `text` has come.
-async fn hear(client: &mut Client, text: &str) -> String {
+pub(crate) async fn hear(client: &mut Client, text: &str) -> String {
     let mut heard = Vec::new();
     while !String::from_utf8_lossy(&heard).contains(text) {
         assert!(

@@ -1,0 +1,59 @@
+//! The way of a session from one worker to another.
+//!
+//! A room and everybody in it are on one thread. A session that asks for a room of another worker
+//! goes there before it is answered, and takes all of itself along but what its thread's runtime
+//! knows of: that, `pump` makes anew.
+
+use std::{io, mem, net, sync::Arc};
+
+use actix::Addr;
+use actix_rt::net::TcpStream;
+use log::warn;
+
+use super::{Phase, Session};
+use crate::{
+    client_addr::AddressKey,
+    messages::{Arrive, Ticket},
+    registry::RoomRegistry,
+    rooms::SessionId,
+};
+
+impl Session {
+    /// Goes to where its ticket says; what is left here is over.
+    pub(super) fn depart(&mut self, socket: io::Result<net::TcpStream>) {
+        let phase = mem::replace(&mut self.phase, Phase::Done);
+        let (Phase::Leaving { ticket }, Ok(socket)) = (phase, socket) else {
+            return;
+        };
+        let (registry, shared) = (self.registry.clone(), Arc::clone(&self.shared));
+        let mut left = Self::new(self.id, self.client, registry, shared);
+        left.phase = Phase::Done;
+        let mut session = Box::new(mem::replace(self, left));
+        session.phase = Phase::Waiting { refusal: None };
+        let Ticket { to, spent, errand } = *ticket;
+        to.do_send(Arrive {
+            session,
+            socket,
+            spent,
+            errand,
+        });
+    }
+
+    /// Goes on here, having come from another worker.
+    pub fn resume(mut self, socket: net::TcpStream, registry: Addr<RoomRegistry>) -> Addr<Self> {
+        self.registry = registry;
+        let socket = TcpStream::from_std(socket)
+            .inspect_err(|error| warn!("session {} is lost on its way: {error}", self.id.0));
+        self.start_on(socket.ok())
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whose budget its requests are charged to.
+    pub fn client(&self) -> AddressKey {
+        self.client
+    }
+}
