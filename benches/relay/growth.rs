@@ -89,13 +89,13 @@ pub(crate) fn measure(peers: &[Peer], options: &Options) -> Result<Growth> {
     let mut rounds: Vec<_> = peers
         .map(|peer| (peer, [const { Vec::new() }; ROOMS.len()]))
         .collect();
-    for round in 1..=options.heavy_rounds {
+    for round in 1..=options.rounds {
         for (index, rooms) in ROOMS.into_iter().enumerate() {
             for (peer, points) in &mut rounds {
                 points[index].push(measure_once(peer, rooms, options)?);
             }
         }
-        eprintln!("growth: round {round} of {}", options.heavy_rounds);
+        eprintln!("growth: round {round} of {}", options.rounds);
     }
     let series = rounds.into_iter().map(|(peer, points)| Series {
         name: peer.name,

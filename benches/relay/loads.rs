@@ -129,6 +129,41 @@ fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().map_err(|_| "a thread of the load panicked")?
 }
 
+/// 1,000 rooms, all of which send a message of 64 KiB at once: CPU s per GiB, peak MiB.
+pub(crate) fn busy_rooms(server: &Server, options: &Options) -> Result<Vec<f64>> {
+    const ROOMS: usize = 1_000;
+    const LEN: usize = 64 << 10;
+    let mut pairs = Pair::open_many(server, ROOMS)?;
+    let message = message(LEN);
+    let mut run_for = |time: Duration| -> Result<f64> {
+        let until = Instant::now() + time;
+        let mut messages = 0;
+        while Instant::now() < until {
+            let ends = pairs
+                .iter_mut()
+                .map(|pair| (&mut pair.sender, &mut pair.receiver));
+            let (senders, receivers): (Vec<_>, Vec<_>) = ends.unzip();
+            thread::scope(|scope| {
+                let message = &message;
+                let sending =
+                    scope.spawn(move || senders.into_iter().try_for_each(|end| end.send(message)));
+                for receiver in receivers {
+                    receiver.receive()?;
+                }
+                joined(sending)
+            })?;
+            messages += ROOMS;
+        }
+        Ok(messages as f64)
+    };
+    run_for(options.warm_up)?;
+    let (messages, used) = used(server, || run_for(options.time))?;
+    Ok(vec![
+        used.cpu.as_secs_f64() * GIB / (messages * LEN as f64),
+        server.peak_memory_kib()? / 1024.0,
+    ])
+}
+
 /// 64 bytes there and 64 bytes back, one at a time: CPU µs, p50 µs, p99 µs.
 pub(crate) fn round_trips(server: &Server, options: &Options) -> Result<Vec<f64>> {
     let mut pair = Pair::open(server)?;

@@ -123,6 +123,15 @@ pub(crate) const CASES: &[Case] = &[
         |server, options| loads::large_messages(server, options, 8, 64 << 10),
     ),
     case(
+        "busy-rooms",
+        &[
+            cost("1,000 rooms at once, 64 KiB", "CPU s/GiB", &[]),
+            cost("1,000 rooms at once, 64 KiB", "peak MiB", &[]),
+        ],
+        loads::busy_rooms,
+    )
+    .heavy(),
+    case(
         "round-trip",
         &[
             cost(

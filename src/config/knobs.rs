@@ -127,7 +127,7 @@ knobs! {
         host: String = RELAY_HOST("127.0.0.1", Host);
         /// TCP port to listen on; 0 takes any free one
         port: u16 = RELAY_PORT("9784", Count(0, 65_535));
-        /// Worker threads; one is fastest until one core is full
+        /// Worker threads; a second one is for when the first fills its core
         workers: usize = RELAY_WORKERS("1", Count(1, 64));
     }
     "Rooms" {
