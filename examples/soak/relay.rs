@@ -30,6 +30,8 @@ const OUTSTANDING: [&str; 4] = [
 pub fn serve() -> io::Result<()> {
     let relay = Relay::bind(Config {
         port: 0,
+        // Half of all pairs meet after one of them has changed workers.
+        workers: 2,
         // All clients share one address; budgets are not what is tested here.
         rate_limit_max: 1_000_000,
         failed_join_max: 1_000_000,
