@@ -1,11 +1,6 @@
 //! One room: its sender, the receiver paired with it, and the queue.
 
-use std::{
-    collections::VecDeque,
-    fmt, mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Instant};
 
 use super::{
     Dropped, Effect, RoomCode, SessionId,
@@ -60,9 +55,9 @@ pub struct Summary {
 impl Summary {
     /// The log line, for a room that closes at `now`.
     pub fn at(&self, now: Instant) -> impl fmt::Display {
-        let age = Duration::from_secs(now.duration_since(self.opened).as_secs());
+        let age = now.duration_since(self.opened).as_secs();
         format!(
-            "room {} closed: {} after {age:?}, {} receivers, {} bytes to them, {} bytes back",
+            "room {} closed: {} after {age} s, {} receivers, {} bytes to them, {} bytes back",
             self.code,
             self.ending.reason().name(),
             self.receivers,
