@@ -69,8 +69,13 @@ impl RoomCode {
 
     /// Which of `workers` keeps the room: the same answer everywhere.
     pub fn worker(&self, workers: usize) -> usize {
-        let sum: usize = self.as_bytes().iter().map(|&byte| usize::from(byte)).sum();
-        sum % workers.max(1)
+        // As a number in base 36, so that each worker has as many codes as the others, within one.
+        let digits = self.as_bytes().iter().map(|byte| match byte {
+            b'a'..=b'z' => byte - b'a',
+            _ => byte - b'0' + 26,
+        });
+        let number = digits.fold(0, |number, digit| 36 * number + u128::from(digit));
+        (number % workers.max(1) as u128) as usize
     }
 
     fn as_bytes(&self) -> &[u8] {
