@@ -8,6 +8,7 @@ use std::{
 use crate::{
     client_addr::AddressKey,
     config::Config,
+    protocol::{Reason, Reply},
     rate_limit::{AddressBudgets, Brake, Limit, Spent},
 };
 
@@ -75,16 +76,28 @@ impl Admission {
         self.budgets().requests.take(client, now)
     }
 
-    /// Whether this address may try a code, or how long it must wait after too many wrong ones.
-    pub fn may_join(&self, client: AddressKey, now: Instant) -> Result<(), Duration> {
-        self.budgets().refused_joins.check(client, now)
-    }
-
-    /// Notes a wrong code; returns how long its answer is to be held back.
-    pub fn join_refused(&self, client: AddressKey, now: Instant) -> Duration {
+    /// Has `join` try a code, unless this address has tried too many wrong ones. Who is refused is
+    /// to hear of it after the delay that comes with the reply. No other try comes between the look
+    /// at the budget and the charge to it, from whatever worker.
+    pub fn try_code(
+        &self,
+        client: AddressKey,
+        now: Instant,
+        join: impl FnOnce() -> Result<(), Reason>,
+    ) -> Result<(), (Reply, Duration)> {
         let mut budgets = self.budgets();
-        budgets.refused_joins.record(client, now);
-        budgets.brake.refused(now)
+        let may_try = budgets.refused_joins.check(client, now);
+        may_try.map_err(|wait| (Reply::rate_limited(wait), Duration::ZERO))?;
+        join().map_err(|reason| {
+            let delay = match reason {
+                Reason::RoomNotFound => {
+                    budgets.refused_joins.record(client, now);
+                    budgets.brake.refused(now)
+                }
+                _ => Duration::ZERO,
+            };
+            (reason.into(), delay)
+        })
     }
 
     /// Forgets the addresses whose time has passed.

@@ -1,5 +1,5 @@
-//! What the actors say to each other: sessions to a [`RoomRegistry`]
-//! and back.
+//! What the actors say to each other: sessions to a [`RoomRegistry`] and back, and registries about
+//! a session that goes from one to the other.
 
 use std::{net::TcpStream, time::Duration};
 
@@ -39,13 +39,13 @@ pub struct Ask {
     pub request: Option<Request>,
 }
 
-/// What a session may do, as it has been charged for it.
+/// What a session has asked for, and been charged for.
 #[derive(Debug, Clone, Copy)]
 pub enum Errand {
     /// Open a room.
     Create,
-    /// Join this one.
-    Join(RoomCode),
+    /// Join the room of this code; what was typed may not have been one.
+    Join(Option<RoomCode>),
 }
 
 /// Where a session is to go, and what for.
@@ -58,7 +58,7 @@ pub struct Ticket {
     pub errand: Errand,
 }
 
-/// A session comes from another worker, which knows no more of it.
+/// A session comes from another worker, which has forgotten it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Arrive {

@@ -7,7 +7,12 @@
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
 //! `rate_limit`; which room is whose is in `directory`.
 
-use std::{collections::HashMap, iter, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use log::info;
@@ -77,28 +82,14 @@ impl RoomRegistry {
         };
         let (client, admission) = (member.client, &self.shared.admission);
         if let Err(wait) = admission.ask(&mut member.spent, client, now) {
-            self.refuse(id, Reply::rate_limited(wait), now);
+            self.refuse(id, Reply::rate_limited(wait), Duration::ZERO);
             return;
         }
-        match self.understand(request, client, now) {
-            Ok(errand) => self.route(id, errand, now),
-            Err(reply) => self.refuse(id, reply, now),
-        }
-    }
-
-    fn understand(
-        &self,
-        request: Option<Request>,
-        client: AddressKey,
-        now: Instant,
-    ) -> Result<Errand, Reply> {
-        match request.ok_or(Reason::InvalidRequest)? {
-            Request::Create => Ok(Errand::Create),
-            Request::Join(typed) => {
-                let may_join = self.shared.admission.may_join(client, now);
-                may_join.map_err(Reply::rate_limited)?;
-                let code = RoomCode::from_typed(&typed).ok_or(Reason::RoomNotFound)?;
-                Ok(Errand::Join(code))
+        match request {
+            None => self.refuse(id, Reason::InvalidRequest.into(), Duration::ZERO),
+            Some(Request::Create) => self.route(id, Errand::Create, now),
+            Some(Request::Join(typed)) => {
+                self.route(id, Errand::Join(RoomCode::from_typed(&typed)), now);
             }
         }
     }
@@ -108,35 +99,41 @@ impl RoomRegistry {
         let directory = &self.shared.directory;
         let home = match errand {
             Errand::Create => directory.home_for_new(self.worker),
-            Errand::Join(code) => directory.home(&code),
+            Errand::Join(Some(code)) => directory.home(&code),
+            Errand::Join(None) => self.worker,
         };
-        if home == self.worker {
-            self.run(id, errand, now);
-        } else if let Some(to) = directory.registry(home) {
-            if let Some(Member { session, spent, .. }) = self.members.remove(&id) {
+        match directory.registry(home) {
+            Some(to) if home != self.worker => {
                 let to = to.clone();
-                session.do_send(Deliver::Move(Box::new(Ticket { to, spent, errand })));
+                if let Some(Member { session, spent, .. }) = self.members.remove(&id) {
+                    session.do_send(Deliver::Move(Box::new(Ticket { to, spent, errand })));
+                }
             }
-        } else {
-            // No worker, no room.
-            self.refuse(id, Reason::RoomNotFound.into(), now);
+            // A worker that has not started has no rooms either.
+            _ => self.run(id, errand, now),
         }
     }
 
     fn run(&mut self, id: SessionId, errand: Errand, now: Instant) {
+        let Some(&Member { client, .. }) = self.members.get(&id) else {
+            return;
+        };
         let done = match errand {
-            Errand::Create => self.create(id, now),
-            Errand::Join(code) => {
+            Errand::Create => self
+                .create(id, now)
+                .map_err(|reason| (reason.into(), Duration::ZERO)),
+            Errand::Join(code) => self.shared.admission.try_code(client, now, || {
+                let code = code.ok_or(Reason::RoomNotFound)?;
                 let peer = PeerId::random();
                 self.rooms.join(id, peer, &code, &mut self.effects)
-            }
+            }),
         };
         match done {
             Ok(()) => {
                 self.send(id, Deliver::Granted);
                 self.carry_out();
             }
-            Err(reason) => self.refuse(id, reason.into(), now),
+            Err((reply, delay)) => self.refuse(id, reply, delay),
         }
     }
 
@@ -149,17 +146,10 @@ impl RoomRegistry {
             .create(now, id, ours.take(TRIES), &mut self.effects)
     }
 
-    fn refuse(&mut self, id: SessionId, reply: Reply, now: Instant) {
-        let Some(member) = self.members.get(&id) else {
-            return;
-        };
-        let mut delay = std::time::Duration::ZERO;
+    fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
         if let Reply::Error { reason, .. } = reply {
             self.shared.metrics.refused(reason);
             info!("session {} refused: {}", id.0, reason.name());
-            if reason == Reason::RoomNotFound {
-                delay = self.shared.admission.join_refused(member.client, now);
-            }
         }
         self.send(id, Deliver::Refused(reply, delay));
     }

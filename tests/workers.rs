@@ -137,6 +137,30 @@ async fn who_is_refused_on_one_worker_may_try_on_another() {
 }
 
 #[tokio::test]
+async fn wrong_codes_are_counted_over_all_workers_at_once() {
+    const ALLOWED: usize = 10;
+    for _ in 0..5 {
+        let relay = TestRelay::start(|config| {
+            config.workers = WORKERS;
+            config.failed_join_max = ALLOWED;
+        });
+        let mut guessers = Vec::new();
+        for _ in 0..3 * ALLOWED {
+            guessers.push(Client::connect(&relay).await);
+        }
+        for (guess, guesser) in guessers.iter_mut().enumerate() {
+            guesser.send(reply::join(&format!("nobody{guess}"))).await;
+        }
+        let mut wrong = 0;
+        for guesser in &mut guessers {
+            let answer = guesser.next_json("an answer").await;
+            wrong += usize::from(answer["reason"] == "room_not_found");
+        }
+        assert_eq!(wrong, ALLOWED);
+    }
+}
+
+#[tokio::test]
 async fn the_queue_is_one_whichever_worker_a_receiver_is_on() {
     let relay = relay();
     let mut sender = Client::connect(&relay).await;

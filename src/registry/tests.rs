@@ -1,37 +1,48 @@
 //! What no client can see: which worker knows of whom.
 
 use actix::Message;
+use actix_rt::time::timeout;
 
 use super::*;
 use crate::{
     config::Config,
+    rate_limit::Limit,
     session::tests::{ask, connect, hear},
     worker::Worker,
 };
 
+/// How many sessions are known, and how many of them have spent some of their budget.
 #[derive(Message)]
-#[rtype(result = "usize")]
+#[rtype(result = "Vec<usize>")]
 struct Members;
 
 impl Handler<Members> for RoomRegistry {
-    type Result = usize;
+    type Result = Vec<usize>;
 
-    fn handle(&mut self, _: Members, _: &mut Self::Context) -> usize {
-        self.members.len()
+    fn handle(&mut self, _: Members, _: &mut Self::Context) -> Vec<usize> {
+        let one = Limit {
+            max: 1,
+            window: Duration::from_secs(60),
+        };
+        let has_spent = |member: &&Member| member.spent.check(Instant::now(), one).is_err();
+        let spenders = self.members.values().filter(has_spent);
+        vec![self.members.len(), spenders.count()]
     }
 }
 
-/// Waits until so many sessions are known to each worker.
-async fn known(workers: &[Worker; 2], expected: [usize; 2]) {
-    loop {
-        let mut members = [0; 2];
-        for (known, worker) in members.iter_mut().zip(workers) {
-            *known = worker.registry.send(Members).await.unwrap();
+/// Waits until the workers know of so many.
+async fn known(workers: &[Worker; 2], expected: [[usize; 2]; 2]) {
+    let mut seen = Vec::new();
+    let looking = async {
+        while seen != expected {
+            seen.clear();
+            for worker in workers {
+                seen.push(worker.registry.send(Members).await.unwrap());
+            }
         }
-        if members == expected {
-            return;
-        }
-    }
+    };
+    let found = timeout(Duration::from_secs(20), looking).await;
+    assert!(found.is_ok(), "{seen:?} and not {expected:?}");
 }
 
 #[actix_rt::test]
@@ -44,7 +55,7 @@ async fn a_session_is_known_to_the_worker_of_its_room_alone() {
     let (_, mut sender) = connect(&workers[1]).await;
     let (_, mut near) = connect(&workers[1]).await;
     let (_, mut far) = connect(&workers[0]).await;
-    known(&workers, [1, 2]).await;
+    known(&workers, [[1, 0], [2, 0]]).await;
 
     ask(&mut sender, r#"{"type":"CREATE_ROOM"}"#).await;
     let created = hear(&mut sender, "1800}").await;
@@ -54,16 +65,18 @@ async fn a_session_is_known_to_the_worker_of_its_room_alone() {
         ask(receiver, &join).await;
         hear(receiver, "ROOM_JOINED").await;
     }
-    known(&workers, [0, 3]).await;
+    known(&workers, [[0, 0], [3, 3]]).await;
 
     // A second room goes to the other worker, and its sender with it.
     let (_, mut other) = connect(&workers[1]).await;
     ask(&mut other, r#"{"type":"CREATE_ROOM"}"#).await;
     hear(&mut other, "1800}").await;
-    known(&workers, [1, 3]).await;
+    known(&workers, [[1, 1], [3, 3]]).await;
 
-    drop((sender, near, far, other));
-    known(&workers, [0, 0]).await;
+    drop((near, far));
+    known(&workers, [[1, 1], [1, 1]]).await;
+    drop((sender, other));
+    known(&workers, [[0, 0], [0, 0]]).await;
     let now = shared.snapshot();
     assert_eq!((now.sessions, now.rooms, now.in_flight), (0, 0, 0));
     let text = shared.metrics.encode(&now).unwrap();
