@@ -39,10 +39,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// Sockets that the runtime takes up at a time when many have something to say. What they bring is
 /// forwarded and written before the next are looked at, while it is still in the processor's cache,
 /// and the rest waits where it costs us nothing: with the system. Taken up all at once, as is the
-/// runtime's own default, a thousand busy rooms would have all that they send in our memory.
+/// runtime's own default, a thousand busy rooms would have all that they send in our memory. Whoever
+/// reads without waiting for its socket is held to the same measure (`session`, `wire`).
 const SOCKETS_AT_A_TIME: usize = 16;
 
-/// What runs the first worker's thread, on which it is made, and what else a process does.
+/// A system whose first worker runs on the thread it is made on.
 pub fn system() -> io::Result<SystemRunner> {
     runtime().map(|runtime| System::with_tokio_rt(|| runtime))
 }

@@ -1,14 +1,15 @@
 //! The `Session` actor: one client's WebSocket.
 //!
-//! What it reads becomes a request for the registry, or, once a request is
-//! granted, goes there unread; what the registry delivers waits in the outbox until the socket
-//! takes it. Rooms, peers and budgets are the registry's; `pump` owns the socket, moves the bytes and
-//! watches the clocks.
+//! What it reads becomes a request for the registry, or, once a request is granted, goes there
+//! unread; what the registry delivers waits in the outbox until the socket takes it. Rooms, peers
+//! and budgets are the registry's; `pump` moves the bytes and watches the clocks, `wire` is the
+//! socket, `travel` the way to another worker.
 
 mod liveness;
 mod pace;
 mod pump;
 mod travel;
+mod wire;
 
 use std::{
     mem,
@@ -100,7 +101,7 @@ enum Phase {
     /// read: it may be data or another.
     Waiting { refusal: Option<(Instant, Reply)> },
     /// Its request is another worker's to answer.
-    Leaving { ticket: Box<Ticket> },
+    Moving { ticket: Box<Ticket> },
     /// In a room: everything is passed on.
     Piping,
     /// We have said Close, and wait for the client's, until this moment once it is written.
@@ -370,7 +371,7 @@ impl Handler<Deliver> for Session {
             }
             Deliver::Move(ticket) => {
                 if matches!(self.phase, Phase::Waiting { .. }) {
-                    self.phase = Phase::Leaving { ticket };
+                    self.phase = Phase::Moving { ticket };
                 }
             }
             Deliver::Refused(reply, delay) => {

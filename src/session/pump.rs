@@ -4,43 +4,32 @@
 //! of its actor, in one turn: what is there is read, what is due is done, what waits is written.
 
 use std::{
-    cell::RefCell,
     ffi::c_int,
     io, mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context as Task, Poll},
     time::{Duration, Instant},
 };
 
 use actix::{ActorContext, Context, fut::ActorFuture};
-use actix_rt::{
-    net::TcpStream,
-    time::{Sleep, sleep},
-};
+use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use log::debug;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncWrite, Interest};
 
 use super::{
     CLOSE_TIMEOUT, Phase, Session,
     liveness::{Due, Reading},
+    wire::{Pause, READ, Wire},
 };
 use crate::protocol::{Close, Reason};
-
-/// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
-/// copied out of it while it is unmasked, so an idle session has none.
-const READ: usize = 64 * 1024;
 
 /// Bytes read from one session before the others have their turn. What costs no credit, such as Pongs
 /// and empty fragments, is stopped by nothing else. Data are, by the window: this is a read more than
 /// that usually is, for the headers.
 pub(super) const TURN: usize = 5 * READ;
-
-thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
-}
 
 const NO_FLAGS: c_int = 0;
 /// More is to follow: the FIN, so that the last bytes need no packet of their own.
@@ -52,20 +41,11 @@ const WITH_FIN: c_int = NO_FLAGS;
 /// Drives the session it is spawned into, for as long as there is a connection.
 pub(super) struct Pump(Option<Wire>);
 
-/// What a session has of the thread it is on: the runtime there knows of both.
-pub(super) struct Wire {
-    socket: TcpStream,
-    alarm: Pin<Box<Sleep>>,
-}
-
 impl Pump {
     /// A pump of this socket, whose session will first look at its clocks after so long, if not
     /// before.
     pub(super) fn new(socket: Option<TcpStream>, first_look: Duration) -> Self {
-        Self(socket.map(|socket| Wire {
-            socket,
-            alarm: Box::pin(sleep(first_look)),
-        }))
+        Self(socket.map(|socket| Wire::new(socket, first_look)))
     }
 }
 
@@ -78,7 +58,7 @@ impl ActorFuture<Session> for Pump {
         ctx: &mut Context<Session>,
         task: &mut Task<'_>,
     ) -> Poll<()> {
-        if matches!(session.phase, Phase::Leaving { .. })
+        if matches!(session.phase, Phase::Moving { .. })
             && let Some(wire) = self.0.take()
         {
             session.depart(wire.socket.into_std());
@@ -94,44 +74,14 @@ impl ActorFuture<Session> for Pump {
     }
 }
 
-impl Wire {
-    fn wake_at(&mut self, then: Instant, now: Instant, task: &mut Task<'_>) {
-        if then <= now {
-            task.waker().wake_by_ref();
-            return;
-        }
-        let then = tokio::time::Instant::from_std(then);
-        // An alarm that rings too early costs less than one set anew with every frame.
-        if then < self.alarm.deadline() || self.alarm.is_elapsed() {
-            self.alarm.as_mut().reset(then);
-        }
-        if self.alarm.as_mut().poll(task).is_ready() {
-            task.waker().wake_by_ref();
-        }
-    }
-}
-
-/// Why reading stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// There is nothing to read.
-    Empty,
-    /// There may be more to read, after the others' turn.
-    More,
-    /// We do not want any more now.
-    Full,
-    /// Not before this moment.
-    Until(Instant),
-}
-
 impl Session {
     fn turn(&mut self, wire: &mut Wire, task: &mut Task<'_>) {
         let now = Instant::now();
-        let pause = self.read(&mut wire.socket, now, task);
-        if pause == Pause::More {
-            // A plain wake-up would come sixty times before the runtime looks at other sockets.
-            let _ = pin!(tokio::task::yield_now()).poll(task);
-        }
+        let pause = match wire.poll_turn(task) {
+            Poll::Ready(()) => self.take_turn(wire, now, task),
+            // Not yet: all is as it was.
+            Poll::Pending => wire.paused,
+        };
         let next = self.look_at_clocks(wire, now, pause);
         self.write(&mut wire.socket, now, task);
         // The write may have begun a stall, or ended it.
@@ -142,32 +92,27 @@ impl Session {
         }
     }
 
-    fn read(&mut self, socket: &mut TcpStream, now: Instant, task: &mut Task<'_>) -> Pause {
+    fn take_turn(&mut self, wire: &mut Wire, now: Instant, task: &mut Task<'_>) -> Pause {
+        let pause = self.read(wire, now, task);
+        let goes_on = match pause {
+            Pause::More => true,
+            Pause::Full => matches!(self.phase, Phase::Piping),
+            Pause::Empty | Pause::Until(_) => false,
+        };
+        wire.end_turn(pause, goes_on);
+        if pause == Pause::More {
+            // Asked for at once, as nothing else will wake it.
+            let _ = wire.poll_turn(task);
+        }
+        pause
+    }
+
+    fn read(&mut self, wire: &mut Wire, now: Instant, task: &mut Task<'_>) -> Pause {
         let mut left = TURN;
         loop {
-            let most = match self.phase {
-                Phase::Piping => {
-                    let free = self.window.poll_free(task);
-                    match self.pace.allowance(now) {
-                        _ if free == 0 => return Pause::Full,
-                        Ok(allowed) => free.min(allowed),
-                        Err(later) => return Pause::Until(later),
-                    }
-                }
-                Phase::Asking { .. } => match self.window.poll_free(task) {
-                    0 => return Pause::Full,
-                    free => free,
-                },
-                Phase::Closing { .. } | Phase::Lingering { .. } => match self.pace.allowance(now) {
-                    Ok(allowed) => allowed,
-                    Err(later) => return Pause::Until(later),
-                },
-                Phase::Waiting { .. }
-                | Phase::Leaving { .. }
-                | Phase::Finishing { .. }
-                | Phase::Done => {
-                    return Pause::Full;
-                }
+            let most = match self.most_to_read(now, task) {
+                Ok(most) => most,
+                Err(pause) => return pause,
             };
             if !self.unread.is_empty() {
                 let unread = mem::take(&mut self.unread);
@@ -177,7 +122,8 @@ impl Session {
             if left == 0 {
                 return Pause::More;
             }
-            match self.read_once(socket, most.min(left), now, task) {
+            let read = wire.poll_read(most.min(left), task, |bytes| self.received(bytes, now));
+            match read {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => left -= count,
                 Poll::Ready(result) => {
@@ -189,26 +135,36 @@ impl Session {
         }
     }
 
-    /// Reads at most `most` bytes; none at the end of the stream.
-    fn read_once(
-        &mut self,
-        socket: &mut TcpStream,
-        most: usize,
-        now: Instant,
-        task: &mut Task<'_>,
-    ) -> Poll<io::Result<usize>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
-            std::task::ready!(Pin::new(socket).poll_read(task, &mut buffer))?;
-            let bytes = buffer.filled();
-            self.liveness.received(now);
-            self.pace.spend(bytes.len());
-            self.shared.metrics.received(bytes.len());
-            if !matches!(self.phase, Phase::Lingering { .. }) {
-                self.consume(bytes, now);
+    /// Bytes that may be read now, or why there are none.
+    fn most_to_read(&mut self, now: Instant, task: &mut Task<'_>) -> Result<usize, Pause> {
+        let free = || match self.window.poll_free(task) {
+            0 => Err(Pause::Full),
+            free => Ok(free),
+        };
+        match self.phase {
+            Phase::Asking { .. } => free(),
+            Phase::Piping => {
+                let free = free()?;
+                let allowed = self.pace.allowance(now).map_err(Pause::Until)?;
+                Ok(free.min(allowed))
             }
-            Poll::Ready(Ok(bytes.len()))
-        })
+            Phase::Closing { .. } | Phase::Lingering { .. } => {
+                self.pace.allowance(now).map_err(Pause::Until)
+            }
+            Phase::Waiting { .. }
+            | Phase::Moving { .. }
+            | Phase::Finishing { .. }
+            | Phase::Done => Err(Pause::Full),
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8], now: Instant) {
+        self.liveness.received(now);
+        self.pace.spend(bytes.len());
+        self.shared.metrics.received(bytes.len());
+        if !matches!(self.phase, Phase::Lingering { .. }) {
+            self.consume(bytes, now);
+        }
     }
 
     /// Acts on what was read, as far as it may be looked at now.
@@ -300,7 +256,7 @@ impl Session {
             Phase::Closing { .. }
             | Phase::Lingering { .. }
             | Phase::Piping
-            | Phase::Leaving { .. }
+            | Phase::Moving { .. }
             | Phase::Done => None,
         }
     }

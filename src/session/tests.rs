@@ -146,3 +146,41 @@ async fn a_flood_that_costs_no_credit_waits_for_the_turn_of_others() {
     actix_rt::spawn(other).await.unwrap();
     writer.join().unwrap();
 }
+
+#[actix_rt::test]
+async fn floods_are_read_one_at_a_time_between_looks_at_sockets() {
+    const FLOODS: usize = 8;
+    let worker = Worker::begin(Arc::new(Shared::new(Config::default())), 0);
+    let pongs = [0x8a, 0x80, 0, 0, 0, 0].repeat(100_000);
+    let (mut clients, mut sent) = (Vec::new(), 0);
+    for _ in 0..FLOODS {
+        let (_, mut client) = connect(&worker).await;
+        ask(&mut client, r#"{"type":"CREATE_ROOM"}"#).await;
+        hear(&mut client, "1800}").await;
+        clients.push(client);
+    }
+    let begun = received(&worker);
+    for client in &clients {
+        // Nothing is read meanwhile: the relay is on this thread.
+        while let Ok(count) = client.try_write(&pongs) {
+            sent += count;
+        }
+    }
+    let mut before = begun;
+    let mut rounds = Vec::new();
+    let other = poll_fn(move |task| {
+        let now = received(&worker);
+        rounds.push(now - before);
+        before = now;
+        if now - begun == sent {
+            return Poll::Ready(mem::take(&mut rounds));
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    });
+    let rounds = actix_rt::spawn(other).await.unwrap();
+    // At first each has its own socket to wake it, and so perhaps one that ran dry meanwhile.
+    let crowded = rounds.iter().filter(|&&read| read > pump::TURN).count();
+    assert!(sent > 5 * FLOODS * pump::TURN, "{sent} is too little");
+    assert!(crowded <= 4, "{crowded} times more than one flood");
+}

@@ -22,12 +22,13 @@ impl Session {
     /// Goes to where its ticket says; what is left here is over.
     pub(super) fn depart(&mut self, socket: io::Result<net::TcpStream>) {
         let phase = mem::replace(&mut self.phase, Phase::Done);
-        let (Phase::Leaving { ticket }, Ok(socket)) = (phase, socket) else {
+        let socket = socket.inspect_err(|error| self.is_lost(error));
+        let (Phase::Moving { ticket }, Ok(socket)) = (phase, socket) else {
             return;
         };
+        // What is left behind has no slot: it was no session of its own.
         let (registry, shared) = (self.registry.clone(), Arc::clone(&self.shared));
-        let mut left = Self::new(self.id, self.client, registry, shared);
-        left.phase = Phase::Done;
+        let left = Self::new(self.id, self.client, registry, shared);
         let mut session = Box::new(mem::replace(self, left));
         session.phase = Phase::Waiting { refusal: None };
         let Ticket { to, spent, errand } = *ticket;
@@ -42,9 +43,12 @@ impl Session {
     /// Goes on here, having come from another worker.
     pub fn resume(mut self, socket: net::TcpStream, registry: Addr<RoomRegistry>) -> Addr<Self> {
         self.registry = registry;
-        let socket = TcpStream::from_std(socket)
-            .inspect_err(|error| warn!("session {} is lost on its way: {error}", self.id.0));
+        let socket = TcpStream::from_std(socket).inspect_err(|error| self.is_lost(error));
         self.start_on(socket.ok())
+    }
+
+    fn is_lost(&self, error: &io::Error) {
+        warn!("session {} is lost on its way: {error}", self.id.0);
     }
 
     /// Its name.

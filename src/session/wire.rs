@@ -1,0 +1,124 @@
+//! What a session has of the thread it is on: its socket, an alarm, and its place among the sessions
+//! there that read.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context as Task, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use actix_rt::{
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
+use futures_util::FutureExt;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::PollSemaphore;
+
+/// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
+/// copied out of it while it is unmasked, so an idle session has none.
+pub(super) const READ: usize = 64 * 1024;
+
+/// Sessions that may go on reading without their sockets each time the runtime looks at sockets. It
+/// takes up a few of them at a time (`worker`): if all who go on, as they have left something
+/// unread, had their turn in between, hardly anybody else would have one.
+const GOING_ON: usize = 1;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+    static LINE: Arc<Semaphore> = Arc::new(Semaphore::new(GOING_ON));
+}
+
+/// Why reading stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// There is nothing to read.
+    Empty,
+    /// There may be more to read, after the others' turn.
+    More,
+    /// We do not want any more now.
+    Full,
+    /// Not before this moment.
+    Until(Instant),
+}
+
+/// All of it. It must be made on the thread that uses it.
+pub(super) struct Wire {
+    pub(super) socket: TcpStream,
+    pub(super) alarm: Pin<Box<Sleep>>,
+    /// How its last turn ended.
+    pub(super) paused: Pause,
+    /// Whether it is to go on from there, and its socket will not wake it.
+    goes_on: bool,
+    line: PollSemaphore,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Wire {
+    /// With an alarm that rings after so long, if it is not set before.
+    pub(super) fn new(socket: TcpStream, alarm: Duration) -> Self {
+        Self {
+            socket,
+            alarm: Box::pin(sleep(alarm)),
+            paused: Pause::Empty,
+            goes_on: false,
+            line: PollSemaphore::new(LINE.with(Arc::clone)),
+            turn: None,
+        }
+    }
+
+    /// Waits for its turn to read.
+    pub(super) fn poll_turn(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        if self.goes_on && self.turn.is_none() {
+            self.turn = ready!(self.line.poll_acquire(task));
+            // A plain wake-up would come sixty times before the runtime looks at other sockets.
+            return pin!(tokio::task::yield_now()).poll(task);
+        }
+        Poll::Ready(())
+    }
+
+    /// Gives others their turn.
+    pub(super) fn end_turn(&mut self, paused: Pause, goes_on: bool) {
+        self.paused = paused;
+        self.goes_on = goes_on;
+        self.turn = None;
+    }
+
+    /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.
+    pub(super) fn poll_read(
+        &mut self,
+        most: usize,
+        task: &mut Task<'_>,
+        consume: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
+            ready!(Pin::new(&mut self.socket).poll_read(task, &mut buffer))?;
+            consume(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    /// Has the session's task polled at that moment.
+    pub(super) fn wake_at(&mut self, then: Instant, now: Instant, task: &mut Task<'_>) {
+        if then <= now {
+            task.waker().wake_by_ref();
+            return;
+        }
+        let then = tokio::time::Instant::from_std(then);
+        // An alarm that rings too early costs less than one set anew with every frame.
+        if then < self.alarm.deadline() || self.alarm.is_elapsed() {
+            self.alarm.as_mut().reset(then);
+        }
+        if self.alarm.poll_unpin(task).is_ready() {
+            task.waker().wake_by_ref();
+        }
+    }
+}
