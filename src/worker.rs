@@ -1,7 +1,8 @@
 //! One worker thread: it accepts connections, and has a registry for what becomes of them.
 //!
-//! A connection stays on the thread that accepted it. (A listener thread that hands connections to
-//! workers, as actix-server has it, costs each of them two more wake-ups.)
+//! A connection stays on the thread that accepted it, until it asks for a room of another. (A
+//! listener thread that hands connections to workers, as actix-server has it, costs each of them two
+//! more wake-ups.)
 
 use std::{io, net::SocketAddr, ops::Deref, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -40,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// forwarded and written before the next are looked at, while it is still in the processor's cache,
 /// and the rest waits where it costs us nothing: with the system. Taken up all at once, as is the
 /// runtime's own default, a thousand busy rooms would have all that they send in our memory. Whoever
-/// reads without waiting for its socket is held to the same measure (`session`, `wire`).
+/// goes on reading without waiting for its socket stands in a line of its own (`session::wire`).
 const SOCKETS_AT_A_TIME: usize = 16;
 
 /// A system whose first worker runs on the thread it is made on.

@@ -79,7 +79,7 @@ impl Session {
         let now = Instant::now();
         let pause = match wire.poll_turn(task) {
             Poll::Ready(()) => self.take_turn(wire, now, task),
-            // Not yet: all is as it was.
+            // Not yet: it is paused for what it was.
             Poll::Pending => wire.paused,
         };
         let next = self.look_at_clocks(wire, now, pause);
@@ -96,7 +96,7 @@ impl Session {
         let pause = self.read(wire, now, task);
         let goes_on = match pause {
             Pause::More => true,
-            Pause::Full => matches!(self.phase, Phase::Piping),
+            Pause::Full => matches!(self.phase, Phase::Asking { .. } | Phase::Piping),
             Pause::Empty | Pause::Until(_) => false,
         };
         wire.end_turn(pause, goes_on);

@@ -49,7 +49,7 @@ pub(super) enum Pause {
     Until(Instant),
 }
 
-/// All of it. It must be made on the thread that uses it.
+/// A session's part of its thread. It must be made on the thread that uses it.
 pub(super) struct Wire {
     pub(super) socket: TcpStream,
     pub(super) alarm: Pin<Box<Sleep>>,
@@ -57,7 +57,9 @@ pub(super) struct Wire {
     pub(super) paused: Pause,
     /// Whether it is to go on from there, and its socket will not wake it.
     goes_on: bool,
+    /// Its place in the line of those who go on.
     line: PollSemaphore,
+    /// Its turn, from when it has one until that is over.
     turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -74,7 +76,8 @@ impl Wire {
         }
     }
 
-    /// Waits for its turn to read.
+    /// Waits for its turn to read. Once it is pending it must be asked each time the session is
+    /// woken, whatever its phase: a turn that is given and not taken holds up everybody in line.
     pub(super) fn poll_turn(&mut self, task: &mut Task<'_>) -> Poll<()> {
         if self.goes_on && self.turn.is_none() {
             self.turn = ready!(self.line.poll_acquire(task));
