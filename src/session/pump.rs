@@ -78,7 +78,11 @@ impl Session {
     fn turn(&mut self, wire: &mut Wire, task: &mut Task<'_>) {
         let now = Instant::now();
         let pause = match wire.poll_turn(task) {
-            Poll::Ready(()) => self.take_turn(wire, now, task),
+            Poll::Ready(()) => {
+                let pause = self.read(wire, now, task);
+                wire.end_turn(pause, task);
+                pause
+            }
             // Not yet: it is paused for what it was.
             Poll::Pending => wire.paused,
         };
@@ -90,21 +94,6 @@ impl Session {
         if !matches!(self.phase, Phase::Done) {
             wire.wake_at(next, now, task);
         }
-    }
-
-    fn take_turn(&mut self, wire: &mut Wire, now: Instant, task: &mut Task<'_>) -> Pause {
-        let pause = self.read(wire, now, task);
-        let goes_on = match pause {
-            Pause::More => true,
-            Pause::Full => matches!(self.phase, Phase::Asking { .. } | Phase::Piping),
-            Pause::Empty | Pause::Until(_) => false,
-        };
-        wire.end_turn(pause, goes_on);
-        if pause == Pause::More {
-            // Asked for at once, as nothing else will wake it.
-            let _ = wire.poll_turn(task);
-        }
-        pause
     }
 
     fn read(&mut self, wire: &mut Wire, now: Instant, task: &mut Task<'_>) -> Pause {
@@ -154,7 +143,7 @@ impl Session {
             Phase::Waiting { .. }
             | Phase::Moving { .. }
             | Phase::Finishing { .. }
-            | Phase::Done => Err(Pause::Full),
+            | Phase::Done => Err(Pause::Unwanted),
         }
     }
 
@@ -226,7 +215,7 @@ impl Session {
         };
         let resume = match pause {
             Pause::Until(then) => Some(then),
-            Pause::Empty | Pause::More | Pause::Full => None,
+            Pause::Empty | Pause::More | Pause::Full | Pause::Unwanted => None,
         };
         [end_of_phase, resume]
             .into_iter()
@@ -265,7 +254,7 @@ impl Session {
     /// has ended. Reading would tell, but while we do not read, nothing else does. While somebody
     /// takes it, what is left in the system's buffer is still worth reading.
     fn is_stuck(&mut self, socket: &TcpStream, now: Instant, pause: Pause) -> bool {
-        if pause != Pause::Full {
+        if !matches!(pause, Pause::Full | Pause::Unwanted) {
             self.untaken = None;
             return false;
         }

@@ -84,6 +84,22 @@ fn received(worker: &Worker) -> usize {
     count.unwrap().parse().unwrap()
 }
 
+/// Bytes read between one turn of another task and the next, until `sent` more than `begun` are.
+async fn turns(worker: Worker, begun: usize, sent: usize) -> Vec<usize> {
+    let (mut before, mut turns) = (begun, Vec::new());
+    let other = poll_fn(move |task| {
+        let now = received(&worker);
+        turns.push(now - before);
+        before = now;
+        if now - begun == sent {
+            return Poll::Ready(mem::take(&mut turns));
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    });
+    actix_rt::spawn(other).await.unwrap()
+}
+
 #[actix_rt::test]
 async fn a_panic_ends_its_session_alone_and_is_counted() {
     let worker = Worker::begin(Arc::new(Shared::new(Config::default())), 0);
@@ -131,19 +147,8 @@ async fn a_flood_that_costs_no_credit_waits_for_the_turn_of_others() {
     });
 
     let begun = received(&worker);
-    let mut before = begun;
-    let other = poll_fn(move |task| {
-        let now = received(&worker);
-        let turn = now - before;
-        before = now;
-        assert!(turn <= pump::TURN, "{turn} bytes in one turn");
-        if now - begun == sent {
-            return Poll::Ready(());
-        }
-        task.waker().wake_by_ref();
-        Poll::Pending
-    });
-    actix_rt::spawn(other).await.unwrap();
+    let largest = turns(worker, begun, sent).await.into_iter().max().unwrap();
+    assert!(largest <= pump::TURN, "{largest} bytes in one turn");
     writer.join().unwrap();
 }
 
@@ -166,21 +171,9 @@ async fn floods_are_read_one_at_a_time_between_looks_at_sockets() {
             sent += count;
         }
     }
-    let mut before = begun;
-    let mut rounds = Vec::new();
-    let other = poll_fn(move |task| {
-        let now = received(&worker);
-        rounds.push(now - before);
-        before = now;
-        if now - begun == sent {
-            return Poll::Ready(mem::take(&mut rounds));
-        }
-        task.waker().wake_by_ref();
-        Poll::Pending
-    });
-    let rounds = actix_rt::spawn(other).await.unwrap();
+    let turns = turns(worker, begun, sent).await;
     // At first each has its own socket to wake it, and so perhaps one that ran dry meanwhile.
-    let crowded = rounds.iter().filter(|&&read| read > pump::TURN).count();
+    let crowded = turns.iter().filter(|&&read| read > pump::TURN).count();
     assert!(sent > 5 * FLOODS * pump::TURN, "{sent} is too little");
     assert!(crowded <= 4, "{crowded} times more than one flood");
 }

@@ -2,7 +2,7 @@
 //!
 //! A room and everybody in it are on one thread. A session that asks for a room of another worker
 //! goes there before it is answered, and takes all of itself along but what its thread's runtime
-//! knows of: that, `pump` makes anew.
+//! knows of: that, `wire` makes anew.
 
 use std::{io, mem, net, sync::Arc};
 
@@ -22,7 +22,7 @@ impl Session {
     /// Goes to where its ticket says; what is left here is over.
     pub(super) fn depart(&mut self, socket: io::Result<net::TcpStream>) {
         let phase = mem::replace(&mut self.phase, Phase::Done);
-        let socket = socket.inspect_err(|error| self.is_lost(error));
+        let socket = socket.inspect_err(|error| self.log_loss(error));
         let (Phase::Moving { ticket }, Ok(socket)) = (phase, socket) else {
             return;
         };
@@ -43,11 +43,11 @@ impl Session {
     /// Goes on here, having come from another worker.
     pub fn resume(mut self, socket: net::TcpStream, registry: Addr<RoomRegistry>) -> Addr<Self> {
         self.registry = registry;
-        let socket = TcpStream::from_std(socket).inspect_err(|error| self.is_lost(error));
+        let socket = TcpStream::from_std(socket).inspect_err(|error| self.log_loss(error));
         self.start_on(socket.ok())
     }
 
-    fn is_lost(&self, error: &io::Error) {
+    fn log_loss(&self, error: &io::Error) {
         warn!("session {} is lost on its way: {error}", self.id.0);
     }
 

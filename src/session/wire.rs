@@ -43,8 +43,10 @@ pub(super) enum Pause {
     Empty,
     /// There may be more to read, after the others' turn.
     More,
-    /// We do not want any more now.
+    /// So much is under way that no more is wanted until its window opens again.
     Full,
+    /// This phase of the session is none to read in.
+    Unwanted,
     /// Not before this moment.
     Until(Instant),
 }
@@ -55,8 +57,6 @@ pub(super) struct Wire {
     pub(super) alarm: Pin<Box<Sleep>>,
     /// How its last turn ended.
     pub(super) paused: Pause,
-    /// Whether it is to go on from there, and its socket will not wake it.
-    goes_on: bool,
     /// Its place in the line of those who go on.
     line: PollSemaphore,
     /// Its turn, from when it has one until that is over.
@@ -70,7 +70,6 @@ impl Wire {
             socket,
             alarm: Box::pin(sleep(alarm)),
             paused: Pause::Empty,
-            goes_on: false,
             line: PollSemaphore::new(LINE.with(Arc::clone)),
             turn: None,
         }
@@ -79,7 +78,9 @@ impl Wire {
     /// Waits for its turn to read. Once it is pending it must be asked each time the session is
     /// woken, whatever its phase: a turn that is given and not taken holds up everybody in line.
     pub(super) fn poll_turn(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        if self.goes_on && self.turn.is_none() {
+        // These go on without their sockets.
+        let goes_on = matches!(self.paused, Pause::More | Pause::Full);
+        if goes_on && self.turn.is_none() {
             self.turn = ready!(self.line.poll_acquire(task));
             // A plain wake-up would come sixty times before the runtime looks at other sockets.
             return pin!(tokio::task::yield_now()).poll(task);
@@ -88,10 +89,13 @@ impl Wire {
     }
 
     /// Gives others their turn.
-    pub(super) fn end_turn(&mut self, paused: Pause, goes_on: bool) {
+    pub(super) fn end_turn(&mut self, paused: Pause, task: &mut Task<'_>) {
         self.paused = paused;
-        self.goes_on = goes_on;
         self.turn = None;
+        if paused == Pause::More {
+            // Asked for the next one at once, as nothing else will wake it.
+            let _ = self.poll_turn(task);
+        }
     }
 
     /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.

@@ -257,20 +257,12 @@ impl Relay {
 
     /// A pair of two such sessions.
     pub(crate) async fn wide_pair(&self) -> (Raw, Raw) {
-        let (mut sender, mut receiver) = (self.connect_wide().await, self.connect_wide().await);
-        let code = sender.create_room().await;
-        receiver.join(&code).await;
-        sender.expect_peer().await;
-        (sender, receiver)
+        paired(self.connect_wide().await, self.connect_wide().await).await
     }
 
     /// A sender and its receiver, the sender told of it.
     pub(crate) async fn pair(&self) -> (Raw, Raw) {
-        let mut sender = self.connect().await;
-        let code = sender.create_room().await;
-        let receiver = self.receiver(&code).await;
-        sender.expect_peer().await;
-        (sender, receiver)
+        paired(self.connect().await, self.connect().await).await
     }
 
     /// A receiver in that room, paired or queued.
@@ -336,6 +328,14 @@ impl Drop for Relay {
             eprintln!("the relay's log: {:#?} {said:#?}", self.said);
         }
     }
+}
+
+/// Has one session open a room and the other join it, until the first is told.
+async fn paired(mut sender: Raw, mut receiver: Raw) -> (Raw, Raw) {
+    let code = sender.create_room().await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    (sender, receiver)
 }
 
 impl Raw {
