@@ -11,56 +11,36 @@
 use std::{
     env, fs,
     hint::black_box,
-    io,
-    pin::Pin,
     process::{Command, exit},
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use claude_distill_relay::{
-    protocol::PeerId,
-    rooms::{Effect, Limits, RoomCode, Rooms, SessionId},
-    transport::{
-        credit::Window,
-        frame::{Header, Opcode, unmask_into},
+    flow::{
+        credit::{Pool, Window},
         outbox::Outbox,
         reader::{Event, FrameReader},
     },
+    rooms::{Effect, Limits, Rooms, SessionId},
 };
-use tokio::io::AsyncWrite;
+use relay_wire::{
+    code::RoomCode,
+    frame::{Opcode, encode_masked},
+    reply::PeerId,
+};
 
 const SENDER: SessionId = SessionId(1);
 const RECEIVER: SessionId = SessionId(2);
 /// Bytes in one read, as in the relay.
 const READ: usize = 64 * 1024;
+/// Chunks given to the system in one call, as in the relay.
+const MAX_SLICES: usize = 32;
 /// Turns of the script in one count.
 const TURNS: u64 = 20;
 /// How much more than recorded is too much, in percent.
 const TOLERANCE: u64 = 10;
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/frame_path.txt");
-
-/// Takes everything at once.
-struct Drain;
-
-impl AsyncWrite for Drain {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(black_box(bytes).len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// Sender and receiver in one room, each with its reader.
 struct Pair {
@@ -75,8 +55,8 @@ impl Pair {
         let mut rooms = Rooms::new(Limits {
             ttl: Duration::from_secs(1800),
             max_queue: 1,
-            rooms: Window::new(1),
-            buffers: Window::new(1 << 28),
+            rooms: Pool::new(1),
+            buffers: Pool::new(1 << 28),
         });
         let code = RoomCode::from_typed("a7f3b2").unwrap();
         let mut effects = Vec::new();
@@ -112,26 +92,21 @@ impl Pair {
                 }
             }
             for effect in self.effects.drain(..) {
-                if let Effect::Deliver(_, chunk) = effect {
-                    self.outbox.push(chunk);
+                if let Effect::Deliver(_, delivery) = effect {
+                    self.outbox.push(delivery);
                 }
             }
-            let mut task = Context::from_waker(Waker::noop());
-            self.outbox.write_to(&mut Drain, &mut task).unwrap();
+            while !self.outbox.is_empty() {
+                let slices = self.outbox.slices().take(MAX_SLICES);
+                let taken = slices.map(|bytes| black_box(bytes).len()).sum();
+                self.outbox.written(taken);
+            }
         }
     }
 }
 
 fn masked(opcode: Opcode, size: usize, count: usize) -> Vec<u8> {
-    let mut key = [1, 2, 3, 4];
-    let header = Header {
-        mask: Some(key),
-        ..Header::new(opcode, true, size)
-    };
-    let (bytes, len) = header.encode();
-    let mut frame = bytes[..len].to_vec();
-    unmask_into(&mut frame, &vec![b'a'; size], &mut key);
-    frame.repeat(count)
+    encode_masked(opcode, true, &vec![b'a'; size], [1, 2, 3, 4]).repeat(count)
 }
 
 /// A fixed script of frames: many small ones, few large ones, text, one at a time, and both ways.

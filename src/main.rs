@@ -3,14 +3,19 @@
 //! Status 0 is a relay that was told to stop and did, 1 one that could not run, 2 a setting that
 //! cannot be used; a second signal ends the drain at once, with the status a shell would report.
 
-use claude_distill_relay::config::{self, Config, Settings};
-use claude_distill_relay::server::Relay;
-use claude_distill_relay::{cli, logging, supervisor, worker};
+use std::{
+    hint, io, panic,
+    process::{self, ExitCode},
+};
+
+use claude_distill_relay::{
+    cli,
+    config::{self, Config, Settings},
+    http::accept::MAX_HANDSHAKES,
+    observe::logging,
+    process::{Relay, systemd, worker},
+};
 use log::{error, info, warn};
-use std::hint;
-use std::io;
-use std::panic;
-use std::process::{self, ExitCode};
 
 /// The largest block that glibc's allocator is to keep when it is freed, in bytes. It keeps up to
 /// twice as much of them at the end of a heap.
@@ -24,7 +29,7 @@ fn main() -> ExitCode {
     let settings = match config::load(&flags) {
         Ok(settings) => settings,
         Err(error) => {
-            logging::complain(&error);
+            logging::print_error(&error);
             return ExitCode::from(2);
         }
     };
@@ -58,7 +63,7 @@ async fn serve(config: Config) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
     let mut signals = Signals::new().map_err(|error| format!("cannot await signals: {error}"))?;
     allow_sockets(&config);
-    let inherited = supervisor::inherited_listener()
+    let inherited = systemd::inherited_listener()
         .map_err(|error| format!("the socket handed to the relay is of no use: {error}"))?;
     let relay = match inherited {
         Some(listener) => Relay::inherit(listener, config),
@@ -93,7 +98,7 @@ fn keep_freed_memory() {
 /// Raises the limit of open files to what the sessions need.
 fn allow_sockets(config: &Config) {
     // Beside the sessions: handshakes under way, and a few files of the process's own.
-    let handshakes = config.workers * worker::MAX_HANDSHAKES;
+    let handshakes = config.workers * MAX_HANDSHAKES;
     let wanted = (config.max_sessions + handshakes + 64) as u64;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(allowed) if allowed >= wanted => {}

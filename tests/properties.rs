@@ -9,12 +9,13 @@ mod reference;
 #[path = "../fuzz/properties/request.rs"]
 mod request;
 
-use claude_distill_relay::{
-    protocol::Request,
-    transport::frame::{Header, Opcode, unmask_into},
-};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use reader::{Input, PING};
+use relay_wire::{
+    code::RoomCode,
+    frame::{Header, Opcode},
+    request::Request,
+};
 use serde_json::{Value, json};
 
 /// A client's frame, good but for a fault now and then.
@@ -24,9 +25,7 @@ fn frame(opcode: Opcode, fin: bool, payload: Vec<u8>, key: [u8; 4], fault: Fault
     if let Fault::Length(len) = fault {
         header.len = len;
     }
-    let (head, len) = header.encode();
-    let mut frame = head[..len].to_vec();
-    unmask_into(&mut frame, &payload, &mut key.clone());
+    let mut frame = header.frame(&payload);
     if let Fault::Flip(at, bit) = fault {
         let at = at.index(frame.len());
         frame[at] ^= 1 << bit;
@@ -185,8 +184,8 @@ proptest! {
         let mut request: Value = others.into_iter().collect();
         request["type"] = "JOIN_ROOM".into();
         request["room_id"] = code.clone().into();
-        let join = Some(Request::Join(code));
-        prop_assert_eq!(Request::parse(request.to_string().as_bytes()), join.clone());
+        let join = Some(Request::Join(RoomCode::from_typed(&code)));
+        prop_assert_eq!(Request::parse(request.to_string().as_bytes()), join);
         prop_assert_eq!(Request::parse(format!("{request:#}").as_bytes()), join);
     }
 

@@ -4,13 +4,14 @@
 
 mod common;
 
-use claude_distill_relay::rooms::RoomCode;
+use claude_distill_relay::rooms::placement::Placement;
 use common::{
     Client, Raw, TestRelay, frame, reply, text,
     wire::{BINARY, PING, PONG, TEXT},
     within,
 };
 use futures_util::future::join_all;
+use relay_wire::code::RoomCode;
 use tokio_tungstenite::tungstenite::Message;
 
 const WORKERS: usize = 3;
@@ -49,7 +50,7 @@ async fn a_receiver_finds_its_room_from_any_worker() {
 
 /// Which worker keeps the room of this code.
 fn worker_of(code: &str) -> usize {
-    RoomCode::from_typed(code).unwrap().worker(WORKERS)
+    Placement::new(WORKERS).home(&RoomCode::from_typed(code).unwrap())
 }
 
 #[tokio::test]

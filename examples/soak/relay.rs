@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claude_distill_relay::{config::Config, server::Relay, worker};
+use claude_distill_relay::{
+    config::Config,
+    process::{Relay, worker},
+};
 use tokio::sync::oneshot;
 
 use crate::{PATIENCE, STALL};

@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 
-use claude_distill_relay::transport::{
+use claude_distill_relay::flow::{
     credit::Window,
     data::{Data, OVERHEAD},
-    frame::{Header, MAX_SENT_HEADER, Opcode},
     reader::{Event, FrameReader},
 };
+use relay_wire::frame::{Header, MAX_SENT_HEADER, Opcode};
 
 use crate::reference::{self, End, Item, Message, Reading};
 
@@ -109,9 +109,9 @@ impl Outcome {
                 assert!(earlier.is_none(), "one Pong was awaited");
             }
             Event::Pong(other) => panic!("a Pong for Ping {other}"),
-            Event::Close(code) => self.end = Some(End::Close(code.map(u16::from))),
+            Event::Close(code) => self.end = Some(End::Close(code)),
             Event::Violation(violation) => {
-                self.end = Some(End::Breach(vec![violation.code.into()]));
+                self.end = Some(End::Breach(violation.close_code().into_iter().collect()));
             }
         }
         None

@@ -1,7 +1,7 @@
 //! What must hold of the request parser: it never panics, and takes exactly what is a JSON object
 //! of a known `type`.
 
-use claude_distill_relay::protocol::Request;
+use relay_wire::{code::RoomCode, request::Request};
 use serde_json::Value;
 
 /// Parses `bytes` and asserts it.
@@ -12,7 +12,9 @@ pub fn check(bytes: &[u8]) {
     let string = |field: &str| request?.get(field)?.as_str();
     let expected = match string("type") {
         Some("CREATE_ROOM") => Some(Request::Create),
-        Some("JOIN_ROOM") => Some(Request::Join(string("room_id").unwrap_or("").to_owned())),
+        Some("JOIN_ROOM") => Some(Request::Join(
+            string("room_id").and_then(RoomCode::from_typed),
+        )),
         _ => None,
     };
     assert_eq!(Request::parse(bytes), expected);

@@ -1,13 +1,14 @@
 //! Putting a receiver's message together before its sender sees any of it.
 
-use std::sync::Arc;
+use std::{iter, mem, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::transport::{
-    credit::{Credit, Window},
-    data::{Chunk, Fragment, OVERHEAD},
-    frame::{Header, Opcode},
+use relay_wire::frame::{Header, Opcode};
+
+use crate::flow::{
+    credit::{Pool, Share, Window},
+    data::{Chunk, Delivery, Fragment, OVERHEAD},
 };
 
 /// Fragments shorter than this are copied together: their bookkeeping would outweigh them. As much
@@ -30,63 +31,63 @@ pub struct Assembly {
     kind: Opcode,
     rsv: u8,
     size: usize,
-    parts: Vec<(Bytes, Credit)>,
+    parts: Vec<(Bytes, Share)>,
     tail: Vec<u8>,
-    tail_credit: Credit,
+    tail_share: Share,
 }
 
 impl Assembly {
     /// Starts with the first fragment of a message.
-    pub fn new(first: &Fragment, buffers: &Arc<Window>) -> Self {
+    pub fn new(first: &Fragment, buffers: &Arc<Pool>) -> Self {
         Self {
             kind: first.kind,
             rsv: first.rsv,
             size: 0,
             parts: Vec::new(),
             tail: Vec::new(),
-            tail_credit: Credit::charge(buffers, 0),
+            tail_share: Share::take(buffers, 0),
         }
     }
 
     /// Adds a fragment.
     pub fn add(&mut self, fragment: &Fragment) -> Result<(), OutOfBuffers> {
         let payload = fragment.payload();
-        let buffers = Arc::clone(self.tail_credit.window());
-        let charge = |amount| Credit::try_charge(&buffers, amount).ok_or(OutOfBuffers);
+        let buffers = Arc::clone(self.tail_share.pool());
+        let charge = |amount| Share::try_take(&buffers, amount).ok_or(OutOfBuffers);
         let free = if self.size <= SMALL { self.size } else { 0 };
         self.size += payload.len();
         if self.size <= SMALL {
             self.tail.extend_from_slice(payload);
             return Ok(());
         }
-        self.tail_credit.merge(charge(free)?);
+        self.tail_share.merge(charge(free)?);
         if payload.len() < SMALL {
-            self.tail_credit.merge(charge(payload.len())?);
+            self.tail_share.merge(charge(payload.len())?);
             self.tail.extend_from_slice(payload);
             if self.tail.len() >= PART {
                 self.seal_tail();
             }
         } else {
-            let credit = charge(payload.len() + OVERHEAD)?;
+            let share = charge(payload.len() + OVERHEAD)?;
             self.seal_tail();
             let payload = fragment.chunk.bytes.slice(fragment.header_len..);
-            self.parts.push((payload, credit));
+            self.parts.push((payload, share));
         }
         Ok(())
     }
 
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
-            let empty = Credit::charge(self.tail_credit.window(), 0);
-            let credit = std::mem::replace(&mut self.tail_credit, empty);
-            let tail = std::mem::take(&mut self.tail).into_boxed_slice();
-            self.parts.push((Bytes::from(tail), credit));
+            let none = Share::take(self.tail_share.pool(), 0);
+            let share = mem::replace(&mut self.tail_share, none);
+            let tail = mem::take(&mut self.tail).into_boxed_slice();
+            self.parts.push((Bytes::from(tail), share));
         }
     }
 
     /// The whole message, as one frame. From here on it counts against `window` as well, its
     /// receiver's: while the sender has not taken it, no more is read.
-    pub fn finish(mut self, window: &Arc<Window>) -> impl Iterator<Item = Chunk> {
+    pub fn finish(mut self, window: &Arc<Window>) -> Delivery {
         self.seal_tail();
         let header = Header {
             rsv: self.rsv,
@@ -94,11 +95,10 @@ impl Assembly {
         };
         let (encoded, len) = header.encode();
         let header = Chunk::new(Bytes::copy_from_slice(&encoded[..len]), window);
-        let window = Arc::clone(window);
-        let chunks = self.parts.into_iter().map(move |(bytes, credit)| Chunk {
-            assembled: Some(credit),
-            ..Chunk::new(bytes, &window)
+        let parts = self.parts.into_iter().map(|(bytes, share)| Chunk {
+            assembled: Some(share),
+            ..Chunk::new(bytes, window)
         });
-        std::iter::once(header).chain(chunks)
+        Delivery::Parts(iter::once(header).chain(parts).collect())
     }
 }

@@ -4,8 +4,8 @@
 //! to be done about it; carrying them out is the registry's work. Nothing here knows of sockets,
 //! actors, timers or rate limits.
 
-pub mod assembly;
-pub mod code;
+mod assembly;
+pub mod placement;
 mod room;
 
 use std::{
@@ -14,17 +14,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::room::{Guest, Room};
-pub use self::{
+use relay_wire::{
     code::RoomCode,
-    room::{Ending, Summary},
+    ending::Ending,
+    reply::{PeerId, Reply},
 };
-use crate::{
-    protocol::{Close, PeerId, Reason, Reply},
-    transport::{
-        credit::{Credit, Window},
-        data::{Chunk, Data},
-    },
+
+pub use self::room::Summary;
+use self::room::{Receiver, Room};
+use crate::flow::{
+    credit::{Pool, Share},
+    data::{Data, Delivery},
 };
 
 /// A session, for as long as the process lives.
@@ -34,14 +34,14 @@ pub struct SessionId(pub u64);
 /// Something to be done about a session.
 #[derive(Debug)]
 pub enum Effect {
-    /// Tell it this.
-    Tell(SessionId, Reply),
+    /// Send it this word of the relay's.
+    Reply(SessionId, Reply),
     /// Write it this, which its peer sent.
-    Deliver(SessionId, Chunk),
+    Deliver(SessionId, Delivery),
     /// Ping it, and report when the answer has come.
     Ping(SessionId),
     /// Close it, after what it is still to get; it is in no room any more.
-    Close(SessionId, Close),
+    Close(SessionId, Ending),
     /// Count so many bytes of a sender's that go nowhere.
     Dropped(Dropped, usize),
     /// Log that this room is open.
@@ -62,6 +62,9 @@ pub enum Dropped {
 }
 
 impl Dropped {
+    /// Every reason there is.
+    pub const ALL: [Self; 3] = [Self::NoPeer, Self::ReceiverGone, Self::TailOfMessage];
+
     /// Its metric label.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,9 +83,9 @@ pub struct Limits {
     /// Receivers that may wait in one room.
     pub max_queue: usize,
     /// Rooms that may be open, over all workers.
-    pub rooms: Arc<Window>,
+    pub rooms: Arc<Pool>,
     /// Bytes that may be held of unfinished messages, over all workers.
-    pub buffers: Arc<Window>,
+    pub buffers: Arc<Pool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +124,11 @@ impl Rooms {
         sender: SessionId,
         codes: impl IntoIterator<Item = RoomCode>,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Reason> {
-        let slot = Credit::try_charge(&self.limits.rooms, 1).ok_or(Reason::TooManyRooms)?;
+    ) -> Result<(), Ending> {
+        let slot = Share::try_take(&self.limits.rooms, 1).ok_or(Ending::TooManyRooms)?;
         let mut codes = codes.into_iter();
         let free = codes.find(|code| !self.rooms.contains_key(code));
-        let code = free.ok_or(Reason::TooManyRooms)?;
+        let code = free.ok_or(Ending::TooManyRooms)?;
         self.opened += 1;
         let due = (now + self.limits.ttl, self.opened);
         self.expiry.insert(due, code);
@@ -135,7 +138,7 @@ impl Rooms {
             room_id: code.reveal(),
             expires_in: self.limits.ttl.as_secs(),
         };
-        effects.extend([Effect::Opened(code), Effect::Tell(sender, created)]);
+        effects.extend([Effect::Opened(code), Effect::Reply(sender, created)]);
         Ok(())
     }
 
@@ -146,16 +149,16 @@ impl Rooms {
         peer: PeerId,
         code: &RoomCode,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), Ending> {
         let open = self.rooms.get_mut(code).filter(|room| room.is_open());
-        let room = open.ok_or(Reason::RoomNotFound)?;
+        let room = open.ok_or(Ending::RoomNotFound)?;
         if room.must_wait() && room.queue_len() >= self.limits.max_queue {
-            return Err(Reason::RoomFull);
+            return Err(Ending::RoomFull);
         }
         self.members.insert(receiver, (*code, Role::Receiver));
         let room_id = code.reveal();
-        effects.push(Effect::Tell(receiver, Reply::RoomJoined { room_id }));
-        room.admit(Guest::new(receiver, peer));
+        effects.push(Effect::Reply(receiver, Reply::RoomJoined { room_id }));
+        room.admit(Receiver::new(receiver, peer));
         self.progress(*code, effects);
         Ok(())
     }
@@ -186,7 +189,7 @@ impl Rooms {
                     .is_err()
                 {
                     self.leave(from, effects);
-                    effects.push(Effect::Close(from, Close::OUT_OF_BUFFERS));
+                    effects.push(Effect::Close(from, Ending::BuffersFull));
                 }
             }
         }
@@ -211,7 +214,7 @@ impl Rooms {
             return;
         };
         match role {
-            Role::Sender => self.close(code, Ending::SenderLeft, effects),
+            Role::Sender => self.close(code, Ending::SenderDisconnected, effects),
             Role::Receiver => {
                 room.lose(session, effects);
                 self.progress(code, effects);
@@ -225,7 +228,7 @@ impl Rooms {
             && due <= now
             && let Some((_, code)) = self.expiry.pop_first()
         {
-            self.end(code, Ending::Expired, effects);
+            self.end(code, Ending::RoomExpired, effects);
         }
     }
 
@@ -238,7 +241,7 @@ impl Rooms {
     pub fn drain(&mut self, effects: &mut Vec<Effect>) {
         let codes: Vec<_> = self.rooms.keys().copied().collect();
         for code in codes {
-            self.end(code, Ending::Shutdown, effects);
+            self.end(code, Ending::ServerShutdown, effects);
         }
     }
 
@@ -246,7 +249,7 @@ impl Rooms {
     pub fn shut_down(&mut self, effects: &mut Vec<Effect>) {
         let codes: Vec<_> = self.rooms.keys().copied().collect();
         for code in codes {
-            self.close(code, Ending::Shutdown, effects);
+            self.close(code, Ending::ServerShutdown, effects);
         }
     }
 
@@ -273,7 +276,7 @@ impl Rooms {
         // the room is clearing.
         if let Err(receiver) = room.pair_next(&self.limits.buffers, effects) {
             self.leave(receiver, effects);
-            effects.push(Effect::Close(receiver, Close::OUT_OF_BUFFERS));
+            effects.push(Effect::Close(receiver, Ending::BuffersFull));
         }
     }
 

@@ -2,38 +2,20 @@
 
 use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Instant};
 
+use relay_wire::{
+    code::RoomCode,
+    ending::Ending,
+    reply::{PeerId, Reply},
+};
+
 use super::{
-    Dropped, Effect, RoomCode, SessionId,
+    Dropped, Effect, SessionId,
     assembly::{Assembly, OutOfBuffers},
 };
-use crate::{
-    protocol::{Close, PeerId, Reason, Reply},
-    transport::{
-        credit::{Credit, Window},
-        data::{Chunk, Data, Fragment},
-    },
+use crate::flow::{
+    credit::{Pool, Share},
+    data::{Data, Delivery, Fragment},
 };
-
-/// Why a room ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Its sender has left.
-    SenderLeft,
-    /// Its time is up.
-    Expired,
-    /// The relay stops.
-    Shutdown,
-}
-
-impl Ending {
-    fn reason(self) -> Reason {
-        match self {
-            Self::SenderLeft => Reason::SenderDisconnected,
-            Self::Expired => Reason::RoomExpired,
-            Self::Shutdown => Reason::ServerShutdown,
-        }
-    }
-}
 
 /// A room's life, for the log.
 #[derive(Debug)]
@@ -59,7 +41,7 @@ impl Summary {
         format!(
             "room {} closed: {} after {age} s, {} receivers, {} bytes to them, {} bytes back",
             self.code,
-            self.ending.reason().name(),
+            self.ending.name(),
             self.receivers,
             self.to_receivers,
             self.to_sender,
@@ -69,14 +51,14 @@ impl Summary {
 
 /// A receiver, paired or queued.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct Receiver {
     id: SessionId,
     peer: PeerId,
     /// What it sent before its turn; its window bounds it.
     held: Vec<Data>,
 }
 
-impl Guest {
+impl Receiver {
     pub(super) fn new(id: SessionId, peer: PeerId) -> Self {
         Self {
             id,
@@ -115,14 +97,14 @@ pub(super) struct Room {
     stage: Stage,
     /// Whether the sender has begun a message and not ended it.
     in_message: bool,
-    queue: VecDeque<Guest>,
+    queue: VecDeque<Receiver>,
     /// Set when the room only waits for its pair to finish.
     ending: Option<Ending>,
     opened: Instant,
     receivers: u64,
     to_receivers: u64,
     to_sender: u64,
-    _slot: Credit,
+    _slot: Share,
 }
 
 impl Room {
@@ -130,7 +112,7 @@ impl Room {
         sender: SessionId,
         opened: Instant,
         due: (Instant, u64),
-        slot: Credit,
+        slot: Share,
     ) -> Self {
         Self {
             sender,
@@ -173,34 +155,34 @@ impl Room {
         }
     }
 
-    pub(super) fn admit(&mut self, guest: Guest) {
-        self.queue.push_back(guest);
+    pub(super) fn admit(&mut self, receiver: Receiver) {
+        self.queue.push_back(receiver);
     }
 
     /// Pairs the first in the queue, if nobody is; fails for one whose held data is too much.
     pub(super) fn pair_next(
         &mut self,
-        buffers: &Arc<Window>,
+        buffers: &Arc<Pool>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), SessionId> {
         if self.must_wait() {
             return Ok(());
         }
-        let Some(guest) = self.queue.pop_front() else {
+        let Some(receiver) = self.queue.pop_front() else {
             return Ok(());
         };
         self.stage = Stage::Paired(Pair {
-            receiver: guest.id,
-            peer: guest.peer,
+            receiver: receiver.id,
+            peer: receiver.peer,
             skipping: self.in_message,
             assembly: None,
         });
         self.receivers += 1;
-        let peer_id = guest.peer;
-        effects.push(Effect::Tell(self.sender, Reply::PeerJoined { peer_id }));
-        for data in guest.held {
-            self.receiver_sent(guest.id, data, buffers, effects)
-                .map_err(|OutOfBuffers| guest.id)?;
+        let peer_id = receiver.peer;
+        effects.push(Effect::Reply(self.sender, Reply::PeerJoined { peer_id }));
+        for data in receiver.held {
+            self.receiver_sent(receiver.id, data, buffers, effects)
+                .map_err(|OutOfBuffers| receiver.id)?;
         }
         Ok(())
     }
@@ -220,7 +202,7 @@ impl Room {
                     effects.push(Effect::Dropped(Dropped::TailOfMessage, bytes));
                 } else {
                     self.to_receivers += bytes as u64;
-                    effects.push(Effect::Deliver(pair.receiver, chunk));
+                    effects.push(Effect::Deliver(pair.receiver, chunk.into()));
                 }
             }
             Stage::Clearing { .. } => {
@@ -230,7 +212,7 @@ impl Room {
             Stage::Vacant { told } => {
                 effects.push(Effect::Dropped(Dropped::NoPeer, bytes));
                 if !mem::replace(told, true) {
-                    effects.push(Effect::Tell(self.sender, Reason::NoPeer.into()));
+                    effects.push(Effect::Reply(self.sender, Ending::NoPeer.into()));
                 }
             }
         }
@@ -241,21 +223,21 @@ impl Room {
         &mut self,
         from: SessionId,
         data: Data,
-        buffers: &Arc<Window>,
+        buffers: &Arc<Pool>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), OutOfBuffers> {
         match &mut self.stage {
             Stage::Paired(pair) if pair.receiver == from => {
                 let sender = self.sender;
                 let to_sender = &mut self.to_sender;
-                pair.assemble(data, buffers, |chunk| {
-                    *to_sender += chunk.bytes.len() as u64;
-                    effects.push(Effect::Deliver(sender, chunk));
+                pair.assemble(data, buffers, |delivery| {
+                    *to_sender += delivery.len() as u64;
+                    effects.push(Effect::Deliver(sender, delivery));
                 })
             }
             _ => {
-                if let Some(guest) = self.queue.iter_mut().find(|guest| guest.id == from) {
-                    guest.held.push(data);
+                if let Some(receiver) = self.queue.iter_mut().find(|receiver| receiver.id == from) {
+                    receiver.held.push(data);
                 }
                 Ok(())
             }
@@ -268,13 +250,13 @@ impl Room {
             Stage::Paired(pair) if pair.receiver == receiver => {
                 let peer_id = pair.peer;
                 let gone = Reply::PeerDisconnected { peer_id };
-                effects.push(Effect::Tell(self.sender, gone));
+                effects.push(Effect::Reply(self.sender, gone));
                 if self.is_open() {
                     effects.push(Effect::Ping(self.sender));
                 }
                 self.stage = Stage::Clearing { ponged: false };
             }
-            _ => self.queue.retain(|guest| guest.id != receiver),
+            _ => self.queue.retain(|queued| queued.id != receiver),
         }
     }
 
@@ -301,7 +283,7 @@ impl Room {
 
     fn dismiss_queue(&mut self, ending: Ending, effects: &mut Vec<Effect>) -> Vec<SessionId> {
         let queue = mem::take(&mut self.queue);
-        let ids = queue.into_iter().map(|guest| guest.id);
+        let ids = queue.into_iter().map(|receiver| receiver.id);
         ids.inspect(|&id| dismiss(id, ending, effects)).collect()
     }
 
@@ -316,13 +298,13 @@ impl Room {
         if let Stage::Paired(pair) = &self.stage {
             // Its stream is the sender's: it is told by the close alone.
             let close = match ending {
-                Ending::Shutdown => Close::SERVER_SHUTDOWN,
-                Ending::SenderLeft | Ending::Expired => Close::SENDER_DISCONNECTED,
+                Ending::RoomExpired => Ending::SenderDisconnected,
+                other => other,
             };
             effects.push(Effect::Close(pair.receiver, close));
             members.push(pair.receiver);
         }
-        if ending != Ending::SenderLeft {
+        if ending != Ending::SenderDisconnected {
             dismiss(self.sender, ending, effects);
             members.push(self.sender);
         }
@@ -340,25 +322,24 @@ impl Room {
 
 /// Tells a session of the room's end, and closes it.
 fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
-    let reason = ending.reason();
-    effects.push(Effect::Tell(session, reason.into()));
-    effects.extend(reason.close().map(|close| Effect::Close(session, close)));
+    effects.push(Effect::Reply(session, ending.into()));
+    effects.push(Effect::Close(session, ending));
 }
 
 impl Pair {
     fn assemble(
         &mut self,
         data: Data,
-        buffers: &Arc<Window>,
-        mut deliver: impl FnMut(Chunk),
+        buffers: &Arc<Pool>,
+        mut deliver: impl FnMut(Delivery),
     ) -> Result<(), OutOfBuffers> {
         let fragment: Fragment = match data {
             Data::Messages(chunk) => {
-                deliver(chunk);
+                deliver(chunk.into());
                 return Ok(());
             }
             Data::Fragment(whole) if whole.first && whole.fin => {
-                deliver(whole.chunk);
+                deliver(whole.chunk.into());
                 return Ok(());
             }
             Data::Fragment(fragment) => fragment,
@@ -370,9 +351,7 @@ impl Pair {
         if fragment.fin
             && let Some(assembly) = self.assembly.take()
         {
-            assembly
-                .finish(fragment.chunk.credit.window())
-                .for_each(deliver);
+            deliver(assembly.finish(fragment.chunk.credit.window()));
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 mod promises;
 
+use relay_wire::frame::{self, Header, Opcode};
+
 use super::*;
-use crate::transport::{
-    data::Fragment,
-    frame::{self, Header, Opcode},
+use crate::flow::{
+    credit::Window,
+    data::{Chunk, Fragment},
 };
 
 const TTL: Duration = Duration::from_secs(100);
@@ -24,8 +26,8 @@ impl World {
         let limits = Limits {
             ttl: TTL,
             max_queue,
-            rooms: Window::new(max_rooms),
-            buffers: Window::new(buffers),
+            rooms: Pool::new(max_rooms),
+            buffers: Pool::new(buffers),
         };
         let start = Instant::now();
         Self {
@@ -48,7 +50,7 @@ impl World {
         effects.into_iter().filter_map(Seen::from).collect()
     }
 
-    fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Reason> {
+    fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
         let codes = [code(sender)];
         self.rooms
@@ -56,7 +58,7 @@ impl World {
         Ok(effects.into_iter().filter_map(Seen::from).collect())
     }
 
-    fn join(&mut self, receiver: u64, room: u64) -> Result<Vec<Seen>, Reason> {
+    fn join(&mut self, receiver: u64, room: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
         let peer = PeerId::random();
         self.rooms
@@ -140,7 +142,7 @@ enum Seen {
 impl Seen {
     fn from(effect: Effect) -> Option<Self> {
         Some(match effect {
-            Effect::Tell(id, reply) => Self::Told(
+            Effect::Reply(id, reply) => Self::Told(
                 id.0,
                 match reply {
                     Reply::RoomCreated { .. } => "created",
@@ -150,11 +152,18 @@ impl Seen {
                     Reply::Error { reason, .. } => reason.name(),
                 },
             ),
-            Effect::Deliver(id, chunk) => Self::Got(id.0, chunk.bytes.to_vec()),
+            Effect::Deliver(id, delivery) => Self::Got(id.0, bytes_of(&delivery)),
             Effect::Ping(id) => Self::Pinged(id.0),
-            Effect::Close(id, close) => Self::Closed(id.0, close.reason),
+            Effect::Close(id, ending) => Self::Closed(id.0, ending.name()),
             Effect::Dropped(..) | Effect::Opened(_) | Effect::Closed(_) => return None,
         })
+    }
+}
+
+fn bytes_of(delivery: &Delivery) -> Vec<u8> {
+    match delivery {
+        Delivery::Chunk(chunk) => chunk.bytes.to_vec(),
+        Delivery::Parts(parts) => parts.iter().flat_map(|part| part.bytes.to_vec()).collect(),
     }
 }
 
@@ -337,7 +346,7 @@ fn when_the_sender_leaves_everybody_goes() {
         Closed(1, "sender_disconnected"),
     ];
     assert_eq!(world.leave(S), end);
-    assert_eq!(world.join(3, S), Err(Reason::RoomNotFound));
+    assert_eq!(world.join(3, S), Err(Ending::RoomNotFound));
     assert!(world.is_empty());
 }
 
@@ -356,7 +365,7 @@ fn an_expired_room_ends_at_once_or_with_its_pair() {
         world.at(100),
         [Told(2, "room_expired"), Closed(2, "room_expired")]
     );
-    assert_eq!(world.join(3, S), Err(Reason::RoomNotFound));
+    assert_eq!(world.join(3, S), Err(Ending::RoomNotFound));
     assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(1, whole(b"x"))]);
     let end = [
         Told(S, "peer_disconnected"),
@@ -388,10 +397,10 @@ fn a_drain_lets_pairs_finish_and_the_end_does_not() {
 fn rooms_and_queues_are_bounded() {
     let mut world = World::new(1, 1, 0);
     world.create(S).unwrap();
-    assert_eq!(world.create(5), Err(Reason::TooManyRooms));
+    assert_eq!(world.create(5), Err(Ending::TooManyRooms));
     world.join(1, S).unwrap();
     world.join(2, S).unwrap();
-    assert_eq!(world.join(3, S), Err(Reason::RoomFull));
+    assert_eq!(world.join(3, S), Err(Ending::RoomFull));
     world.leave(2);
     world.join(3, S).unwrap();
     world.leave(S);

@@ -66,7 +66,7 @@ impl Start {
         command.env_remove("JOURNAL_STREAM");
         let start = Self { command, directory };
         start
-            .env("RUST_LOG", "warn,claude_distill_relay::server=info")
+            .env("RUST_LOG", "warn,claude_distill_relay::process=info")
             .env("RELAY_PORT", 0)
             .env("RELAY_RATE_LIMIT_MAX", 100_000)
             .env("RELAY_FAILED_JOIN_MAX", 100_000)

@@ -11,9 +11,8 @@ use std::{
 
 use claude_distill_relay::{
     config::Config,
-    metrics::Snapshot,
-    server::{Counters, Relay},
-    worker,
+    observe::metrics::Snapshot,
+    process::{Counters, Relay, worker},
 };
 use tokio::sync::oneshot;
 

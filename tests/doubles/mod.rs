@@ -4,7 +4,7 @@
 pub mod command;
 
 use claude_distill_relay::config::Config;
-use claude_distill_relay::server::{Counters, Relay};
+use claude_distill_relay::process::{Counters, Relay};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::io::{Read, Write};

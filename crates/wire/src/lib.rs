@@ -1,0 +1,19 @@
+//! What the relay and its clients say to each other: the tables of PROTOCOL.md, for both sides.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`frame`] | header codec, mask and Close payload of RFC 6455 |
+//! | [`utf8`] | the check of text that comes in pieces |
+//! | [`code`] | room codes |
+//! | [`request`] | what a client asks for |
+//! | [`reply`] | what the relay says |
+//! | [`ending`] | every way a handshake, a request, a session or a room ends |
+//!
+//! No I/O, no clock, no runtime. When to say what is for the relay and its clients to decide.
+
+pub mod code;
+pub mod ending;
+pub mod frame;
+pub mod reply;
+pub mod request;
+pub mod utf8;

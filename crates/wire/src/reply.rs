@@ -1,0 +1,137 @@
+//! What the relay says to its clients.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{
+    ending::Ending,
+    frame::{self, Opcode},
+};
+
+/// What the relay tells a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Reply {
+    /// The room is open.
+    RoomCreated {
+        /// Its code.
+        room_id: String,
+        /// Seconds it lives.
+        expires_in: u64,
+    },
+    /// The receiver is in, paired or queued.
+    RoomJoined {
+        /// The code, as the relay writes it.
+        room_id: String,
+    },
+    /// A receiver is paired with the sender.
+    PeerJoined {
+        /// Its name.
+        peer_id: PeerId,
+    },
+    /// That receiver is gone.
+    PeerDisconnected {
+        /// Its name.
+        peer_id: PeerId,
+    },
+    /// A refusal, or an end.
+    Error {
+        /// Why, for a program.
+        reason: Ending,
+        /// Why, for a person.
+        message: &'static str,
+        /// Whole seconds to wait.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+    },
+}
+
+impl From<Ending> for Reply {
+    fn from(reason: Ending) -> Self {
+        Self::Error {
+            reason,
+            message: reason.sentence().unwrap_or_default(),
+            retry_after: None,
+        }
+    }
+}
+
+impl Reply {
+    /// The refusal for rate, with the time to wait; a part of a second counts as a whole one, so
+    /// that whoever waits as told is let in.
+    pub fn rate_limited(wait: Duration) -> Self {
+        Self::Error {
+            reason: Ending::RateLimited,
+            message: Ending::RateLimited.sentence().unwrap_or_default(),
+            retry_after: Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        }
+    }
+
+    /// What has ended, if anything has.
+    pub fn ending(&self) -> Option<Ending> {
+        match self {
+            Self::Error { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The reply as a text frame.
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings and numbers alone: there is nothing in a reply that could fail to serialise.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        frame::encode(Opcode::Text, &json)
+    }
+}
+
+/// A receiver's name towards its sender: `conn_` and a UUID, new for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerId(Uuid);
+
+impl PeerId {
+    /// A name nobody has had.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("conn_{}", self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_read_as_the_protocol_says() {
+        let json = |reply: Reply| String::from_utf8_lossy(&reply.encode()[2..]).into_owned();
+        let room_id = "a7f3b2".to_owned();
+        let created = Reply::RoomCreated {
+            room_id: room_id.clone(),
+            expires_in: 1800,
+        };
+        assert_eq!(
+            json(created),
+            r#"{"type":"ROOM_CREATED","room_id":"a7f3b2","expires_in":1800}"#
+        );
+        assert_eq!(
+            json(Reply::RoomJoined { room_id }),
+            r#"{"type":"ROOM_JOINED","room_id":"a7f3b2"}"#
+        );
+        let peer_id = PeerId(Uuid::nil());
+        assert_eq!(
+            json(Reply::PeerJoined { peer_id }),
+            r#"{"type":"PEER_JOINED","peer_id":"conn_00000000-0000-0000-0000-000000000000"}"#
+        );
+        assert!(
+            json(Reply::from(Ending::RoomFull))
+                .starts_with(r#"{"type":"ERROR","reason":"room_full","message":""#)
+        );
+        let wait = Reply::rate_limited(Duration::from_millis(1001));
+        assert!(json(wait).ends_with(r#","retry_after":2}"#));
+    }
+}

@@ -1,0 +1,76 @@
+//! What a client asks the relay for, before the pipe opens.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::code::RoomCode;
+
+/// The longest request, in bytes of payload.
+pub const MAX_REQUEST: usize = 4096;
+
+/// What a session may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// `CREATE_ROOM`: to be the sender of a new room.
+    Create,
+    /// `JOIN_ROOM`: to be a receiver in the room of this code; `None` where what was typed can be
+    /// no code, so that no room has it.
+    Join(Option<RoomCode>),
+}
+
+impl Request {
+    /// Reads a request; `None` for what is not JSON, not an object, or of no known `type`.
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        // What other fields hold is not looked into.
+        let fields: HashMap<String, &RawValue> = serde_json::from_slice(message).ok()?;
+        let text = |name| serde_json::from_str::<String>(fields.get(name)?.get()).ok();
+        match text("type")?.as_str() {
+            "CREATE_ROOM" => Some(Self::Create),
+            "JOIN_ROOM" => Some(Self::Join(
+                text("room_id").and_then(|typed| RoomCode::from_typed(&typed)),
+            )),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_and_everything_else_is_none() {
+        let join = |code: &str| Some(Request::Join(RoomCode::from_typed(code)));
+        for (message, request) in [
+            (r#"{"type":"CREATE_ROOM"}"#, Some(Request::Create)),
+            (r#" {"type":"CREATE_ROOM","x":[1]} "#, Some(Request::Create)),
+            (r#"{"type":"JOIN_ROOM","room_id":"a7f3b2"}"#, join("a7f3b2")),
+            (r#"{"room_id":" A7 ","type":"JOIN_ROOM"}"#, join(" A7 ")),
+            (
+                r#"{"type":"CREATE_ROOM","x":[1e400,"\ud83d"]}"#,
+                Some(Request::Create),
+            ),
+            (
+                r#"{"type":"JOIN_ROOM","room_id":"a","type":"CREATE_ROOM"}"#,
+                Some(Request::Create),
+            ),
+            (r#"{"\u0074ype":"CREATE_\u0052OOM"}"#, Some(Request::Create)),
+            (r#"{"type":"CREATE_ROOM","x":[}"#, None),
+            (r#"{"type":"CREATE_ROOM"} {}"#, None),
+            (r#"{"type":"JOIN_ROOM","room_id":7}"#, join("")),
+            (r#"{"type":"JOIN_ROOM"}"#, join("")),
+            (r#"{"type":"HELLO"}"#, None),
+            (r#"{"type":7}"#, None),
+            (r#"{}"#, None),
+            (r#"["CREATE_ROOM"]"#, None),
+            (r#""CREATE_ROOM""#, None),
+            ("", None),
+            ("{\"type\":\"CREATE_ROOM\"", None),
+        ] {
+            assert_eq!(Request::parse(message.as_bytes()), request, "{message}");
+        }
+        assert_eq!(Request::parse(b"{\"type\":\"\xff\"}"), None);
+        assert_eq!(Request::parse("[".repeat(4096).as_bytes()), None);
+    }
+}

@@ -1,0 +1,332 @@
+//! The `RoomRegistry` actor: who is here, what they may ask, and the way of every frame between
+//! them.
+//!
+//! One for each worker thread, with the rooms of that worker and everybody in them: a session whose
+//! request is about another worker's room is sent there with it, so that no frame has to change
+//! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
+//! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
+//! `limits`.
+
+use std::{
+    collections::HashMap,
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
+use log::info;
+use relay_wire::{
+    code::RoomCode,
+    ending::Ending,
+    reply::{PeerId, Reply},
+    request::Request,
+};
+
+use super::{
+    messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Moved, Shutdown},
+    now,
+};
+use crate::{
+    limits::{address::AddressKey, budget::Spent},
+    rooms::{Effect, Limits, Rooms, SessionId},
+    state::State,
+};
+
+/// Codes tried for a room before the relay counts as full: with the fewest characters and the most
+/// rooms allowed, more than half of all codes are in use.
+const TRIES: usize = 1000;
+
+/// Effects for which an empty list keeps its memory. One message seldom has more.
+const KEPT_EFFECTS: usize = 64;
+
+/// A session, and what the registry keeps of it.
+struct Member {
+    session: Recipient<Deliver>,
+    client: AddressKey,
+    spent: Spent,
+}
+
+/// The sessions and rooms of one worker.
+pub struct RoomRegistry {
+    state: Arc<State>,
+    worker: usize,
+    rooms: Rooms,
+    members: HashMap<SessionId, Member>,
+    draining: bool,
+    alarm: Option<(Instant, SpawnHandle)>,
+    /// Filled and emptied with every message; kept for its memory.
+    effects: Vec<Effect>,
+}
+
+impl RoomRegistry {
+    /// Starts the registry of one worker, on the thread it is called on.
+    pub fn begin(state: Arc<State>, worker: usize) -> Addr<Self> {
+        let limits = Limits {
+            ttl: state.config.room_ttl,
+            max_queue: state.config.max_queue,
+            rooms: Arc::clone(&state.pools.rooms),
+            buffers: Arc::clone(&state.pools.buffers),
+        };
+        Self {
+            state: Arc::clone(&state),
+            worker,
+            rooms: Rooms::new(limits),
+            members: HashMap::new(),
+            draining: false,
+            alarm: None,
+            effects: Vec::new(),
+        }
+        .start()
+    }
+
+    fn ask(&mut self, Ask { id, request }: Ask) {
+        let now = now();
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let (client, admission) = (member.client, &self.state.admission);
+        if let Err(wait) = admission.ask(&mut member.spent, client, now) {
+            self.refuse(id, Reply::rate_limited(wait), Duration::ZERO);
+            return;
+        }
+        match request {
+            None => self.refuse(id, Ending::InvalidRequest.into(), Duration::ZERO),
+            Some(request) => self.route(id, request, now),
+        }
+    }
+
+    /// Grants or refuses a request here, or sends its session to the worker whose it is.
+    fn route(&mut self, id: SessionId, request: Request, now: Instant) {
+        let placement = &self.state.placement;
+        let home = match request {
+            Request::Create => placement.home_for_new(self.worker),
+            // A worker that has not started has no rooms either.
+            Request::Join(Some(code)) if placement.has_started(placement.home(&code)) => {
+                placement.home(&code)
+            }
+            Request::Join(_) => self.worker,
+        };
+        if home == self.worker {
+            self.answer(id, request, now);
+        } else if let Some(Member { session, spent, .. }) = self.members.remove(&id) {
+            session.do_send(Deliver::Move {
+                worker: home,
+                moved: Box::new(Moved { request, spent }),
+            });
+        }
+    }
+
+    /// Grants or refuses a request that is charged and this worker's.
+    fn answer(&mut self, id: SessionId, request: Request, now: Instant) {
+        let Some(&Member { client, .. }) = self.members.get(&id) else {
+            return;
+        };
+        let done = match request {
+            Request::Create => self
+                .create(id, now)
+                .map_err(|ending| (ending.into(), Duration::ZERO)),
+            Request::Join(code) => self.state.admission.try_code(client, now, || {
+                let code = code.ok_or(Ending::RoomNotFound)?;
+                let peer = PeerId::random();
+                self.rooms.join(id, peer, &code, &mut self.effects)
+            }),
+        };
+        match done {
+            Ok(()) => {
+                self.send(id, Deliver::Granted);
+                self.carry_out();
+            }
+            Err((reply, delay)) => self.refuse(id, reply, delay),
+        }
+    }
+
+    fn create(&mut self, id: SessionId, now: Instant) -> Result<(), Ending> {
+        let length = self.state.config.room_code_length;
+        let codes = iter::from_fn(|| RoomCode::random(length).ok());
+        let placement = &self.state.placement;
+        let ours = codes.filter(|code| placement.home(code) == self.worker);
+        self.rooms
+            .create(now, id, ours.take(TRIES), &mut self.effects)
+    }
+
+    fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
+        if let Some(ending) = reply.ending() {
+            self.state.metrics.refused(ending);
+            info!("session {} refused: {}", id.0, ending.name());
+        }
+        self.send(id, Deliver::Refused(reply, delay));
+    }
+
+    fn send(&self, id: SessionId, deliver: Deliver) {
+        if let Some(member) = self.members.get(&id) {
+            member.session.do_send(deliver);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Deliver(id, delivery) => self.send(id, Deliver::Data(delivery)),
+                Effect::Reply(id, reply) => {
+                    if let Some(ending) = reply.ending() {
+                        self.state.metrics.refused(ending);
+                    }
+                    self.send(id, Deliver::Reply(reply));
+                }
+                Effect::Dropped(why, bytes) => self.state.metrics.dropped(why, bytes),
+                Effect::Ping(id) => self.send(id, Deliver::Ping),
+                Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
+                Effect::Opened(code) => {
+                    self.state.placement.opened(self.worker);
+                    self.state.metrics.room_opened();
+                    info!("room {code} opened");
+                }
+                Effect::Closed(summary) => {
+                    self.state.placement.closed(self.worker);
+                    self.state.metrics.room_closed(summary.ending);
+                    info!("{}", summary.at(now()));
+                }
+            }
+        }
+        // Closing many rooms at once makes a long list, once.
+        effects.shrink_to(KEPT_EFFECTS);
+        self.effects = effects;
+    }
+
+    /// Looks again when the next room or budget runs out.
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let next_prune = self.state.admission.next_prune();
+        let Some(next) = self.rooms.next_expiry().into_iter().chain(next_prune).min() else {
+            return;
+        };
+        match self.alarm {
+            Some((set, _)) if set <= next => return,
+            Some((_, alarm)) => {
+                ctx.cancel_future(alarm);
+            }
+            None => {}
+        }
+        let wait = next.saturating_duration_since(now());
+        let alarm = ctx.run_later(wait, |registry, ctx| {
+            let now = now();
+            registry.alarm = None;
+            registry.state.admission.prune(now);
+            registry.rooms.expire(now, &mut registry.effects);
+            registry.carry_out();
+            registry.set_alarm(ctx);
+        });
+        self.alarm = Some((next, alarm));
+    }
+}
+
+impl Actor for RoomRegistry {
+    type Context = Context<Self>;
+}
+
+impl Handler<Attach> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) {
+        let Attach {
+            id,
+            session,
+            client,
+            moved,
+        } = attach;
+        let (request, spent) = match moved {
+            Some(Moved { request, spent }) => (Some(request), spent),
+            None => (None, Spent::default()),
+        };
+        let member = Member {
+            session,
+            client,
+            spent,
+        };
+        self.members.insert(id, member);
+        if self.draining {
+            self.send(id, Deliver::Stopping);
+        } else if let Some(request) = request {
+            self.answer(id, request, now());
+            self.set_alarm(ctx);
+        }
+    }
+}
+
+impl Handler<Ask> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
+        if self.draining {
+            self.send(ask.id, Deliver::Stopping);
+            return;
+        }
+        self.ask(ask);
+        self.set_alarm(ctx);
+    }
+}
+
+impl Handler<Forward> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Forward { id, data }: Forward, _: &mut Self::Context) {
+        self.rooms.forward(id, data, &mut self.effects);
+        self.carry_out();
+    }
+}
+
+impl Handler<Cleared> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Cleared(id): Cleared, _: &mut Self::Context) {
+        self.rooms.cleared(id, &mut self.effects);
+        self.carry_out();
+    }
+}
+
+impl Handler<Leave> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
+        self.members.remove(&id);
+        self.rooms.leave(id, &mut self.effects);
+        self.carry_out();
+    }
+}
+
+impl Handler<Shutdown> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) {
+        self.draining = true;
+        match shutdown {
+            Shutdown::Drain => self.rooms.drain(&mut self.effects),
+            Shutdown::Now => self.rooms.shut_down(&mut self.effects),
+        }
+        self.carry_out();
+        for member in self.members.values() {
+            member.session.do_send(Deliver::Stopping);
+        }
+    }
+}
+
+impl Handler<Alive> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: Alive, _: &mut Self::Context) {}
+}
+
+impl Drop for RoomRegistry {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !cfg!(test) {
+            // Without it every session of this worker would wait for ever. A fresh process serves
+            // them better, and whoever supervises this one will start it.
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What no client can see: which worker knows of whom.
+
+use actix::Message;
+use actix_rt::time::timeout;
+
+use super::*;
+use crate::{
+    actors::testing::{Worker, create, hear, join},
+    config::Config,
+    limits::budget::Limit,
+};
+
+/// How many sessions are known, and how many of them have spent some of their budget.
+#[derive(Message)]
+#[rtype(result = "Vec<usize>")]
+struct Members;
+
+impl Handler<Members> for RoomRegistry {
+    type Result = Vec<usize>;
+
+    fn handle(&mut self, _: Members, _: &mut Self::Context) -> Vec<usize> {
+        let one = Limit {
+            max: 1,
+            window: Duration::from_secs(60),
+        };
+        let has_spent = |member: &&Member| member.spent.check(Instant::now(), one).is_err();
+        let spenders = self.members.values().filter(has_spent);
+        vec![self.members.len(), spenders.count()]
+    }
+}
+
+/// Waits until the workers know of so many.
+async fn known(workers: &[Worker; 2], expected: [[usize; 2]; 2]) {
+    let mut seen = Vec::new();
+    let looking = async {
+        while seen != expected {
+            seen.clear();
+            for worker in workers {
+                seen.push(worker.registry.send(Members).await.unwrap());
+            }
+        }
+    };
+    let found = timeout(Duration::from_secs(20), looking).await;
+    assert!(found.is_ok(), "{seen:?} and not {expected:?}");
+}
+
+#[actix_rt::test]
+async fn a_session_is_known_to_the_worker_of_its_room_alone() {
+    let workers = Worker::of::<2>(Config::default());
+    let (_, mut sender) = workers[1].connect().await;
+    let (_, mut near) = workers[1].connect().await;
+    let (_, mut far) = workers[0].connect().await;
+    known(&workers, [[1, 0], [2, 0]]).await;
+
+    let code = create(&mut sender).await;
+    for receiver in [&mut near, &mut far] {
+        join(receiver, &code).await;
+        hear(receiver, "ROOM_JOINED").await;
+    }
+    known(&workers, [[0, 0], [3, 3]]).await;
+
+    // A second room goes to the other worker, and its sender with it.
+    let (_, mut other) = workers[1].connect().await;
+    create(&mut other).await;
+    known(&workers, [[1, 1], [3, 3]]).await;
+
+    drop((near, far));
+    known(&workers, [[1, 1], [1, 1]]).await;
+    drop((sender, other));
+    known(&workers, [[0, 0], [0, 0]]).await;
+    let now = workers[0].snapshot();
+    assert_eq!((now.sessions, now.rooms, now.in_flight), (0, 0, 0));
+    let text = workers[0].metrics();
+    let ended = r#"relay_sessions_ended_total{reason="peer_vanished"} 4"#;
+    assert!(text.contains(ended), "{text}");
+}

@@ -1,0 +1,206 @@
+//! What a session has and does, whatever moves its bytes: it answers, refuses, pings, closes and
+//! takes leave of its registry.
+
+use std::{mem, sync::Arc, time::Instant};
+
+use actix::Addr;
+use bytes::Bytes;
+use log::{debug, info};
+use relay_wire::{
+    ending::Ending,
+    frame::{self, Opcode},
+    reply::Reply,
+};
+
+use super::phase::{Collected, Phase};
+use crate::{
+    actors::{directory::Directory, messages::Leave, registry::RoomRegistry},
+    flow::{
+        clocks::Clocks,
+        credit::{Share, Window},
+        data::Chunk,
+        outbox::Outbox,
+        pace::Pace,
+        reader::FrameReader,
+    },
+    limits::address::AddressKey,
+    rooms::SessionId,
+    state::State,
+};
+
+/// All of one client but its socket.
+pub(super) struct Connection {
+    pub(super) id: SessionId,
+    pub(super) client: AddressKey,
+    pub(super) state: Arc<State>,
+    pub(super) directory: Arc<Directory>,
+    /// The registry of the worker it is on.
+    pub(super) registry: Addr<RoomRegistry>,
+
+    pub(super) reader: FrameReader,
+    pub(super) outbox: Outbox,
+    pub(super) window: Arc<Window>,
+    /// Read from the socket, and left until the request before it is answered.
+    pub(super) unread: Bytes,
+    pub(super) phase: Phase,
+    /// Whether its registry still counts on it.
+    attached: bool,
+    /// Whether the socket has refused a write; what the client sent before is still read.
+    pub(super) write_failed: bool,
+    /// How it ends, as far as that is known.
+    ending: Ending,
+
+    pub(super) clocks: Clocks,
+    pub(super) pace: Pace,
+    /// The number of the Ping whose answer the registry waits for.
+    pub(super) barrier: Option<u64>,
+    /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
+    _slot: Share,
+}
+
+impl Connection {
+    /// A client that begins at `now`, in the relay and with the registry of `home`.
+    pub(super) fn new(
+        id: SessionId,
+        client: AddressKey,
+        slot: Share,
+        home: (&Arc<State>, &Arc<Directory>, &Addr<RoomRegistry>),
+        now: Instant,
+    ) -> Self {
+        let (state, directory, registry) = home;
+        let config = &state.config;
+        let window = Window::part_of(&state.pools.in_flight, config.window);
+        Self {
+            id,
+            client,
+            reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
+            outbox: Outbox::default(),
+            window,
+            unread: Bytes::new(),
+            phase: Phase::Asking(Collected::default()),
+            attached: true,
+            write_failed: false,
+            ending: Ending::PeerVanished,
+            clocks: Clocks::new(now, Arc::clone(&state.timeouts)),
+            pace: Pace::new(config.session_bytes_per_sec, now),
+            barrier: None,
+            _slot: slot,
+            state: Arc::clone(state),
+            directory: Arc::clone(directory),
+            registry: registry.clone(),
+        }
+    }
+
+    /// Whether nobody has said Close yet.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Asking(_) | Phase::Waiting { .. } | Phase::Piping
+        )
+    }
+
+    /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
+    /// to ours.
+    pub(super) fn on_peer_close(&mut self, code: Option<u16>, now: Instant) {
+        if self.is_open() {
+            self.leave(Ending::PeerClosed);
+            self.push(match code {
+                Some(code) => frame::encode_close(code, ""),
+                None => frame::encode(Opcode::Close, b""),
+            });
+        }
+        self.clocks.last_write_due(now);
+        self.phase = Phase::Finishing;
+    }
+
+    /// Closes on a client that broke the protocol.
+    pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
+        if self.is_open() {
+            self.leave(violation);
+            self.push_close(violation);
+        } else {
+            self.clocks.end_due(now);
+        }
+        self.phase = Phase::Lingering;
+    }
+
+    /// Closes from our side.
+    pub(super) fn close(&mut self, ending: Ending) {
+        if self.is_open() {
+            self.leave(ending);
+            self.push_close(ending);
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Tells the client why it may not have what it asked for, and what becomes of it.
+    pub(super) fn refuse(&mut self, reply: &Reply, now: Instant) {
+        self.say(reply.encode());
+        match reply.ending().filter(|ending| ending.ends_session()) {
+            Some(ending) => self.close(ending),
+            None => {
+                self.phase = Phase::Asking(Collected::default());
+                self.clocks.request_due(now);
+            }
+        }
+    }
+
+    /// Ends a session that is in no room.
+    pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
+        self.state.metrics.refused(ending);
+        info!("session {} refused: {}", self.id.0, ending.name());
+        self.refuse(&ending.into(), now);
+    }
+
+    /// Queues a frame of our own, unless a Close is queued already.
+    pub(super) fn say(&mut self, frame: Vec<u8>) {
+        if self.is_open() {
+            self.push(frame);
+        }
+    }
+
+    /// Queues a frame. It is charged to the session itself: who does not take our answers is not
+    /// read any further.
+    fn push(&mut self, frame: Vec<u8>) {
+        if !self.write_failed {
+            self.outbox.push(Chunk::new(frame, &self.window));
+        }
+    }
+
+    /// Queues the Close frame of this ending.
+    pub(super) fn push_close(&mut self, ending: Ending) {
+        if let Some(code) = ending.close_code() {
+            self.push(frame::encode_close(code, ending.name()));
+        }
+    }
+
+    /// Pings the client; returns the number it will answer with.
+    pub(super) fn ping(&mut self, now: Instant) -> u64 {
+        let number = self.reader.next_ping();
+        self.say(frame::encode(Opcode::Ping, &number.to_be_bytes()));
+        self.clocks.pinged(now);
+        number
+    }
+
+    /// Tells the registry that nothing more will come, once.
+    pub(super) fn leave(&mut self, ending: Ending) {
+        self.clocks.closing();
+        if mem::take(&mut self.attached) {
+            self.ending = ending;
+            self.registry.do_send(Leave(self.id));
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Here, and not where the actor stops, so that a panic cannot leave a member behind.
+    fn drop(&mut self) {
+        self.leave(if std::thread::panicking() {
+            Ending::Panicked
+        } else {
+            Ending::PeerVanished
+        });
+        self.state.metrics.session_ended(self.ending);
+        debug!("session {} ended: {}", self.id.0, self.ending.name());
+    }
+}

@@ -1,0 +1,54 @@
+//! How far a session has come.
+
+use relay_wire::{
+    reply::Reply,
+    request::{MAX_REQUEST, Request},
+};
+
+use crate::{actors::messages::Moved, flow::data::Fragment};
+
+/// How far a session has come. What is due in a phase, and when, is in its clocks.
+pub(super) enum Phase {
+    /// A request is due.
+    Asking(Collected),
+    /// A request is with the registry, or its refusal is due. What follows it is not read: it may
+    /// be data or another.
+    Waiting {
+        /// What the client is to be sent when it is due.
+        refusal: Option<Reply>,
+    },
+    /// Its request is for another worker to answer.
+    Moving { worker: usize, moved: Box<Moved> },
+    /// In a room: everything is passed on.
+    Piping,
+    /// We have said Close, and wait for the client's.
+    Closing,
+    /// The client broke the protocol: its stream means nothing any more. It is told, and left to
+    /// hang up, since closing on bytes unread would take our Close from it.
+    Lingering,
+    /// The client has said Close: when what waits is written, the socket is shut.
+    Finishing,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// A request on its way in.
+#[derive(Default)]
+pub(super) struct Collected {
+    message: Vec<u8>,
+    too_long: bool,
+}
+
+impl Collected {
+    /// Adds a fragment; the request, once it is whole (`Some(None)` for one nobody understands).
+    pub(super) fn add(&mut self, fragment: &Fragment) -> Option<Option<Request>> {
+        if self.message.len() + fragment.payload().len() > MAX_REQUEST {
+            self.too_long = true;
+            self.message = Vec::new();
+        } else if !self.too_long {
+            self.message.extend_from_slice(fragment.payload());
+        }
+        let understood = || Request::parse(&self.message).filter(|_| !self.too_long);
+        fragment.fin.then(understood)
+    }
+}

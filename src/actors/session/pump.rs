@@ -1,0 +1,283 @@
+//! The way of a session's bytes: from its socket through the reader to the registry, and from the
+//! outbox to its socket.
+//!
+//! One future in the session's own context, so that everything a frame needs happens in the task
+//! of its actor, in one turn: what is there is read, what is due is done, what waits is written, and
+//! the next wake-up is set. The socket, the alarm, the registry's messages and credit that comes
+//! back each wake that task.
+
+use std::{
+    io, mem,
+    pin::Pin,
+    task::{Context as Task, Poll},
+    time::Instant,
+};
+
+use actix::{ActorContext, Context, fut::ActorFuture};
+use actix_rt::net::TcpStream;
+use bytes::Bytes;
+use log::debug;
+use relay_wire::{
+    ending::Ending,
+    frame::{self, Opcode},
+};
+
+use super::{
+    Session,
+    connection::Connection,
+    phase::Phase,
+    socket::{Pause, READ, Socket},
+};
+use crate::{
+    actors::{
+        messages::{Ask, Cleared, Forward},
+        now,
+    },
+    flow::{
+        clocks::Reading,
+        data::{Data, Delivery},
+        reader::Event,
+    },
+};
+
+/// Bytes read from one session before the others have their turn. What costs no credit, such as Pongs
+/// and empty fragments, is stopped by nothing else. Data are, by the window: this is a read more than
+/// that usually is, for the headers.
+pub(super) const TURN: usize = 5 * READ;
+
+/// Drives the session it is spawned into, for as long as that has its socket here.
+pub(super) struct Pump(Option<Socket>);
+
+impl Pump {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self(Some(Socket::new(stream)))
+    }
+}
+
+impl ActorFuture<Session> for Pump {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        task: &mut Task<'_>,
+    ) -> Poll<()> {
+        if let (Some(connection), Some(socket)) = (&mut session.0, &mut self.0) {
+            match connection.phase {
+                Phase::Moving { .. } => {
+                    let socket = self.0.take();
+                    session.depart(socket.map(|socket| socket.stream));
+                }
+                _ => {
+                    connection.turn(socket, now(), task);
+                    if !matches!(connection.phase, Phase::Done) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        ctx.stop();
+        Poll::Ready(())
+    }
+}
+
+impl Connection {
+    fn turn(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
+        let pause = match socket.poll_turn(task) {
+            Poll::Ready(()) => {
+                let pause = self.read(socket, now, task);
+                socket.end_turn(pause, task);
+                pause
+            }
+            // Not yet: it is paused for what it was.
+            Poll::Pending => socket.paused,
+        };
+        self.note_pause(pause, now);
+        self.run_timers(socket, now, task);
+        self.write(socket, now, task);
+        if !matches!(self.phase, Phase::Done)
+            && let Some(next) = self.clocks.next()
+        {
+            socket.wake_at(next, now, task);
+        }
+    }
+
+    fn read(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) -> Pause {
+        let mut left = TURN;
+        loop {
+            let most = match self.most_to_read(now, task) {
+                Ok(most) => most,
+                Err(pause) => return pause,
+            };
+            if !self.unread.is_empty() {
+                let unread = mem::take(&mut self.unread);
+                self.consume(&unread, now);
+                continue;
+            }
+            if left == 0 {
+                return Pause::More;
+            }
+            let read = socket.poll_read(most.min(left), task, |bytes| self.received(bytes, now));
+            match read {
+                Poll::Pending => return Pause::Empty,
+                Poll::Ready(Ok(count)) if count > 0 => left -= count,
+                Poll::Ready(result) => {
+                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
+                    self.leave(Ending::PeerVanished);
+                    self.phase = Phase::Done;
+                }
+            }
+        }
+    }
+
+    /// Bytes that may be read now, or why there are none.
+    fn most_to_read(&mut self, now: Instant, task: &mut Task<'_>) -> Result<usize, Pause> {
+        let free = || match self.window.poll_free(task) {
+            0 => Err(Pause::Full),
+            free => Ok(free),
+        };
+        match self.phase {
+            Phase::Asking(_) => free(),
+            Phase::Piping => {
+                let free = free()?;
+                let allowed = self.pace.allowance(now).map_err(Pause::Until)?;
+                Ok(free.min(allowed))
+            }
+            Phase::Closing | Phase::Lingering => self.pace.allowance(now).map_err(Pause::Until),
+            Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
+                Err(Pause::Unwanted)
+            }
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8], now: Instant) {
+        self.clocks.received(now);
+        self.pace.record(bytes.len());
+        self.state.metrics.received(bytes.len());
+        if !matches!(self.phase, Phase::Lingering) {
+            self.consume(bytes, now);
+        }
+    }
+
+    /// Acts on what was read, as far as it may be looked at now.
+    fn consume(&mut self, mut bytes: &[u8], now: Instant) {
+        let mut pongs = Vec::new();
+        while matches!(
+            self.phase,
+            Phase::Asking(_) | Phase::Piping | Phase::Closing
+        ) {
+            match self.reader.next(&mut bytes) {
+                Some(event) => self.on_event(event, &mut pongs, now),
+                None => break,
+            }
+        }
+        if !pongs.is_empty() {
+            self.say(pongs);
+        }
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.unread = Bytes::copy_from_slice(bytes);
+        }
+    }
+
+    /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
+    fn on_event(&mut self, event: Event, pongs: &mut Vec<u8>, now: Instant) {
+        match event {
+            Event::Data(data) => {
+                self.clocks.heard(now);
+                self.on_data(data);
+            }
+            Event::Ping(payload) => pongs.extend(frame::encode(Opcode::Pong, &payload)),
+            Event::Pong(number) => {
+                self.clocks.ponged(now);
+                if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
+                    self.registry.do_send(Cleared(self.id));
+                }
+            }
+            Event::Close(code) => self.on_peer_close(code, now),
+            Event::Violation(violation) => self.on_violation(violation, now),
+        }
+    }
+
+    fn on_data(&mut self, data: Data) {
+        match (&mut self.phase, data) {
+            (Phase::Piping, data) => self.registry.do_send(Forward { id: self.id, data }),
+            (Phase::Asking(request), Data::Fragment(fragment)) => {
+                if let Some(request) = request.add(&fragment) {
+                    self.phase = Phase::Waiting { refusal: None };
+                    self.clocks.requested();
+                    let id = self.id;
+                    self.registry.do_send(Ask { id, request });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the clocks how the session is read from here on.
+    fn note_pause(&mut self, pause: Pause, now: Instant) {
+        let reading = match pause {
+            // Who has been told to close has a deadline of its own, and may not answer any more.
+            _ if !self.is_open() => Reading::Paused,
+            Pause::Full | Pause::Unwanted | Pause::Until(_) => Reading::Paused,
+            Pause::Empty | Pause::More if self.reader.in_message() => Reading::InMessage,
+            Pause::Empty | Pause::More => Reading::Between,
+        };
+        self.clocks.read(now, reading);
+        match pause {
+            Pause::Full | Pause::Unwanted => self.clocks.under_way(now, self.window.used()),
+            Pause::Empty | Pause::More | Pause::Until(_) => self.clocks.taken(),
+        }
+        self.clocks.paced(match pause {
+            Pause::Until(then) => Some(then),
+            Pause::Empty | Pause::More | Pause::Full | Pause::Unwanted => None,
+        });
+    }
+
+    /// Queues what the peer sent.
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        if self.is_open() && !self.write_failed {
+            self.outbox.push(delivery);
+        }
+    }
+
+    fn write(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
+        if matches!(self.phase, Phase::Finishing) {
+            let written = socket.offer_last(&mut self.outbox);
+            self.wrote(written, now);
+        }
+        if !self.outbox.is_empty() {
+            let written = socket.write(&mut self.outbox, task);
+            self.wrote(written, now);
+        }
+        if self.outbox.is_empty() {
+            match self.phase {
+                Phase::Closing => self.clocks.close_due(now),
+                Phase::Lingering => {
+                    socket.shut(task);
+                    self.clocks.close_due(now);
+                }
+                Phase::Finishing => self.phase = Phase::Done,
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn wrote(&mut self, written: io::Result<usize>, now: Instant) {
+        match written {
+            Ok(count) => {
+                self.state.metrics.sent(count);
+                self.clocks.wrote(now, count, !self.outbox.is_empty());
+            }
+            Err(error) => {
+                debug!("session {}: {error}", self.id.0);
+                self.outbox.clear();
+                self.clocks.wrote(now, 0, false);
+                self.write_failed = true;
+                if !self.is_open() {
+                    self.phase = Phase::Done;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What no client can bring about, or see: a panic in the middle of a session, and whose turn it is.
+
+use std::{future::poll_fn, io::Write, mem, task::Poll};
+
+use actix::Message;
+use tokio::io::AsyncReadExt;
+
+use super::*;
+use crate::{
+    actors::testing::{Worker, create, hear, join},
+    config::Config,
+};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Boom;
+
+impl Handler<Boom> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Boom, _: &mut Self::Context) {
+        panic!("on purpose");
+    }
+}
+
+/// Bytes read from all sessions.
+fn received(worker: &Worker) -> usize {
+    let text = worker.metrics();
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("relay_received_bytes_total "));
+    count.unwrap().parse().unwrap()
+}
+
+/// Bytes read between one turn of another task and the next, until `sent` more than `begun` are.
+async fn turns(worker: Worker, begun: usize, sent: usize) -> Vec<usize> {
+    let (mut before, mut turns) = (begun, Vec::new());
+    let other = poll_fn(move |task| {
+        let now = received(&worker);
+        turns.push(now - before);
+        before = now;
+        if now - begun == sent {
+            return Poll::Ready(mem::take(&mut turns));
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    });
+    actix_rt::spawn(other).await.unwrap()
+}
+
+#[actix_rt::test]
+async fn a_panic_ends_its_session_alone_and_is_counted() {
+    let worker = Worker::new(Config::default());
+    let (session, mut sender) = worker.connect().await;
+    let (_, mut other) = worker.connect().await;
+    let code = create(&mut sender).await;
+
+    session.do_send(Boom);
+    let mut rest = Vec::new();
+    let _ = sender.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"", "it is cut off");
+
+    join(&mut other, &code).await;
+    hear(&mut other, "room_not_found").await;
+    let now = worker.snapshot();
+    assert_eq!((now.sessions, now.rooms), (1, 0));
+    let text = worker.metrics();
+    assert!(
+        text.contains(r#"relay_sessions_ended_total{reason="panicked"} 1"#),
+        "{text}"
+    );
+}
+
+#[actix_rt::test]
+async fn a_flood_that_costs_no_credit_waits_for_the_turn_of_others() {
+    let worker = Worker::new(Config::default());
+    let (_, mut client) = worker.connect().await;
+    create(&mut client).await;
+
+    // Written faster than it is read, so that there is always more.
+    let flood = [0x8a, 0x80, 0, 0, 0, 0].repeat(1 << 20);
+    let sent = flood.len();
+    let mut client = client.into_std().unwrap();
+    client.set_nonblocking(false).unwrap();
+    let writer = std::thread::spawn(move || {
+        client.write_all(&flood).unwrap();
+        client
+    });
+
+    let begun = received(&worker);
+    let largest = turns(worker, begun, sent).await.into_iter().max().unwrap();
+    assert!(largest <= pump::TURN, "{largest} bytes in one turn");
+    writer.join().unwrap();
+}
+
+#[actix_rt::test]
+async fn floods_are_read_one_at_a_time_between_looks_at_sockets() {
+    const FLOODS: usize = 8;
+    let worker = Worker::new(Config::default());
+    let pongs = [0x8a, 0x80, 0, 0, 0, 0].repeat(100_000);
+    let (mut clients, mut sent) = (Vec::new(), 0);
+    for _ in 0..FLOODS {
+        let (_, mut client) = worker.connect().await;
+        create(&mut client).await;
+        clients.push(client);
+    }
+    let begun = received(&worker);
+    for client in &clients {
+        // Nothing is read meanwhile: the relay is on this thread.
+        while let Ok(count) = client.try_write(&pongs) {
+            sent += count;
+        }
+    }
+    let turns = turns(worker, begun, sent).await;
+    // At first each has its own socket to wake it, and so perhaps one that ran dry meanwhile.
+    let crowded = turns.iter().filter(|&&read| read > pump::TURN).count();
+    assert!(sent > 5 * FLOODS * pump::TURN, "{sent} is too little");
+    assert!(crowded <= 4, "{crowded} times more than one flood");
+}

@@ -1,0 +1,117 @@
+//! What the tests of the actors share: a worker without a listener, and clients of it that say
+//! exactly what they are told to.
+
+use std::{ops::Deref, sync::Arc};
+
+use actix::Addr;
+use bytes::Bytes;
+use relay_wire::frame::{Opcode, encode_masked};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    directory::Directory,
+    registry::RoomRegistry,
+    session::{Session, Upgraded},
+};
+use crate::{config::Config, flow::credit::Share, state::State};
+
+/// A worker on this thread.
+pub(super) struct Worker {
+    state: Arc<State>,
+    directory: Arc<Directory>,
+    pub(super) registry: Addr<RoomRegistry>,
+}
+
+impl Deref for Worker {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl Worker {
+    /// The only worker of a relay.
+    pub(super) fn new(config: Config) -> Self {
+        let [worker] = Self::of(config);
+        worker
+    }
+
+    /// All workers of a relay.
+    pub(super) fn of<const N: usize>(config: Config) -> [Self; N] {
+        let state = Arc::new(State::new(Config {
+            workers: N,
+            ..config
+        }));
+        let directory = Arc::new(Directory::new(N));
+        std::array::from_fn(|index| Self {
+            registry: directory.begin(&state, index),
+            state: Arc::clone(&state),
+            directory: Arc::clone(&directory),
+        })
+    }
+
+    /// A session, and its client.
+    pub(super) async fn connect(&self) -> (Addr<Session>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // So that a flood can be ahead of its reader, as it gets on a connection that lasts.
+        let roomy = SockRef::from(&listener).set_recv_buffer_size(4 << 20);
+        roomy.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let upgraded = Upgraded {
+            socket,
+            head: Bytes::from_static(b"head"),
+            unread: Bytes::new(),
+            client: peer.ip().into(),
+            slot: Share::take(&self.state.pools.sessions, 1),
+        };
+        let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);
+        (session, client)
+    }
+
+    /// The metrics as text.
+    pub(super) fn metrics(&self) -> String {
+        self.state.metrics.encode(&self.state.snapshot()).unwrap()
+    }
+}
+
+/// Sends a request.
+pub(super) async fn ask(client: &mut TcpStream, request: &str) {
+    let frame = encode_masked(Opcode::Text, true, request.as_bytes(), [1, 2, 3, 4]);
+    client.write_all(&frame).await.unwrap();
+}
+
+/// Reads until `text` has come.
+pub(super) async fn hear(client: &mut TcpStream, text: &str) -> String {
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains(text) {
+        assert!(
+            client.read_buf(&mut heard).await.unwrap() > 0,
+            "{text} never came"
+        );
+    }
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+/// Opens a room, and returns its code.
+pub(super) async fn create(client: &mut TcpStream) -> String {
+    ask(client, r#"{"type":"CREATE_ROOM"}"#).await;
+    let created = hear(client, "1800}").await;
+    created.split('"').nth(7).unwrap().to_owned()
+}
+
+/// Asks to join the room of this code.
+pub(super) async fn join(client: &mut TcpStream, code: &str) {
+    ask(
+        client,
+        &format!(r#"{{"type":"JOIN_ROOM","room_id":"{code}"}}"#),
+    )
+    .await;
+}

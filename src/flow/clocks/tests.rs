@@ -1,0 +1,292 @@
+//! The clocks alone, with a time that is passed in.
+
+use super::*;
+use Reading::{Between, InMessage, Paused};
+
+const SECOND: Duration = Duration::from_secs(1);
+const TIMEOUTS: Timeouts = Timeouts {
+    request: Duration::from_secs(10),
+    ping_interval: Duration::from_secs(20),
+    ping: Duration::from_secs(5),
+    stall: Duration::from_secs(60),
+};
+
+/// What there is to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Nothing(Instant),
+    Ping,
+    Dead,
+    Stalled,
+}
+
+impl Clocks {
+    fn due(&mut self, now: Instant, reading: Reading) -> Due {
+        self.read(now, reading);
+        self.timers.clear(Timer::Look);
+        match self.fire(now) {
+            None => Due::Nothing(self.next().unwrap()),
+            Some(Timer::Ping) => Due::Ping,
+            Some(Timer::Pong) => {
+                // So that it can be asked again.
+                self.timers.set(Timer::Pong, now);
+                Due::Dead
+            }
+            Some(Timer::Stall) => Due::Stalled,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// When a stall is next looked at, by whoever looks at `now`.
+    fn next_look_at_stall(&mut self, now: Instant) -> Option<Instant> {
+        self.behind?;
+        self.timers.clear(Timer::Look);
+        self.wrote(now, 0, true);
+        self.next()
+    }
+}
+
+fn begin() -> (impl Fn(u32) -> Instant, Clocks) {
+    let start = Instant::now();
+    let at = move |seconds| start + seconds * SECOND;
+    let mut clocks = Clocks::new(start, Arc::new(TIMEOUTS));
+    clocks.requested();
+    (at, clocks)
+}
+
+#[test]
+fn silence_is_met_with_a_ping_and_silence_after_it_with_the_end() {
+    let (at, mut live) = begin();
+    assert_eq!(live.due(at(19), Between), Due::Nothing(at(20)));
+    assert_eq!(live.due(at(20), Between), Due::Ping);
+    live.pinged(at(20));
+    live.wrote(at(20), 10, false);
+    assert_eq!(live.due(at(24), Between), Due::Nothing(at(25)));
+    assert_eq!(live.due(at(25), Between), Due::Dead);
+    live.received(at(25));
+    live.ponged(at(25));
+    assert_eq!(live.due(at(25), Between), Due::Nothing(at(40)));
+}
+
+#[test]
+fn talking_to_it_alone_does_not_show_that_a_peer_lives() {
+    let (at, mut live) = begin();
+    for second in 1..20 {
+        live.wrote(at(second), 1, false);
+    }
+    assert_eq!(live.due(at(20), Between), Due::Ping);
+}
+
+#[test]
+fn a_trickle_into_the_systems_buffer_does_not_put_off_the_end() {
+    let (at, mut live) = begin();
+    live.pinged(at(20));
+    for second in 20..25 {
+        live.wrote(at(second), 1, false);
+        assert_eq!(live.due(at(second), Between), Due::Nothing(at(25)));
+    }
+    assert_eq!(live.due(at(25), Between), Due::Dead);
+}
+
+#[test]
+fn talk_is_no_answer_but_a_message_in_progress_is_let_end() {
+    let (at, mut live) = begin();
+    live.pinged(at(20));
+    live.heard(at(24));
+    assert_eq!(live.due(at(25), InMessage), Due::Nothing(at(30)));
+    live.heard(at(29));
+    assert_eq!(live.due(at(30), InMessage), Due::Nothing(at(35)));
+    // It has stopped in the middle, but for control frames.
+    live.received(at(34));
+    assert_eq!(live.due(at(35), InMessage), Due::Dead);
+    live.heard(at(35));
+    assert_eq!(live.due(at(35), Between), Due::Dead);
+}
+
+#[test]
+fn a_second_ping_gives_no_more_time_for_the_answer() {
+    let (at, mut live) = begin();
+    live.pinged(at(20));
+    live.pinged(at(24));
+    assert_eq!(live.due(at(25), Between), Due::Dead);
+}
+
+#[test]
+fn a_peer_that_takes_what_had_to_wait_is_given_time_anew() {
+    let (at, mut live) = begin();
+    live.pinged(at(20));
+    live.wrote(at(20), 0, true);
+    live.wrote(at(24), 1, false);
+    assert_eq!(live.due(at(28), Between), Due::Nothing(at(29)));
+    assert_eq!(live.due(at(29), Between), Due::Dead);
+}
+
+#[test]
+fn a_pong_behind_megabytes_is_waited_for() {
+    let (at, mut live) = begin();
+    live.wrote(at(10), 20 * SLOWEST as usize, false);
+    assert_eq!(live.due(at(20), Between), Due::Ping);
+    live.pinged(at(20));
+    assert_eq!(live.due(at(34), Between), Due::Nothing(at(35)));
+    assert_eq!(live.due(at(35), Between), Due::Dead);
+    live.wrote(at(21), 2 * SLOWEST as usize, false);
+    assert_eq!(live.all_taken(at(22)), at(32));
+    live.ponged(at(22));
+    assert_eq!(live.all_taken(at(22)), at(24), "what came after the Ping");
+    live.pinged(at(55));
+    assert_eq!(live.due(at(60), Between), Due::Dead);
+}
+
+#[test]
+fn while_the_system_is_full_nothing_of_it_counts_as_taken() {
+    let (at, mut live) = begin();
+    live.wrote(at(0), 30 * SLOWEST as usize, true);
+    for second in [20, 40, 60] {
+        live.wrote(at(second), 1000, true);
+        assert_eq!(live.all_taken(at(second)), at(second + 30));
+    }
+    live.wrote(at(80), 1000, false);
+    live.pinged(at(80));
+    assert_eq!(live.due(at(114), Between), Due::Nothing(at(115)));
+    // Its answer, or any other.
+    live.heard(at(114));
+    assert_eq!(live.all_taken(at(114)), at(114));
+}
+
+#[test]
+fn what_is_on_its_way_is_waited_for_but_not_for_ever() {
+    let (at, mut live) = begin();
+    assert_eq!(live.all_taken(at(0)), at(0));
+    live.wrote(at(1), 10 * SLOWEST as usize, false);
+    live.wrote(at(3), 10 * SLOWEST as usize, true);
+    live.received(at(3));
+    assert_eq!(live.all_taken(at(3)), at(21));
+    live.wrote(at(4), 0, false);
+    assert_eq!(live.all_taken(at(22)), at(22));
+    live.wrote(at(30), 1 << 40, false);
+    let held = (HELD_ON_THE_WAY / SLOWEST) as u32;
+    assert_eq!(live.all_taken(at(30)), at(30 + held));
+}
+
+#[test]
+fn what_we_do_not_read_is_not_held_against_the_peer() {
+    let (at, mut live) = begin();
+    live.pinged(at(0));
+    live.wrote(at(90), 1, false);
+    assert_eq!(live.due(at(100), Paused), Due::Nothing(at(110)));
+    live.pinged(at(101));
+    assert_eq!(live.due(at(107), Between), Due::Nothing(at(110)));
+    live.pinged(at(110));
+    assert_eq!(live.due(at(114), Between), Due::Nothing(at(115)));
+}
+
+#[test]
+fn who_is_not_read_is_pinged_and_need_not_answer() {
+    let (at, mut live) = begin();
+    for round in 1..=5 {
+        let next = at(20 * round);
+        assert_eq!(live.due(at(20 * round - 1), Paused), Due::Nothing(next));
+        assert_eq!(live.due(next, Paused), Due::Ping);
+        live.pinged(next);
+        live.wrote(next, 10, false);
+    }
+    assert_eq!(live.due(at(119), Between), Due::Nothing(at(120)));
+}
+
+#[test]
+fn only_accepted_bytes_end_a_stall() {
+    let (at, mut live) = begin();
+    live.wrote(at(0), 0, true);
+    live.wrote(at(30), 0, true);
+    live.received(at(59));
+    assert_eq!(live.due(at(59), Between), Due::Nothing(at(60)));
+    assert_eq!(live.due(at(60), Between), Due::Stalled);
+    live.wrote(at(60), 1, true);
+    assert_eq!(live.due(at(61), Between), Due::Nothing(at(120)));
+    live.wrote(at(62), 1, false);
+    assert_eq!(live.due(at(62), Between), Due::Nothing(at(79)));
+}
+
+#[test]
+fn a_stall_is_looked_at_until_its_end() {
+    let (at, mut live) = begin();
+    assert_eq!(live.next_look_at_stall(at(0)), None);
+    live.wrote(at(0), 0, true);
+    let step = TIMEOUTS.stall / LOOKS_AT_A_STALL;
+    assert_eq!(live.next_look_at_stall(at(10)), Some(at(10) + step));
+    assert_eq!(live.next_look_at_stall(at(59)), Some(at(60)));
+    live.wrote(at(59), 1, false);
+    assert_eq!(live.next_look_at_stall(at(59)), None);
+}
+
+#[test]
+fn every_timer_stands_once_in_the_order_of_firing() {
+    for (index, timer) in Timer::ALL.into_iter().enumerate() {
+        assert_eq!(Timer::ALL.iter().filter(|&&it| it == timer).count(), 1);
+        assert!((timer as usize) < Timer::ALL.len(), "{timer:?} at {index}");
+    }
+}
+
+#[test]
+fn asking_changes_nothing_and_a_timer_fires_once() {
+    let start = Instant::now();
+    let at = |seconds| start + seconds * SECOND;
+    let mut clocks = Clocks::new(start, Arc::new(TIMEOUTS));
+    assert_eq!(clocks.next(), Some(at(10)));
+    assert_eq!(clocks.next(), Some(at(10)));
+    assert_eq!(clocks.fire(at(9)), None);
+    assert_eq!(clocks.fire(at(10)), Some(Timer::Request));
+    assert_eq!(clocks.fire(at(10)), None);
+    assert_eq!(clocks.next(), Some(at(20)), "the Ping");
+}
+
+#[test]
+fn a_refusal_waits_for_its_time_and_the_next_request_has_its_own() {
+    let (at, mut clocks) = begin();
+    clocks.refusal_due(at(1), 5 * SECOND);
+    assert_eq!(clocks.next(), Some(at(6)));
+    assert_eq!(clocks.fire(at(6)), Some(Timer::Refusal));
+    clocks.request_due(at(6));
+    assert_eq!(clocks.next(), Some(at(16)));
+}
+
+#[test]
+fn the_close_is_due_from_when_ours_was_written_and_no_later_write_moves_it() {
+    let (at, mut clocks) = begin();
+    clocks.wrote(at(1), 10 * SLOWEST as usize, false);
+    clocks.closing();
+    assert_eq!(clocks.next(), None, "no Ping any more");
+    clocks.close_due(at(2));
+    assert_eq!(clocks.next(), Some(at(11) + CLOSE_TIMEOUT));
+    clocks.close_due(at(3));
+    clocks.read(at(4), Paused);
+    assert_eq!(clocks.next(), Some(at(11) + CLOSE_TIMEOUT));
+    clocks.end_due(at(4));
+    assert_eq!(clocks.fire(at(4)), Some(Timer::Close));
+    assert_eq!(clocks.next(), None);
+}
+
+#[test]
+fn what_nobody_takes_is_looked_at_after_a_stall_and_then_at_every_interval() {
+    let (at, mut clocks) = begin();
+    clocks.closing();
+    clocks.under_way(at(0), 100);
+    clocks.under_way(at(30), 99);
+    clocks.under_way(at(50), 99);
+    assert_eq!(clocks.next(), Some(at(90)));
+    assert_eq!(clocks.fire(at(90)), Some(Timer::Untaken));
+    clocks.still_under_way(at(90));
+    clocks.under_way(at(100), 99);
+    assert_eq!(clocks.next(), Some(at(110)));
+    clocks.taken();
+    assert_eq!(clocks.next(), None);
+}
+
+#[test]
+fn a_pace_wakes_when_it_may_go_on_and_not_after() {
+    let (at, mut clocks) = begin();
+    clocks.paced(Some(at(1)));
+    assert_eq!(clocks.next(), Some(at(1)));
+    clocks.paced(None);
+    assert_eq!(clocks.next(), Some(at(20)));
+}

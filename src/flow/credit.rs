@@ -1,0 +1,291 @@
+//! Counted amounts, and the guards that give back what they took.
+//!
+//! A [`Pool`] counts something of the whole relay: sessions, rooms, bytes put together for senders.
+//! A [`Window`] bounds the bytes that one session has sent and nobody has taken yet; it opens as
+//! they are taken, and wakes the session's task, which reads on. A [`Share`] of a pool and a
+//! [`Credit`] of a window give their amount back when dropped. They travel with what they were
+//! charged for, through mailboxes and outboxes, so whatever becomes of that (written, discarded,
+//! lost with a dead session), the amount comes back, once.
+//!
+//! The atomics come from the parent module, so that a model checker can bring its own.
+
+use std::{sync::Arc, task::Context};
+
+use super::sync::{AtomicUsize, AtomicWaker, SeqCst};
+
+/// How much of something may be outstanding in the whole relay, and how much is.
+#[derive(Debug)]
+pub struct Pool {
+    limit: usize,
+    used: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+impl Pool {
+    /// A pool of `limit` units.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    /// Units outstanding.
+    pub fn used(&self) -> usize {
+        self.used.load(SeqCst)
+    }
+
+    /// Whether nothing is outstanding. If something is, the task of `cx` is woken once nothing is;
+    /// the last task to ask is the one that is woken.
+    pub fn poll_empty(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.used() == 0
+    }
+
+    fn add(&self, amount: usize) {
+        self.used.fetch_add(amount, SeqCst);
+    }
+
+    fn give_back(&self, amount: usize) {
+        if self.used.fetch_sub(amount, SeqCst) == amount {
+            self.waker.wake();
+        }
+    }
+}
+
+/// An amount taken out of a [`Pool`], given back on drop.
+#[derive(Debug)]
+pub struct Share {
+    pool: Arc<Pool>,
+    amount: usize,
+}
+
+impl Share {
+    /// Takes `amount`, past the limit if need be: for what has been accepted already.
+    pub fn take(pool: &Arc<Pool>, amount: usize) -> Self {
+        pool.add(amount);
+        Self {
+            pool: Arc::clone(pool),
+            amount,
+        }
+    }
+
+    /// Takes `amount` if that stays within the limit.
+    pub fn try_take(pool: &Arc<Pool>, amount: usize) -> Option<Self> {
+        let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= pool.limit);
+        pool.used.fetch_update(SeqCst, SeqCst, fits).ok()?;
+        Some(Self {
+            pool: Arc::clone(pool),
+            amount,
+        })
+    }
+
+    /// The pool it was taken out of.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Takes over the amount of another share of the same pool.
+    pub fn merge(&mut self, mut other: Share) {
+        debug_assert!(Arc::ptr_eq(&self.pool, &other.pool));
+        self.amount += std::mem::take(&mut other.amount);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.pool.give_back(self.amount);
+        }
+    }
+}
+
+/// How many bytes of one session may be under way, and how many are.
+#[derive(Debug)]
+pub struct Window {
+    limit: usize,
+    used: AtomicUsize,
+    /// Counts everything charged here as well: one figure over all sessions.
+    total: Option<Arc<Pool>>,
+    waker: AtomicWaker,
+}
+
+impl Window {
+    /// A window of `limit` bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Self::counted(limit, None)
+    }
+
+    /// A window whose charges are counted in `total` too, whatever the limit of that.
+    pub fn part_of(total: &Arc<Pool>, limit: usize) -> Arc<Self> {
+        Self::counted(limit, Some(Arc::clone(total)))
+    }
+
+    fn counted(limit: usize, total: Option<Arc<Pool>>) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            total,
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    /// Bytes outstanding.
+    pub fn used(&self) -> usize {
+        self.used.load(SeqCst)
+    }
+
+    /// Bytes that may still be taken; none from three quarters full, since what is left would be
+    /// taken in crumbs. Then the task of `cx` is woken when the window is half empty: by the task
+    /// that drops the [`Credit`] which brings it there.
+    pub fn poll_free(&self, cx: &Context<'_>) -> usize {
+        if self.free() == 0 {
+            self.waker.register(cx.waker());
+        }
+        // Asked again, for credit that came back before the waker was in place.
+        self.free()
+    }
+
+    /// Bytes that may still be taken, by the same rule.
+    pub fn free(&self) -> usize {
+        let used = self.used();
+        if used > self.limit - self.limit / 4 {
+            0
+        } else {
+            self.limit - used
+        }
+    }
+
+    fn give_back(&self, amount: usize) {
+        let before = self.used.fetch_sub(amount, SeqCst);
+        let after = before - amount;
+        let half = self.limit / 2;
+        if before > half && after <= half {
+            self.waker.wake();
+        }
+        if let Some(total) = &self.total {
+            total.give_back(amount);
+        }
+    }
+}
+
+/// Bytes charged to a [`Window`], given back on drop.
+#[derive(Debug)]
+pub struct Credit {
+    window: Arc<Window>,
+    amount: usize,
+}
+
+impl Credit {
+    /// Charges `amount`, past the limit if need be: for what has been read already.
+    pub fn charge(window: &Arc<Window>, amount: usize) -> Self {
+        window.used.fetch_add(amount, SeqCst);
+        if let Some(total) = &window.total {
+            total.add(amount);
+        }
+        Self {
+            window: Arc::clone(window),
+            amount,
+        }
+    }
+
+    /// The window it was charged to.
+    pub fn window(&self) -> &Arc<Window> {
+        &self.window
+    }
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.window.give_back(self.amount);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::AtomicBool,
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Flag {
+        fn is_set(&self) -> bool {
+            self.0.load(SeqCst)
+        }
+    }
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_credit_gives_back_what_it_took_to_both_counts() {
+        let total = Pool::new(0);
+        let window = Window::part_of(&total, 100);
+        let credits = [60, 70].map(|amount| Credit::charge(&window, amount));
+        assert_eq!((window.used(), total.used(), window.free()), (130, 130, 0));
+        drop(credits);
+        assert_eq!((window.used(), total.used(), window.free()), (0, 0, 100));
+    }
+
+    #[test]
+    fn who_waits_for_the_total_to_be_empty_is_woken() {
+        let total = Pool::new(usize::MAX);
+        let windows = [(); 2].map(|()| Window::part_of(&total, 100));
+        let credits = windows.each_ref().map(|window| Credit::charge(window, 1));
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        assert!(!total.poll_empty(&Context::from_waker(&waker)));
+        let [first, last] = credits;
+        drop(first);
+        assert!(!flag.is_set(), "one is left");
+        drop(last);
+        assert!(flag.is_set());
+        assert!(total.poll_empty(&Context::from_waker(&waker)));
+    }
+
+    #[test]
+    fn try_take_stops_at_the_limit() {
+        let pool = Pool::new(2);
+        let kept = [Share::try_take(&pool, 1), Share::try_take(&pool, 1)];
+        assert!(kept.iter().all(Option::is_some));
+        assert!(Share::try_take(&pool, 1).is_none());
+        assert!(Share::try_take(&pool, usize::MAX).is_none());
+        drop(kept);
+        assert!(Share::try_take(&pool, 2).is_some());
+    }
+
+    #[test]
+    fn a_merged_share_gives_back_the_sum_once() {
+        let pool = Pool::new(10);
+        let mut share = Share::take(&pool, 3);
+        share.merge(Share::take(&pool, 4));
+        assert_eq!(pool.used(), 7);
+        drop(share);
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_full_window_wakes_its_reader_at_half() {
+        let window = Window::new(100);
+        let (flag, credits) = (Arc::new(Flag::default()), [20; 4]);
+        let mut credits: Vec<_> = credits.map(|n| Credit::charge(&window, n)).into();
+        let waker = Waker::from(Arc::clone(&flag));
+        assert_eq!(window.poll_free(&Context::from_waker(&waker)), 0);
+        credits.pop();
+        assert!(!flag.is_set(), "60 of 100 are still out");
+        credits.pop();
+        assert!(flag.is_set());
+        assert_eq!(window.free(), 60);
+    }
+}

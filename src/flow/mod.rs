@@ -1,0 +1,25 @@
+//! The bytes of one session: what they mean, how many may be under way, how fast they come, and
+//! when a peer is given up.
+//!
+//! ```text
+//! socket ─► FrameReader ─► Data ─► … mailboxes … ─► Delivery ─► Outbox ─► socket
+//!                 └ charges a Credit, which the Outbox drops when the bytes are written
+//! ```
+//!
+//! Pure: bytes and the time are passed in, and what is to be written is handed out. Sockets and
+//! wake-ups are the session's; what the frames are for (requests, rooms, peers) is decided
+//! elsewhere.
+
+pub mod clocks;
+pub mod credit;
+pub mod data;
+pub mod outbox;
+pub mod pace;
+pub mod reader;
+
+/// What [`credit`] counts and wakes with.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    pub(super) use futures_util::task::AtomicWaker;
+}

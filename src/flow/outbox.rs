@@ -1,0 +1,58 @@
+//! What waits to be written to a socket.
+
+use std::collections::VecDeque;
+
+use bytes::Buf;
+
+use super::data::{Chunk, Delivery};
+
+/// Slots an empty outbox keeps for the next chunks; a longer queue was a rarity, and goes.
+const KEPT_SLOTS: usize = 8;
+
+/// A queue of encoded frames. Each chunk keeps its credit until its last byte is with the system.
+///
+/// It has no bound of its own: credits bound what their owners put here.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+}
+
+impl Outbox {
+    /// Puts frames at the end.
+    pub fn push(&mut self, delivery: impl Into<Delivery>) {
+        match delivery.into() {
+            Delivery::Chunk(chunk) => self.chunks.push_back(chunk),
+            Delivery::Parts(parts) => self.chunks.extend(parts),
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Forgets what waits, for a peer that will not take it.
+    pub fn clear(&mut self) {
+        self.chunks = VecDeque::new();
+    }
+
+    /// What is to be written next, in order.
+    pub fn slices(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.chunks.iter().map(|chunk| &chunk.bytes[..])
+    }
+
+    /// Forgets the first `count` bytes: the system has them, and their credit comes back.
+    pub fn written(&mut self, mut count: usize) {
+        while let Some(first) = self.chunks.front_mut() {
+            if first.bytes.len() > count {
+                first.bytes.advance(count);
+                return;
+            }
+            count -= first.bytes.len();
+            self.chunks.pop_front();
+        }
+        if self.chunks.capacity() > KEPT_SLOTS {
+            self.chunks = VecDeque::new();
+        }
+    }
+}

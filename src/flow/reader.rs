@@ -1,0 +1,397 @@
+//! From the bytes of a socket to what they mean: messages, fragments, control frames.
+//!
+//! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
+//! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
+//! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
+//! into one), so what a read costs further on does not grow with the number of frames in it.
+//!
+//! No I/O here: the caller brings the bytes, and stops bringing them when the window is full.
+
+use std::{mem, sync::Arc};
+
+use bytes::Bytes;
+use relay_wire::{
+    ending::Ending,
+    frame::{self, Header, MAX_CONTROL, MAX_HEADER, Opcode},
+    utf8::{self, Utf8Check},
+};
+
+use super::{
+    credit::Window,
+    data::{Chunk, Data, Fragment, Part},
+};
+
+/// What the bytes said.
+#[derive(Debug)]
+pub enum Event {
+    /// Something to pass on.
+    Data(Data),
+    /// A Ping, to be answered with the same payload.
+    Ping(Vec<u8>),
+    /// The first answer to the Ping of this number.
+    Pong(u64),
+    /// The closing handshake, with the peer's code if it gave one.
+    Close(Option<u16>),
+    /// The peer broke the protocol in this way; nothing is read after that.
+    Violation(Ending),
+}
+
+/// The frame whose payload is coming in.
+#[derive(Debug)]
+struct Frame {
+    header: Header,
+    key: [u8; 4],
+    left: u64,
+}
+
+/// The message in progress.
+#[derive(Debug)]
+struct Message {
+    kind: Opcode,
+    rsv: u8,
+    /// Payload announced so far, over all of its frames.
+    size: u64,
+    /// Whether a fragment of it has been passed on.
+    started: bool,
+    text: Option<Utf8Check>,
+}
+
+/// The state of one client's stream.
+#[derive(Debug)]
+pub struct FrameReader {
+    max_message: u64,
+    window: Arc<Window>,
+    joining: bool,
+    /// The number of the last Ping sent, and of the last one answered.
+    pinged: u64,
+    ponged: u64,
+    /// A header that is not all there yet.
+    header: [u8; MAX_HEADER],
+    header_len: usize,
+    frame: Option<Frame>,
+    message: Option<Message>,
+    /// The payload of a control frame.
+    control: Vec<u8>,
+    /// Whole messages of this read, encoded.
+    run: Vec<u8>,
+    /// What this read brought of the message in progress.
+    part: Option<Part>,
+    /// What comes after the data read before it.
+    next: Option<Event>,
+}
+
+impl FrameReader {
+    /// Reads messages of at most `max_message` bytes and charges them to `window`.
+    pub fn new(max_message: u64, window: Arc<Window>) -> Self {
+        Self {
+            max_message,
+            window,
+            joining: false,
+            pinged: 0,
+            ponged: 0,
+            header: [0; MAX_HEADER],
+            header_len: 0,
+            frame: None,
+            message: None,
+            control: Vec::new(),
+            run: Vec::new(),
+            part: None,
+            next: None,
+        }
+    }
+
+    /// From here on whole messages may be joined, since nobody will look into them. Before, each
+    /// comes as a [`Fragment`] of its own.
+    pub fn join_messages(&mut self) {
+        self.joining = true;
+    }
+
+    /// The number of the next Ping, which is its payload. The Pong that answers it is reported,
+    /// once, and answers those before as well (RFC 6455 §5.5.3); other Pongs pass unseen.
+    pub fn next_ping(&mut self) -> u64 {
+        self.pinged += 1;
+        self.pinged
+    }
+
+    /// Whether a message has begun and not ended.
+    pub fn in_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// The next event; `None` when `input` is used up. Data comes before what followed it.
+    pub fn next(&mut self, input: &mut &[u8]) -> Option<Event> {
+        while self.next.is_none() {
+            match self.step(input) {
+                Ok(Step::On) => {}
+                Ok(Step::Now(event)) => return Some(event),
+                Ok(Step::AfterData(event)) => self.next = Some(event),
+                Ok(Step::WantsMore) => return self.take_data().map(Event::Data),
+                Err(violation) => self.next = Some(Event::Violation(violation)),
+            }
+        }
+        self.take_data()
+            .map(Event::Data)
+            .or_else(|| self.next.take())
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Step, Ending> {
+        if let Some(frame) = self.frame.take() {
+            return self.payload(frame, input);
+        }
+        match self.take_header(input)? {
+            Some(header) => self.begin(header, input),
+            None => Ok(Step::WantsMore),
+        }
+    }
+
+    fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Ending> {
+        let kept = self.header_len;
+        let (header, len) = if kept == 0 {
+            match Header::parse(input)? {
+                Some((header, len)) => (header, len),
+                None => {
+                    self.keep(input);
+                    return Ok(None);
+                }
+            }
+        } else {
+            let more = input.len().min(MAX_HEADER - kept);
+            self.header[kept..kept + more].copy_from_slice(&input[..more]);
+            match Header::parse(&self.header[..kept + more])? {
+                Some((header, len)) => (header, len - kept),
+                None => {
+                    self.header_len += more;
+                    *input = &[];
+                    return Ok(None);
+                }
+            }
+        };
+        self.header_len = 0;
+        *input = &input[len..];
+        Ok(Some(header))
+    }
+
+    fn keep(&mut self, input: &mut &[u8]) {
+        self.header[..input.len()].copy_from_slice(input);
+        self.header_len = input.len();
+        *input = &[];
+    }
+
+    /// Judges a frame by its header alone, before any of its payload is taken.
+    fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Step, Ending> {
+        let key = header.mask.ok_or(Ending::UnmaskedFrame)?;
+        if header.rsv != 0 {
+            return Err(Ending::ReservedBits);
+        }
+        let frame = Frame {
+            header,
+            key,
+            left: header.len,
+        };
+        if header.opcode.is_control() {
+            if !header.fin || header.len > MAX_CONTROL {
+                return Err(Ending::BadControlFrame);
+            }
+            return self.payload(frame, input);
+        }
+        let continues = header.opcode == Opcode::Continuation;
+        if continues != self.message.is_some() {
+            return Err(Ending::FragmentOutOfOrder);
+        }
+        let before = self.message.as_ref().map_or(0, |message| message.size);
+        // No overflow: the top bit of the length is clear, and `before` is within the limit.
+        if before + header.len > self.max_message {
+            return Err(Ending::MessageTooBig);
+        }
+        if self.joining && header.fin && !continues && header.len <= input.len() as u64 {
+            return self.whole(frame, input);
+        }
+        let message = self.message.get_or_insert_with(|| Message {
+            kind: header.opcode,
+            rsv: header.rsv,
+            size: 0,
+            started: false,
+            text: (header.opcode == Opcode::Text).then(Utf8Check::default),
+        });
+        message.size += header.len;
+        self.payload(frame, input)
+    }
+
+    /// A message in one frame that is all there.
+    fn whole(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Step, Ending> {
+        let (payload, rest) = input.split_at(frame.left as usize);
+        let start = self.extend_run(&frame.header, rest.len());
+        frame::unmask_into(&mut self.run, payload, &mut frame.key);
+        *input = rest;
+        if frame.header.opcode == Opcode::Text {
+            let text = &self.run[self.run.len() - payload.len()..];
+            if !utf8::is_valid(text) {
+                self.run.truncate(start);
+                return Err(Ending::InvalidUtf8);
+            }
+        }
+        Ok(Step::On)
+    }
+
+    /// Writes the header of a message's only frame to the run; `more` bytes of input are left
+    /// after it. Returns where the frame begins.
+    fn extend_run(&mut self, header: &Header, more: usize) -> usize {
+        let (encoded, len) = Header {
+            mask: None,
+            ..*header
+        }
+        .encode();
+        let start = self.run.len();
+        if start == 0 {
+            // What is written is never longer than what was read.
+            self.run.reserve_exact(len + header.len as usize + more);
+        }
+        self.run.extend_from_slice(&encoded[..len]);
+        start
+    }
+
+    fn payload(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Step, Ending> {
+        let taken = usize::try_from(frame.left).map_or(input.len(), |left| left.min(input.len()));
+        let (bytes, rest) = input.split_at(taken);
+        *input = rest;
+        frame.left -= taken as u64;
+        if frame.header.opcode.is_control() {
+            frame::unmask_into(&mut self.control, bytes, &mut frame.key);
+            if frame.left == 0 {
+                let payload = mem::take(&mut self.control);
+                return self.control(frame.header.opcode, payload);
+            }
+        } else {
+            self.fragment(bytes, &mut frame.key)?;
+            if frame.left == 0 {
+                return self.end_of_frame(frame.header.fin);
+            }
+        }
+        self.frame = Some(frame);
+        Ok(Step::WantsMore)
+    }
+
+    fn control(&mut self, opcode: Opcode, payload: Vec<u8>) -> Result<Step, Ending> {
+        Ok(match opcode {
+            Opcode::Ping => Step::Now(Event::Ping(payload)),
+            Opcode::Pong => {
+                let number = payload.try_into().map_or(0, u64::from_be_bytes);
+                if number <= self.ponged || number > self.pinged {
+                    return Ok(Step::On);
+                }
+                self.ponged = number;
+                if self.message.is_some() {
+                    // Even one without a byte so far began before the Pong.
+                    self.part.get_or_insert_with(|| Part::with_capacity(0));
+                }
+                Step::AfterData(Event::Pong(number))
+            }
+            _ => Step::AfterData(Event::Close(frame::parse_close(&payload)?)),
+        })
+    }
+
+    fn fragment(&mut self, bytes: &[u8], key: &mut [u8; 4]) -> Result<(), Ending> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let part = self
+            .part
+            .get_or_insert_with(|| Part::with_capacity(bytes.len()));
+        frame::unmask_into(part.grow(), bytes, key);
+        let payload = part.payload();
+        let fresh = &payload[payload.len() - bytes.len()..];
+        let text = self
+            .message
+            .as_mut()
+            .and_then(|message| message.text.as_mut());
+        if text.is_some_and(|text| !text.feed(fresh)) {
+            self.part = None;
+            return Err(Ending::InvalidUtf8);
+        }
+        Ok(())
+    }
+
+    fn end_of_frame(&mut self, fin: bool) -> Result<Step, Ending> {
+        if !fin {
+            return Ok(Step::On);
+        }
+        let Some(message) = self.message.take() else {
+            return Ok(Step::On);
+        };
+        if message
+            .text
+            .as_ref()
+            .is_some_and(|text| !text.is_complete())
+        {
+            self.part = None;
+            return Err(Ending::InvalidUtf8);
+        }
+        let part = self.part.take().unwrap_or_else(|| Part::with_capacity(0));
+        if self.joining && !message.started {
+            // It came in fragments, but all in this read.
+            let header = Header {
+                rsv: message.rsv,
+                ..Header::new(message.kind, true, part.payload().len())
+            };
+            self.extend_run(&header, 0);
+            self.run.extend_from_slice(part.payload());
+            return Ok(Step::On);
+        }
+        let fragment = message.fragment(part, true, &self.window);
+        Ok(Step::Now(Event::Data(Data::Fragment(fragment))))
+    }
+
+    /// The data gathered from this read: whole messages first, then what is there of the next.
+    fn take_data(&mut self) -> Option<Data> {
+        // Taken even if empty: a message that was refused has left its memory behind.
+        let run = mem::take(&mut self.run);
+        if !run.is_empty() {
+            // Boxed, so that it keeps no more memory alive than it is charged for.
+            let run = Bytes::from(run.into_boxed_slice());
+            return Some(Data::Messages(Chunk::new(run, &self.window)));
+        }
+        let (part, message) = (self.part.take()?, self.message.as_mut()?);
+        let fragment = message.fragment(part, false, &self.window);
+        message.started = true;
+        Some(Data::Fragment(fragment))
+    }
+}
+
+impl Message {
+    fn fragment(&self, part: Part, fin: bool, window: &Arc<Window>) -> Fragment {
+        let (opcode, rsv) = if self.started {
+            (Opcode::Continuation, 0)
+        } else {
+            (self.kind, self.rsv)
+        };
+        let header = Header {
+            rsv,
+            ..Header::new(opcode, fin, part.payload().len())
+        };
+        let (frame, header_len) = part.into_frame(&header);
+        Fragment {
+            first: !self.started,
+            fin,
+            kind: self.kind,
+            rsv: self.rsv,
+            chunk: Chunk::new(frame, window),
+            header_len,
+        }
+    }
+}
+
+/// What one step of the reader came to.
+enum Step {
+    /// Nothing to tell yet.
+    On,
+    /// An event that need not wait for the data gathered before it, or has none before it.
+    Now(Event),
+    /// An event that must come after the data gathered before it.
+    AfterData(Event),
+    /// The input is used up.
+    WantsMore,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Who is accepted, and when: the options of a listener, and how many connections may be on their way
+//! to becoming sessions.
+//!
+//! A connection stays on the thread that accepted it, until it asks for a room of another. (A
+//! listener thread that hands connections to workers, as actix-server has it, costs each of them two
+//! more wake-ups.)
+
+use std::{io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_rt::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use futures_util::future::select;
+use log::{debug, warn};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::sync::{Semaphore, watch};
+
+use super::{handshake::Door, head::OneHead, pages};
+use crate::{config::Config, flow::credit::Share};
+
+/// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may be on their way to becoming sessions, for each worker. Over it the rest
+/// wait in the system's queue, so that a flood of half a handshake each cannot grow memory.
+pub const MAX_HANDSHAKES: usize = 1024;
+/// How long to wait when the system has no socket to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Connections that the system holds ready for us; beyond those it drops what clients send, and they
+/// try again a second later. The system's own limit (`net.core.somaxconn`) may be lower.
+const BACKLOG: i32 = 4096;
+
+/// The longest silence that Linux lets keep-alive wait for (tcp(7)).
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
+/// Who has made a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This process.
+    Own,
+    /// The service manager: the listener outlives this process, and how many may wait on it is
+    /// the manager's to say (`Backlog=`).
+    Inherited,
+}
+
+/// Sets how many may wait on a listener, and what every socket it accepts is to have: they inherit
+/// it.
+///
+/// An option that the system refuses is warned of, and done without.
+pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
+    let listener = SockRef::from(listener);
+    let warn_if_failed = |option: &str, result: io::Result<()>| {
+        if let Err(error) = result {
+            warn!("{option} cannot be set: {error}");
+        }
+    };
+    if origin == Origin::Own {
+        // The standard library lets 128 wait, which a burst of clients overruns.
+        warn_if_failed("the backlog", listener.listen(BACKLOG));
+    }
+    // Else every short answer would wait for the acknowledgement of the one before.
+    warn_if_failed("TCP_NODELAY", listener.set_tcp_nodelay(true));
+    // The system counts in whole seconds.
+    let second = Duration::from_secs(1);
+    let first = config.ping_interval.clamp(second, LONGEST_KEEPALIVE);
+    let keepalive = TcpKeepalive::new().with_time(first);
+    // Else the system would look again after 75 seconds.
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_interval(config.ping_interval.clamp(second, 5 * second));
+    warn_if_failed("SO_KEEPALIVE", listener.set_tcp_keepalive(&keepalive));
+    #[cfg(target_os = "linux")]
+    {
+        // For who is gone. Later than our own clock, since the system also counts a window that
+        // stays closed although its reader reads, slowly and into a small buffer.
+        let gone = Some(config.stall_timeout + config.ping_timeout);
+        warn_if_failed("TCP_USER_TIMEOUT", listener.set_tcp_user_timeout(gone));
+    }
+}
+
+/// Accepts connections until `closed`, and serves them on this thread for as long as they last.
+pub async fn accept(listener: TcpListener, door: Door, mut closed: watch::Receiver<bool>) {
+    let handshakes = Arc::clone(&door.state.pools.handshakes);
+    let Ok(service) = service(Rc::new(door)).new_service(()).await else {
+        // Nothing in it can fail to start.
+        return;
+    };
+    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let accepting = pin!(async {
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let (socket, peer) = next(&listener).await;
+            let serving = service.call((OneHead::new(socket), Some(peer)));
+            let counted = Share::take(&handshakes, 1);
+            actix_rt::spawn(async move {
+                match timeout(2 * HEAD_TIMEOUT, serving).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!("a connection ended before its upgrade: {error}"),
+                    Err(_) => debug!("a connection took too long over one request"),
+                }
+                drop((place, counted));
+            });
+        }
+    });
+    select(accepting, pin!(closed.changed())).await;
+}
+
+/// The next connection, however often the system has none to give.
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Gone before we came to it: that says nothing of the next.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                warn!("no connection can be accepted: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// HTTP on a socket, up to the point where it becomes a WebSocket.
+fn service(
+    door: Rc<Door>,
+) -> impl ServiceFactory<
+    (OneHead, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+    Service: Service<
+        (OneHead, Option<SocketAddr>),
+        Response = (),
+        Error = DispatchError,
+        Future: 'static,
+    >,
+> {
+    let app = map_config(pages::app(Arc::clone(&door.state)), |()| {
+        AppConfig::default()
+    });
+    HttpService::build()
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(HEAD_TIMEOUT)
+        .keep_alive(KeepAlive::Disabled)
+        .upgrade(fn_factory(move || {
+            let door = Rc::clone(&door);
+            async move {
+                Ok::<_, ()>(fn_service(move |(request, framed)| {
+                    let door = Rc::clone(&door);
+                    async move { door.upgrade(request, framed).await }
+                }))
+            }
+        }))
+        .h1(app)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_burst_of_connections_waits_until_they_are_accepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        prepare(&listener, &Config::default(), Origin::Own);
+        let address = listener.local_addr().unwrap();
+        // Each is connected before anybody accepts it, or else the system has dropped it.
+        let mut waiting = Vec::new();
+        for _ in 0..200 {
+            let within = Duration::from_millis(900);
+            waiting.push(std::net::TcpStream::connect_timeout(&address, within).unwrap());
+        }
+    }
+
+    #[actix_rt::test]
+    async fn accepted_sockets_inherit_what_is_set_on_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config {
+            // Longer than the system lets keep-alive wait.
+            ping_interval: Duration::from_secs(86_400),
+            ..Config::default()
+        };
+        prepare(&listener, &config, Origin::Own);
+        let _client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (socket, _) = next(&listener).await;
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        assert!(socket.tcp_user_timeout().unwrap() >= Some(config.stall_timeout));
+    }
+}

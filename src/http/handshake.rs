@@ -1,0 +1,212 @@
+//! Which upgrades become sessions (RFC 6455 §4.2.1).
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use actix::Addr;
+use actix_codec::{Encoder, Framed, FramedParts};
+use actix_http::{
+    ConnectionType, Request, RequestHead, Response,
+    body::{BodySize, BoxBody, MessageBody},
+    h1::{Codec, Message},
+    ws,
+};
+use actix_web::http::{StatusCode, Version, header};
+use actix_web_actors::ws::HandshakeError;
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::{Bytes, BytesMut};
+use log::{debug, warn};
+use relay_wire::ending::{Ending, Retry, Told};
+use tokio::io::AsyncWriteExt;
+
+use super::head::OneHead;
+use crate::{
+    actors::{
+        directory::Directory,
+        registry::RoomRegistry,
+        session::{Session, Upgraded},
+    },
+    flow::credit::Share,
+    limits::address::{AddressKey, Client, Named, Source, client_addr},
+    observe::metrics::Metrics,
+    state::State,
+};
+
+/// Seconds after which a client that met a passing trouble may try again.
+const RETRY_AFTER: &str = "10";
+/// Bytes in a `Sec-WebSocket-Key` (RFC 6455 §4.1).
+const KEY_SIZE: usize = 16;
+/// Base64 as RFC 4648 §3.5 permits it: the last character may have bits that mean nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Where an upgrade becomes a session.
+pub struct Door {
+    /// The relay.
+    pub state: Arc<State>,
+    /// Its workers.
+    pub directory: Arc<Directory>,
+    /// The registry of this thread.
+    pub registry: Addr<RoomRegistry>,
+}
+
+impl Door {
+    /// Makes a session of an upgrade request, or answers why not.
+    ///
+    /// # Errors
+    ///
+    /// Where the answer cannot be written: the client is gone.
+    pub async fn upgrade(
+        &self,
+        request: Request,
+        framed: Framed<OneHead, Codec>,
+    ) -> Result<(), actix_web::Error> {
+        let mut parts = framed.into_parts();
+        let Some(peer) = request.peer_addr() else {
+            // It is gone already.
+            return Ok(());
+        };
+        match self.admit(&request, peer.ip()) {
+            Ok((response, client, slot)) => {
+                let mut head = BytesMut::new();
+                let message = Message::Item((response.drop_body(), BodySize::None));
+                parts.codec.encode(message, &mut head)?;
+                self.state.metrics.session_began();
+                let (socket, rest) = parts.io.into_parts();
+                let upgraded = Upgraded {
+                    socket,
+                    head: head.freeze(),
+                    unread: rest.into(),
+                    client,
+                    slot,
+                };
+                Session::begin(upgraded, &self.state, &self.directory, &self.registry);
+                Ok(())
+            }
+            Err(response) => Ok(refuse(parts, response).await?),
+        }
+    }
+
+    /// Whether this request becomes a session: it must be a handshake, and there must be room.
+    fn admit(&self, request: &Request, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
+        let metrics = &self.state.metrics;
+        if !is_well_formed(request.head()) {
+            return Err(answer(Ending::BadHandshake, metrics));
+        }
+        let mut accepted = ws::handshake(request.head()).map_err(|error| {
+            debug!("handshake refused: {error}");
+            // With the headers that tell the client what would be right.
+            let plain = answer(ending_of(&error), metrics);
+            Response::from(error).set_body(plain.into_body())
+        })?;
+        if self.state.is_refusing() {
+            return Err(answer(Ending::RelayRestarting, metrics));
+        }
+        let slot = Share::try_take(&self.state.pools.sessions, 1)
+            .ok_or_else(|| answer(Ending::RelayFull, metrics))?;
+        let client = self.client(request, peer);
+        let whose = if client.forwarded() {
+            "forwarded"
+        } else {
+            "direct"
+        };
+        let response = accepted.insert_header(("x-relay-client", whose)).finish();
+        Ok((response.map_into_boxed_body(), client.key(), slot))
+    }
+
+    fn client(&self, request: &Request, peer: IpAddr) -> Client {
+        let (trust, headers) = (&self.state.trust, &request.head().headers);
+        let own = trust.header.as_deref();
+        let named = Named {
+            alone: own
+                .and_then(|name| headers.get_all(name).next_back())
+                .map(|value| value.as_bytes()),
+            chain: headers
+                .get_all(header::X_FORWARDED_FOR)
+                .map(|value| value.as_bytes()),
+        };
+        let client = client_addr(peer, named, trust);
+        if client.source == Source::SilentProxy {
+            self.state.warn_unnamed(|| {
+                warn!(
+                    "a trusted proxy says nothing of who is behind it: all of its clients share \
+                     one budget (set X-Forwarded-For there, or RELAY_TRUSTED_PROXIES here)"
+                );
+            });
+        }
+        client
+    }
+}
+
+type Admitted = (Response<BoxBody>, AddressKey, Share);
+
+/// What every handshake must be, beside what actix-http asks of it: of HTTP/1.1, with one version
+/// and one key of 16 bytes, and without a body, which would be taken for frames.
+fn is_well_formed(head: &RequestHead) -> bool {
+    let headers = &head.headers;
+    let once = |name| headers.get_all(name).count() <= 1;
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    let has_key = key.is_none_or(|key| {
+        let decoded = BASE64.decode(key.as_bytes().trim_ascii());
+        decoded.is_ok_and(|bytes| bytes.len() == KEY_SIZE)
+    });
+    let length = headers.get(header::CONTENT_LENGTH);
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.as_bytes().trim_ascii() != b"0");
+    head.version >= Version::HTTP_11
+        && once(header::SEC_WEBSOCKET_KEY)
+        && once(header::SEC_WEBSOCKET_VERSION)
+        && has_key
+        && !has_body
+}
+
+fn ending_of(error: &HandshakeError) -> Ending {
+    match error {
+        HandshakeError::GetMethodRequired
+        | HandshakeError::NoWebsocketUpgrade
+        | HandshakeError::NoConnectionUpgrade => Ending::NotAWebSocket,
+        HandshakeError::NoVersionHeader
+        | HandshakeError::UnsupportedVersion
+        | HandshakeError::BadWebsocketKey => Ending::BadHandshake,
+    }
+}
+
+/// The answer in plain HTTP to a handshake that ends so.
+pub(super) fn answer(ending: Ending, metrics: &Metrics) -> Response<BoxBody> {
+    metrics.handshake_refused(ending);
+    let status = match ending.told() {
+        Told::Http(status) => StatusCode::from_u16(status).ok(),
+        Told::Error | Told::Close(_) | Told::Echo | Told::Nothing => None,
+    };
+    let mut response = Response::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if ending.retry() == Retry::Later {
+        response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+    }
+    let sentence = ending.sentence().unwrap_or_default();
+    response.body(format!("{sentence}\n")).map_into_boxed_body()
+}
+
+/// Answers in plain HTTP, and closes.
+async fn refuse(parts: FramedParts<OneHead, Codec>, response: Response<BoxBody>) -> io::Result<()> {
+    let FramedParts {
+        mut io, mut codec, ..
+    } = parts;
+    let (mut response, body) = response.into_parts();
+    response
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
+    let body = body.try_into_bytes().unwrap_or_else(|_| Bytes::new());
+    let mut answer = BytesMut::new();
+    codec.encode(
+        Message::Item((response, BodySize::Sized(body.len() as u64))),
+        &mut answer,
+    )?;
+    codec.encode(Message::Chunk(Some(body)), &mut answer)?;
+    io.write_all(&answer).await?;
+    io.shutdown().await
+}

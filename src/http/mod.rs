@@ -1,0 +1,17 @@
+//! What speaks HTTP: the WebSocket handshake, `/healthz`, `/metrics`, and a word to browsers.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`accept`] | the listener's options, and who is accepted when |
+//! | [`head`] | one request a connection |
+//! | [`handshake`] | which upgrades become sessions |
+//! | [`pages`] | plain HTTP |
+//!
+//! actix-http parses every request. An upgrade leaves it here, with its socket, for a session: from
+//! then on no HTTP machinery stands between the socket and the actor, none of its buffers is kept,
+//! and a session can be ended while its client reads nothing.
+
+pub mod accept;
+pub mod handshake;
+pub mod head;
+pub mod pages;

@@ -1,0 +1,58 @@
+//! Plain HTTP: is the relay well, what has it counted, and a word to who brings no WebSocket.
+
+use std::sync::Arc;
+
+use actix_web::{
+    App, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::{self, Data},
+};
+use relay_wire::ending::Ending;
+
+use super::handshake::answer;
+use crate::state::State;
+
+/// The plain HTTP side.
+pub fn app(
+    state: Arc<State>,
+) -> App<
+    impl actix_web::dev::ServiceFactory<
+        actix_web::dev::ServiceRequest,
+        Config = (),
+        Response = actix_web::dev::ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(Data::from(state))
+        .route("/healthz", web::get().to(healthz))
+        .route("/healthz", web::head().to(healthz))
+        .route("/metrics", web::get().to(metrics))
+        .default_service(web::to(not_a_websocket))
+}
+
+async fn not_a_websocket(state: Data<State>) -> HttpResponse {
+    let mut response = answer(Ending::NotAWebSocket, &state.metrics).map_into_boxed_body();
+    response
+        .headers_mut()
+        .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response.into()
+}
+
+async fn healthz(state: Data<State>) -> HttpResponse {
+    if state.is_stopping() {
+        HttpResponse::ServiceUnavailable().body("stopping\n")
+    } else {
+        HttpResponse::Ok().body("ok\n")
+    }
+}
+
+async fn metrics(state: Data<State>) -> HttpResponse {
+    match state.metrics.encode(&state.snapshot()) {
+        Ok(text) => HttpResponse::Ok()
+            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Who is really asking, when the TCP peer may be a proxy.
+//!
+//! A proxy speaks for its clients in request headers, and so can anybody who connects directly:
+//! headers count only when the peer is one of the proxies the operator trusts, and then only the
+//! part such a proxy has written itself. The module decides whose address that is; configuring
+//! [`Trust`], budgets per [`AddressKey`], and warning of a [`Source::SilentProxy`] are left to others.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    str,
+};
+
+use ipnet::IpNet;
+
+/// How many elements of `X-Forwarded-For` are looked at, however many are sent.
+const MAX_HOPS: usize = 32;
+
+/// Whose word is taken for a client's address.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// The proxies; an IPv4 range also covers the IPv4-mapped IPv6 addresses of a dual-stack socket.
+    pub proxies: Vec<IpNet>,
+    /// A header in which they name the client alone (`CF-Connecting-IP`), preferred over
+    /// `X-Forwarded-For`. Only safe to name when they never pass on a client's own.
+    pub header: Option<String>,
+}
+
+impl Trust {
+    fn covers(&self, addr: IpAddr) -> bool {
+        self.proxies.iter().any(|range| range.contains(&addr))
+    }
+}
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address, never an IPv4-mapped one.
+    pub addr: IpAddr,
+    /// How that is known.
+    pub source: Source,
+}
+
+impl Client {
+    fn new(addr: IpAddr, source: Source) -> Self {
+        Self { addr, source }
+    }
+
+    /// What the client is counted under.
+    pub fn key(&self) -> AddressKey {
+        AddressKey::from(self.addr)
+    }
+
+    /// Whether the address is a proxy's word rather than the TCP peer's own.
+    pub fn forwarded(&self) -> bool {
+        self.source == Source::Proxy
+    }
+}
+
+/// Where a client's address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The TCP peer, which is no trusted proxy.
+    Peer,
+    /// A header of the trusted proxy that is the TCP peer.
+    Proxy,
+    /// A trusted proxy that names nobody believable: the TCP peer, or the last one on the way of
+    /// which it speaks. Worth a warning: all who come through it share one address, and its budgets.
+    SilentProxy,
+}
+
+/// An address as budgets count it: an IPv4 address, or the /64 of an IPv6 address, since one
+/// subscriber has at least a whole /64 to pick addresses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey(IpAddr);
+
+impl From<IpAddr> for AddressKey {
+    fn from(addr: IpAddr) -> Self {
+        Self(match addr.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 => v4,
+        })
+    }
+}
+
+impl fmt::Display for AddressKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(addr) => addr.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+        }
+    }
+}
+
+/// What the headers of a request say of its client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Named<'a, Lines> {
+    /// The last line of [`Trust::header`]: should there be several, it is the one nearest to the
+    /// proxy.
+    pub alone: Option<&'a [u8]>,
+    /// The lines of `X-Forwarded-For`, in their order.
+    pub chain: Lines,
+}
+
+/// Finds the client behind the TCP peer `peer`, whose request names it so.
+///
+/// From a trusted proxy it is the address in [`Trust::header`] if there is a valid one, or else the
+/// rightmost address of `X-Forwarded-For` that is not a trusted proxy itself. When all are, it is
+/// the leftmost. Garbage ends the walk, since whoever let it through vouches for nothing left of
+/// it: then the proxy before it counts, and as a silent one.
+pub fn client_addr<'a>(
+    peer: IpAddr,
+    named: Named<'a, impl DoubleEndedIterator<Item = &'a [u8]>>,
+    trust: &Trust,
+) -> Client {
+    let peer = peer.to_canonical();
+    if !trust.covers(peer) {
+        return Client::new(peer, Source::Peer);
+    }
+    match named.alone.and_then(|value| parse(value.trim_ascii())) {
+        Some(addr) => Client::new(addr, Source::Proxy),
+        None => walk(peer, named.chain, trust),
+    }
+}
+
+fn walk<'a>(
+    peer: IpAddr,
+    lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    trust: &Trust,
+) -> Client {
+    let hops = lines
+        .rev()
+        .flat_map(|line| line.rsplit(|&byte| byte == b','))
+        .take(MAX_HOPS)
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty());
+
+    let mut client = Client::new(peer, Source::SilentProxy);
+    for hop in hops {
+        match parse(hop) {
+            Some(addr) => client = Client::new(addr, Source::Proxy),
+            None => return Client::new(client.addr, Source::SilentProxy),
+        }
+        if !trust.covers(client.addr) {
+            break;
+        }
+    }
+    client
+}
+
+/// Reads an address the ways proxies write it: bare, `[v6]`, `v4:port`, `[v6]:port`, or any of
+/// these in double quotes.
+fn parse(element: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(element).ok()?;
+    let text = between(text, '"', '"').unwrap_or(text);
+    let addr = if let Ok(addr) = text.parse::<IpAddr>() {
+        addr
+    } else if let Ok(with_port) = text.parse::<SocketAddr>() {
+        with_port.ip()
+    } else {
+        between(text, '[', ']')?.parse::<Ipv6Addr>().ok()?.into()
+    };
+    Some(addr.to_canonical())
+}
+
+fn between(text: &str, open: char, close: char) -> Option<&str> {
+    text.strip_prefix(open)?.strip_suffix(close)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

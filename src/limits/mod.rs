@@ -1,0 +1,10 @@
+//! Who is asking, and whether they may: client addresses behind proxies, budgets of requests and of
+//! wrong codes, and the brake on guessing.
+//!
+//! Pure: headers and the time are passed in. Which requests there are, and what follows a refusal,
+//! is for the registry.
+
+pub mod address;
+pub mod admission;
+pub mod brake;
+pub mod budget;

@@ -1,0 +1,223 @@
+//! What is counted, and how it reads in the Prometheus text format.
+
+use std::fmt;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use relay_wire::ending::Ending;
+
+use crate::rooms::Dropped;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
+}
+
+/// The counters of a relay.
+pub struct Metrics {
+    registry: Registry,
+    sessions: Counter,
+    ended: Family<Why, Counter>,
+    refused: Family<Why, Counter>,
+    handshakes_refused: Family<Why, Counter>,
+    rooms: Counter,
+    rooms_closed: Family<Why, Counter>,
+    received: Counter,
+    sent: Counter,
+    dropped: Family<Why, Counter>,
+    open_sessions: Gauge,
+    open_rooms: Gauge,
+    in_flight: Gauge,
+    buffers: Gauge,
+    addresses: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("relay");
+        let mut metrics = Self {
+            registry: Registry::default(),
+            sessions: Counter::default(),
+            ended: Family::default(),
+            refused: Family::default(),
+            handshakes_refused: Family::default(),
+            rooms: Counter::default(),
+            rooms_closed: Family::default(),
+            received: Counter::default(),
+            sent: Counter::default(),
+            dropped: Family::default(),
+            open_sessions: Gauge::default(),
+            open_rooms: Gauge::default(),
+            in_flight: Gauge::default(),
+            buffers: Gauge::default(),
+            addresses: Gauge::default(),
+        };
+        registry.register(
+            "sessions_begun",
+            "Sessions that began",
+            metrics.sessions.clone(),
+        );
+        registry.register(
+            "sessions_ended",
+            "Sessions that ended, by why",
+            metrics.ended.clone(),
+        );
+        registry.register(
+            "refused",
+            "ERROR messages sent, by why",
+            metrics.refused.clone(),
+        );
+        registry.register(
+            "handshakes_refused",
+            "Handshakes that were refused, by why",
+            metrics.handshakes_refused.clone(),
+        );
+        registry.register(
+            "rooms_opened",
+            "Rooms that were opened",
+            metrics.rooms.clone(),
+        );
+        registry.register(
+            "rooms_closed",
+            "Rooms that were closed, by why",
+            metrics.rooms_closed.clone(),
+        );
+        registry.register_with_unit(
+            "received",
+            "Bytes read",
+            Unit::Bytes,
+            metrics.received.clone(),
+        );
+        registry.register_with_unit("sent", "Bytes written", Unit::Bytes, metrics.sent.clone());
+        registry.register_with_unit(
+            "dropped",
+            "Bytes of senders that were for nobody, by why",
+            Unit::Bytes,
+            metrics.dropped.clone(),
+        );
+        registry.register("sessions", "Sessions now", metrics.open_sessions.clone());
+        registry.register("rooms", "Rooms now", metrics.open_rooms.clone());
+        registry.register_with_unit(
+            "in_flight",
+            "Read and not yet written, overhead included",
+            Unit::Bytes,
+            metrics.in_flight.clone(),
+        );
+        registry.register_with_unit(
+            "buffered",
+            "Held of messages for senders",
+            Unit::Bytes,
+            metrics.buffers.clone(),
+        );
+        registry.register(
+            "addresses",
+            "Client addresses with a budget",
+            metrics.addresses.clone(),
+        );
+        metrics.registry = registry;
+        metrics.begin_at_zero();
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Gives every label its counter, so that the first of its kind is seen as a change.
+    fn begin_at_zero(&self) {
+        for &ending in Ending::ALL {
+            for (family, belongs) in [
+                (&self.ended, ending.ends_session()),
+                (&self.refused, ending.is_error()),
+                (&self.handshakes_refused, ending.is_of_handshake()),
+                (&self.rooms_closed, ending.ends_room()),
+            ] {
+                if belongs {
+                    count(family, ending.name(), 0);
+                }
+            }
+        }
+        for why in Dropped::ALL {
+            count(&self.dropped, why.name(), 0);
+        }
+    }
+
+    /// A session began.
+    pub fn session_began(&self) {
+        self.sessions.inc();
+    }
+
+    /// A session ended.
+    pub fn session_ended(&self, ending: Ending) {
+        count(&self.ended, ending.name(), 1);
+    }
+
+    /// A client was sent an `ERROR`.
+    pub fn refused(&self, ending: Ending) {
+        count(&self.refused, ending.name(), 1);
+    }
+
+    /// A handshake was refused.
+    pub fn handshake_refused(&self, ending: Ending) {
+        count(&self.handshakes_refused, ending.name(), 1);
+    }
+
+    /// A room was opened.
+    pub fn room_opened(&self) {
+        self.rooms.inc();
+    }
+
+    /// A room was closed.
+    pub fn room_closed(&self, ending: Ending) {
+        count(&self.rooms_closed, ending.name(), 1);
+    }
+
+    /// Bytes were read.
+    pub fn received(&self, bytes: usize) {
+        self.received.inc_by(bytes as u64);
+    }
+
+    /// Bytes were written.
+    pub fn sent(&self, bytes: usize) {
+        self.sent.inc_by(bytes as u64);
+    }
+
+    /// Bytes of a sender's went to nobody.
+    pub fn dropped(&self, why: Dropped, bytes: usize) {
+        count(&self.dropped, why.name(), bytes as u64);
+    }
+
+    /// All of it as text, with what is outstanding at this moment.
+    pub fn encode(&self, now: &Snapshot) -> Result<String, fmt::Error> {
+        let set = |gauge: &Gauge, value: usize| gauge.set(value.try_into().unwrap_or(i64::MAX));
+        set(&self.open_sessions, now.sessions);
+        set(&self.open_rooms, now.rooms);
+        set(&self.in_flight, now.in_flight);
+        set(&self.buffers, now.buffered);
+        set(&self.addresses, now.addresses);
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn count(family: &Family<Why, Counter>, reason: &'static str, more: u64) {
+    family.get_or_create(&Why { reason }).inc_by(more);
+}
+
+/// What is outstanding at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Sessions whose socket is open.
+    pub sessions: usize,
+    /// Rooms that are open.
+    pub rooms: usize,
+    /// Bytes of credit, over all sessions.
+    pub in_flight: usize,
+    /// Bytes held of messages for senders.
+    pub buffered: usize,
+    /// Client addresses with a budget.
+    pub addresses: usize,
+}

@@ -1,0 +1,69 @@
+//! One worker thread: its runtime, its registry, and the connections it accepts.
+
+use std::{io, net::TcpListener, sync::Arc};
+
+use actix_rt::{System, SystemRunner};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
+
+use crate::{
+    actors::directory::Directory,
+    http::{
+        accept::{self, Origin},
+        handshake::Door,
+    },
+    state::State,
+};
+
+/// Sockets that the runtime takes up at a time when many have something to say. What they bring is
+/// forwarded and written before the next are looked at, while it is still in the processor's cache,
+/// and the rest waits where it costs us nothing: with the system. Taken up all at once, as is the
+/// runtime's own default, a thousand busy rooms would have all that they send in our memory. Whoever
+/// goes on reading without waiting for its socket stands in a line of its own (`session::socket`).
+const SOCKETS_AT_A_TIME: usize = 16;
+
+/// A system whose first worker runs on the thread it is made on.
+pub fn system() -> io::Result<SystemRunner> {
+    runtime().map(|runtime| System::with_tokio_rt(|| runtime))
+}
+
+/// What runs the thread of another worker.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_io_events_per_tick(SOCKETS_AT_A_TIME)
+        .build()
+}
+
+/// What a worker is started with.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) state: Arc<State>,
+    pub(super) directory: Arc<Directory>,
+    /// Who has made the listener.
+    pub(super) origin: Origin,
+    /// Becomes true when no more connections are to be accepted.
+    pub(super) closed: watch::Receiver<bool>,
+}
+
+impl Start {
+    /// Starts worker `index` on the thread it is called on.
+    ///
+    /// # Errors
+    ///
+    /// Where the runtime cannot wait on the listener.
+    pub(super) fn run(self, index: usize, listener: TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = actix_rt::net::TcpListener::from_std(listener)?;
+        accept::prepare(&listener, &self.state.config, self.origin);
+        let door = Door {
+            registry: self.directory.begin(&self.state, index),
+            state: self.state,
+            directory: self.directory,
+        };
+        actix_rt::spawn(accept::accept(listener, door, self.closed));
+        Ok(())
+    }
+}
