@@ -10,6 +10,7 @@ use common::{
     wire::TEXT,
     within,
 };
+use relay_wire::ending::Ending;
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
@@ -63,6 +64,70 @@ async fn an_upgrade_without_a_key_is_a_bad_request() {
     let (before_the_key, _) = UPGRADE.split_once("Sec-WebSocket-Key").unwrap();
     let answer = http(&relay, &format!("{before_the_key}\r\n")).await;
     assert_eq!(answer.status, 400, "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_not_one_handshake_is_a_bad_request() {
+    let relay = TestRelay::start(|_| {});
+    let with = |line: &str| format!("{UPGRADE}{line}\r\n");
+    let key = |key: &str| UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", key);
+    for request in [
+        with("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
+        with("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="),
+        with("Sec-WebSocket-Version: 13"),
+        with("Sec-WebSocket-Version: 8"),
+        with("Content-Length: 1"),
+        with("Transfer-Encoding: chunked"),
+        key(""),
+        key("x"),
+        key("dGhlIHNhbXBsZSBub25jZQ"),
+        key("dGhlIHNhbXBsZSBub25jZSE="),
+        key("dGhlIHNhbXBsZSBub25j"),
+        key("dGhlIHNhbXBsZSBub25jZ!=="),
+    ] {
+        let answer = http(&relay, &format!("{request}\r\n")).await;
+        assert_eq!(answer.status, 400, "{request}: {answer:?}");
+    }
+    let refused = r#"relay_handshakes_refused_total{reason="bad_handshake"} 12"#;
+    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    assert!(metrics.body.contains(refused), "{}", metrics.body);
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn any_key_of_16_bytes_and_an_announced_body_of_none_are_taken() {
+    let relay = TestRelay::start(|_| {});
+    // The last is RFC 6455's own (§1.3), whose last character has bits that mean nothing.
+    for key in ["AAAAAAAAAAAAAAAAAAAAAA==", "AQIDBAUGBwgJCgsMDQ4PEC=="] {
+        let request = UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", key);
+        let answer = http(&relay, &format!("{request}Content-Length: 0\r\n\r\n")).await;
+        assert_eq!(answer.status, 101, "{key}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_label_stands_in_the_metrics_from_the_start() {
+    let relay = TestRelay::start(|_| {});
+    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let has = |family: &str, reason: &str| {
+        let line = format!("relay_{family}_total{{reason=\"{reason}\"}} 0");
+        assert!(metrics.body.contains(&line), "{line} in {}", metrics.body);
+    };
+    for ending in Ending::ALL {
+        for (family, belongs) in [
+            ("sessions_ended", ending.ends_session()),
+            ("refused", ending.is_error()),
+            ("handshakes_refused", ending.is_of_handshake()),
+            ("rooms_closed", ending.ends_room()),
+        ] {
+            if belongs {
+                has(family, ending.name());
+            }
+        }
+    }
+    for reason in ["no_peer", "receiver_gone", "tail_of_message"] {
+        has("dropped_bytes", reason);
+    }
 }
 
 #[tokio::test]

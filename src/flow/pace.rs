@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Nanoseconds in a second.
+const NANOS: u128 = 1_000_000_000;
+
 /// A bucket that fills at the allowed rate, and holds a tenth of a second's worth.
 #[derive(Debug)]
 pub struct Pace {
@@ -30,24 +33,32 @@ impl Pace {
         if self.rate == 0 {
             return Ok(usize::MAX);
         }
-        let elapsed = now.saturating_duration_since(self.filled);
-        let earned = elapsed.as_micros() * u128::from(self.rate) / 1_000_000;
-        if earned > 0 {
-            let sum = u128::from(self.allowed) + earned;
-            self.allowed = u64::try_from(sum)
-                .unwrap_or(u64::MAX)
-                .min(Self::depth(self.rate));
-            self.filled = now;
-        }
+        self.fill(now);
         // Half a bucket at a time: bytes taken in crumbs would cost more than they are.
         let wanted = Self::depth(self.rate) / 2;
         if self.allowed >= wanted {
             Ok(usize::try_from(self.allowed).unwrap_or(usize::MAX))
         } else {
-            let micros = (wanted - self.allowed)
-                .saturating_mul(1_000_000)
-                .div_ceil(self.rate);
-            Err(self.filled + Duration::from_micros(micros))
+            let missing = u128::from(wanted - self.allowed);
+            let nanos = (missing * NANOS).div_ceil(u128::from(self.rate));
+            Err(self.filled + Duration::from_nanos(nanos as u64))
+        }
+    }
+
+    /// Adds the bytes earned until `now`. The time of a part of a byte is left for the next look.
+    fn fill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.filled).as_nanos();
+        let (rate, depth) = (u128::from(self.rate), Self::depth(self.rate));
+        let earned = elapsed * rate / NANOS;
+        let sum = u128::from(self.allowed) + earned;
+        if sum >= u128::from(depth) {
+            // Full: what is earned beyond that is nobody's.
+            (self.allowed, self.filled) = (depth, now);
+        } else {
+            // Both fit: they are under the bucket's depth, which takes a tenth of a second to fill,
+            // or a quarter of an hour at the slowest.
+            self.allowed = sum as u64;
+            self.filled += Duration::from_nanos((earned * NANOS / rate) as u64);
         }
     }
 
@@ -70,6 +81,26 @@ mod tests {
     }
 
     #[test]
+    fn looking_often_earns_as_much_as_looking_seldom() {
+        let (rate, start) = (700, Instant::now());
+        let emptied = || {
+            let mut pace = Pace::new(rate, start);
+            pace.record(usize::MAX);
+            pace
+        };
+        let end = start + Duration::from_millis(500);
+        let (mut often, mut seldom) = (emptied(), emptied());
+        let mut now = start;
+        while now < end {
+            // A look each millisecond, in which seven tenths of a byte are earned.
+            now += Duration::from_millis(1);
+            let _ = often.allowance(now);
+        }
+        let _ = seldom.allowance(end);
+        assert_eq!((often.allowed, seldom.allowed), (350, 350));
+    }
+
+    #[test]
     fn over_ten_seconds_the_rate_is_kept_and_used() {
         for rate in [1, 1000, 65_536, 10_000_000] {
             let start = Instant::now();
@@ -82,7 +113,7 @@ mod tests {
                         pace.record(bytes);
                     }
                     Err(later) => {
-                        assert!(later > now);
+                        assert!(later > now, "{rate}");
                         now = later;
                     }
                 }

@@ -177,6 +177,40 @@ mod tests {
         }
     }
 
+    /// How many may wait on a listener, as Linux tells.
+    #[cfg(target_os = "linux")]
+    fn backlog(listener: &TcpListener) -> u32 {
+        let port = listener.local_addr().unwrap().port().to_string();
+        let listing = std::process::Command::new("ss")
+            .args(["-Hltn", "sport", "=", &format!(":{port}")])
+            .output()
+            .unwrap();
+        let listing = String::from_utf8(listing.stdout).unwrap();
+        // State, bytes or connections that wait, and how many may.
+        let most = listing.split_whitespace().nth(2);
+        most.unwrap().parse().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[actix_rt::test]
+    async fn a_listener_of_the_service_manager_keeps_its_backlog() {
+        let made = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let with_backlog = |most| {
+            let socket = made().unwrap();
+            let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+            socket.bind(&any.into()).unwrap();
+            socket.listen(most).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            TcpListener::from_std(socket.into()).unwrap()
+        };
+        let inherited = with_backlog(7);
+        prepare(&inherited, &Config::default(), Origin::Inherited);
+        assert_eq!(backlog(&inherited), 7);
+        let own = with_backlog(7);
+        prepare(&own, &Config::default(), Origin::Own);
+        assert!(backlog(&own) > 7);
+    }
+
     #[actix_rt::test]
     async fn accepted_sockets_inherit_what_is_set_on_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,7 +10,7 @@ use actix_http::{
     h1::{Codec, Message},
     ws,
 };
-use actix_web::http::{StatusCode, Version, header};
+use actix_web::http::{Method, StatusCode, Version, header};
 use actix_web_actors::ws::HandshakeError;
 use base64::{
     Engine,
@@ -95,10 +95,11 @@ impl Door {
     /// Whether this request becomes a session: it must be a handshake, and there must be room.
     fn admit(&self, request: &Request, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
         let metrics = &self.state.metrics;
-        if !is_well_formed(request.head()) {
+        let head = request.head();
+        if !is_well_formed(head) {
             return Err(answer(Ending::BadHandshake, metrics));
         }
-        let mut accepted = ws::handshake(request.head()).map_err(|error| {
+        verify(head).map_err(|error| {
             debug!("handshake refused: {error}");
             // With the headers that tell the client what would be right.
             let plain = answer(ending_of(&error), metrics);
@@ -115,7 +116,9 @@ impl Door {
         } else {
             "direct"
         };
-        let response = accepted.insert_header(("x-relay-client", whose)).finish();
+        let response = ws::handshake_response(head)
+            .insert_header(("x-relay-client", whose))
+            .finish();
         Ok((response.map_into_boxed_body(), client.key(), slot))
     }
 
@@ -145,24 +148,52 @@ impl Door {
 
 type Admitted = (Response<BoxBody>, AddressKey, Share);
 
-/// What every handshake must be, beside what actix-http asks of it: of HTTP/1.1, with one version
-/// and one key of 16 bytes, and without a body, which would be taken for frames.
-fn is_well_formed(head: &RequestHead) -> bool {
+/// Whether a request is one handshake and nothing beside it: of HTTP/1.1, with no second version or
+/// key, and without a body, which would be taken for frames.
+pub(super) fn is_well_formed(head: &RequestHead) -> bool {
     let headers = &head.headers;
     let once = |name| headers.get_all(name).count() <= 1;
-    let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let has_key = key.is_none_or(|key| {
-        let decoded = BASE64.decode(key.as_bytes().trim_ascii());
-        decoded.is_ok_and(|bytes| bytes.len() == KEY_SIZE)
-    });
     let length = headers.get(header::CONTENT_LENGTH);
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || length.is_some_and(|length| length.as_bytes().trim_ascii() != b"0");
     head.version >= Version::HTTP_11
         && once(header::SEC_WEBSOCKET_KEY)
         && once(header::SEC_WEBSOCKET_VERSION)
-        && has_key
         && !has_body
+}
+
+/// Whether a request asks for a WebSocket as RFC 6455 §4.2.1 wants it.
+fn verify(head: &RequestHead) -> Result<(), HandshakeError> {
+    let headers = &head.headers;
+    if head.method != Method::GET {
+        return Err(HandshakeError::GetMethodRequired);
+    }
+    let mut upgrades = headers.get_all(header::UPGRADE);
+    if !upgrades.any(|line| names_websocket(line.as_bytes())) {
+        return Err(HandshakeError::NoWebsocketUpgrade);
+    }
+    if !head.upgrade() {
+        return Err(HandshakeError::NoConnectionUpgrade);
+    }
+    match headers.get(header::SEC_WEBSOCKET_VERSION) {
+        None => return Err(HandshakeError::NoVersionHeader),
+        Some(version) if version.as_bytes().trim_ascii() != b"13" => {
+            return Err(HandshakeError::UnsupportedVersion);
+        }
+        Some(_) => {}
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    let key = key.and_then(|key| BASE64.decode(key.as_bytes().trim_ascii()).ok());
+    match key {
+        Some(key) if key.len() == KEY_SIZE => Ok(()),
+        _ => Err(HandshakeError::BadWebsocketKey),
+    }
+}
+
+/// Whether a list of protocols (RFC 9110 §7.8) names WebSocket.
+fn names_websocket(list: &[u8]) -> bool {
+    let mut names = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    names.any(|name| name.eq_ignore_ascii_case(b"websocket"))
 }
 
 fn ending_of(error: &HandshakeError) -> Ending {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use actix_web::{
-    App, HttpResponse,
+    App, HttpRequest, HttpResponse,
     http::header::{self, HeaderValue},
     web::{self, Data},
 };
 use relay_wire::ending::Ending;
 
-use super::handshake::answer;
+use super::handshake::{answer, is_well_formed};
 use crate::state::State;
 
 /// The plain HTTP side.
@@ -32,8 +32,13 @@ pub fn app(
         .default_service(web::to(not_a_websocket))
 }
 
-async fn not_a_websocket(state: Data<State>) -> HttpResponse {
-    let mut response = answer(Ending::NotAWebSocket, &state.metrics).map_into_boxed_body();
+/// Answers what is no upgrade. An upgrade with a body comes here, too.
+async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) && !is_well_formed(request.head())
+    {
+        return answer(Ending::BadHandshake, &state.metrics).into();
+    }
+    let mut response = answer(Ending::NotAWebSocket, &state.metrics);
     response
         .headers_mut()
         .insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -67,3 +67,28 @@ impl Start {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{fs::File, os::fd::OwnedFd};
+
+    use super::*;
+    use crate::config::Config;
+
+    #[actix_rt::test]
+    async fn a_listener_that_is_none_is_an_error_and_no_worker() {
+        let directory = Arc::new(Directory::new(1));
+        let (_close, closed) = watch::channel(false);
+        let start = Start {
+            state: Arc::new(State::new(Config::default())),
+            directory: Arc::clone(&directory),
+            origin: Origin::Inherited,
+            closed,
+        };
+        let file = File::open("/proc/self/exe").unwrap();
+        let listener = TcpListener::from(OwnedFd::from(file));
+        assert!(start.run(0, listener).is_err());
+        assert_eq!(directory.registries().count(), 0);
+    }
+}

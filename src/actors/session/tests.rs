@@ -1,14 +1,17 @@
-//! What no client can bring about, or see: a panic in the middle of a session, and whose turn it is.
+//! What no client can bring about, or see: a panic in the middle of a session, whose turn it is, and
+//! what comes between two chunks.
 
 use std::{future::poll_fn, io::Write, mem, task::Poll};
 
 use actix::Message;
-use tokio::io::AsyncReadExt;
+use relay_wire::frame::{Header, Opcode, encode_masked};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
     actors::testing::{Worker, create, hear, join},
     config::Config,
+    flow::{credit::Window, data::Delivery},
 };
 
 #[derive(Message)]
@@ -30,6 +33,14 @@ fn received(worker: &Worker) -> usize {
         .lines()
         .find_map(|line| line.strip_prefix("relay_received_bytes_total "));
     count.unwrap().parse().unwrap()
+}
+
+/// Waits until so many bytes more were read than by the first request.
+async fn until_read(worker: &Worker, bytes: usize) {
+    let request = r#"{"type":"CREATE_ROOM"}"#.len() + 6;
+    while received(worker) < request + bytes {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Bytes read between one turn of another task and the next, until `sent` more than `begun` are.
@@ -116,4 +127,65 @@ async fn floods_are_read_one_at_a_time_between_looks_at_sockets() {
     let crowded = turns.iter().filter(|&&read| read > pump::TURN).count();
     assert!(sent > 5 * FLOODS * pump::TURN, "{sent} is too little");
     assert!(crowded <= 4, "{crowded} times more than one flood");
+}
+
+/// The frames in `bytes`, which are whole ones from beginning to end.
+fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let (header, len) = Header::parse(bytes).unwrap().unwrap();
+        let end = len + usize::try_from(header.len).unwrap();
+        frames.push((header.opcode, bytes[len..end].to_vec()));
+        bytes = &bytes[end..];
+    }
+    frames
+}
+
+#[actix_rt::test]
+async fn nothing_ever_falls_into_a_frame() {
+    const PARTS: usize = 40;
+    const PART: usize = 10_000;
+    let worker = Worker::new(Config::default());
+    let (session, mut client) = worker.connect().await;
+    create(&mut client).await;
+
+    // Frames in many chunks, and everything else that a session is sent or says, by turns: from its
+    // registry, and in answer to its client.
+    let window = Window::new(usize::MAX);
+    let long = [Opcode::Binary, Opcode::Text].map(|opcode| {
+        let header = Header::new(opcode, true, PARTS * PART).encode();
+        (header.0[..header.1].to_vec(), vec![b'x'; PART])
+    });
+    let mut expected = Vec::new();
+    for (round, (header, part)) in long.iter().cycle().take(20).enumerate() {
+        let parts = std::iter::once(header).chain(std::iter::repeat_n(part, PARTS));
+        let parts = parts.map(|bytes| Chunk::new(bytes.clone(), &window));
+        session.do_send(Deliver::Data(Delivery::Parts(parts.collect())));
+        session.do_send(Deliver::Ping);
+        session.do_send(Deliver::Reply(Ending::NoPeer.into()));
+        let ping = encode_masked(Opcode::Ping, true, &[round as u8], [1, 2, 3, 4]);
+        client.write_all(&ping).await.unwrap();
+        expected.push(PARTS * PART);
+        if round == 10 {
+            // All of it has been read by then, and none of what waits has been taken.
+            until_read(&worker, 11 * ping.len()).await;
+        }
+    }
+    session.do_send(Deliver::Close(Ending::ServerShutdown));
+
+    let mut written = Vec::new();
+    let mut buffer = vec![0; 3000];
+    while !written.ends_with(b"server_shutdown") {
+        // Slowly, so that the session writes in pieces.
+        let count = client.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "the end of {} bytes", written.len());
+        written.extend_from_slice(&buffer[..count]);
+    }
+    let frames = frames(&written);
+    let mut long = frames.iter().map(|(_, payload)| payload.len());
+    let long: Vec<_> = long.by_ref().filter(|&len| len > PART).collect();
+    assert_eq!(long, expected);
+    let count = |opcode| frames.iter().filter(|frame| frame.0 == opcode).count();
+    assert_eq!((count(Opcode::Ping), count(Opcode::Close)), (20, 1));
+    assert!(count(Opcode::Pong) > 0);
 }
