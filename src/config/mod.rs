@@ -75,12 +75,20 @@ fn argument(knob: &Knob) -> Arg {
 }
 
 /// Reads the settings: `flags` as parsed by [`command`], then the environment and the file.
+///
+/// # Errors
+///
+/// One sentence for a value that cannot be used, or for a file that cannot be read.
 pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
     load_with(flags, &FILES)
 }
 
 /// Reads the settings that the relay of this machine has: those of [`load`], or where the working
 /// directory has none, those that its unit gives it.
+///
+/// # Errors
+///
+/// As of [`load`].
 pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
     load_with(flags, &FILES_AND_INSTALLED)
 }

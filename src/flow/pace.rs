@@ -29,6 +29,10 @@ impl Pace {
     }
 
     /// Bytes that may be read at `now`, or when to ask again.
+    ///
+    /// # Errors
+    ///
+    /// The moment from which on bytes may be read.
     pub fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
         if self.rate == 0 {
             return Ok(usize::MAX);

@@ -68,6 +68,10 @@ impl Admission {
 
     /// Charges a request to its session, which has spent so much, and to its address, or says how
     /// long it must wait.
+    ///
+    /// # Errors
+    ///
+    /// The time after which the request is allowed.
     pub fn ask(
         &self,
         session: &mut Spent,
@@ -81,6 +85,10 @@ impl Admission {
     /// Has `join` try a code, unless this address has tried too many wrong ones. Who is refused is
     /// to hear of it after the delay that comes with the reply. No other try comes between the look
     /// at the budget and the charge to it, from whatever worker.
+    ///
+    /// # Errors
+    ///
+    /// The reply to a refused join, and the time after which it is to be sent.
     pub fn try_code(
         &self,
         client: AddressKey,

@@ -39,6 +39,10 @@ pub struct Spent {
 impl Spent {
     /// Spends one if the budget allows it, or else tells how long until it will. A refusal costs
     /// nothing: whoever waits that long succeeds, however often it asks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The time after which the budget allows one again.
     pub fn take(&mut self, now: Instant, limit: Limit) -> Result<(), Duration> {
         self.check(now, limit)?;
         self.record(now, limit);
@@ -46,6 +50,10 @@ impl Spent {
     }
 
     /// Answers as [`take`](Self::take) would, and spends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As of [`take`](Self::take).
     pub fn check(&self, now: Instant, limit: Limit) -> Result<(), Duration> {
         match self.log.front() {
             // Room is made when the oldest of the newest `max` has passed: the front of a full log.
@@ -111,6 +119,10 @@ impl AddressBudgets {
     }
 
     /// [`Spent::take`] for `key`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Spent::take`].
     pub fn take(&mut self, key: AddressKey, now: Instant) -> Result<(), Duration> {
         self.check(key, now)?;
         self.record(key, now);
@@ -118,6 +130,10 @@ impl AddressBudgets {
     }
 
     /// [`Spent::check`] for `key`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Spent::take`].
     pub fn check(&self, key: AddressKey, now: Instant) -> Result<(), Duration> {
         self.spent
             .get(&key)

@@ -190,6 +190,10 @@ impl Metrics {
     }
 
     /// All of it as text, with what is outstanding at this moment.
+    ///
+    /// # Errors
+    ///
+    /// None that the formatter of a `String` could cause.
     pub fn encode(&self, now: &Snapshot) -> Result<String, fmt::Error> {
         let set = |gauge: &Gauge, value: usize| gauge.set(value.try_into().unwrap_or(i64::MAX));
         set(&self.open_sessions, now.sessions);

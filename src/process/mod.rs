@@ -49,8 +49,12 @@ impl Counters {
 }
 
 impl Relay {
-    /// Binds to `RELAY_HOST` and `RELAY_PORT`. An error is the operating system's own; one without
-    /// a number of its kind is a host that does not resolve.
+    /// Binds to `RELAY_HOST` and `RELAY_PORT`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's own; one without a number of its kind is a host that does not
+    /// resolve.
     pub fn bind(config: Config) -> io::Result<Self> {
         let listener = TcpListener::bind((config.host.as_str(), config.port))?;
         Self::new(listener, Origin::Own, config)
@@ -58,6 +62,10 @@ impl Relay {
 
     /// Takes a listener that outlives this relay, as a service manager hands it over. When the
     /// relay stops, who connects meanwhile waits there for the next one.
+    ///
+    /// # Errors
+    ///
+    /// Where the listener has no address.
     pub fn inherit(listener: TcpListener, config: Config) -> io::Result<Self> {
         Self::new(listener, Origin::Inherited, config)
     }
@@ -83,6 +91,10 @@ impl Relay {
 
     /// Serves until `shutdown` comes true, then lets pairs finish as PROTOCOL.md says. Must run
     /// in an actix system.
+    ///
+    /// # Errors
+    ///
+    /// Where a worker cannot listen, at the start or later.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
             listener,

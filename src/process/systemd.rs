@@ -22,6 +22,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 const START_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The listening socket that was handed to us, if any.
+///
+/// # Errors
+///
+/// Where what was handed to us is no listening socket.
 pub fn inherited_listener() -> io::Result<Option<TcpListener>> {
     ListenFd::from_env().take_tcp_listener(0)
 }

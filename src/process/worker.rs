@@ -25,11 +25,19 @@ use crate::{
 const SOCKETS_AT_A_TIME: usize = 16;
 
 /// A system whose first worker runs on the thread it is made on.
+///
+/// # Errors
+///
+/// Where the system has no more files for a runtime.
 pub fn system() -> io::Result<SystemRunner> {
     runtime().map(|runtime| System::with_tokio_rt(|| runtime))
 }
 
 /// What runs the thread of another worker.
+///
+/// # Errors
+///
+/// As of [`system`].
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()

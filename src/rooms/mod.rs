@@ -118,6 +118,10 @@ impl Rooms {
     }
 
     /// Opens a room for `sender`, under the first of `codes` that is not in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Ending::TooManyRooms`], also where none of the codes is free.
     pub fn create(
         &mut self,
         now: Instant,
@@ -143,6 +147,10 @@ impl Rooms {
     }
 
     /// Lets `receiver` into the room of this code, to be paired now or in its turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Ending::RoomNotFound`] and [`Ending::RoomFull`].
     pub fn join(
         &mut self,
         receiver: SessionId,

@@ -23,6 +23,10 @@ pub struct RoomCode {
 
 impl RoomCode {
     /// A code of `len` characters from the operating system's random source.
+    ///
+    /// # Errors
+    ///
+    /// Where the random source fails.
     pub fn random(len: usize) -> Result<Self, getrandom::Error> {
         let mut bytes = [0; MAX_CODE];
         let mut filled = 0;

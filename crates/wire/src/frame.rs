@@ -77,6 +77,10 @@ impl Header {
 
     /// Reads the header at the start of `input`, and how many bytes it takes; `None` while it is
     /// not all there. Nothing is believed of the length but that its top bit must be clear.
+    ///
+    /// # Errors
+    ///
+    /// [`Ending::UnknownOpcode`] and [`Ending::BadLength`], as soon as they show.
     pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, Ending> {
         let &[first, second, ref rest @ ..] = input else {
             return Ok(None);
@@ -172,6 +176,11 @@ pub fn encode_close(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// The code in a Close frame's payload, if it has one (§5.5.1, §7.4).
+///
+/// # Errors
+///
+/// [`Ending::BadCloseFrame`] for half a code or one that may not be sent, and
+/// [`Ending::InvalidUtf8`] for a reason that is no text.
 pub fn parse_close(payload: &[u8]) -> Result<Option<u16>, Ending> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() {
