@@ -1,25 +1,28 @@
 //! A WebSocket client of the relay: its handshake, what it asks and hears, and how it takes leave.
 //! It keeps the room's code to itself: nothing here prints it, whatever goes wrong.
 
-use super::answer::{self, cut};
-use super::net::Io;
-use super::report::{Note, Outcome};
-use super::target::Target;
+use std::{cell::Cell, net::Ipv4Addr};
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use relay_client::{
+    handshake::{self, Greeting, OpenError, Socket},
+    stream::Stream,
+};
 use serde::Deserialize;
-use std::cell::Cell;
 use tokio_tungstenite::tungstenite::{
     Error, Message,
-    client::IntoClientRequest,
-    error::ProtocolError,
-    http::{HeaderMap, HeaderValue, header},
     protocol::frame::{CloseFrame, coding::CloseCode},
 };
-use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::{
+    answer::{self, cut},
+    report::{Note, Outcome},
+    target::Target,
+};
 
 /// A connected client.
-pub(super) struct Client(WebSocketStream<Box<dyn Io>>);
+pub(super) struct Client(Socket);
 
 /// A room's code. Without `Debug` and `Display`, so that it cannot get into any text by mistake.
 #[derive(Deserialize)]
@@ -45,29 +48,13 @@ pub(super) enum Reply {
     Other,
 }
 
-/// What the handshake's answer tells.
-pub(super) struct Greeting {
-    /// Its `X-Relay-Client`: whose address the relay sees.
-    pub(super) sees: Option<String>,
-    /// The proxy that speaks for the relay, if one names itself.
-    pub(super) proxy: Option<String>,
-}
-
 impl Client {
     /// Opens a WebSocket over a connection that is there.
-    pub(super) async fn open(target: &Target, stream: Box<dyn Io>) -> Outcome<(Self, Greeting)> {
-        let mut request = target
-            .to_string()
-            .into_client_request()
-            .map_err(|error| Note::fail(format!("{target} cannot be asked for: {error}")))?;
-        if target.local {
-            // As a proxy would: of a trusted peer that names nobody the relay warns in its log.
-            let loopback = HeaderValue::from_static("127.0.0.1");
-            request.headers_mut().insert("x-forwarded-for", loopback);
-        }
-        let opened = client_async(request, stream).await;
-        let (socket, response) = opened.map_err(|error| unopened(target, &error))?;
-        let greeting = Greeting::read(response.headers());
+    pub(super) async fn open(target: &Target, stream: Stream) -> Outcome<(Self, Greeting)> {
+        // As a proxy would: of a trusted peer that names nobody the relay warns in its log.
+        let ourselves = target.local.then(|| Ipv4Addr::LOCALHOST.into());
+        let opened = handshake::open(&target.url, ourselves, stream).await;
+        let (socket, greeting) = opened.map_err(|error| unopened(target, &error))?;
         Ok(((Self(socket), greeting), Note::ok("the handshake succeeds")))
     }
 
@@ -175,49 +162,33 @@ impl Client {
     }
 }
 
-impl Greeting {
-    fn read(headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(cut(value).to_owned())
-        };
-        // The relay itself sends none of these.
-        let via = || text("via").or_else(|| text("cf-ray").map(|_| "cloudflare".to_owned()));
-        Self {
-            sees: text("x-relay-client"),
-            proxy: text(header::SERVER.as_str()).or_else(via),
-        }
-    }
-}
-
 const ANOTHER_SERVER: &str = "a WebSocket server answers, but it is not this relay";
 
 /// A failed handshake in words.
-fn unopened(target: &Target, error: &Error) -> Note {
+fn unopened(target: &Target, error: &OpenError) -> Note {
     match error {
-        Error::Http(response) => answer::explain(target, response),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            Note::fail("the connection is closed without an answer")
-                .means("something else listens there, or a firewall ends the connection")
-        }
-        Error::Protocol(ProtocolError::WrongHttpVersion) => Note::fail(
+        OpenError::Request(error) => Note::fail(format!("{target} cannot be asked for: {error}")),
+        OpenError::Answered(answer) => answer::explain(target, answer),
+        OpenError::Closed => Note::fail("the connection is closed without an answer")
+            .means("something else listens there, or a firewall ends the connection"),
+        OpenError::HttpVersion => Note::fail(
             "what answers there speaks another HTTP than version 1.1",
         )
         .means(
             "another program than the relay listens there, or a proxy on the way asks in HTTP/1.0",
         ),
-        Error::Protocol(ProtocolError::HttparseError(_)) => {
+        OpenError::NotHttp => {
             let note = Note::fail("what answers there does not speak HTTP");
-            if target.local || target.tls {
+            if target.local || target.url.tls {
                 note.means("another program than the relay listens on this port")
             } else {
                 note.means("another program listens there, or the port wants TLS")
                     .next("the same check with wss:// in place of ws://")
             }
         }
-        Error::Protocol(why) => Note::fail(format!("the handshake is broken: {why}"))
+        OpenError::Protocol(why) => Note::fail(format!("the handshake is broken: {why}"))
             .means("a proxy on the way mangles the handshake, or the server is no WebSocket one"),
-        other => broken(other),
+        OpenError::Connection(error) => broken(error),
     }
 }
 

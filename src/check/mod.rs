@@ -1,12 +1,13 @@
 //! `claude-distill-relay check`: does a relay do its work, and if not, why not? It uses the relay as
 //! two clients would, with two requests and one room, and says of each step how it went, what a
-//! failure usually means and what to try next. Nothing here is reached by a relay that serves.
+//! failure usually means and what to try next. The connections themselves are [`relay_client`]'s.
+//! Nothing here is reached by a relay that serves.
 //!
 //! | module | what it is for |
 //! |---|---|
 //! | `target` | what is checked: this machine's relay, or a URL |
 //! | `exchange` | the steps of using a room, in their order |
-//! | `net`, `tls` | the way there, and what its failures mean |
+//! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
 //! | `machine`, `listener` | the unit, nginx, the tunnel; who listens |
@@ -23,13 +24,16 @@ mod report;
 mod target;
 mod tls;
 
-use crate::config::{self, Settings};
+use std::{process::ExitCode, time::Duration};
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use print::Printer;
-use report::{Note, Report, Status};
-use std::process::ExitCode;
-use std::time::Duration;
-use target::Target;
+
+use self::{
+    print::Printer,
+    report::{Note, Report, Status},
+    target::Target,
+};
+use crate::config::{self, Settings};
 
 /// What is sent each way, where nothing speaks for less.
 const DATA_SIZE: usize = 1024 * 1024;
@@ -173,7 +177,8 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
     let (target, plan, note) = match settings {
         Ok(settings) => {
             let note = configured(&settings);
-            let target = Some(Target::local(&settings.config)).filter(|target| target.port != 0);
+            let target =
+                Some(Target::local(&settings.config)).filter(|target| target.url.port != 0);
             (target, plan.within(&settings.config), note)
         }
         Err(error) => {
