@@ -2,11 +2,15 @@
 //! without one; its flags may stand before one, too. Two are for packagers and hidden: `man` and
 //! `completions` print what is made of this command line.
 
-use crate::{check, config};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
-use std::io::{self, Write};
-use std::process::ExitCode;
+
+use crate::{check, config};
 
 /// All of it.
 pub fn command() -> Command {

@@ -4,7 +4,7 @@
 use relay_client::handshake::Answer;
 
 use super::{
-    report::{Note, Status},
+    note::{Note, Status},
     target::Target,
 };
 

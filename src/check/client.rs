@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{
 
 use super::{
     answer::{self, cut},
-    report::{Note, Outcome},
+    note::{Note, Outcome},
     target::Target,
 };
 

@@ -15,11 +15,12 @@ use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    DATA_SIZE, Plan,
     answer::cut,
     client::{Client, Code, Reply},
     listener, net,
-    report::{Note, Outcome, Report, Status, Step},
+    note::{Note, Outcome, Status},
+    plan::{DATA_SIZE, Plan},
+    report::{Report, Step},
     target::Target,
     tls,
 };

@@ -5,13 +5,13 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `target` | what is checked: this machine's relay, or a URL |
+//! | `target`, `plan` | what is checked, and how much of it |
 //! | `exchange` | the steps of using a room, in their order |
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
 //! | `machine`, `listener` | the unit, nginx, the tunnel; who listens |
-//! | `report`, `print` | findings, their verdict, their looks |
+//! | `note`, `report`, `print` | findings, their verdict, their looks |
 
 mod answer;
 mod client;
@@ -19,6 +19,8 @@ mod exchange;
 mod listener;
 mod machine;
 mod net;
+mod note;
+mod plan;
 mod print;
 mod report;
 mod target;
@@ -29,33 +31,18 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use self::{
+    note::{Note, Status},
+    plan::{DATA_SIZE, Plan},
     print::Printer,
-    report::{Note, Report, Status},
+    report::Report,
     target::Target,
 };
 use crate::config::{self, Settings};
-
-/// What is sent each way, where nothing speaks for less.
-const DATA_SIZE: usize = 1024 * 1024;
 
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
     stands around it: the systemd unit, nginx, the tunnel. With one it checks what clients meet \
     there. It takes two requests of its address's budget, and leaves no room behind.\n\n\
     Exit status: 0 all is well, 1 there are warnings, 2 there are failures.";
-
-/// What a check does.
-struct Plan {
-    /// How long a step may take.
-    limit: Duration,
-    /// How long to say nothing, if at all.
-    idle: Option<Duration>,
-    /// How many bytes to send each way.
-    data: usize,
-    /// In messages of how many bytes.
-    message: usize,
-    /// Whether to look at what stands around a relay of this machine.
-    machine: bool,
-}
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -123,7 +110,7 @@ pub fn run(
             return ExitCode::from(Status::Fail.exit());
         }
     };
-    let plan = Plan::new(flags);
+    let plan = plan(flags);
     let printer = if flags.get_flag("json") {
         Printer::Json
     } else {
@@ -140,30 +127,15 @@ pub fn run(
     ExitCode::from(status.exit())
 }
 
-impl Plan {
-    fn new(flags: &ArgMatches) -> Self {
-        let time = |name| flags.get_one::<Duration>(name).copied();
-        Self {
-            limit: time("timeout").unwrap_or(Duration::from_secs(10)),
-            idle: time("idle"),
-            data: DATA_SIZE,
-            message: DATA_SIZE,
-            machine: !flags.get_flag("relay-only"),
-        }
-    }
-
-    /// The same, no larger and no faster than a relay with this configuration allows.
-    fn within(self, config: &config::Config) -> Self {
-        let at_most = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(DATA_SIZE);
-        let data = match config.session_bytes_per_sec {
-            0 => self.data,
-            pace => at_most(pace.saturating_mul(2)),
-        };
-        Self {
-            data,
-            message: at_most(config.max_msg_size),
-            ..self
-        }
+/// What `flags` ask for.
+fn plan(flags: &ArgMatches) -> Plan {
+    let time = |name| flags.get_one::<Duration>(name).copied();
+    Plan {
+        limit: time("timeout").unwrap_or(Duration::from_secs(10)),
+        idle: time("idle"),
+        data: DATA_SIZE,
+        message: DATA_SIZE,
+        machine: !flags.get_flag("relay-only"),
     }
 }
 

@@ -10,7 +10,7 @@ use relay_client::tcp::{self, ConnectError, Connected, ResolveError, Resolved};
 use tokio::net::TcpStream;
 
 use super::{
-    report::{Note, Outcome},
+    note::{Note, Outcome},
     target::Target,
 };
 

@@ -1,9 +1,14 @@
 //! How findings look: a table that grows line by line, or one JSON object at the end. What they say
 //! is left to those who found it, but strangers' words are made harmless here, for all of them.
 
-use super::report::{Finding, Status};
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+
+use super::note::{Finding, Status};
 
 /// Where the second column begins, and where what belongs to a finding is indented to.
 const INDENT: usize = 8;
@@ -18,8 +23,8 @@ pub(super) enum Printer {
 impl Printer {
     /// A table on stdout, in colour where it is a terminal and nobody minds (<https://no-color.org>).
     pub(super) fn table() -> Self {
-        let minded = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+        let minded = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
         Self::Table {
             colour: io::stdout().is_terminal() && !minded && !dumb,
         }

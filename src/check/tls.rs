@@ -7,7 +7,7 @@ use relay_client::{
 use tokio::net::TcpStream;
 
 use super::{
-    report::{Note, Outcome},
+    note::{Note, Outcome},
     target::Target,
 };
 

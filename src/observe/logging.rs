@@ -2,9 +2,9 @@
 //! time itself, `<priority>message`. Messages quote strangers, so control characters are escaped
 //! here, once, for all of them. What is logged is for `RUST_LOG` and the callers to say.
 
+use std::{fmt::Display, io::Write};
+
 use log::Level;
-use std::fmt::Display;
-use std::io::Write;
 
 /// The HTTP library has an error to report for every stranger that talks nonsense to it.
 const DEFAULT_FILTER: &str = "info,actix_http=off";
