@@ -2,16 +2,12 @@
 //! redirect, another site, or the relay itself with a word why not.
 
 use relay_client::handshake::Answer;
+use relay_wire::ending::Ending;
 
 use super::{
     note::{Note, Status},
     target::Target,
 };
-
-/// The beginnings of what the relay itself says in plain HTTP.
-const NAMES_ITSELF: &str = "This is claude-distill-relay";
-const IS_FULL: &str = "The relay is full";
-const IS_RESTARTING: &str = "The relay is restarting";
 
 const PROXY_SITE: &str = "nginx -T | less   (on the relay's machine: which site has this name?)";
 const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
@@ -42,27 +38,36 @@ fn in_one_line(answer: &Answer) -> String {
 
 /// What the relay means by it, if it is the relay's own.
 fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
-    if answer.body.starts_with(IS_FULL) {
-        let note = Note::warn("the relay is full: RELAY_MAX_SESSIONS are open");
-        return Some(
-            note.means("it works, but takes nobody in until others leave")
+    let mut endings = Ending::ALL.iter().copied();
+    let ending = endings.find(|&ending| ending.is_of_handshake() && says(answer, ending))?;
+    match ending {
+        Ending::RelayFull => Some(
+            Note::warn("the relay is full: RELAY_MAX_SESSIONS are open")
+                .means("it works, but takes nobody in until others leave")
                 .next("a higher RELAY_MAX_SESSIONS, if the machine has the memory for it"),
-        );
-    }
-    if answer.body.starts_with(IS_RESTARTING) {
-        let note = Note::warn("the relay is stopping or restarting");
-        return Some(
-            note.means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
+        ),
+        Ending::RelayRestarting => Some(
+            Note::warn("the relay is stopping or restarting")
+                .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
                 .next("the same check in half a minute"),
-        );
+        ),
+        Ending::NotAWebSocket | Ending::BadHandshake => Some(
+            Note::fail(format!(
+                "the relay is reached, but as plain HTTP ({detail})"
+            ))
+            .means("a proxy on the way does not pass on the Upgrade and Connection headers")
+            .next("deploy/setup-nginx-relay.sh writes a site that does"),
+        ),
+        _ => None,
     }
-    answer.body.starts_with(NAMES_ITSELF).then(|| {
-        Note::fail(format!(
-            "the relay is reached, but as plain HTTP ({detail})"
-        ))
-        .means("a proxy on the way does not pass on the Upgrade and Connection headers")
-        .next("deploy/setup-nginx-relay.sh writes a site that does")
-    })
+}
+
+/// Whether the answer begins as that of `ending` does. Its first clause is enough: the rest may not
+/// have come with the head.
+fn says(answer: &Answer, ending: Ending) -> bool {
+    let sentence = ending.sentence().unwrap_or_default();
+    let clause = sentence.split([';', '.']).next().unwrap_or_default();
+    !clause.is_empty() && answer.body.starts_with(clause)
 }
 
 /// What it means from anybody else.

@@ -9,6 +9,7 @@ use relay_client::{
     handshake::{self, Greeting, OpenError, Socket},
     stream::Stream,
 };
+use relay_wire::ending::Ending;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite::{
     Error, Message,
@@ -204,15 +205,21 @@ fn closed(frame: Option<&CloseFrame>) -> Note {
         return Note::fail("the other side closed the connection without a reason")
             .means("the relay or a proxy on the way was stopped");
     };
-    let shown = format!("closed with {} \"{}\"", u16::from(*code), cut(reason));
-    match code {
-        CloseCode::Restart => restarting(),
-        CloseCode::Size => Note::warn(shown)
+    let code = u16::from(*code);
+    let shown = format!("closed with {code} \"{}\"", cut(reason));
+    // Proxies have reasons of their own, but mean the same by these codes.
+    let by = |ending: Ending| ending.close_code() == Some(code);
+    if by(Ending::ServerShutdown) {
+        restarting()
+    } else if by(Ending::MessageTooBig) {
+        Note::warn(shown)
             .means("RELAY_MAX_MSG_SIZE there is less than the message this check sends (1 MiB)")
-            .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more"),
-        CloseCode::Again => Note::warn(shown)
-            .means("the relay has no memory left for messages: RELAY_MAX_BUFFERED is in use"),
-        _ => Note::fail(shown).means("the relay, or a proxy on the way, ended the session"),
+            .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more")
+    } else if by(Ending::BuffersFull) {
+        Note::warn(shown)
+            .means("the relay has no memory left for messages: RELAY_MAX_BUFFERED is in use")
+    } else {
+        Note::fail(shown).means("the relay, or a proxy on the way, ended the session")
     }
 }
 
@@ -224,37 +231,39 @@ fn restarting() -> Note {
 
 /// A reply that is not `what` was waited for.
 fn unexpected(reply: &Reply, what: &str) -> Note {
-    let (reason, retry_after) = match reply {
-        Reply::Error {
-            reason,
-            retry_after,
-        } => (reason.as_str(), *retry_after),
-        _ => return Note::fail(format!("{what} was due, and something else came")),
+    let Reply::Error {
+        reason,
+        retry_after,
+    } = reply
+    else {
+        return Note::fail(format!("{what} was due, and something else came"));
     };
-    match reason {
-        "rate_limited" => {
+    match Ending::from_name(reason) {
+        Some(Ending::RateLimited) => {
             let wait = retry_after.map_or("a minute".to_owned(), |it| format!("{it} s"));
-            Note::warn(format!(
-                "the relay wants us to wait for {wait} (rate_limited)"
-            ))
-            .means(
-                "this address has spent its budget of requests: often a proxy that names no \
-                     client, so that all share one",
-            )
-            .next(format!(
-                "the same check in {wait}; RELAY_TRUSTED_PROXIES, X-Forwarded-For"
-            ))
+            Note::warn(format!("the relay wants us to wait for {wait} ({reason})"))
+                .means(
+                    "this address has spent its budget of requests: often a proxy that names no \
+                 client, so that all share one",
+                )
+                .next(format!(
+                    "the same check in {wait}; RELAY_TRUSTED_PROXIES, X-Forwarded-For"
+                ))
         }
-        "too_many_rooms" => Note::warn("the relay is full: RELAY_MAX_ROOMS are open")
+        Some(Ending::TooManyRooms) => Note::warn("the relay is full: RELAY_MAX_ROOMS are open")
             .means("it works, but nobody can open a room until another closes")
             .next("a higher RELAY_MAX_ROOMS, or a shorter RELAY_ROOM_TTL"),
-        "room_not_found" => Note::fail("the room just created is not found (room_not_found)")
-            .means("two relays answer to one name, and the second client met the other")
-            .next("ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)"),
-        "server_shutdown" => restarting(),
-        other => Note::fail(format!(
+        Some(Ending::RoomNotFound) => {
+            Note::fail(format!("the room just created is not found ({reason})"))
+                .means("two relays answer to one name, and the second client met the other")
+                .next(
+                    "ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)",
+                )
+        }
+        Some(Ending::ServerShutdown) => restarting(),
+        _ => Note::fail(format!(
             "{what} was due, and an error came: {:?}",
-            cut(other)
+            cut(reason)
         )),
     }
 }
