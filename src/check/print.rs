@@ -1,11 +1,12 @@
 //! How findings look: a table that grows line by line, or one JSON object at the end. What they say
-//! is left to those who found it, but strangers' words are made harmless here, for all of them.
+//! is left to those who found it, but as they quote strangers they are escaped here, for all of them.
 
 use std::{
     env,
     io::{self, IsTerminal, Write},
 };
 
+use relay_wire::text::{escaped, escaped_json};
 use serde::Serialize;
 
 use super::note::{Finding, Status};
@@ -32,7 +33,7 @@ impl Printer {
 
     pub(super) fn title(self, target: &str) {
         if let Self::Table { .. } = self {
-            write(&format!("Checking {}\n", harmless(target)));
+            write(&format!("Checking {}\n", escaped(target)));
         }
     }
 
@@ -56,8 +57,11 @@ impl Printer {
                 plural(failures, "failure"),
                 plural(warnings, "warning")
             ),
-            // Strings and numbers alone: nothing in it could fail to serialise.
-            Self::Json => serde_json::to_string(&summary()).unwrap_or_default() + "\n",
+            Self::Json => {
+                // Strings and numbers alone: nothing in it could fail to serialise.
+                let json = serde_json::to_string(&summary()).unwrap_or_default();
+                escaped_json(&json) + "\n"
+            }
         };
         write(&text);
     }
@@ -83,11 +87,11 @@ fn lines(finding: &Finding, colour: bool) -> String {
     let (status, step) = (note.status.name(), finding.step);
     let mut lines = format!(
         "  {on}{status:4}{off}  {step:10}  {}\n",
-        harmless(&note.detail)
+        escaped(&note.detail)
     );
     for (label, text) in [("means:", &note.means), ("next:", &note.next)] {
         if let Some(text) = text {
-            lines += &format!("{:INDENT$}{label:6} {}\n", "", harmless(text));
+            lines += &format!("{:INDENT$}{label:6} {}\n", "", escaped(text));
         }
     }
     lines
@@ -96,16 +100,4 @@ fn lines(finding: &Finding, colour: bool) -> String {
 fn plural(count: usize, thing: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{ending}")
-}
-
-/// Text with everything escaped that could steer a terminal: much of it comes from strangers.
-fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '"' | '\'' | '\\' => out.push(char),
-            _ => out.extend(char.escape_debug()),
-        }
-    }
-    out
 }

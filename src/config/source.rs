@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
 
+use relay_wire::text::escaped;
+
 /// Why the configuration cannot be used: one sentence for the operator.
 #[derive(Debug)]
 pub struct Error(pub(super) String);
@@ -117,10 +119,12 @@ fn commented(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A stranger's text, fit to be shown in a sentence: escaped, and not too much of it.
+/// A stranger's text, fit to be shown in a sentence: in quotes, escaped, and not too much of it.
 pub(super) fn quote(text: &str) -> String {
     const SHOWN: usize = 60;
     let shown: String = text.chars().take(SHOWN).collect();
     let more = if shown.len() < text.len() { "…" } else { "" };
-    format!("{shown:?}{more}")
+    // Else the text could seem to end before it does.
+    let inside = shown.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"{more}", escaped(&inside))
 }

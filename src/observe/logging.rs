@@ -1,10 +1,11 @@
 //! How log lines look: for a person, `time LEVEL message`; for systemd's journal, which keeps the
-//! time itself, `<priority>message`. Messages quote strangers, so control characters are escaped
-//! here, once, for all of them. What is logged is for `RUST_LOG` and the callers to say.
+//! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for all
+//! of them. What is logged is for `RUST_LOG` and the callers to say.
 
 use std::{fmt::Display, io::Write};
 
 use log::Level;
+use relay_wire::text::escaped;
 
 /// The HTTP library has an error to report for every stranger that talks nonsense to it.
 const DEFAULT_FILTER: &str = "info,actix_http=off";
@@ -55,21 +56,8 @@ fn plain_prefix(time: &impl Display, level: Level) -> String {
 }
 
 /// The message behind its prefix, on one line whatever is in it.
-fn line(mut prefix: String, message: &str) -> String {
-    for char in message.chars() {
-        if misleads(char) {
-            prefix.extend(char.escape_default());
-        } else {
-            prefix.push(char);
-        }
-    }
-    prefix
-}
-
-/// Whether a terminal or a log reader may take the character for more than text: control
-/// characters, and those that break lines or turn the direction of writing.
-fn misleads(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+fn line(prefix: String, message: &str) -> String {
+    prefix + &escaped(message)
 }
 
 /// Systemd names the stream it gave us by device and inode; ours may have been redirected since.
