@@ -4,13 +4,10 @@
 
 mod doubles;
 
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
+
 use claude_distill_relay::config::Config;
-use doubles::command::Check;
-use doubles::{Certificate, Double, Proxy, RunningRelay};
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use doubles::{Certificate, Double, Proxy, RunningRelay, command::Check};
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
