@@ -2,7 +2,13 @@
 //! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for all
 //! of them. What is logged is for `RUST_LOG` and the callers to say.
 
-use std::{fmt::Display, io::Write};
+use std::{
+    env,
+    fmt::Display,
+    fs::File,
+    io::{self, Write},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+};
 
 use log::Level;
 use relay_wire::text::escaped;
@@ -61,24 +67,14 @@ fn line(prefix: String, message: &str) -> String {
 }
 
 /// Systemd names the stream it gave us by device and inode; ours may have been redirected since.
-#[cfg(unix)]
 fn stderr_is_the_journal() -> bool {
-    use std::fs::File;
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
-
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else {
         return false;
     };
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+    let stderr = io::stderr().as_fd().try_clone_to_owned();
     stderr
         .and_then(|stderr| File::from(stderr).metadata())
         .is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
-}
-
-#[cfg(not(unix))]
-fn stderr_is_the_journal() -> bool {
-    false
 }
 
 #[cfg(test)]
