@@ -1,5 +1,5 @@
-//! Who listens on a port of this machine, as far as the system tells us: other users' processes only
-//! as root.
+//! Who listens on a port of this machine, as far as the system tells us: other users' processes
+//! only as root.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! What the way to a relay's socket tells: its name and its addresses, and what their failures mean.
+//! What the lookup of a relay's name and the connection to its port tell, and what their failures
+//! mean.
 
 use std::{
     io::{self, ErrorKind},

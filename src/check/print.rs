@@ -1,5 +1,5 @@
 //! How findings look: a table that grows line by line, or one JSON object at the end. What they say
-//! is left to those who found it, but as they quote strangers they are escaped here, for all of them.
+//! is left to those who found it, but as they quote strangers they are escaped here, all of them.
 
 use std::{
     env,

@@ -1,5 +1,5 @@
-//! All that a check has found: one [`Note`] for each step, and the verdict over all of them. What is
-//! tried is left to the other modules.
+//! All that a check has found: one [`Note`] for each step, and the verdict over all of them. What
+//! is tried is left to the other modules.
 
 use std::time::{Duration, Instant};
 

@@ -2,9 +2,9 @@
 //! line in `.env.relay` (or, where there is none, `.env`) in the working directory, and that one
 //! over the default. The process environment is only read, never changed.
 //!
-//! [`knobs`](KNOBS) has the settings, `knob` what a setting is, `source` the places their values come
-//! from, `value` the checks, and `tests` holds them together. Nothing here prints or exits: the caller
-//! is handed sentences.
+//! [`knobs`](KNOBS) has the settings, `knob` what a setting is, `source` the places that their
+//! values come from, `value` the checks, and `tests` holds them together. Nothing here prints or
+//! exits: the caller is handed sentences.
 
 mod knob;
 mod knobs;

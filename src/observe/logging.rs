@@ -1,6 +1,6 @@
 //! How log lines look: for a person, `time LEVEL message`; for systemd's journal, which keeps the
-//! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for all
-//! of them. What is logged is for `RUST_LOG` and the callers to say.
+//! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for
+//! all of them. What is logged is for `RUST_LOG` and the callers to say.
 
 use std::{
     env,

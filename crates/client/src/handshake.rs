@@ -60,8 +60,8 @@ pub enum OpenError {
     Connection(Error),
 }
 
-/// Opens a WebSocket to the relay of `url`: for ourselves, or as a proxy does, for the client of the
-/// address `on_behalf_of`.
+/// Opens a WebSocket to the relay of `url`: for ourselves, or as a proxy does, for the client of
+/// the address `on_behalf_of`.
 pub async fn open(
     url: &Url,
     on_behalf_of: Option<IpAddr>,

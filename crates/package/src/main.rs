@@ -1,6 +1,6 @@
 //! Writes what a package of the relay brings along beside the program and is made from its command
-//! line: the manual pages and the completions. It is a program of its own, so that a relay that serves
-//! carries none of this.
+//! line: the manual pages and the completions. It is a program of its own, so that a relay that
+//! serves carries none of this.
 
 use std::{env, fs, io, path::Path, process::ExitCode};
 
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes all files into `directory`, which is made if need be, under the names that man and the shells
-/// look for.
+/// Writes all files into `directory`, which is made if need be, under the names that man and the
+/// shells look for.
 fn write(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut command = cli::command();

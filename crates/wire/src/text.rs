@@ -1,10 +1,11 @@
-//! Text of strangers, made fit to be shown to a person or handed to a program: what a client, a server
-//! or a file says may hold characters that steer a terminal, break a line or turn the direction of
-//! writing.
+//! Text of strangers, made fit to be shown to a person or handed to a program: what a client, a
+//! server or a file says may hold characters that steer a terminal, break a line or turn the
+//! direction of writing.
 
-/// Whether a terminal or a reader may take the character for anything but itself: control characters
-/// (C0, DEL, C1), separators of lines and paragraphs, marks that turn the direction of writing, and
-/// all others that cannot be seen by themselves. Quotes and backslashes are none of those.
+/// Whether a terminal or a reader may take the character for anything but itself: control
+/// characters (C0, DEL, C1), separators of lines and paragraphs, marks that turn the direction of
+/// writing, and all others that cannot be seen by themselves. Rust's own escapes know them all, but
+/// take quotes and backslashes as well, which mislead nobody.
 fn misleads(char: char) -> bool {
     !matches!(char, '"' | '\'' | '\\') && char.escape_debug().len() > 1
 }
