@@ -7,12 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # RELAY_PROFILE=dev packs what `cargo build` has built, for a look at the package itself.
 profile=${RELAY_PROFILE:-release}
 cargo build --locked --profile "$profile"
-program=${CARGO_TARGET_DIR:-target}/${profile/#dev/debug}/claude-distill-relay
 
 # What is made from the command line itself, where [package.metadata.deb] looks for it.
-mkdir -p target/package
-"$program" man >target/package/claude-distill-relay.1
-for shell in bash zsh fish; do
-	"$program" completions "$shell" >"target/package/completion.$shell"
-done
+cargo run --locked --profile "$profile" --package relay-package -- target/package
 cargo deb --locked --no-build --profile "$profile" "$@"

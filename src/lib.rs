@@ -33,6 +33,7 @@
 //! | [`limits`] | who is asking, and whether they may: pure |
 //! | [`flow`] | a session's bytes: reader, outbox, credit, pace, clocks: pure |
 //! | [`config`] | every knob: default, flag, variable, range |
+//! | [`relay_client`] | a connection to a relay |
 //! | [`relay_wire`] | what the relay and its clients say to each other |
 
 pub mod actors;

@@ -4,8 +4,10 @@
 //! cannot be used; a second signal ends the drain at once, with the status a shell would report.
 
 use std::{
+    future::poll_fn,
     hint, io, panic,
     process::{self, ExitCode},
+    task::Poll,
 };
 
 use claude_distill_relay::{
@@ -16,6 +18,7 @@ use claude_distill_relay::{
     process::{Relay, systemd, worker},
 };
 use log::{error, info, warn};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The largest block that glibc's allocator is to keep when it is freed, in bytes. It keeps up to
 /// twice as much of them at the end of a heap.
@@ -144,23 +147,19 @@ const INTERRUPT: StopSignal = StopSignal {
     status: 130,
 };
 
-#[cfg(unix)]
 const TERMINATE: StopSignal = StopSignal {
     name: "SIGTERM",
     status: 143,
 };
 
 /// The signals that ask us to stop, caught from creation on.
-#[cfg(unix)]
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-#[cfg(unix)]
 impl Signals {
     fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -168,8 +167,7 @@ impl Signals {
     }
 
     async fn next(&mut self) -> StopSignal {
-        use std::task::Poll;
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             if self.interrupt.poll_recv(cx).is_ready() {
                 Poll::Ready(INTERRUPT)
             } else {
@@ -177,24 +175,6 @@ impl Signals {
             }
         })
         .await
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> StopSignal {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Nothing will ever interrupt us, which is no reason to stop.
-            std::future::pending::<()>().await;
-        }
-        INTERRUPT
     }
 }
 

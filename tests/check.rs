@@ -4,13 +4,10 @@
 
 mod doubles;
 
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
+
 use claude_distill_relay::config::Config;
-use doubles::command::Check;
-use doubles::{Certificate, Double, Proxy, RunningRelay};
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use doubles::{Certificate, Double, Proxy, RunningRelay, command::Check};
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -189,6 +186,36 @@ fn a_proxys_error_page_is_known_for_one() {
 }
 
 #[test]
+fn a_strangers_page_steers_no_terminal() {
+    let page = "<html><title>\u{9b}2J\u{202e}\u{200f}\u{feff}</title></html>";
+    let double = Double::answering(&format!(
+        "HTTP/1.1 502 Bad Gateway\r\nServer: \u{9b}31m\r\nContent-Length: {}\r\n\r\n{page}",
+        page.len()
+    ));
+    let url = format!("ws://127.0.0.1:{}", double.port);
+    for (arguments, server, title) in [
+        (
+            vec!["check", &url],
+            r"from \u{9b}31m,",
+            r#""\u{9b}2J\u{202e}\u{200f}\u{feff}""#,
+        ),
+        (
+            vec!["check", &url, "--json"],
+            r"from \u009b31m,",
+            r#"\"\u009b2J\u202e\u200f\ufeff\""#,
+        ),
+    ] {
+        let (exit, text) = Check::new(&arguments).text();
+        assert_eq!(exit, 2, "{text}");
+        assert!(text.contains(server) && text.contains(title), "{text}");
+    }
+    let outcome = Check::new(&["check", &url]).json();
+    outcome.only_trouble("relay", "fail", "502");
+    let detail = outcome.step("relay")["detail"].as_str().unwrap();
+    assert!(detail.contains("\u{9b}2J\u{202e}"), "{detail:?}");
+}
+
+#[test]
 fn something_that_speaks_no_http_is_said_to() {
     let double = Double::answering("SSH-2.0-OpenSSH_9.2\x1b[2J\r\n");
     let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", double.port)]).json();
@@ -201,7 +228,6 @@ fn one_that_accepts_and_says_nothing_does_not_hold_us() {
     let port = silent.local_addr().unwrap().port();
     let outcome = Check::local(port, &["--timeout=0.3"]).json();
     outcome.only_trouble("relay", "fail", "nothing came of it in 0.3 s");
-    #[cfg(target_os = "linux")]
     outcome.is(
         "listener",
         "ok",

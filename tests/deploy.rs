@@ -698,6 +698,7 @@ fn the_package_comes_and_goes() {
     for file in [
         "/usr/bin/claude-distill-relay",
         "/usr/share/man/man1/claude-distill-relay.1.gz",
+        "/usr/share/man/man1/claude-distill-relay-check.1.gz",
         "/usr/share/bash-completion/completions/claude-distill-relay",
         "/usr/share/zsh/vendor-completions/_claude-distill-relay",
         "/usr/share/fish/vendor_completions.d/claude-distill-relay.fish",

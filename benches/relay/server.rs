@@ -103,15 +103,9 @@ impl Drop for Server {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn cpu_clock(process: &Child) -> Result<ClockId> {
     let id = nix::unistd::Pid::from_raw(process.id().try_into()?);
     Ok(nix::time::clock_getcpuclockid(id)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cpu_clock(_: &Child) -> Result<ClockId> {
-    Err("only Linux tells what another process has used".into())
 }
 
 /// A port nobody listens at, below those the kernel gives to outgoing connections. No port comes

@@ -1,180 +1,174 @@
 //! What it means when a WebSocket handshake is answered in plain HTTP: a proxy's error page, a
 //! redirect, another site, or the relay itself with a word why not.
 
-use super::report::Note;
-use super::target::Target;
-use tokio_tungstenite::tungstenite::http::{Response, header};
+use relay_client::handshake::Answer;
+use relay_wire::ending::Ending;
 
-/// The beginnings of what the relay itself says in plain HTTP.
-const NAMES_ITSELF: &str = "This is claude-distill-relay";
-const IS_FULL: &str = "The relay is full";
-const IS_RESTARTING: &str = "The relay is restarting";
+use super::{
+    note::{Note, Status},
+    target::Target,
+};
 
 const PROXY_SITE: &str = "nginx -T | less   (on the relay's machine: which site has this name?)";
 const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
 const TUNNEL: &str = "systemctl status cloudflared   (on the relay's machine)";
 
-/// An HTTP answer, as far as it tells who wrote it.
-struct Answer {
-    status: u16,
-    /// The `Server` header, or what stands for it.
-    server: String,
-    body: String,
-    location: String,
-}
-
-/// The answer `response` to a handshake, in words.
-pub(super) fn explain(target: &Target, response: &Response<Option<Vec<u8>>>) -> Note {
-    let header = |name| {
-        let value = response.headers().get(name);
-        let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        text.unwrap_or_default()
-    };
-    let body = response.body().as_deref().unwrap_or_default();
-    let answer = Answer {
-        status: response.status().as_u16(),
-        server: header(header::SERVER),
-        body: String::from_utf8_lossy(body).into_owned(),
-        location: header(header::LOCATION),
-    };
-    let detail = answer.detail(response.status().canonical_reason());
-    match answer.of_the_relay(&detail) {
+/// The answer to a handshake, in words.
+pub(super) fn explain(target: &Target, answer: &Answer) -> Note {
+    let detail = in_one_line(answer);
+    match of_the_relay(answer, &detail) {
         Some(note) => note,
-        None => answer.of_another(target, detail),
+        None => of_another(answer, target, detail),
     }
 }
 
-impl Answer {
-    /// The answer itself, in one line.
-    fn detail(&self, reason: Option<&str>) -> String {
-        let mut detail = format!("HTTP {}", self.status);
-        if let Some(reason) = reason {
-            detail += &format!(" {reason}");
-        }
-        if !self.server.is_empty() {
-            detail += &format!(" from {}", cut(&self.server));
-        }
-        if let Some(title) = title(&self.body) {
-            detail += &format!(", an HTML page titled \"{}\"", cut(title));
-        }
-        detail
+fn in_one_line(answer: &Answer) -> String {
+    let mut detail = format!("HTTP {}", answer.status);
+    if let Some(reason) = answer.reason {
+        detail += &format!(" {reason}");
     }
+    if !answer.server.is_empty() {
+        detail += &format!(" from {}", cut(&answer.server));
+    }
+    if let Some(title) = title(&answer.body) {
+        detail += &format!(", an HTML page titled \"{}\"", cut(title));
+    }
+    detail
+}
 
-    /// What the relay means by it, if it is the relay's own.
-    fn of_the_relay(&self, detail: &str) -> Option<Note> {
-        if self.body.starts_with(IS_FULL) {
-            let note = Note::warn("the relay is full: RELAY_MAX_SESSIONS are open");
-            return Some(
-                note.means("it works, but takes nobody in until others leave")
-                    .next("a higher RELAY_MAX_SESSIONS, if the machine has the memory for it"),
-            );
-        }
-        if self.body.starts_with(IS_RESTARTING) {
-            let note = Note::warn("the relay is stopping or restarting");
-            return Some(
-                note.means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
-                    .next("the same check in half a minute"),
-            );
-        }
-        self.body.starts_with(NAMES_ITSELF).then(|| {
+/// What the relay means by it, if it is the relay's own.
+fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
+    let mut endings = Ending::ALL.iter().copied();
+    let ending = endings.find(|&ending| ending.is_of_handshake() && says(answer, ending))?;
+    match ending {
+        Ending::RelayFull => Some(
+            Note::warn("the relay is full: RELAY_MAX_SESSIONS are open")
+                .means("it works, but takes nobody in until others leave")
+                .next("a higher RELAY_MAX_SESSIONS, if the machine has the memory for it"),
+        ),
+        Ending::RelayRestarting => Some(
+            Note::warn("the relay is stopping or restarting")
+                .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
+                .next("the same check in half a minute"),
+        ),
+        Ending::NotAWebSocket | Ending::BadHandshake => Some(
             Note::fail(format!(
                 "the relay is reached, but as plain HTTP ({detail})"
             ))
             .means("a proxy on the way does not pass on the Upgrade and Connection headers")
-            .next("deploy/setup-nginx-relay.sh writes a site that does")
-        })
+            .next("deploy/setup-nginx-relay.sh writes a site that does"),
+        ),
+        _ => None,
     }
+}
 
-    /// What it means from anybody else.
-    fn of_another(&self, target: &Target, detail: String) -> Note {
-        let cloudflare = self.server.eq_ignore_ascii_case("cloudflare");
-        let note = Note::fail(detail);
-        match self.status {
-            408 => note
-                .means("the request came too late: this machine or the way there is overloaded")
-                .next("uptime"),
-            _ if target.local => note
-                .means("another program than the relay listens on its port")
-                .next(format!("sudo ss -ltnp 'sport = :{}'", target.port)),
-            200..=299 => note
-                .means("a web server answers that passes no WebSocket on: another site, or another port")
-                .next(PROXY_SITE),
-            301 | 302 | 303 | 307 | 308 => self.redirect(target, note),
-            401 | 403 => note
-                .means("an access rule or a firewall in front of the relay turns clients away")
-                .next("Cloudflare dashboard: Access → Applications, and Security → Events"),
-            404 => note
-                .means("the proxy is up, but does not know this name or this path")
-                .next(PROXY_SITE),
-            400 | 405 | 426 => note
-                .means("the proxy mangles the handshake, or this port is another site's")
-                .next(PROXY_SITE),
-            429 => Note { status: super::report::Status::Warn, ..note }
-                .means("a limit of the proxy's, for this address; the relay may be well")
-                .next("the same check in a minute"),
-            502 if cloudflare => note
-                .means("the tunnel is up, but what it leads to (nginx on port 80) does not answer")
-                .next("systemctl status nginx   (on the relay's machine)"),
-            502 => note
-                .means("the proxy is up, but the relay behind it does not answer")
-                .next(UPSTREAM),
-            503 => note
-                .means("the proxy has nobody to hand this to, or limits connections")
-                .next(UPSTREAM),
-            504 | 522 | 524 => note
-                .means("the proxy waits for what is behind it, which hangs or is cut off")
-                .next(UPSTREAM),
-            520 | 521 | 523 => note
-                .means("Cloudflare cannot reach the machine behind the name")
-                .next(TUNNEL),
-            525 | 526 => note
-                .means("Cloudflare does not accept the TLS of the machine behind it")
-                .next("type HTTP and URL localhost:80 in the tunnel's route"),
-            530 => self.cloudflare_530(note),
-            _ => note.means("not the relay but something in front of it answers").next(UPSTREAM),
-        }
-    }
+/// Whether the answer begins as that of `ending` does. Its first clause is enough: the rest may not
+/// have come with the head.
+fn says(answer: &Answer, ending: Ending) -> bool {
+    let sentence = ending.sentence().unwrap_or_default();
+    let clause = sentence.split([';', '.']).next().unwrap_or_default();
+    !clause.is_empty() && answer.body.starts_with(clause)
+}
 
-    fn redirect(&self, target: &Target, note: Note) -> Note {
-        let to = cut(&self.location);
-        if self.location.contains("cloudflareaccess.com") {
-            return note
-                .means("Cloudflare Access wants a login, which no relay client can give")
-                .next("Cloudflare dashboard: Access → Applications: take this name out");
+/// What it means from anybody else.
+fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
+    let cloudflare = answer.server.eq_ignore_ascii_case("cloudflare");
+    let note = Note::fail(detail);
+    match answer.status {
+        408 => note
+            .means("the request came too late: this machine or the way there is overloaded")
+            .next("uptime"),
+        _ if target.local => note
+            .means("another program than the relay listens on its port")
+            .next(format!("sudo ss -ltnp 'sport = :{}'", target.url.port)),
+        200..=299 => note
+            .means(
+                "a web server answers that passes no WebSocket on: another site, or another port",
+            )
+            .next(PROXY_SITE),
+        301 | 302 | 303 | 307 | 308 => redirect(&answer.location, target, note),
+        401 | 403 => note
+            .means("an access rule or a firewall in front of the relay turns clients away")
+            .next("Cloudflare dashboard: Access → Applications, and Security → Events"),
+        404 => note
+            .means("the proxy is up, but does not know this name or this path")
+            .next(PROXY_SITE),
+        400 | 405 | 426 => note
+            .means("the proxy mangles the handshake, or this port is another site's")
+            .next(PROXY_SITE),
+        429 => Note {
+            status: Status::Warn,
+            ..note
         }
-        if self.location.starts_with("https:") && !target.tls {
-            return note
-                .means(format!("the server wants TLS: it sends us to {to}"))
-                .next(format!("claude-distill-relay check wss://{}", target.host));
-        }
-        note.means(format!(
-            "the server sends us to {to}, and WebSocket clients do not follow"
-        ))
-        .next(PROXY_SITE)
+        .means("a limit of the proxy's, for this address; the relay may be well")
+        .next("the same check in a minute"),
+        502 if cloudflare => note
+            .means("the tunnel is up, but what it leads to (nginx on port 80) does not answer")
+            .next("systemctl status nginx   (on the relay's machine)"),
+        502 => note
+            .means("the proxy is up, but the relay behind it does not answer")
+            .next(UPSTREAM),
+        503 => note
+            .means("the proxy has nobody to hand this to, or limits connections")
+            .next(UPSTREAM),
+        504 | 522 | 524 => note
+            .means("the proxy waits for what is behind it, which hangs or is cut off")
+            .next(UPSTREAM),
+        520 | 521 | 523 => note
+            .means("Cloudflare cannot reach the machine behind the name")
+            .next(TUNNEL),
+        525 | 526 => note
+            .means("Cloudflare does not accept the TLS of the machine behind it")
+            .next("type HTTP and URL localhost:80 in the tunnel's route"),
+        530 => cloudflare_530(&answer.body, note),
+        _ => note
+            .means("not the relay but something in front of it answers")
+            .next(UPSTREAM),
     }
+}
 
-    /// Cloudflare's 530 is a cover; the number that counts stands in the body.
-    fn cloudflare_530(&self, mut note: Note) -> Note {
-        for (code, means, next) in [
-            (
-                "1033",
-                "Cloudflare error 1033: no cloudflared is connected for this tunnel",
-                TUNNEL,
-            ),
-            (
-                "1016",
-                "Cloudflare error 1016: the name points to an origin that does not resolve",
-                "Cloudflare dashboard: DNS → Records, and the tunnel's routes",
-            ),
-        ] {
-            if self.body.contains(code) {
-                note.detail += &format!(", error {code}");
-                return note.means(means).next(next);
-            }
-        }
-        note.means("Cloudflare has no way to the origin: most often the tunnel is down")
-            .next(TUNNEL)
+fn redirect(location: &str, target: &Target, note: Note) -> Note {
+    let to = cut(location);
+    if location.contains("cloudflareaccess.com") {
+        return note
+            .means("Cloudflare Access wants a login, which no relay client can give")
+            .next("Cloudflare dashboard: Access → Applications: take this name out");
     }
+    if location.starts_with("https:") && !target.url.tls {
+        return note
+            .means(format!("the server wants TLS: it sends us to {to}"))
+            .next(format!(
+                "claude-distill-relay check wss://{}",
+                target.url.host
+            ));
+    }
+    note.means(format!(
+        "the server sends us to {to}, and WebSocket clients do not follow"
+    ))
+    .next(PROXY_SITE)
+}
+
+/// Cloudflare's 530 is a cover; the number that counts stands in the body.
+fn cloudflare_530(body: &str, mut note: Note) -> Note {
+    for (code, means, next) in [
+        (
+            "1033",
+            "Cloudflare error 1033: no cloudflared is connected for this tunnel",
+            TUNNEL,
+        ),
+        (
+            "1016",
+            "Cloudflare error 1016: the name points to an origin that does not resolve",
+            "Cloudflare dashboard: DNS → Records, and the tunnel's routes",
+        ),
+    ] {
+        if body.contains(code) {
+            note.detail += &format!(", error {code}");
+            return note.means(means).next(next);
+        }
+    }
+    note.means("Cloudflare has no way to the origin: most often the tunnel is down")
+        .next(TUNNEL)
 }
 
 /// The title of an HTML page; empty where the page has none.
@@ -199,7 +193,8 @@ pub(super) fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Status;
+    use tokio_tungstenite::tungstenite::http::Response;
+
     use super::*;
 
     fn answer(url: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Note {
@@ -209,7 +204,7 @@ mod tests {
         }
         let target = Target::parse(url).unwrap_or_else(|why| unreachable!("{why}"));
         let response = response.body(Some(body.as_bytes().to_vec()));
-        explain(&target, &response.unwrap_or_default())
+        explain(&target, &Answer::from(&response.unwrap_or_default()))
     }
 
     #[test]

@@ -1,25 +1,29 @@
 //! A WebSocket client of the relay: its handshake, what it asks and hears, and how it takes leave.
 //! It keeps the room's code to itself: nothing here prints it, whatever goes wrong.
 
-use super::answer::{self, cut};
-use super::net::Io;
-use super::report::{Note, Outcome};
-use super::target::Target;
+use std::{cell::Cell, net::Ipv4Addr};
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use relay_client::{
+    handshake::{self, Greeting, OpenError, Socket},
+    stream::Stream,
+};
+use relay_wire::ending::Ending;
 use serde::Deserialize;
-use std::cell::Cell;
 use tokio_tungstenite::tungstenite::{
     Error, Message,
-    client::IntoClientRequest,
-    error::ProtocolError,
-    http::{HeaderMap, HeaderValue, header},
     protocol::frame::{CloseFrame, coding::CloseCode},
 };
-use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::{
+    answer::{self, cut},
+    note::{Note, Outcome},
+    target::Target,
+};
 
 /// A connected client.
-pub(super) struct Client(WebSocketStream<Box<dyn Io>>);
+pub(super) struct Client(Socket);
 
 /// A room's code. Without `Debug` and `Display`, so that it cannot get into any text by mistake.
 #[derive(Deserialize)]
@@ -45,29 +49,13 @@ pub(super) enum Reply {
     Other,
 }
 
-/// What the handshake's answer tells.
-pub(super) struct Greeting {
-    /// Its `X-Relay-Client`: whose address the relay sees.
-    pub(super) sees: Option<String>,
-    /// The proxy that speaks for the relay, if one names itself.
-    pub(super) proxy: Option<String>,
-}
-
 impl Client {
     /// Opens a WebSocket over a connection that is there.
-    pub(super) async fn open(target: &Target, stream: Box<dyn Io>) -> Outcome<(Self, Greeting)> {
-        let mut request = target
-            .to_string()
-            .into_client_request()
-            .map_err(|error| Note::fail(format!("{target} cannot be asked for: {error}")))?;
-        if target.local {
-            // As a proxy would: of a trusted peer that names nobody the relay warns in its log.
-            let loopback = HeaderValue::from_static("127.0.0.1");
-            request.headers_mut().insert("x-forwarded-for", loopback);
-        }
-        let opened = client_async(request, stream).await;
-        let (socket, response) = opened.map_err(|error| unopened(target, &error))?;
-        let greeting = Greeting::read(response.headers());
+    pub(super) async fn open(target: &Target, stream: Stream) -> Outcome<(Self, Greeting)> {
+        // As a proxy would: of a trusted peer that names nobody the relay warns in its log.
+        let ourselves = target.local.then(|| Ipv4Addr::LOCALHOST.into());
+        let opened = handshake::open(&target.url, ourselves, stream).await;
+        let (socket, greeting) = opened.map_err(|error| unopened(target, &error))?;
         Ok(((Self(socket), greeting), Note::ok("the handshake succeeds")))
     }
 
@@ -175,49 +163,33 @@ impl Client {
     }
 }
 
-impl Greeting {
-    fn read(headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(cut(value).to_owned())
-        };
-        // The relay itself sends none of these.
-        let via = || text("via").or_else(|| text("cf-ray").map(|_| "cloudflare".to_owned()));
-        Self {
-            sees: text("x-relay-client"),
-            proxy: text(header::SERVER.as_str()).or_else(via),
-        }
-    }
-}
-
 const ANOTHER_SERVER: &str = "a WebSocket server answers, but it is not this relay";
 
 /// A failed handshake in words.
-fn unopened(target: &Target, error: &Error) -> Note {
+fn unopened(target: &Target, error: &OpenError) -> Note {
     match error {
-        Error::Http(response) => answer::explain(target, response),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            Note::fail("the connection is closed without an answer")
-                .means("something else listens there, or a firewall ends the connection")
-        }
-        Error::Protocol(ProtocolError::WrongHttpVersion) => Note::fail(
+        OpenError::Request(error) => Note::fail(format!("{target} cannot be asked for: {error}")),
+        OpenError::Answered(answer) => answer::explain(target, answer),
+        OpenError::Closed => Note::fail("the connection is closed without an answer")
+            .means("something else listens there, or a firewall ends the connection"),
+        OpenError::HttpVersion => Note::fail(
             "what answers there speaks another HTTP than version 1.1",
         )
         .means(
             "another program than the relay listens there, or a proxy on the way asks in HTTP/1.0",
         ),
-        Error::Protocol(ProtocolError::HttparseError(_)) => {
+        OpenError::NotHttp => {
             let note = Note::fail("what answers there does not speak HTTP");
-            if target.local || target.tls {
+            if target.local || target.url.tls {
                 note.means("another program than the relay listens on this port")
             } else {
                 note.means("another program listens there, or the port wants TLS")
                     .next("the same check with wss:// in place of ws://")
             }
         }
-        Error::Protocol(why) => Note::fail(format!("the handshake is broken: {why}"))
+        OpenError::Protocol(why) => Note::fail(format!("the handshake is broken: {why}"))
             .means("a proxy on the way mangles the handshake, or the server is no WebSocket one"),
-        other => broken(other),
+        OpenError::Connection(error) => broken(error),
     }
 }
 
@@ -233,15 +205,21 @@ fn closed(frame: Option<&CloseFrame>) -> Note {
         return Note::fail("the other side closed the connection without a reason")
             .means("the relay or a proxy on the way was stopped");
     };
-    let shown = format!("closed with {} \"{}\"", u16::from(*code), cut(reason));
-    match code {
-        CloseCode::Restart => restarting(),
-        CloseCode::Size => Note::warn(shown)
+    let code = u16::from(*code);
+    let shown = format!("closed with {code} \"{}\"", cut(reason));
+    // Proxies have reasons of their own, but mean the same by these codes.
+    let by = |ending: Ending| ending.close_code() == Some(code);
+    if by(Ending::ServerShutdown) {
+        restarting()
+    } else if by(Ending::MessageTooBig) {
+        Note::warn(shown)
             .means("RELAY_MAX_MSG_SIZE there is less than the message this check sends (1 MiB)")
-            .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more"),
-        CloseCode::Again => Note::warn(shown)
-            .means("the relay has no memory left for messages: RELAY_MAX_BUFFERED is in use"),
-        _ => Note::fail(shown).means("the relay, or a proxy on the way, ended the session"),
+            .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more")
+    } else if by(Ending::BuffersFull) {
+        Note::warn(shown)
+            .means("the relay has no memory left for messages: RELAY_MAX_BUFFERED is in use")
+    } else {
+        Note::fail(shown).means("the relay, or a proxy on the way, ended the session")
     }
 }
 
@@ -253,37 +231,39 @@ fn restarting() -> Note {
 
 /// A reply that is not `what` was waited for.
 fn unexpected(reply: &Reply, what: &str) -> Note {
-    let (reason, retry_after) = match reply {
-        Reply::Error {
-            reason,
-            retry_after,
-        } => (reason.as_str(), *retry_after),
-        _ => return Note::fail(format!("{what} was due, and something else came")),
+    let Reply::Error {
+        reason,
+        retry_after,
+    } = reply
+    else {
+        return Note::fail(format!("{what} was due, and something else came"));
     };
-    match reason {
-        "rate_limited" => {
+    match Ending::from_name(reason) {
+        Some(Ending::RateLimited) => {
             let wait = retry_after.map_or("a minute".to_owned(), |it| format!("{it} s"));
-            Note::warn(format!(
-                "the relay wants us to wait for {wait} (rate_limited)"
-            ))
-            .means(
-                "this address has spent its budget of requests: often a proxy that names no \
-                     client, so that all share one",
-            )
-            .next(format!(
-                "the same check in {wait}; RELAY_TRUSTED_PROXIES, X-Forwarded-For"
-            ))
+            Note::warn(format!("the relay wants us to wait for {wait} ({reason})"))
+                .means(
+                    "this address has spent its budget of requests: often a proxy that names no \
+                 client, so that all share one",
+                )
+                .next(format!(
+                    "the same check in {wait}; RELAY_TRUSTED_PROXIES, X-Forwarded-For"
+                ))
         }
-        "too_many_rooms" => Note::warn("the relay is full: RELAY_MAX_ROOMS are open")
+        Some(Ending::TooManyRooms) => Note::warn("the relay is full: RELAY_MAX_ROOMS are open")
             .means("it works, but nobody can open a room until another closes")
             .next("a higher RELAY_MAX_ROOMS, or a shorter RELAY_ROOM_TTL"),
-        "room_not_found" => Note::fail("the room just created is not found (room_not_found)")
-            .means("two relays answer to one name, and the second client met the other")
-            .next("ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)"),
-        "server_shutdown" => restarting(),
-        other => Note::fail(format!(
+        Some(Ending::RoomNotFound) => {
+            Note::fail(format!("the room just created is not found ({reason})"))
+                .means("two relays answer to one name, and the second client met the other")
+                .next(
+                    "ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)",
+                )
+        }
+        Some(Ending::ServerShutdown) => restarting(),
+        _ => Note::fail(format!(
             "{what} was due, and an error came: {:?}",
-            cut(other)
+            cut(reason)
         )),
     }
 }

@@ -2,21 +2,28 @@
 //! ways, leave. Each step builds on the one before; the first that fails ends the row, and the
 //! clients take leave in any case, so that no room is left behind.
 
-use super::client::{Client, Code, Greeting, Reply};
-use super::net::{self, Io};
-use super::report::{Note, Outcome, Report, Status, Step};
-use super::target::Target;
-use super::tls::Tls;
-use super::{DATA_SIZE, Plan, listener};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
 use bytes::Bytes;
 use futures_util::future::try_join;
-use std::cell::Cell;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use relay_client::{handshake::Greeting, stream::Stream, tls::Tls};
+use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
+
+use super::{
+    answer::cut,
+    client::{Client, Code, Reply},
+    listener, net,
+    note::{Note, Outcome, Status},
+    plan::{DATA_SIZE, Plan},
+    report::{Report, Step},
+    target::Target,
+    tls,
+};
 
 const DNS: Step = Step {
     name: "dns",
@@ -117,17 +124,17 @@ impl Exchange<'_> {
     async fn talk(&mut self) -> Option<()> {
         let (target, limit) = (self.target, self.plan.limit);
         let (stream, address) = self.reach().await?;
-        let tls = match Tls::new(target) {
+        let tls = match tls::prepare(target) {
             Ok(tls) => tls,
             Err(note) => {
                 self.report.add(TLS.name, note);
                 return None;
             }
         };
-        let stream: Box<dyn Io> = if target.local {
+        let stream: Stream = if target.local {
             Box::new(stream)
         } else {
-            let secured = net::secure(tls.as_ref(), stream);
+            let secured = tls::secure(tls.as_ref(), stream);
             self.report.step(&TLS, limit, secured).await?
         };
 
@@ -160,7 +167,7 @@ impl Exchange<'_> {
     /// Says who listens where our relay should, if the system tells in time: it may have many
     /// processes to look through.
     async fn name_listener(&mut self) {
-        let port = self.target.port;
+        let port = self.target.url.port;
         let asked = spawn_blocking(move || listener::owner(port));
         if let Ok(Ok(Some(owner))) = timeout(LOOKUP, asked).await {
             let note = Note::ok(format!("{owner} has port {port}"));
@@ -208,7 +215,7 @@ impl Exchange<'_> {
 }
 
 /// The handshake, and whether it is our relay that answers it.
-async fn meet(target: &Target, stream: Box<dyn Io>) -> Outcome<(Client, Greeting)> {
+async fn meet(target: &Target, stream: Stream) -> Outcome<(Client, Greeting)> {
     let ((client, greeting), _) = Client::open(target, stream).await?;
     let note = if greeting.sees.is_some() {
         Note::ok("claude-distill-relay answers the handshake")
@@ -223,8 +230,8 @@ async fn meet(target: &Target, stream: Box<dyn Io>) -> Outcome<(Client, Greeting
 fn caller(target: &Target, greeting: &Greeting) -> Note {
     // The relay speaks no TLS itself: where there is some, there is a proxy.
     let proxy = match &greeting.proxy {
-        Some(name) => Some(name.as_str()),
-        None if target.tls => Some("a TLS proxy"),
+        Some(name) => Some(cut(name)),
+        None if target.url.tls => Some("a TLS proxy"),
         None => None,
     };
     match (greeting.sees.as_deref(), proxy) {
@@ -247,7 +254,7 @@ async fn create(sender: &mut Client) -> Outcome<Code> {
 /// Another connection, by the way that is known to lead there.
 async fn open(target: &Target, tls: Option<&Tls>, address: SocketAddr) -> Result<Client, Note> {
     let (connected, _) = net::connect(target, &[address], Duration::MAX).await?;
-    let (stream, _) = net::secure(tls, connected.0).await?;
+    let (stream, _) = tls::secure(tls, connected.0).await?;
     let ((client, _), _) = Client::open(target, stream).await?;
     Ok(client)
 }

@@ -1,22 +1,23 @@
-//! Who listens on a port of this machine, where the system tells: Linux, and as root for other
-//! users' processes.
+//! Who listens on a port of this machine, as far as the system tells us: other users' processes
+//! only as root.
+
+use std::fs;
 
 /// The program and process id of a listener on `port`.
-#[cfg(target_os = "linux")]
 pub(super) fn owner(port: u16) -> Option<String> {
     let sockets: Vec<_> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| listening(&table, port))
         .collect();
-    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut ids: Vec<u32> = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     // Latest first: under socket activation process 1 has the socket too, but does not answer.
     ids.sort_unstable_by(|a, b| b.cmp(a));
     let id = ids.into_iter().find(|&id| holds(id, &sockets))?;
-    let program = std::fs::read_link(format!("/proc/{id}/exe")).ok()?;
+    let program = fs::read_link(format!("/proc/{id}/exe")).ok()?;
     let name = program.file_name()?.to_string_lossy();
     // What the kernel appends when the file has been replaced, as an update does.
     Some(format!(
@@ -25,13 +26,7 @@ pub(super) fn owner(port: u16) -> Option<String> {
     ))
 }
 
-#[cfg(not(target_os = "linux"))]
-pub(super) fn owner(_port: u16) -> Option<String> {
-    None
-}
-
 /// The sockets in a table of the kernel's that listen on `port`, named as `/proc/*/fd` does.
-#[cfg(target_os = "linux")]
 fn listening(table: &str, port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
     let socket = |line: &str| {
@@ -45,14 +40,13 @@ fn listening(table: &str, port: u16) -> Vec<String> {
 }
 
 /// Whether the process has one of these sockets open, as far as we may see.
-#[cfg(target_os = "linux")]
 fn holds(id: u32, sockets: &[String]) -> bool {
-    let Ok(files) = std::fs::read_dir(format!("/proc/{id}/fd")) else {
+    let Ok(files) = fs::read_dir(format!("/proc/{id}/fd")) else {
         return false;
     };
     files
         .flatten()
-        .filter_map(|file| std::fs::read_link(file.path()).ok())
+        .filter_map(|file| fs::read_link(file.path()).ok())
         .any(|link| {
             sockets
                 .iter()
@@ -60,7 +54,7 @@ fn holds(id: u32, sockets: &[String]) -> bool {
         })
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,13 +1,16 @@
 //! What stands around a relay on its own machine: its systemd unit, nginx, the tunnel's service.
 //! What is not there is skipped; what may not be looked at is a warning.
 
-use super::report::Note;
-use std::io::{self, ErrorKind};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use tokio::{task::spawn_blocking, time::timeout};
+
+use super::note::Note;
 
 /// Exists where systemd is the init system (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -198,8 +201,8 @@ async fn output(program: &str, arguments: &[&str], limit: Duration) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Status::{self, Fail, Ok as Fine, Skip, Warn};
     use super::*;
+    use crate::check::note::Status::{self, Fail, Ok as Fine, Skip, Warn};
 
     fn unit(load: &str, active: &str, sub: &str) -> Unit {
         Unit::parse(&format!(

@@ -1,16 +1,17 @@
 //! `claude-distill-relay check`: does a relay do its work, and if not, why not? It uses the relay as
 //! two clients would, with two requests and one room, and says of each step how it went, what a
-//! failure usually means and what to try next. Nothing here is reached by a relay that serves.
+//! failure usually means and what to try next. The connections themselves are [`relay_client`]'s.
+//! Nothing here is reached by a relay that serves.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `target` | what is checked: this machine's relay, or a URL |
+//! | `target`, `plan` | what is checked, and how much of it |
 //! | `exchange` | the steps of using a room, in their order |
-//! | `net`, `tls` | the way there, and what its failures mean |
+//! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
 //! | `machine`, `listener` | the unit, nginx, the tunnel; who listens |
-//! | `report`, `print` | findings, their verdict, their looks |
+//! | `note`, `report`, `print` | findings, their verdict, their looks |
 
 mod answer;
 mod client;
@@ -18,40 +19,30 @@ mod exchange;
 mod listener;
 mod machine;
 mod net;
+mod note;
+mod plan;
 mod print;
 mod report;
 mod target;
 mod tls;
 
-use crate::config::{self, Settings};
-use clap::{Arg, ArgAction, ArgMatches, Command};
-use print::Printer;
-use report::{Note, Report, Status};
-use std::process::ExitCode;
-use std::time::Duration;
-use target::Target;
+use std::{process::ExitCode, time::Duration};
 
-/// What is sent each way, where nothing speaks for less.
-const DATA_SIZE: usize = 1024 * 1024;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use self::{
+    note::{Note, Status},
+    plan::{DATA_SIZE, Plan},
+    print::Printer,
+    report::Report,
+    target::Target,
+};
+use crate::config::{self, Settings};
 
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
     stands around it: the systemd unit, nginx, the tunnel. With one it checks what clients meet \
     there. It takes two requests of its address's budget, and leaves no room behind.\n\n\
     Exit status: 0 all is well, 1 there are warnings, 2 there are failures.";
-
-/// What a check does.
-struct Plan {
-    /// How long a step may take.
-    limit: Duration,
-    /// How long to say nothing, if at all.
-    idle: Option<Duration>,
-    /// How many bytes to send each way.
-    data: usize,
-    /// In messages of how many bytes.
-    message: usize,
-    /// Whether to look at what stands around a relay of this machine.
-    machine: bool,
-}
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -119,7 +110,7 @@ pub fn run(
             return ExitCode::from(Status::Fail.exit());
         }
     };
-    let plan = Plan::new(flags);
+    let plan = plan(flags);
     let printer = if flags.get_flag("json") {
         Printer::Json
     } else {
@@ -136,30 +127,15 @@ pub fn run(
     ExitCode::from(status.exit())
 }
 
-impl Plan {
-    fn new(flags: &ArgMatches) -> Self {
-        let time = |name| flags.get_one::<Duration>(name).copied();
-        Self {
-            limit: time("timeout").unwrap_or(Duration::from_secs(10)),
-            idle: time("idle"),
-            data: DATA_SIZE,
-            message: DATA_SIZE,
-            machine: !flags.get_flag("relay-only"),
-        }
-    }
-
-    /// The same, no larger and no faster than a relay with this configuration allows.
-    fn within(self, config: &config::Config) -> Self {
-        let at_most = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(DATA_SIZE);
-        let data = match config.session_bytes_per_sec {
-            0 => self.data,
-            pace => at_most(pace.saturating_mul(2)),
-        };
-        Self {
-            data,
-            message: at_most(config.max_msg_size),
-            ..self
-        }
+/// What `flags` ask for.
+fn plan(flags: &ArgMatches) -> Plan {
+    let time = |name| flags.get_one::<Duration>(name).copied();
+    Plan {
+        limit: time("timeout").unwrap_or(Duration::from_secs(10)),
+        idle: time("idle"),
+        data: DATA_SIZE,
+        message: DATA_SIZE,
+        machine: !flags.get_flag("relay-only"),
     }
 }
 
@@ -173,7 +149,8 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
     let (target, plan, note) = match settings {
         Ok(settings) => {
             let note = configured(&settings);
-            let target = Some(Target::local(&settings.config)).filter(|target| target.port != 0);
+            let target =
+                Some(Target::local(&settings.config)).filter(|target| target.url.port != 0);
             (target, plan.within(&settings.config), note)
         }
         Err(error) => {

@@ -1,48 +1,45 @@
-//! The way to a relay up to the WebSocket handshake: name, TCP, TLS; and what their failures mean.
+//! What the lookup of a relay's name and the connection to its port tell, and what their failures
+//! mean.
 
-use super::report::{Note, Outcome};
-use super::target::Target;
-use super::tls::Tls;
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    time::Duration,
+};
 
-/// A connection, whatever is beneath it.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin {}
+use relay_client::tcp::{self, ConnectError, Connected, ResolveError, Resolved};
+use tokio::net::TcpStream;
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+use super::{
+    note::{Note, Outcome},
+    target::Target,
+};
 
 /// The addresses of the target.
 pub(super) async fn resolve(target: &Target) -> Outcome<Vec<SocketAddr>> {
-    let host = &target.host;
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let addresses = vec![(address, target.port).into()];
-        return Ok((addresses, Note::skip("an address needs no looking up")));
+    let host = &target.url.host;
+    match tcp::resolve(&target.url).await {
+        Ok(Resolved::Given(address)) => {
+            Ok((vec![address], Note::skip("an address needs no looking up")))
+        }
+        Ok(Resolved::Found(addresses)) => {
+            let shown: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+            let note = Note::ok(format!("{host} is {}", shown.join(", ")));
+            Ok((addresses, note))
+        }
+        Err(ResolveError::NoAnswer(error)) => Err(unresolved(host, &error)
+            .means("no name server answers this machine; the relay may be well")
+            .next("getent hosts example.com, and /etc/resolv.conf, on this machine")),
+        Err(ResolveError::Unknown(error)) => Err(unresolved(host, &error)
+            .means("the name is mistyped, or its DNS record is missing")
+            .next(format!(
+                "dig {host}; with a tunnel, its \"Published application routes\" make the record"
+            ))),
     }
-    let found = lookup_host((host.as_str(), target.port)).await;
-    let addresses: Vec<_> = found.map_err(|error| unresolved(host, &error))?.collect();
-    let shown: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
-    let note = Note::ok(format!("{host} is {}", shown.join(", ")));
-    Ok((addresses, note))
 }
 
 fn unresolved(host: &str, error: &io::Error) -> Note {
-    let note = Note::fail(format!("{host} does not resolve: {error}"));
-    // The resolver's errors have no kind; this text is glibc's and musl's alike for EAI_AGAIN.
-    if error.to_string().to_lowercase().contains("try again")
-        || error.to_string().contains("Temporary failure")
-    {
-        note.means("no name server answers this machine; the relay may be well")
-            .next("getent hosts example.com, and /etc/resolv.conf, on this machine")
-    } else {
-        note.means("the name is mistyped, or its DNS record is missing")
-            .next(format!(
-                "dig {host}; with a tunnel, its \"Published application routes\" make the record"
-            ))
-    }
+    Note::fail(format!("{host} does not resolve: {error}"))
 }
 
 /// Connects to the first of `addresses` that answers, all within `limit`.
@@ -51,33 +48,29 @@ pub(super) async fn connect(
     addresses: &[SocketAddr],
     limit: Duration,
 ) -> Outcome<(TcpStream, SocketAddr)> {
-    // One that swallows everything must leave time for the others.
-    let each = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = None;
-    for &address in addresses {
-        match timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Else the steps would measure delayed acknowledgements.
-                drop(stream.set_nodelay(true));
-                let note = match last {
-                    None => Note::ok(format!("connected to {address}")),
-                    Some((other, why)) => Note::warn(format!("connected to {address} only")).means(
-                        format!("{other} does not answer ({why}); some clients go there"),
-                    ),
-                };
-                return Ok(((stream, address), note));
-            }
-            Ok(Err(error)) => last = Some((address, error)),
-            Err(_) => last = Some((address, ErrorKind::TimedOut.into())),
-        }
-    }
-    let Some((address, error)) = last else {
-        return Err(Note::fail(format!("{} has no address", target.host)));
+    let Connected {
+        stream,
+        address,
+        passed,
+    } = tcp::connect(addresses, limit)
+        .await
+        .map_err(|error| unconnected(target, &error))?;
+    let note = match passed {
+        None => Note::ok(format!("connected to {address}")),
+        Some((other, why)) => Note::warn(format!("connected to {address} only")).means(format!(
+            "{other} does not answer ({why}); some clients go there"
+        )),
     };
-    Err(unconnected(target, address, &error))
+    Ok(((stream, address), note))
 }
 
-fn unconnected(target: &Target, address: SocketAddr, error: &io::Error) -> Note {
+fn unconnected(target: &Target, error: &ConnectError) -> Note {
+    let (address, error) = match error {
+        ConnectError::NoAddress => {
+            return Note::fail(format!("{} has no address", target.url.host));
+        }
+        ConnectError::Failed(address, error) => (address, error),
+    };
     let port = address.port();
     match error.kind() {
         ErrorKind::ConnectionRefused if target.local => {
@@ -103,13 +96,5 @@ fn unconnected(target: &Target, address: SocketAddr, error: &io::Error) -> Note 
                 .next(format!("ip route get {}", address.ip()))
         }
         _ => Note::fail(format!("cannot connect to {address}: {error}")),
-    }
-}
-
-/// TLS where the target wants it, over a connection that is there.
-pub(super) async fn secure(tls: Option<&Tls>, stream: TcpStream) -> Outcome<Box<dyn Io>> {
-    match tls {
-        Some(tls) => tls.handshake(stream).await,
-        None => Ok((Box::new(stream), Note::skip("ws:// has none"))),
     }
 }

@@ -1,9 +1,15 @@
 //! How findings look: a table that grows line by line, or one JSON object at the end. What they say
-//! is left to those who found it, but strangers' words are made harmless here, for all of them.
+//! is left to those who found it, but as they quote strangers they are escaped here, all of them.
 
-use super::report::{Finding, Status};
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
+use relay_wire::text::{escaped, escaped_json};
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+
+use super::note::{Finding, Status};
 
 /// Where the second column begins, and where what belongs to a finding is indented to.
 const INDENT: usize = 8;
@@ -18,8 +24,8 @@ pub(super) enum Printer {
 impl Printer {
     /// A table on stdout, in colour where it is a terminal and nobody minds (<https://no-color.org>).
     pub(super) fn table() -> Self {
-        let minded = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+        let minded = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
         Self::Table {
             colour: io::stdout().is_terminal() && !minded && !dumb,
         }
@@ -27,7 +33,7 @@ impl Printer {
 
     pub(super) fn title(self, target: &str) {
         if let Self::Table { .. } = self {
-            write(&format!("Checking {}\n", harmless(target)));
+            write(&format!("Checking {}\n", escaped(target)));
         }
     }
 
@@ -51,8 +57,11 @@ impl Printer {
                 plural(failures, "failure"),
                 plural(warnings, "warning")
             ),
-            // Strings and numbers alone: nothing in it could fail to serialise.
-            Self::Json => serde_json::to_string(&summary()).unwrap_or_default() + "\n",
+            Self::Json => {
+                // Strings and numbers alone: nothing in it could fail to serialise.
+                let json = serde_json::to_string(&summary()).unwrap_or_default();
+                escaped_json(&json) + "\n"
+            }
         };
         write(&text);
     }
@@ -78,11 +87,11 @@ fn lines(finding: &Finding, colour: bool) -> String {
     let (status, step) = (note.status.name(), finding.step);
     let mut lines = format!(
         "  {on}{status:4}{off}  {step:10}  {}\n",
-        harmless(&note.detail)
+        escaped(&note.detail)
     );
     for (label, text) in [("means:", &note.means), ("next:", &note.next)] {
         if let Some(text) = text {
-            lines += &format!("{:INDENT$}{label:6} {}\n", "", harmless(text));
+            lines += &format!("{:INDENT$}{label:6} {}\n", "", escaped(text));
         }
     }
     lines
@@ -91,16 +100,4 @@ fn lines(finding: &Finding, colour: bool) -> String {
 fn plural(count: usize, thing: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{ending}")
-}
-
-/// Text with everything escaped that could steer a terminal: much of it comes from strangers.
-fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '"' | '\'' | '\\' => out.push(char),
-            _ => out.extend(char.escape_debug()),
-        }
-    }
-    out
 }

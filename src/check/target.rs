@@ -1,22 +1,18 @@
 //! What is checked: the relay of this machine, or the one behind a URL. Only names and numbers;
 //! reaching it is left to `net`.
 
+use std::{fmt, net::IpAddr};
+
+use relay_client::url::{Url, UrlError};
+
 use crate::config::Config;
-use std::fmt;
-use std::net::IpAddr;
-use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Where a relay should be.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// Host name or address, without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// Whether the URL is a `wss://` one.
-    pub(super) tls: bool,
+    pub(super) url: Url,
     /// Whether it is to be found by this machine's configuration, without any proxy between.
     pub(super) local: bool,
-    path: String,
 }
 
 impl Target {
@@ -29,50 +25,22 @@ impl Target {
             _ => &config.host,
         };
         Self {
-            host: host.to_owned(),
-            port: config.port,
-            tls: false,
+            url: Url {
+                tls: false,
+                host: host.to_owned(),
+                port: config.port,
+                path: "/".to_owned(),
+            },
             local: true,
-            path: "/".to_owned(),
         }
     }
 
     /// Reads a URL as an operator gives it. An error is a sentence.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let example = "such as wss://relay.example.com";
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| format!("it is no URL {example} ({error})"))?;
-        let tls = match uri.scheme_str() {
-            Some("wss") => true,
-            Some("ws") => false,
-            Some("https") => return Err("a relay's URL begins with wss://, not https://".into()),
-            Some("http") => return Err("a relay's URL begins with ws://, not http://".into()),
-            _ => {
-                return Err(format!(
-                    "a relay's URL begins with wss:// or ws://, {example}"
-                ));
-            }
-        };
-        let host = uri.host().unwrap_or_default();
-        if host.is_empty() {
-            return Err(format!("it has no host name; give one {example}"));
+        match Url::parse(url) {
+            Ok(url) => Ok(Self { url, local: false }),
+            Err(error) => Err(refusal(&error)),
         }
-        // What follows the host and is no port is not refused by the parser.
-        let given = uri.authority().map_or("", |authority| authority.as_str());
-        let with_port = given
-            .rsplit_once(host)
-            .is_some_and(|(_, rest)| !rest.is_empty());
-        if uri.port_u16().is_none_or(|port| port == 0) && with_port {
-            return Err("its port is no number from 1 to 65535".into());
-        }
-        Ok(Self {
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            tls,
-            local: false,
-            path: uri.path_and_query().map_or("/".into(), ToString::to_string),
-        })
     }
 
     /// Where to look next when there is nothing better to say.
@@ -85,45 +53,30 @@ impl Target {
     }
 }
 
+fn refusal(error: &UrlError) -> String {
+    let example = "such as wss://relay.example.com";
+    match error {
+        UrlError::Syntax(error) => format!("it is no URL {example} ({error})"),
+        UrlError::Scheme(scheme) => match scheme.as_str() {
+            "https" => "a relay's URL begins with wss://, not https://".to_owned(),
+            "http" => "a relay's URL begins with ws://, not http://".to_owned(),
+            _ => format!("a relay's URL begins with wss:// or ws://, {example}"),
+        },
+        UrlError::NoHost => format!("it has no host name; give one {example}"),
+        UrlError::Port => "its port is no number from 1 to 65535".to_owned(),
+    }
+}
+
 /// The URL, in full.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, .. } = self;
-        f.write_str(if self.tls { "wss://" } else { "ws://" })?;
-        if host.contains(':') {
-            write!(f, "[{host}]")?;
-        } else {
-            f.write_str(host)?;
-        }
-        if *port != if self.tls { 443 } else { 80 } {
-            write!(f, ":{port}")?;
-        }
-        f.write_str(&self.path)
+        self.url.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_keeps_what_it_says_and_gains_its_port() {
-        for (url, host, port, shown) in [
-            ("wss://a.example", "a.example", 443, "wss://a.example/"),
-            ("ws://a.example/x?y", "a.example", 80, "ws://a.example/x?y"),
-            ("ws://[::1]:9784", "::1", 9784, "ws://[::1]:9784/"),
-            (
-                "wss://me:secret@a.example:8443/",
-                "a.example",
-                8443,
-                "wss://a.example:8443/",
-            ),
-        ] {
-            let target = Target::parse(url).unwrap_or_else(|why| unreachable!("{why}"));
-            assert_eq!((target.host.as_str(), target.port), (host, port));
-            assert_eq!(target.to_string(), shown);
-        }
-    }
 
     #[test]
     fn what_is_no_url_of_a_relay_is_refused_with_the_right_one() {

@@ -1,80 +1,19 @@
 //! The table of knobs: the one place where a setting's name, type, default, range and description
 //! are written. `Config`, the command line and the checks all come from it, and a test holds
-//! `.env.example` to it. Where values come from is left to the parent module.
+//! `.env.example` to it.
 
-use super::source::{Error, Source};
-use super::value;
-use Kind::{Bytes, Count, Header, Host, Networks, Seconds};
-use ipnet::IpNet;
 use std::time::Duration;
 
-/// One setting, as people meet it.
-#[derive(Debug)]
-pub struct Knob {
-    /// The environment variable's name.
-    pub variable: &'static str,
-    /// The value it has when nobody sets it, as one would write it.
-    pub default: &'static str,
-    /// The heading it stands under in `--help`.
-    pub group: &'static str,
-    /// What its value may be.
-    pub kind: Kind,
-    doc: &'static str,
-}
+use ipnet::IpNet;
 
-/// What the value of a knob may be; ranges are inclusive.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// An IP address or a host name.
-    Host,
-    /// A comma separated list of addresses and CIDR ranges.
-    Networks,
-    /// The name of an HTTP header, or nothing.
-    Header,
-    /// A number of things.
-    Count(u64, u64),
-    /// A number of bytes.
-    Bytes(u64, u64),
-    /// A time in whole seconds.
-    Seconds(u64, u64),
-}
-
-impl Knob {
-    /// The name of its flag: `max-rooms` for `RELAY_MAX_ROOMS`.
-    pub fn flag(&self) -> String {
-        self.variable
-            .trim_start_matches(PREFIX)
-            .to_lowercase()
-            .replace('_', "-")
-    }
-
-    /// What it does and what range it has, in one line.
-    pub fn summary(&self) -> String {
-        let doc = self.doc.trim();
-        match self.kind {
-            Host | Networks | Header => doc.to_owned(),
-            Count(min, max) | Bytes(min, max) => format!("{doc} ({min} to {max})"),
-            Seconds(min, max) => format!("{doc} ({min} to {max} seconds)"),
-        }
-    }
-}
-
-impl Kind {
-    /// What is allowed, to end a sentence with "it must be …".
-    pub(super) fn allowed(self) -> String {
-        match self {
-            Host => "an IP address or a host name, without a port".to_owned(),
-            Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
-            Header => "the name of an HTTP header, or empty".to_owned(),
-            Count(min, max) => format!("a whole number from {min} to {max}"),
-            Bytes(min, max) => format!("a whole number of bytes from {min} to {max}"),
-            Seconds(min, max) => format!("a whole number of seconds from {min} to {max}"),
-        }
-    }
-}
-
-/// What every variable of the relay's begins with.
-pub(super) const PREFIX: &str = "RELAY_";
+use super::{
+    knob::{
+        Kind::{Bytes, Count, Header, Host, Networks, Seconds},
+        Knob,
+    },
+    source::{Error, Source},
+    value,
+};
 
 /// Whether a variable is a setting of ours.
 pub(super) fn is_knob(variable: &str) -> bool {

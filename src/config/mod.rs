@@ -2,23 +2,31 @@
 //! line in `.env.relay` (or, where there is none, `.env`) in the working directory, and that one
 //! over the default. The process environment is only read, never changed.
 //!
-//! [`knobs`](KNOBS) has the settings, `source` the places they come from, `value` the checks, and
-//! `tests` holds them together. Nothing here prints or exits: the caller is handed sentences.
+//! [`knobs`](KNOBS) has the settings, `knob` what a setting is, `source` the places that their
+//! values come from, `value` the checks, and `tests` holds them together. Nothing here prints or
+//! exits: the caller is handed sentences.
 
+mod knob;
 mod knobs;
 mod source;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use knobs::{Config, KNOBS, Kind, Knob};
-pub use source::Error;
+use std::{env, path::Path};
 
 use clap::{Arg, ArgMatches, Command};
-use knobs::{PREFIX, is_knob};
-use source::{Origin, Source, quote};
-use std::env;
-use std::path::Path;
+
+use self::{
+    knob::PREFIX,
+    knobs::is_knob,
+    source::{Origin, Source, quote},
+};
+pub use self::{
+    knob::{Kind, Knob},
+    knobs::{Config, KNOBS},
+    source::Error,
+};
 
 /// The files that may hold variables; only the first that exists is read.
 const FILES: [&str; 2] = [".env.relay", ".env"];
@@ -111,7 +119,7 @@ fn flag_values(flags: &ArgMatches) -> Source {
     Source {
         origin: Origin::Flags,
         values: KNOBS.iter().filter_map(value).collect(),
-        warnings: Vec::new(),
+        commented: Vec::new(),
     }
 }
 
@@ -125,12 +133,24 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
             .map(str::to_owned),
         warnings: sources
             .iter()
-            .flat_map(|source| source.warnings.iter().cloned().chain(unknown(source)))
+            .flat_map(|source| commented(source).chain(unknown(source)))
             .collect(),
         file: sources.iter().find_map(|source| match source.origin {
             Origin::File(name) => Some(name),
             _ => None,
         }),
+    })
+}
+
+/// A warning for each of our variables that others would read in another way.
+fn commented(source: &Source) -> impl Iterator<Item = String> {
+    let names = source.commented.iter();
+    names.filter(|name| is_knob(name)).map(|name| {
+        let origin = source.origin;
+        format!(
+            "{name}, from {origin}, has a comment behind its value, which systemd would take for a \
+             part of it: give the comment a line of its own"
+        )
     })
 }
 

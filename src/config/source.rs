@@ -1,11 +1,9 @@
 //! The places that values come from: flags, the environment, a file. This module only collects
 //! text by name and knows what to call each place; what the text means is for others.
 
-use super::knobs::{Knob, is_knob};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::Path;
-use std::{fmt, fs, io};
+use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
+
+use relay_wire::text::escaped;
 
 /// Why the configuration cannot be used: one sentence for the operator.
 #[derive(Debug)]
@@ -27,16 +25,6 @@ pub(super) enum Origin {
     File(&'static str),
 }
 
-impl Origin {
-    /// The place as the knob's owner would look for it.
-    pub(super) fn for_knob(self, knob: &Knob) -> String {
-        match self {
-            Self::Flags => format!("the flag --{}", knob.flag()),
-            other => other.to_string(),
-        }
-    }
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -52,8 +40,8 @@ impl fmt::Display for Origin {
 pub(super) struct Source {
     pub(super) origin: Origin,
     pub(super) values: BTreeMap<String, String>,
-    /// A sentence for each line that others may read in another way.
-    pub(super) warnings: Vec<String>,
+    /// The variables with a comment behind their value.
+    pub(super) commented: Vec<String>,
 }
 
 impl Source {
@@ -66,7 +54,7 @@ impl Source {
             values: variables
                 .map(|(name, value)| (text(name), text(value)))
                 .collect(),
-            warnings: Vec::new(),
+            commented: Vec::new(),
         }
     }
 
@@ -102,19 +90,10 @@ impl Source {
             place = format!("the one after {}", quote(&variable));
             values.insert(variable, value);
         }
-        let warnings = commented(text)
-            .filter(|variable| is_knob(variable))
-            .map(|variable| {
-                format!(
-                    "{variable}, from {name}, has a comment behind its value, which systemd would \
-                     take for a part of it: give the comment a line of its own"
-                )
-            })
-            .collect();
         Ok(Self {
             origin: Origin::File(name),
             values,
-            warnings,
+            commented: commented(text).map(str::to_owned).collect(),
         })
     }
 
@@ -140,10 +119,12 @@ fn commented(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A stranger's text, fit to be shown in a sentence: escaped, and not too much of it.
+/// A stranger's text, fit to be shown in a sentence: in quotes, escaped, and not too much of it.
 pub(super) fn quote(text: &str) -> String {
     const SHOWN: usize = 60;
     let shown: String = text.chars().take(SHOWN).collect();
     let more = if shown.len() < text.len() { "…" } else { "" };
-    format!("{shown:?}{more}")
+    // Else the text could seem to end before it does.
+    let inside = shown.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"{more}", escaped(&inside))
 }

@@ -2,17 +2,16 @@
 //! here looks at the environment or changes it.
 #![allow(clippy::unwrap_used)]
 
+use std::{collections::BTreeSet, fs, time::Duration};
+
 use super::*;
-use std::collections::BTreeSet;
-use std::fs;
-use std::time::Duration;
 
 fn source<const N: usize>(origin: Origin, values: [(&str, &str); N]) -> Source {
     let owned = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Source {
         origin,
         values: owned.into(),
-        warnings: Vec::new(),
+        commented: Vec::new(),
     }
 }
 
@@ -225,8 +224,8 @@ fn a_comment_behind_a_value_is_warned_of() {
     let text = "RELAY_MAX_ROOMS=12 # a dozen\nRELAY_ROOM_TTL='7'\t#days\nexport RELAY_PORT=1 #x\n\
         # RELAY_HOST=::1 # no\nOTHER=1 # theirs\nRELAY_MAX_QUEUE=3\nRELAY_CLIENT_IP_HEADER=\"a#b\"\n";
     let file = file_in([(".env.relay", text)]).unwrap().unwrap();
-    let warned: Vec<_> = file
-        .warnings
+    let warnings = settings(&[file]).unwrap().warnings;
+    let warned: Vec<_> = warnings
         .iter()
         .filter_map(|warning| warning.split(',').next())
         .collect();

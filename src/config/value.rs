@@ -1,10 +1,16 @@
 //! From a knob's text to its value, or to the sentence that says what is wrong with it.
 
-use super::knobs::{Kind, Knob};
-use super::source::{Error, Source, quote};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
+
+use super::{
+    knob::{Kind, Knob},
+    source::{Error, Origin, Source, quote},
+};
 
 /// The knob's value in the first of `sources` that has one, or else its default.
 pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error> {
@@ -12,9 +18,12 @@ pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error
     let found = sources.find_map(|source| Some((source.get(knob.variable)?, source.origin)));
     let text = found.map_or(knob.default, |(text, _)| text);
     T::parse(text.trim(), knob.kind).ok_or_else(|| {
-        let origin = found.map_or("its default".to_owned(), |(_, origin)| {
-            origin.for_knob(knob)
-        });
+        // The place as whoever set it would look for it.
+        let origin = match found.map(|(_, origin)| origin) {
+            None => "its default".to_owned(),
+            Some(Origin::Flags) => format!("the flag --{}", knob.flag()),
+            Some(other) => other.to_string(),
+        };
         Error(format!(
             "{}, from {origin}, is {}: it must be {}",
             knob.variable,

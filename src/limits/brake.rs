@@ -24,6 +24,8 @@ use super::budget::Limit;
 /// `RELAY_FAILED_JOIN_WINDOW`. With 10 per 600 s, 10,000 addresses are good for 167 a second: in the
 /// 1800 s of a given room they meet its 6 characters (36⁶ = 2.2 × 10⁹ codes) with a chance of 1 in
 /// 7,256, and 8 characters with 1 in 9.4 million.
+///
+/// [`AddressBudgets`]: super::budget::AddressBudgets
 #[derive(Debug)]
 pub struct Brake {
     step: Duration,

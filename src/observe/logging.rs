@@ -1,10 +1,17 @@
 //! How log lines look: for a person, `time LEVEL message`; for systemd's journal, which keeps the
-//! time itself, `<priority>message`. Messages quote strangers, so control characters are escaped
-//! here, once, for all of them. What is logged is for `RUST_LOG` and the callers to say.
+//! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for
+//! all of them. What is logged is for `RUST_LOG` and the callers to say.
+
+use std::{
+    env,
+    fmt::Display,
+    fs::File,
+    io::{self, Write},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+};
 
 use log::Level;
-use std::fmt::Display;
-use std::io::Write;
+use relay_wire::text::escaped;
 
 /// The HTTP library has an error to report for every stranger that talks nonsense to it.
 const DEFAULT_FILTER: &str = "info,actix_http=off";
@@ -55,42 +62,19 @@ fn plain_prefix(time: &impl Display, level: Level) -> String {
 }
 
 /// The message behind its prefix, on one line whatever is in it.
-fn line(mut prefix: String, message: &str) -> String {
-    for char in message.chars() {
-        if misleads(char) {
-            prefix.extend(char.escape_default());
-        } else {
-            prefix.push(char);
-        }
-    }
-    prefix
-}
-
-/// Whether a terminal or a log reader may take the character for more than text: control
-/// characters, and those that break lines or turn the direction of writing.
-fn misleads(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+fn line(prefix: String, message: &str) -> String {
+    prefix + &escaped(message)
 }
 
 /// Systemd names the stream it gave us by device and inode; ours may have been redirected since.
-#[cfg(unix)]
 fn stderr_is_the_journal() -> bool {
-    use std::fs::File;
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
-
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else {
         return false;
     };
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+    let stderr = io::stderr().as_fd().try_clone_to_owned();
     stderr
         .and_then(|stderr| File::from(stderr).metadata())
         .is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
-}
-
-#[cfg(not(unix))]
-fn stderr_is_the_journal() -> bool {
-    false
 }
 
 #[cfg(test)]

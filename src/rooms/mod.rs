@@ -5,6 +5,7 @@
 //! actors, timers or rate limits.
 
 mod assembly;
+mod effect;
 pub mod placement;
 mod room;
 
@@ -20,60 +21,12 @@ use relay_wire::{
     reply::{PeerId, Reply},
 };
 
-pub use self::room::Summary;
+pub use self::effect::{Dropped, Effect, SessionId, Summary};
 use self::room::{Receiver, Room};
 use crate::flow::{
     credit::{Pool, Share},
-    data::{Data, Delivery},
+    data::Data,
 };
-
-/// A session, for as long as the process lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub u64);
-
-/// Something to be done about a session.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send it this word of the relay's.
-    Reply(SessionId, Reply),
-    /// Write it this, which its peer sent.
-    Deliver(SessionId, Delivery),
-    /// Ping it, and report when the answer has come.
-    Ping(SessionId),
-    /// Close it, after what it is still to get; it is in no room any more.
-    Close(SessionId, Ending),
-    /// Count so many bytes of a sender's that go nowhere.
-    Dropped(Dropped, usize),
-    /// Log that this room is open.
-    Opened(RoomCode),
-    /// Log that this room is closed.
-    Closed(Summary),
-}
-
-/// Why what a sender sent goes to nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dropped {
-    /// Nobody is paired with it.
-    NoPeer,
-    /// It was for a receiver that is gone, or may have been.
-    ReceiverGone,
-    /// It ends a message that began before this receiver came.
-    TailOfMessage,
-}
-
-impl Dropped {
-    /// Every reason there is.
-    pub const ALL: [Self; 3] = [Self::NoPeer, Self::ReceiverGone, Self::TailOfMessage];
-
-    /// Its metric label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoPeer => "no_peer",
-            Self::ReceiverGone => "receiver_gone",
-            Self::TailOfMessage => "tail_of_message",
-        }
-    }
-}
 
 /// What bounds the rooms.
 #[derive(Debug, Clone)]

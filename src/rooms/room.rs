@@ -1,6 +1,6 @@
 //! One room: its sender, the receiver paired with it, and the queue.
 
-use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Instant};
+use std::{collections::VecDeque, mem, sync::Arc, time::Instant};
 
 use relay_wire::{
     code::RoomCode,
@@ -9,45 +9,13 @@ use relay_wire::{
 };
 
 use super::{
-    Dropped, Effect, SessionId,
     assembly::{Assembly, OutOfBuffers},
+    effect::{Dropped, Effect, SessionId, Summary},
 };
 use crate::flow::{
     credit::{Pool, Share},
     data::{Data, Delivery, Fragment},
 };
-
-/// A room's life, for the log.
-#[derive(Debug)]
-pub struct Summary {
-    /// Which room.
-    pub code: RoomCode,
-    /// When it was opened.
-    pub opened: Instant,
-    /// Why it closed.
-    pub ending: Ending,
-    /// Receivers that were paired.
-    pub receivers: u64,
-    /// Bytes forwarded to receivers, frame headers included.
-    pub to_receivers: u64,
-    /// Bytes forwarded to the sender, frame headers included.
-    pub to_sender: u64,
-}
-
-impl Summary {
-    /// The log line, for a room that closes at `now`.
-    pub fn at(&self, now: Instant) -> impl fmt::Display {
-        let age = now.duration_since(self.opened).as_secs();
-        format!(
-            "room {} closed: {} after {age} s, {} receivers, {} bytes to them, {} bytes back",
-            self.code,
-            self.ending.name(),
-            self.receivers,
-            self.to_receivers,
-            self.to_sender,
-        )
-    }
-}
 
 /// A receiver, paired or queued.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use relay_wire::frame::{self, Header, Opcode};
 use super::*;
 use crate::flow::{
     credit::Window,
-    data::{Chunk, Fragment},
+    data::{Chunk, Delivery, Fragment},
 };
 
 const TTL: Duration = Duration::from_secs(100);

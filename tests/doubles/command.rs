@@ -1,8 +1,11 @@
 //! The program as an operator runs a check with it, and what comes of that.
 
+use std::{
+    env, fs,
+    process::{Command, Stdio},
+};
+
 use serde_json::Value;
-use std::process::{Command, Stdio};
-use std::{env, fs};
 use tempfile::TempDir;
 
 /// A check about to be run: in a directory of its own, with nothing of ours in its environment.

@@ -8,6 +8,7 @@
 //! | [`request`] | what a client asks for |
 //! | [`reply`] | what the relay says |
 //! | [`ending`] | every way a handshake, a request, a session or a room ends |
+//! | [`text`] | strangers' text, made fit to be shown |
 //!
 //! No I/O, no clock, no runtime. When to say what is for the relay and its clients to decide.
 
@@ -16,4 +17,5 @@ pub mod ending;
 pub mod frame;
 pub mod reply;
 pub mod request;
+pub mod text;
 pub mod utf8;

@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `phase` | how far it has come |
 //! | `pump` | the way of its bytes, from and to the socket |
@@ -13,6 +14,7 @@
 //! | `socket` | the socket, its wake-ups, and its turn to read |
 //! | `travel` | the way to another worker |
 
+mod actor;
 mod connection;
 mod phase;
 mod pump;
@@ -22,12 +24,13 @@ mod travel;
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, Addr, AsyncContext, Handler};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use log::debug;
 use relay_wire::ending::Ending;
 
+pub use self::actor::Session;
 use self::{connection::Connection, phase::Phase, pump::Pump};
 use super::{
     directory::Directory,
@@ -54,9 +57,6 @@ pub struct Upgraded {
     /// Its place among `RELAY_MAX_SESSIONS`.
     pub slot: Share,
 }
-
-/// The actor of one client. It is empty once its connection has gone to another worker.
-pub struct Session(Option<Connection>);
 
 impl Session {
     /// Starts the actor of a new connection, on the thread of `registry`.
@@ -96,10 +96,6 @@ impl Session {
         });
         session
     }
-}
-
-impl Actor for Session {
-    type Context = Context<Self>;
 }
 
 impl Handler<Deliver> for Session {

@@ -23,7 +23,7 @@ use relay_wire::{
 };
 
 use super::{
-    Session,
+    actor::Session,
     connection::Connection,
     phase::Phase,
     socket::{Pause, READ, Socket},

@@ -9,7 +9,7 @@ use std::{io, mem, net};
 use actix_rt::net::TcpStream;
 use log::warn;
 
-use super::{Session, connection::Connection, phase::Phase};
+use super::{actor::Session, connection::Connection, phase::Phase};
 use crate::{actors::messages::Moved, rooms::SessionId};
 
 impl Session {

@@ -1,0 +1,124 @@
+//! The WebSocket handshake with a relay, over a connection that is there (RFC 6455 §4).
+
+use std::net::IpAddr;
+
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{
+        Error,
+        client::IntoClientRequest,
+        error::ProtocolError,
+        http::{HeaderMap, HeaderName, HeaderValue, Response, header},
+    },
+};
+
+use crate::{stream::Stream, url::Url};
+
+/// A WebSocket to a relay.
+pub type Socket = WebSocketStream<Stream>;
+
+/// What the answer to a handshake tells beside that it has succeeded.
+#[derive(Debug)]
+pub struct Greeting {
+    /// Its `X-Relay-Client`: whose address the relay sees. Only a relay sends it.
+    pub sees: Option<String>,
+    /// The proxy that speaks for the relay, if one names itself.
+    pub proxy: Option<String>,
+}
+
+/// An HTTP answer in place of a WebSocket.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// What that status is called, if it is a known one.
+    pub reason: Option<&'static str>,
+    /// The `Server` header; empty where there is none.
+    pub server: String,
+    /// The `Location` header; empty where there is none.
+    pub location: String,
+    /// As much of the body as came with the head.
+    pub body: String,
+}
+
+/// Why a handshake has failed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The URL cannot be asked for.
+    Request(Error),
+    /// The server answers in plain HTTP.
+    Answered(Answer),
+    /// The server has ended the connection without an answer.
+    Closed,
+    /// The server speaks another version of HTTP than 1.1.
+    HttpVersion,
+    /// What the server says is no HTTP.
+    NotHttp,
+    /// The answer breaks a rule for handshakes (RFC 6455 §4.1).
+    Protocol(ProtocolError),
+    /// The connection has failed.
+    Connection(Error),
+}
+
+/// Opens a WebSocket to the relay of `url`: for ourselves, or as a proxy does, for the client of
+/// the address `on_behalf_of`.
+pub async fn open(
+    url: &Url,
+    on_behalf_of: Option<IpAddr>,
+    stream: Stream,
+) -> Result<(Socket, Greeting), OpenError> {
+    let mut request = url
+        .to_string()
+        .into_client_request()
+        .map_err(OpenError::Request)?;
+    if let Some(address) = on_behalf_of
+        && let Ok(value) = HeaderValue::try_from(address.to_string())
+    {
+        request.headers_mut().insert("x-forwarded-for", value);
+    }
+    let (socket, response) = client_async(request, stream).await?;
+    Ok((socket, Greeting::read(response.headers())))
+}
+
+impl Greeting {
+    fn read(headers: &HeaderMap) -> Self {
+        let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        // The relay itself sends none of these.
+        let via = || text("via").or_else(|| text("cf-ray").map(|_| "cloudflare".to_owned()));
+        Self {
+            sees: text("x-relay-client"),
+            proxy: text(header::SERVER.as_str()).or_else(via),
+        }
+    }
+}
+
+impl From<&Response<Option<Vec<u8>>>> for Answer {
+    fn from(response: &Response<Option<Vec<u8>>>) -> Self {
+        let header = |name: HeaderName| {
+            let value = response.headers().get(name);
+            let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            text.unwrap_or_default()
+        };
+        let body = response.body().as_deref().unwrap_or_default();
+        Self {
+            status: response.status().as_u16(),
+            reason: response.status().canonical_reason(),
+            server: header(header::SERVER),
+            location: header(header::LOCATION),
+            body: String::from_utf8_lossy(body).into_owned(),
+        }
+    }
+}
+
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Http(response) => Self::Answered(Answer::from(&*response)),
+            Error::Protocol(ProtocolError::HandshakeIncomplete) => Self::Closed,
+            Error::Protocol(ProtocolError::WrongHttpVersion) => Self::HttpVersion,
+            Error::Protocol(ProtocolError::HttparseError(_)) => Self::NotHttp,
+            Error::Protocol(why) => Self::Protocol(why),
+            other => Self::Connection(other),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! A connection to a relay, step by step: each step is a call of its own, so that whoever makes a
+//! connection can say how far it came, and each has an error of its own, which says what happened.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`url`] | where a relay is |
+//! | [`tcp`] | the addresses of its name, and a connection to one of them |
+//! | [`tls`] | TLS over that |
+//! | [`stream`] | what a WebSocket is opened over, with TLS or without |
+//! | [`handshake`] | the WebSocket, and what the answer tells |
+//!
+//! What an error means to its user, and what they should do about it, is for the caller to say.
+
+pub mod handshake;
+pub mod stream;
+pub mod tcp;
+pub mod tls;
+pub mod url;
