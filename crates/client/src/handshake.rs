@@ -62,6 +62,10 @@ pub enum OpenError {
 
 /// Opens a WebSocket to the relay of `url`: for ourselves, or as a proxy does, for the client of
 /// the address `on_behalf_of`.
+///
+/// # Errors
+///
+/// [`OpenError`], with what was answered in place of a WebSocket.
 pub async fn open(
     url: &Url,
     on_behalf_of: Option<IpAddr>,

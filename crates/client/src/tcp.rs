@@ -32,6 +32,10 @@ pub enum ResolveError {
 }
 
 /// Looks up the host of `url`.
+///
+/// # Errors
+///
+/// [`ResolveError`] for a name without an address.
 pub async fn resolve(url: &Url) -> Result<Resolved, ResolveError> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(Resolved::Given((address, url.port).into()));
@@ -71,6 +75,10 @@ pub enum ConnectError {
 }
 
 /// Connects to the first of `addresses` that answers, all within `limit`.
+///
+/// # Errors
+///
+/// [`ConnectError`], with the address that was tried last.
 pub async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<Connected, ConnectError> {
     // One that swallows everything must leave time for the others.
     let each = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);

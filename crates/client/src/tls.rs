@@ -73,6 +73,10 @@ pub enum TlsError {
 
 impl Tls {
     /// For connections to `host`, a name or an address.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] for a name that no certificate can be for, or a machine without roots.
     pub fn new(host: &str) -> Result<Self, SetupError> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -92,6 +96,10 @@ impl Tls {
     }
 
     /// Makes `stream` a connection with TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], as far as the library tells them apart.
     pub async fn handshake(&self, stream: TcpStream) -> Result<Secured, TlsError> {
         let connecting = self.connector.connect(self.name.clone(), stream);
         let stream = connecting.await.map_err(TlsError::from)?;

@@ -32,6 +32,10 @@ pub enum UrlError {
 
 impl Url {
     /// Reads a URL as a person gives it. A user name and a password in it are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`], by what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let uri: Uri = text.parse().map_err(UrlError::Syntax)?;
         let tls = match uri.scheme_str() {
