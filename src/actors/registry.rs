@@ -8,7 +8,6 @@
 //! `limits`.
 
 use std::{
-    collections::HashMap,
     iter,
     sync::Arc,
     time::{Duration, Instant},
@@ -29,7 +28,7 @@ use super::{
 };
 use crate::{
     limits::{address::AddressKey, budget::Spent},
-    rooms::{Effect, Limits, Rooms, SessionId},
+    rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
 };
 
@@ -52,7 +51,7 @@ pub struct RoomRegistry {
     state: Arc<State>,
     worker: usize,
     rooms: Rooms,
-    members: HashMap<SessionId, Member>,
+    members: BySession<Member>,
     draining: bool,
     alarm: Option<(Instant, SpawnHandle)>,
     /// Filled and emptied with every message; kept for its memory.
@@ -72,7 +71,7 @@ impl RoomRegistry {
             state: Arc::clone(&state),
             worker,
             rooms: Rooms::new(limits),
-            members: HashMap::new(),
+            members: BySession::default(),
             draining: false,
             alarm: None,
             effects: Vec::new(),

@@ -1,7 +1,8 @@
 //! What follows from what the members of a room do, as data: the registry carries it out.
 
-use std::{fmt, time::Instant};
+use std::{collections::HashMap, fmt, time::Instant};
 
+use foldhash::fast::RandomState;
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use crate::flow::data::Delivery;
@@ -9,6 +10,10 @@ use crate::flow::data::Delivery;
 /// A session, for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+/// Something for each session. Nobody but the relay chooses the numbers, so that a quick hash will
+/// do: each frame is looked up twice.
+pub type BySession<T> = HashMap<SessionId, T, RandomState>;
 
 /// Something to be done about a session.
 #[derive(Debug)]

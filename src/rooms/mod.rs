@@ -21,7 +21,7 @@ use relay_wire::{
     reply::{PeerId, Reply},
 };
 
-pub use self::effect::{Dropped, Effect, SessionId, Summary};
+pub use self::effect::{BySession, Dropped, Effect, SessionId, Summary};
 use self::room::{Receiver, Room};
 use crate::flow::{
     credit::{Pool, Share},
@@ -52,7 +52,7 @@ enum Role {
 pub struct Rooms {
     limits: Limits,
     rooms: HashMap<RoomCode, Room>,
-    members: HashMap<SessionId, (RoomCode, Role)>,
+    members: BySession<(RoomCode, Role)>,
     /// Every open room whose time is not up, by when it will be; the number parts equals.
     expiry: BTreeMap<(Instant, u64), RoomCode>,
     opened: u64,
@@ -64,7 +64,7 @@ impl Rooms {
         Self {
             limits,
             rooms: HashMap::new(),
-            members: HashMap::new(),
+            members: BySession::default(),
             expiry: BTreeMap::new(),
             opened: 0,
         }

@@ -65,6 +65,7 @@ pub struct Header {
 
 impl Header {
     /// The header of an unmasked frame without reserved bits.
+    #[inline]
     pub fn new(opcode: Opcode, fin: bool, len: usize) -> Self {
         Self {
             fin,
@@ -81,6 +82,7 @@ impl Header {
     /// # Errors
     ///
     /// [`Ending::UnknownOpcode`] and [`Ending::BadLength`], as soon as they show.
+    #[inline]
     pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, Ending> {
         let &[first, second, ref rest @ ..] = input else {
             return Ok(None);
@@ -119,6 +121,7 @@ impl Header {
     }
 
     /// The header's bytes and how many of them count, in the shortest form (§5.2).
+    #[inline]
     pub fn encode(&self) -> ([u8; MAX_HEADER], usize) {
         let mut out = [0; MAX_HEADER];
         out[0] = u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode as u8;
