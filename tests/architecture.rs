@@ -1,0 +1,154 @@
+//! The rooms of the house: imports go down only, nothing goes round in a circle, and what is said to
+//! be pure is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "architecture/imports.rs"]
+mod imports;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use imports::{File, Import};
+
+/// The rooms of the relay, from top to bottom: each may import what stands below it. The map in
+/// src/lib.rs has the same order.
+const ROOMS: [&str; 12] = [
+    "main", "cli", "check", "process", "http", "actors", "state", "observe", "rooms", "limits",
+    "flow", "config",
+];
+/// Rooms without I/O, runtime or clock; `crates/wire` is one more.
+const PURE: [&str; 3] = ["rooms", "limits", "flow"];
+/// What these may not import, by how a path begins.
+const IMPURE: [&str; 9] = [
+    "actix",
+    "tokio",
+    "socket2",
+    "std::fs",
+    "std::io",
+    "std::process",
+    "std::thread",
+    "std::env",
+    "std::net::Tcp",
+];
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The root files of every package and target.
+fn roots() -> Vec<PathBuf> {
+    let mut roots = vec![
+        top().join("src/lib.rs"),
+        top().join("src/main.rs"),
+        top().join("benches/frame_path.rs"),
+        top().join("benches/relay/main.rs"),
+        top().join("examples/soak/main.rs"),
+    ];
+    let listed = |folder: &str| {
+        let entries = fs::read_dir(top().join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path())
+    };
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|it| it == "rs");
+    roots.extend(listed("tests").filter(is_rust));
+    roots.extend(listed("fuzz/fuzz_targets").filter(is_rust));
+    for package in listed("crates") {
+        let files = ["src/lib.rs", "src/main.rs"].map(|name| package.join(name));
+        roots.extend(files.into_iter().filter(|path| path.exists()));
+    }
+    roots
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(top())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+fn complaint(file: &File, import: &Import, why: &str) -> String {
+    let path = import.path.join("::");
+    format!("{}:{}: {path} {why}", shown(&file.path), import.line)
+}
+
+/// Of the files of the relay's own library and program, those that are not tests'.
+fn relay() -> Vec<File> {
+    let mut files = imports::read(&top().join("src/lib.rs"));
+    files.extend(
+        imports::read(&top().join("src/main.rs"))
+            .into_iter()
+            .map(|file| File {
+                module: vec!["crate".to_owned(), "main".to_owned()],
+                ..file
+            }),
+    );
+    files
+}
+
+fn room(path: &[String]) -> Option<usize> {
+    let own = matches!(path[0].as_str(), "crate" | "claude_distill_relay");
+    let name = path.get(1).filter(|_| own)?;
+    ROOMS.iter().position(|room| room == name)
+}
+
+#[test]
+fn nothing_goes_round_in_a_circle() {
+    let mut found = Vec::new();
+    for root in roots() {
+        for circle in imports::circles(&imports::read(&root)) {
+            let files: Vec<_> = circle.iter().map(|path| shown(path)).collect();
+            found.push(format!("{}: {}", shown(&root), files.join(" <-> ")));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut found = Vec::new();
+    for file in relay() {
+        let Some(here) = room(&file.module) else {
+            assert_eq!(file.module, ["crate"], "no room: {}", shown(&file.path));
+            continue;
+        };
+        for import in &file.imports {
+            if room(&import.path).is_some_and(|there| there < here) {
+                found.push(complaint(&file, import, "goes up"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn what_is_said_to_be_pure_is() {
+    let wire = imports::read(&top().join("crates/wire/src/lib.rs"));
+    let rooms = relay().into_iter().filter(|file| {
+        let room = file.module.get(1);
+        room.is_some_and(|room| PURE.contains(&room.as_str()))
+    });
+    let mut found = Vec::new();
+    for file in wire.into_iter().chain(rooms) {
+        for import in &file.imports {
+            let path = import.path.join("::");
+            let clock = path.ends_with("Instant::now") || path.ends_with("SystemTime::now");
+            if clock || IMPURE.iter().any(|impure| path.starts_with(impure)) {
+                found.push(complaint(&file, import, "is not pure"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_map_of_the_library_has_the_same_order() {
+    let library = fs::read_to_string(top().join("src/lib.rs")).unwrap();
+    let rows = library.lines().filter_map(|line| {
+        let name = line.strip_prefix("//! | [`")?;
+        name.split_once('`').map(|(name, _)| name)
+    });
+    let rows: Vec<_> = rows.filter(|name| !name.contains("::")).collect();
+    let packages = ["relay_client", "relay_wire"];
+    assert_eq!(rows, [&ROOMS[1..], &packages].concat());
+}

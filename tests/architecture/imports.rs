@@ -1,0 +1,355 @@
+//! Reads a package's files and what each imports from the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proc_macro2::Span;
+use syn::{
+    Attribute, Expr, ExprLit, ExprPath, Item, ItemMod, ItemUse, Lit, Meta, TypePath, UseTree,
+    spanned::Spanned,
+    visit::{self, Visit},
+};
+
+/// One path that a file names, from the root of its package or of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// `crate`, or the name of another package, and what follows.
+    pub path: Vec<String>,
+    pub line: usize,
+}
+
+/// One file and what it imports, tests aside.
+#[derive(Debug)]
+pub struct File {
+    pub path: PathBuf,
+    /// Its module: `crate`, and what follows.
+    pub module: Vec<String>,
+    pub imports: Vec<Import>,
+}
+
+/// All files of a package or of another target, from its root file on.
+pub fn read(root: &Path) -> Vec<File> {
+    let mut files = Vec::new();
+    let directory = root.parent().unwrap().to_owned();
+    let root = (root.to_owned(), directory, vec!["crate".to_owned()]);
+    let mut unread = vec![root];
+    while let Some((path, children, module)) = unread.pop() {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let reader = Reader::of(&text, &module);
+        for child in reader.children {
+            let (path, grandchildren) = match &child.path {
+                Some(given) => {
+                    let path = path.parent().unwrap().join(given);
+                    let folder = path.parent().unwrap().to_owned();
+                    (path, folder)
+                }
+                None => {
+                    let folder = children.join(&child.name);
+                    let flat = children.join(format!("{}.rs", child.name));
+                    let path = if flat.exists() {
+                        flat
+                    } else {
+                        folder.join("mod.rs")
+                    };
+                    (path, folder)
+                }
+            };
+            let module = [&module[..], &[child.name]].concat();
+            unread.push((path, grandchildren, module));
+        }
+        files.push(File {
+            path,
+            module,
+            imports: reader.imports,
+        });
+    }
+    files
+}
+
+/// The files that import each other in a circle, each circle in order of their paths.
+pub fn circles(files: &[File]) -> Vec<Vec<PathBuf>> {
+    let by_module: BTreeMap<&[String], usize> = files
+        .iter()
+        .enumerate()
+        .map(|(index, file)| (&file.module[..], index))
+        .collect();
+    let imports: Vec<BTreeSet<usize>> = files
+        .iter()
+        .map(|file| {
+            let found = file.imports.iter().filter_map(|import| {
+                // The longest beginning of a path that is a file; the rest is what it has.
+                let beginnings = (1..=import.path.len()).rev();
+                let mut files = beginnings.filter_map(|len| by_module.get(&import.path[..len]));
+                files.next().copied()
+            });
+            found.collect()
+        })
+        .collect();
+    let reach: Vec<BTreeSet<usize>> = (0..files.len()).map(|it| reachable(it, &imports)).collect();
+    let mut circles = BTreeSet::new();
+    for index in 0..files.len() {
+        let with = (0..files.len()).filter(|&other| {
+            other != index && reach[index].contains(&other) && reach[other].contains(&index)
+        });
+        let mut circle: Vec<_> = with.map(|other| files[other].path.clone()).collect();
+        if !circle.is_empty() {
+            circle.push(files[index].path.clone());
+            circle.sort();
+            circles.insert(circle);
+        }
+    }
+    circles.into_iter().collect()
+}
+
+fn reachable(from: usize, imports: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let (mut seen, mut unseen) = (BTreeSet::new(), vec![from]);
+    while let Some(next) = unseen.pop() {
+        for &file in &imports[next] {
+            if seen.insert(file) {
+                unseen.push(file);
+            }
+        }
+    }
+    seen
+}
+
+struct Child {
+    name: String,
+    /// Where its `path` attribute says that it is.
+    path: Option<String>,
+}
+
+/// What one file says.
+struct Reader {
+    /// The module that is being read: of the file, or one within it.
+    module: Vec<String>,
+    children: Vec<Child>,
+    imports: Vec<Import>,
+}
+
+impl Reader {
+    fn of(text: &str, module: &[String]) -> Self {
+        let mut reader = Self {
+            module: module.to_vec(),
+            children: Vec::new(),
+            imports: Vec::new(),
+        };
+        reader.visit_file(&syn::parse_file(text).expect("Rust"));
+        // A path may begin with a module that the file declares.
+        let children: BTreeSet<_> = reader.children.iter().map(|child| &child.name).collect();
+        for import in &mut reader.imports {
+            if children.contains(&import.path[0]) {
+                import.path.splice(..0, module.iter().cloned());
+            }
+        }
+        reader
+    }
+
+    fn name(&mut self, path: &[String], span: Span) {
+        if let Some(path) = absolute(path, &self.module) {
+            let line = span.start().line;
+            self.imports.push(Import { path, line });
+        }
+    }
+
+    fn name_all(&mut self, before: &[String], tree: &UseTree, span: Span) {
+        match tree {
+            UseTree::Path(path) => {
+                let before = [before, &[path.ident.to_string()]].concat();
+                self.name_all(&before, &path.tree, span);
+            }
+            UseTree::Name(name) => self.name(&[before, &[name.ident.to_string()]].concat(), span),
+            UseTree::Rename(name) => self.name(&[before, &[name.ident.to_string()]].concat(), span),
+            UseTree::Glob(_) => self.name(before, span),
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.name_all(before, tree, span);
+                }
+            }
+        }
+    }
+
+    fn name_path(&mut self, path: &syn::Path) {
+        // A name alone is imported elsewhere, or is of this module.
+        if path.segments.len() > 1 {
+            let segments = path.segments.iter().map(|it| it.ident.to_string());
+            self.name(&segments.collect::<Vec<_>>(), path.span());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes = match item {
+            Item::Mod(it) => &it.attrs,
+            Item::Fn(it) => &it.attrs,
+            Item::Impl(it) => &it.attrs,
+            Item::Use(it) => &it.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if !attributes.iter().any(is_for_tests) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
+        let name = module.ident.to_string();
+        match &module.content {
+            Some((_, items)) => {
+                self.module.push(name);
+                for item in items {
+                    self.visit_item(item);
+                }
+                self.module.pop();
+            }
+            None => self.children.push(Child {
+                name,
+                path: module.attrs.iter().find_map(path_of),
+            }),
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        self.name_all(&[], &item.tree, item.span());
+    }
+
+    fn visit_expr_path(&mut self, path: &'ast ExprPath) {
+        self.name_path(&path.path);
+        visit::visit_expr_path(self, path);
+    }
+
+    fn visit_type_path(&mut self, path: &'ast TypePath) {
+        self.name_path(&path.path);
+        visit::visit_type_path(self, path);
+    }
+}
+
+/// A path from the root of a package; none for one that begins with something of this file.
+fn absolute(path: &[String], module: &[String]) -> Option<Vec<String>> {
+    let (first, rest) = path.split_first()?;
+    match first.as_str() {
+        "crate" => Some(path.to_vec()),
+        "self" => Some([module, rest].concat()),
+        "super" => absolute_within(rest, &module[..module.len() - 1]),
+        // Of another package, if it is lower case; a type's own otherwise.
+        _ if first.starts_with(char::is_lowercase) => Some(path.to_vec()),
+        _ => None,
+    }
+}
+
+fn absolute_within(path: &[String], module: &[String]) -> Option<Vec<String>> {
+    match path.split_first() {
+        Some((first, rest)) if first == "super" => {
+            absolute_within(rest, &module[..module.len() - 1])
+        }
+        _ => Some([module, path].concat()),
+    }
+}
+
+fn is_for_tests(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("test")
+        || attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Path>()
+                .is_ok_and(|path| path.is_ident("test"))
+}
+
+fn path_of(attribute: &Attribute) -> Option<String> {
+    match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(text: &str) -> Vec<String> {
+        let module = ["crate", "flow", "reader"].map(str::to_owned);
+        let reader = Reader::of(text, &module);
+        let paths = reader.imports.iter();
+        paths.map(|import| import.path.join("::")).collect()
+    }
+
+    #[test]
+    fn every_way_to_write_an_import_is_read() {
+        for (text, expected) in [
+            ("use crate::state::State;", &["crate::state::State"][..]),
+            (
+                "use super::credit::Window;",
+                &["crate::flow::credit::Window"],
+            ),
+            ("use super::super::state;", &["crate::state"]),
+            (
+                "pub use self::inner::Thing;",
+                &["crate::flow::reader::inner::Thing"],
+            ),
+            (
+                "use crate::{a::{b, c as d}, e::*};",
+                &["crate::a::b", "crate::a::c", "crate::e"],
+            ),
+            (
+                "fn f() -> crate::state::State { loop {} }",
+                &["crate::state::State"],
+            ),
+            (
+                "fn f() { relay_wire::text::escaped(); }",
+                &["relay_wire::text::escaped"],
+            ),
+            ("fn f() { Vec::<u8>::new(); local(); }", &[]),
+            (
+                "mod child; use child::Thing;",
+                &["crate::flow::reader::child::Thing"],
+            ),
+            (
+                "mod inner { use super::Outer; }",
+                &["crate::flow::reader::Outer"],
+            ),
+            ("#[cfg(test)] mod tests { use crate::state::State; }", &[]),
+            ("#[cfg(test)] use crate::state::State;", &[]),
+        ] {
+            assert_eq!(imports(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_that_of_the_import() {
+        let reader = Reader::of("\n\nuse crate::{\n    a,\n};\n", &["crate".to_owned()]);
+        assert_eq!(reader.imports[0].line, 3);
+    }
+
+    #[test]
+    fn a_circle_is_found_and_a_chain_is_none() {
+        let file = |name: &str, imports: &[&str]| File {
+            path: name.into(),
+            module: vec!["crate".to_owned(), name.to_owned()],
+            imports: imports
+                .iter()
+                .map(|import| Import {
+                    path: vec!["crate".to_owned(), (*import).to_owned(), "Thing".to_owned()],
+                    line: 1,
+                })
+                .collect(),
+        };
+        let chain = [file("a", &["b"]), file("b", &["c"]), file("c", &[])];
+        assert!(circles(&chain).is_empty());
+        let circle = [
+            file("a", &["b"]),
+            file("b", &["c"]),
+            file("c", &["b", "a"]),
+            file("d", &["a"]),
+        ];
+        let paths = ["a", "b", "c"].map(PathBuf::from).to_vec();
+        assert_eq!(circles(&circle), [paths]);
+    }
+}
