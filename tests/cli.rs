@@ -1,12 +1,11 @@
 //! What is made of the command line for packagers: the manual pages and the completions.
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
+use relay_testing::{process, program::Program};
 
 /// Runs the program. Returns its exit status and what it printed.
 fn run(arguments: &[&str]) -> (i32, String) {
-    let program = env!("CARGO_BIN_EXE_claude-distill-relay");
-    let output = Command::new(program).args(arguments).output().unwrap();
+    let output = Program::new(process::program()).args(arguments).output();
     let text = String::from_utf8(output.stdout).unwrap();
     (output.status.code().unwrap(), text)
 }

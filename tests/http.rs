@@ -1,22 +1,14 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{
-    Raw, TestRelay, frame,
-    http::{UPGRADE, http},
-    reply,
-    wire::TEXT,
-    within,
-};
+use relay_testing::{Raw, TestRelay, frame, http::UPGRADE, reply, wire::TEXT, within};
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
 async fn a_plain_request_is_told_to_upgrade() {
     let relay = TestRelay::start(|_| {});
     for path in ["/", "/rooms", "/?room=a7f3b2"] {
-        let answer = http(
+        let answer = Raw::ask(
             &relay,
             &format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n"),
         )
@@ -38,7 +30,7 @@ async fn a_plain_request_is_told_to_upgrade() {
 #[tokio::test]
 async fn the_relay_says_that_it_is_well() {
     let relay = TestRelay::start(|_| {});
-    let answer = http(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let answer = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
@@ -47,7 +39,7 @@ async fn another_version_is_told_the_right_one() {
     let relay = TestRelay::start(|_| {});
     for version in ["8", "12", "14", "x", ""] {
         let request = UPGRADE.replace("Version: 13", &format!("Version: {version}")) + "\r\n";
-        let answer = http(&relay, &request).await;
+        let answer = Raw::ask(&relay, &request).await;
         assert_eq!(answer.status, 426, "{version:?}: {answer:?}");
         assert_eq!(
             answer.header("sec-websocket-version"),
@@ -61,7 +53,7 @@ async fn another_version_is_told_the_right_one() {
 async fn an_upgrade_without_a_key_is_a_bad_request() {
     let relay = TestRelay::start(|_| {});
     let (before_the_key, _) = UPGRADE.split_once("Sec-WebSocket-Key").unwrap();
-    let answer = http(&relay, &format!("{before_the_key}\r\n")).await;
+    let answer = Raw::ask(&relay, &format!("{before_the_key}\r\n")).await;
     assert_eq!(answer.status, 400, "{answer:?}");
 }
 
@@ -188,12 +180,12 @@ async fn the_metrics_name_what_was_refused_and_what_went_nowhere() {
     sender.expect_peer_gone().await;
     sender.send(frame(TEXT, "for who is gone")).await;
     sender.round_trip().await;
-    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
-    for line in [
-        r#"relay_refused_total{reason="no_peer"} 1"#,
-        r#"relay_dropped_bytes_total{reason="no_peer"} 11"#,
-        r#"relay_dropped_bytes_total{reason="receiver_gone"} 17"#,
+    let metrics = relay.metrics();
+    for (name, value) in [
+        (r#"relay_refused_total{reason="no_peer"}"#, 1),
+        (r#"relay_dropped_bytes_total{reason="no_peer"}"#, 11),
+        (r#"relay_dropped_bytes_total{reason="receiver_gone"}"#, 17),
     ] {
-        assert!(metrics.body.contains(line), "{line} in {}", metrics.body);
+        assert_eq!(metrics.get(name), value, "{name}");
     }
 }
