@@ -1,8 +1,10 @@
 //! The plot of the comparison: what the others take, in multiples of what this relay takes.
 
-use crate::report::{Line, Report, figure};
-use crate::rows::Kind;
-use crate::svg::{Anchor, FAINT, Font, GRID, INK, LABEL, SMALL, Svg, TITLE};
+use crate::{
+    report::{Line, Report, figure},
+    rows::Kind,
+    svg::{Anchor, FAINT, Font, GRID, INK, LABEL, SMALL, Svg, TITLE},
+};
 
 const COLORS: &[(&str, &str)] = &[
     ("python", "#0072b2"),

@@ -19,14 +19,15 @@ mod server;
 mod svg;
 mod wire;
 
-use std::error::Error;
-use std::fs;
+use std::{error::Error, fs};
 
-use options::Options;
-use peers::Peer;
-use report::Report;
-use rows::{CASES, Case};
-use server::Server;
+use self::{
+    options::Options,
+    peers::Peer,
+    report::Report,
+    rows::{CASES, Case},
+    server::Server,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::growth::Growth;
-use crate::machine;
-use crate::peers::Peer;
-use crate::rows::{CASES, Case, Goal, Kind, Row};
+use crate::{
+    growth::Growth,
+    machine,
+    peers::Peer,
+    rows::{CASES, Case, Goal, Kind, Row},
+};
 
 /// Everything that was measured.
 pub(crate) struct Report {
