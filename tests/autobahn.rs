@@ -6,7 +6,6 @@
 
 #[path = "autobahn/adapter.rs"]
 mod adapter;
-mod common;
 #[path = "autobahn/echo.rs"]
 mod echo;
 
@@ -19,7 +18,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::TestRelay;
+use relay_testing::{
+    TestRelay,
+    skip::{find, skip},
+};
 use serde_json::{Value, json};
 
 /// Compression, which the relay does not offer.
@@ -34,10 +36,7 @@ const ECHO_MAY_BE_LATE: [&str; 10] = [
 #[test]
 fn every_case_passes_or_is_explained() {
     let Some(wstest) = find_wstest() else {
-        assert!(env::var_os("RELAY_TEST_ALL").is_none(), "no wstest");
-        // Not by `println`, which would be captured: who reads the log is to see it.
-        let _ = writeln!(io::stderr(), "skipped: no wstest");
-        return;
+        return skip("wstest");
     };
     let relay = TestRelay::start(|config| config.max_msg_size = 64 << 20);
     let room = echo::spawn(relay.addr());
@@ -62,12 +61,9 @@ fn every_case_passes_or_is_explained() {
 
 /// The suite's program: from `PATH`, or where `install.sh` puts it.
 fn find_wstest() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/autobahn/bin");
-    env::split_paths(&path)
-        .chain([PathBuf::from(installed)])
-        .map(|directory| directory.join("wstest"))
-        .find(|program| program.is_file())
+    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/autobahn/bin/wstest");
+    let installed = Some(PathBuf::from(installed)).filter(|program| program.is_file());
+    find("wstest").or(installed)
 }
 
 /// Runs the suite against `address`; returns what it says of each case.

@@ -1,12 +1,10 @@
 //! Data meant for one receiver never reaches the next: the Ping between two receivers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Client, Raw, TestRelay, frame, wire};
+use relay_testing::{Client, Raw, TestRelay, frame, wire};
 
 /// A sender whose receiver has just left, with the barrier's Ping unanswered, and the one who is
 /// next in the queue.

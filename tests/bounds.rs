@@ -3,15 +3,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{
+use nix::sys::signal::Signal;
+use relay_testing::{
     Raw, frame,
     process::Relay,
     wire::{BINARY, CONTINUATION, Outgoing, PING, PONG, TEXT},
     within,
 };
-use nix::sys::signal::Signal;
 use tokio::{
     io::AsyncWriteExt,
     task::{AbortHandle, JoinSet},

@@ -3,17 +3,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use std::time::{Duration, Instant};
 
-use common::{
+use futures_util::{StreamExt, stream};
+use relay_testing::{
     Raw, frame,
     http::UPGRADE,
     process::{Relay, Start},
     wire::TEXT,
     within,
 };
-use futures_util::{StreamExt, stream};
-use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 const MIB: usize = 1024 * 1024;

@@ -6,21 +6,14 @@ mod doubles;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
-use claude_distill_relay::config::Config;
-use doubles::{Certificate, Double, Proxy, RunningRelay, command::Check};
+use relay_testing::{Client, TestRelay, pair, port::Port};
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+use self::doubles::{Certificate, Double, Proxy, command::Check};
 
-#[test]
-fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {
-    let relay = RunningRelay::start(Config {
-        max_rooms: 1,
-        ..Config::default()
-    });
-    let outcome = Check::local(relay.port, &["--idle=0.2"]).json();
+#[tokio::test]
+async fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {
+    let relay = TestRelay::start(|config| config.max_rooms = 1);
+    let outcome = Check::local(relay.port(), &["--idle=0.2"]).json();
     assert_eq!(outcome.exit, 0, "{}", outcome.json);
     let names: Vec<_> = outcome
         .steps()
@@ -52,28 +45,25 @@ fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {
     assert_eq!(outcome.json["status"], "ok");
     assert_eq!(
         outcome.json["target"],
-        format!("ws://127.0.0.1:{}/", relay.port)
+        format!("ws://127.0.0.1:{}/", relay.port())
     );
     assert!(outcome.json["version"].is_string());
     outcome.is("data", "ok", "1 MiB each way");
-    relay.becomes_empty();
+    relay.settled().await;
 
     // From outside, and with the only room there is.
-    let url = format!("ws://127.0.0.1:{}", relay.port);
+    let url = format!("ws://127.0.0.1:{}", relay.port());
     let outcome = Check::new(&["check", &url]).json();
     assert_eq!(outcome.exit, 0, "{}", outcome.json);
     outcome.is("dns", "skip", "");
     outcome.is("caller", "ok", "without a proxy");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
 #[test]
 fn the_table_is_plain_text_without_the_rooms_code() {
-    let relay = RunningRelay::start(Config {
-        room_code_length: 15,
-        ..Config::default()
-    });
-    let (exit, text) = Check::local(relay.port, &[]).text();
+    let relay = TestRelay::start(|config| config.room_code_length = 15);
+    let (exit, text) = Check::local(relay.port(), &[]).text();
     assert_eq!(exit, 0, "{text}");
     assert!(text.starts_with("Checking ws://127.0.0.1:"), "{text}");
     assert!(
@@ -88,7 +78,8 @@ fn the_table_is_plain_text_without_the_rooms_code() {
 
 #[test]
 fn a_dead_port_is_refused_and_the_rest_not_tried() {
-    let port = free_port();
+    let dead = Port::reserve();
+    let port = dead.number();
     let (exit, text) = Check::local(port, &[]).text();
     assert_eq!(exit, 2, "{text}");
     for part in [
@@ -123,29 +114,27 @@ fn a_bad_setting_is_the_finding() {
 
 #[test]
 fn the_file_in_the_directory_says_where_the_relay_is() {
-    let relay = RunningRelay::start(Config::default());
+    let relay = TestRelay::start(|_| {});
     let check = Check::new(&["check", "--relay-only"]);
     let settings = format!(
         "RELAY_HOST=0.0.0.0\nRELAY_PORT={}\nRELAY_MAX_ROOM=3\n",
-        relay.port
+        relay.port()
     );
-    fs::write(check.directory.path().join(".env.relay"), settings).unwrap();
+    fs::write(check.directory().join(".env.relay"), settings).unwrap();
     let outcome = check.json();
     outcome.only_trouble("config", "warn", "RELAY_MAX_ROOM");
     outcome.is("leave", "ok", "");
 }
 
-#[test]
-fn less_is_sent_where_the_relay_is_configured_for_less() {
-    let config = || Config {
-        max_msg_size: 1000,
-        session_bytes_per_sec: 5000,
-        ..Config::default()
-    };
-    let relay = RunningRelay::start(config());
+#[tokio::test]
+async fn less_is_sent_where_the_relay_is_configured_for_less() {
+    let relay = TestRelay::start(|config| {
+        config.max_msg_size = 1000;
+        config.session_bytes_per_sec = 5000;
+    });
     let check = Check::new(&[
         "--port",
-        &relay.port.to_string(),
+        &relay.port().to_string(),
         "--max-msg-size=1000",
         "--session-bytes-per-sec=5000",
         "check",
@@ -154,15 +143,11 @@ fn less_is_sent_where_the_relay_is_configured_for_less() {
     let outcome = check.json();
     outcome.is("data", "ok", "10000 bytes each way");
     assert_eq!(outcome.exit, 0);
-    let small = Config {
-        session_bytes_per_sec: 0,
-        ..config()
-    };
-    let relay = RunningRelay::start(small);
+    let relay = TestRelay::start(|config| config.max_msg_size = 1000);
     // From outside nobody knows, and is told.
-    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", relay.port)]).json();
+    let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", relay.port())]).json();
     outcome.only_trouble("data", "warn", "RELAY_MAX_MSG_SIZE");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
 #[test]
@@ -239,57 +224,49 @@ fn one_that_accepts_and_says_nothing_does_not_hold_us() {
         .only_trouble("tls", "fail", "nothing came of it");
 }
 
-#[test]
-fn a_full_relay_is_a_warning() {
-    let relay = RunningRelay::start(Config {
-        max_rooms: 1,
-        ..Config::default()
-    });
-    let room = relay.room();
-    let outcome = Check::local(relay.port, &[]).json();
+#[tokio::test]
+async fn a_full_relay_is_a_warning() {
+    let relay = TestRelay::start(|config| config.max_rooms = 1);
+    let mut sender = Client::connect(&relay).await;
+    sender.create_room().await;
+    let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("room", "warn", "RELAY_MAX_ROOMS");
-    drop(room);
-    relay.becomes_empty();
+    drop(sender);
+    relay.settled().await;
 
-    let relay = RunningRelay::start(Config {
-        max_sessions: 1,
-        ..Config::default()
-    });
-    let outcome = Check::local(relay.port, &[]).json();
+    let relay = TestRelay::start(|config| config.max_sessions = 1);
+    let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("join", "warn", "RELAY_MAX_SESSIONS");
     outcome.is("leave", "skip", "no room is left");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
-#[test]
-fn a_rate_limited_relay_is_a_warning() {
-    let relay = RunningRelay::start(Config {
-        rate_limit_max: 3,
-        ..Config::default()
-    });
-    assert_eq!(Check::local(relay.port, &[]).json().exit, 0);
-    let outcome = Check::local(relay.port, &[]).json();
+#[tokio::test]
+async fn a_rate_limited_relay_is_a_warning() {
+    let relay = TestRelay::start(|config| config.rate_limit_max = 3);
+    assert_eq!(Check::local(relay.port(), &[]).json().exit, 0);
+    let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("join", "warn", "wants us to wait for");
-    relay.becomes_empty();
-    let outcome = Check::local(relay.port, &[]).json();
+    relay.settled().await;
+    let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("room", "warn", "rate_limited");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
-#[test]
-fn a_relay_that_is_stopping_says_so() {
-    let mut relay = RunningRelay::start(Config::default());
-    let pair = relay.pair();
+#[tokio::test]
+async fn a_relay_that_is_stopping_says_so() {
+    let mut relay = TestRelay::start(|config| config.drain_timeout = Duration::from_secs(20));
+    let pair = pair(&relay).await;
     relay.stop();
-    let outcome = Check::local(relay.port, &[]).json();
+    let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("relay", "warn", "stopping or restarting");
     drop(pair);
 }
 
 #[test]
 fn a_proxy_that_drops_the_upgrade_is_told_from_the_relay() {
-    let relay = RunningRelay::start(Config::default());
-    let proxy = Proxy::to(relay.port)
+    let relay = TestRelay::start(|_| {});
+    let proxy = Proxy::to(relay.port())
         .rewriting("Upgrade: websocket\r\n", "")
         .start();
     let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", proxy.port)]).json();
@@ -298,7 +275,7 @@ fn a_proxy_that_drops_the_upgrade_is_told_from_the_relay() {
 
 #[test]
 fn bad_certificates_are_told_apart() {
-    let relay = RunningRelay::start(Config::default());
+    let relay = TestRelay::start(|_| {});
     for (certificate, part) in [
         (Certificate::expired(), "the certificate has expired"),
         (Certificate::not_yet(), "the certificate is not valid yet"),
@@ -310,7 +287,7 @@ fn bad_certificates_are_told_apart() {
         (Certificate::self_signed(), "issuer is unknown"),
     ] {
         let roots = certificate.roots.clone();
-        let proxy = Proxy::to(relay.port).with(certificate).start();
+        let proxy = Proxy::to(relay.port()).with(certificate).start();
         let url = format!("wss://127.0.0.1:{}", proxy.port);
         let outcome = Check::new(&["check", &url]).trusting(&roots).json();
         outcome.only_trouble("tls", "fail", part);
@@ -320,8 +297,8 @@ fn bad_certificates_are_told_apart() {
 
 #[test]
 fn a_port_without_tls_is_said_to_have_none_and_the_other_way_round() {
-    let relay = RunningRelay::start(Config::default());
-    let url = format!("wss://127.0.0.1:{}", relay.port);
+    let relay = TestRelay::start(|_| {});
+    let url = format!("wss://127.0.0.1:{}", relay.port());
     let certificate = Certificate::for_name("127.0.0.1");
     let outcome = Check::new(&["check", &url])
         .trusting(&certificate.roots)
@@ -329,17 +306,17 @@ fn a_port_without_tls_is_said_to_have_none_and_the_other_way_round() {
     outcome.only_trouble("tls", "fail", "does not speak TLS");
     let outcome = Check::new(&["check", &url]).trusting("").json();
     outcome.only_trouble("tls", "fail", "trusts no certificate authority");
-    let proxy = Proxy::to(relay.port).with(certificate).start();
+    let proxy = Proxy::to(relay.port()).with(certificate).start();
     let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", proxy.port)]).json();
     outcome.only_trouble("relay", "fail", "wss:// in place of ws://");
 }
 
-#[test]
-fn through_tls_the_relay_must_see_who_calls() {
-    let relay = RunningRelay::start(Config::default());
+#[tokio::test]
+async fn through_tls_the_relay_must_see_who_calls() {
+    let relay = TestRelay::start(|_| {});
     let certificate = Certificate::for_name("127.0.0.1");
     let roots = certificate.roots.clone();
-    let silent = Proxy::to(relay.port).with(certificate.clone()).start();
+    let silent = Proxy::to(relay.port()).with(certificate.clone()).start();
     let url = format!("wss://127.0.0.1:{}", silent.port);
     let outcome = Check::new(&["check", &url]).trusting(&roots).json();
     outcome.only_trouble("caller", "warn", "only its proxy");
@@ -350,7 +327,7 @@ fn through_tls_the_relay_must_see_who_calls() {
     );
     outcome.is("leave", "ok", "");
 
-    let naming = Proxy::to(relay.port)
+    let naming = Proxy::to(relay.port())
         .with(certificate)
         .rewriting("\r\n\r\n", "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
         .start();
@@ -358,20 +335,20 @@ fn through_tls_the_relay_must_see_who_calls() {
     let outcome = Check::new(&["check", &url]).trusting(&roots).json();
     assert_eq!(outcome.exit, 0, "{}", outcome.json);
     outcome.is("caller", "ok", "behind its proxy");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
-#[test]
-fn a_proxy_that_cuts_idle_connections_is_found_out() {
-    let relay = RunningRelay::start(Config::default());
-    let proxy = Proxy::to(relay.port)
+#[tokio::test]
+async fn a_proxy_that_cuts_idle_connections_is_found_out() {
+    let relay = TestRelay::start(|_| {});
+    let proxy = Proxy::to(relay.port())
         .cutting_after(Duration::from_secs(3))
         .start();
     let url = format!("ws://127.0.0.1:{}", proxy.port);
     let outcome = Check::new(&["check", &url, "--idle=60"]).json();
     outcome.only_trouble("idle", "fail", "cut off after");
     outcome.is("idle", "fail", "proxy_read_timeout");
-    relay.becomes_empty();
+    relay.settled().await;
 }
 
 #[test]
@@ -384,26 +361,23 @@ fn a_name_that_does_not_exist_is_said_to() {
 #[test]
 fn what_is_no_relays_url_is_a_usage_error() {
     for url in ["https://relay.example.com", "relay.example.com", "wss://"] {
-        let mut check = Check::new(&["check", url]);
-        let output = check.command.output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{url}");
-        let said = String::from_utf8(output.stderr).unwrap();
+        let (exit, _, said) = Check::new(&["check", url]).all();
+        assert_eq!(exit, 2, "{url}");
         assert!(said.contains("invalid value"), "{said}");
     }
 }
 
 #[test]
 fn what_stands_around_the_relay_is_asked_by_its_own_tools() {
-    let relay = RunningRelay::start(Config::default());
-    let mut check = Check::new(&["--port", &relay.port.to_string(), "check"]);
-    let nginx = check.directory.path().join("nginx");
+    let relay = TestRelay::start(|_| {});
+    let check = Check::new(&["--port", &relay.port().to_string(), "check"]);
+    let nginx = check.directory().join("nginx");
     let script =
         "#!/bin/sh\necho 'nginx: [emerg] unknown directive \"x\" in /etc/y:1' >&2\nexit 1\n";
     fs::write(&nginx, script).unwrap();
     fs::set_permissions(&nginx, fs::Permissions::from_mode(0o755)).unwrap();
-    let tools = format!("{}:/usr/bin:/bin", check.directory.path().display());
-    check.command.env("PATH", tools);
-    let outcome = check.json();
+    let tools = format!("{}:/usr/bin:/bin", check.directory().display());
+    let outcome = check.env("PATH", tools).json();
     outcome.is("nginx", "fail", "in /etc/y:1");
     assert_eq!(outcome.exit, 2);
     for step in ["unit", "tunnel"] {

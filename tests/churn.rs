@@ -1,8 +1,6 @@
 //! The first minute in the wild: clients that come, do something, and vanish at any point.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -11,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{TestRelay, reply};
 use futures_util::{SinkExt, StreamExt};
 use rand::{RngExt, rngs::StdRng};
+use relay_testing::{TestRelay, pair, reply, seeded};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -175,7 +173,7 @@ async fn come_and_vanish(workers: usize) {
     let clients = (0..CLIENTS).map(|client| {
         let (addr, codes, rounds) = (relay.addr().to_string(), codes.clone(), rounds.clone());
         tokio::spawn(async move {
-            let mut rng = common::seeded(client);
+            let mut rng = seeded(client);
             while rounds.fetch_add(1, Ordering::Relaxed) < ROUNDS && Instant::now() < end {
                 visit(&addr, &mut rng, &codes).await;
             }
@@ -191,7 +189,7 @@ async fn come_and_vanish(workers: usize) {
         .until("the budgets to be forgotten", |now| now.addresses == 0)
         .await;
     // And it works as on the first day.
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     sender.send("still here").await;
     receiver.expect("still here").await;
 }

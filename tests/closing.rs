@@ -1,12 +1,12 @@
 //! The closing handshake, from either side.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Raw, TestRelay, frame, wire};
-use wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT};
+use relay_testing::{
+    Raw, TestRelay, frame, raw_pair, raw_receiver_pair, raw_sender_pair,
+    wire::{self, BINARY, CLOSE, CONTINUATION, PING, TEXT},
+};
 
 /// The payload of the relay's Close; after it the relay ends the connection.
 async fn answer(client: &mut Raw) -> Vec<u8> {
@@ -71,7 +71,7 @@ async fn a_reason_that_is_not_utf8_is_answered_with_1007() {
 #[tokio::test]
 async fn what_follows_a_close_is_ignored() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_sender_pair(&relay).await;
     let after = [
         frame(TEXT, "after"),
         frame(PING, "after"),
@@ -87,7 +87,7 @@ async fn what_follows_a_close_is_ignored() {
 #[tokio::test]
 async fn a_sender_may_close_in_the_middle_of_a_message() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     sender.send(frame(BINARY, "begun").more()).await;
     sender.send(wire::close(1000, "")).await;
     assert_eq!(answer(&mut sender).await[..2], 1000_u16.to_be_bytes());
@@ -98,7 +98,7 @@ async fn a_sender_may_close_in_the_middle_of_a_message() {
 #[tokio::test]
 async fn a_receiver_may_close_in_the_middle_of_a_message() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     receiver.send(frame(BINARY, "begun").more()).await;
     receiver.send(frame(CONTINUATION, "not ended").more()).await;
     receiver.send(wire::close(1000, "")).await;
@@ -109,7 +109,7 @@ async fn a_receiver_may_close_in_the_middle_of_a_message() {
 #[tokio::test]
 async fn a_peers_close_code_and_reason_are_its_own_affair() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_sender_pair(&relay).await;
     sender.send(wire::close(4321, "a private reason")).await;
     assert_eq!(receiver.expect_close(1001).await, "sender_disconnected");
 }
@@ -117,7 +117,7 @@ async fn a_peers_close_code_and_reason_are_its_own_affair() {
 #[tokio::test]
 async fn a_client_that_does_not_answer_a_close_is_let_go_all_the_same() {
     let relay = TestRelay::start(|_| {});
-    let (sender, mut receiver) = common::raw_receiver_pair(&relay).await;
+    let (sender, mut receiver) = raw_receiver_pair(&relay).await;
     sender.close().await;
     let close = receiver.next("the end of its sender").await;
     assert_eq!(close.opcode, CLOSE);
@@ -158,7 +158,7 @@ async fn a_queued_receiver_that_leaves_with_its_window_full_leaves_its_place() {
 #[tokio::test]
 async fn a_client_that_goes_on_sending_after_the_relays_close_disturbs_nobody() {
     let relay = TestRelay::start(|_| {});
-    let (sender, mut receiver) = common::raw_receiver_pair(&relay).await;
+    let (sender, mut receiver) = raw_receiver_pair(&relay).await;
     sender.close().await;
     assert_eq!(receiver.next("the end of its sender").await.opcode, CLOSE);
     receiver.send(frame(TEXT, "to nobody")).await;

@@ -1,10 +1,10 @@
 //! The blind pipe: every message arrives whole, once, in order and of its kind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Client, Frame, TestRelay, frame, text, wire};
 use rand::{RngExt, rngs::StdRng};
+use relay_testing::{
+    Client, Frame, TestRelay, frame, noise, pair, prose, raw_pair, seeded, text, wire,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 const MIB: usize = 1 << 20;
@@ -19,9 +19,9 @@ fn any_message(rng: &mut StdRng, limit: usize) -> Message {
         _ => rng.random_range(0..limit),
     };
     if rng.random_bool(0.5) {
-        text(common::prose(rng, length))
+        text(prose(rng, length))
     } else {
-        Message::binary(common::noise(rng, length))
+        Message::binary(noise(rng, length))
     }
 }
 
@@ -49,8 +49,8 @@ async fn expect_all(client: &mut Client, messages: &[Message]) {
 #[tokio::test]
 async fn messages_of_any_size_and_fragmentation_pass_from_sender_to_receiver() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let mut rng = common::seeded(1);
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let mut rng = seeded(1);
     let messages: Vec<_> = (0..150).map(|_| any_message(&mut rng, 300 << 10)).collect();
     tokio::join!(
         send_all(&mut sender, &messages, &mut rng),
@@ -67,8 +67,8 @@ async fn messages_of_any_size_and_fragmentation_pass_from_sender_to_receiver() {
 #[tokio::test]
 async fn messages_of_any_size_and_fragmentation_pass_from_receiver_to_sender() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let mut rng = common::seeded(2);
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let mut rng = seeded(2);
     let messages: Vec<_> = (0..150).map(|_| any_message(&mut rng, 300 << 10)).collect();
     tokio::join!(
         send_all(&mut receiver, &messages, &mut rng),
@@ -85,11 +85,11 @@ async fn messages_of_any_size_and_fragmentation_pass_from_receiver_to_sender() {
 #[tokio::test]
 async fn both_ways_at_once_neither_waits_for_the_other() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let mut rng = common::seeded(3);
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let mut rng = seeded(3);
     let mut messages = || -> Vec<_> {
         (0..8)
-            .map(|_| Message::binary(common::noise(&mut rng, 2 * MIB)))
+            .map(|_| Message::binary(noise(&mut rng, 2 * MIB)))
             .collect()
     };
     let (down, up) = (messages(), messages());
@@ -99,7 +99,7 @@ async fn both_ways_at_once_neither_waits_for_the_other() {
 #[tokio::test]
 async fn a_ping_pong_of_short_messages_keeps_its_turns() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     for turn in 0..300 {
         sender.send(format!("{turn}?")).await;
         receiver.expect(text(format!("{turn}?"))).await;
@@ -112,8 +112,8 @@ async fn a_ping_pong_of_short_messages_keeps_its_turns() {
 async fn every_length_where_the_format_or_the_relay_changes_its_ways_is_passed() {
     let window = claude_distill_relay::config::Config::default().window;
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let mut rng = common::seeded(4);
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let mut rng = seeded(4);
     for edge in [
         0,
         125,
@@ -126,10 +126,10 @@ async fn every_length_where_the_format_or_the_relay_changes_its_ways_is_passed()
         MIB,
     ] {
         for length in [edge.saturating_sub(1), edge, edge + 1] {
-            let bytes = Message::binary(common::noise(&mut rng, length));
-            let prose = text(common::prose(&mut rng, length));
+            let bytes = Message::binary(noise(&mut rng, length));
+            let prose = text(prose(&mut rng, length));
             let messages = [bytes, prose];
-            let mut whole = common::seeded(length as u64);
+            let mut whole = seeded(length as u64);
             tokio::join!(
                 send_all(&mut sender, &messages, &mut whole),
                 expect_all(&mut receiver, &messages),
@@ -145,7 +145,7 @@ async fn every_length_where_the_format_or_the_relay_changes_its_ways_is_passed()
 #[tokio::test]
 async fn empty_messages_are_messages() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     let empty = [
         text(""),
         Message::binary(vec![]),
@@ -169,8 +169,8 @@ async fn empty_messages_are_messages() {
 #[tokio::test]
 async fn a_long_frame_goes_out_as_it_comes_in() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
-    let payload = common::noise(&mut common::seeded(5), 4 * MIB);
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
+    let payload = noise(&mut seeded(5), 4 * MIB);
     let bytes = frame(wire::BINARY, payload.clone()).encode();
     let header = bytes.len() - payload.len();
     let mut sent = 0;
@@ -191,7 +191,7 @@ async fn a_long_frame_goes_out_as_it_comes_in() {
 #[tokio::test]
 async fn the_fragments_of_a_message_go_out_as_they_come_in() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     sender.send(frame(wire::TEXT, "one ").more()).await;
     assert_eq!(receiver.data(4, "the first fragment").await, "one ");
     sender.send(frame(wire::CONTINUATION, "two ").more()).await;
@@ -204,7 +204,7 @@ async fn the_fragments_of_a_message_go_out_as_they_come_in() {
 #[tokio::test]
 async fn a_receivers_message_reaches_the_sender_only_whole() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     let last = frame(wire::CONTINUATION, [b'c'; 70_000]).encode();
     receiver
         .send(frame(wire::TEXT, [b'a'; 70_000]).more())
@@ -232,7 +232,7 @@ async fn a_receivers_message_reaches_the_sender_only_whole() {
 #[tokio::test]
 async fn the_relay_does_not_hold_back_the_sender_for_a_receivers_half_message() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     receiver.send(frame(wire::TEXT, "half of a ").more()).await;
     receiver.round_trip().await;
     sender.send(frame(wire::BINARY, [1; 1000])).await;
@@ -249,7 +249,7 @@ async fn the_relay_does_not_hold_back_the_sender_for_a_receivers_half_message() 
 #[tokio::test]
 async fn pings_and_pongs_are_answered_and_not_forwarded() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     for payload in ["", "mine", &"x".repeat(125)] {
         sender.send(frame(wire::PONG, payload)).await;
         receiver.send(frame(wire::PONG, payload)).await;
@@ -270,7 +270,7 @@ async fn pings_and_pongs_are_answered_and_not_forwarded() {
 #[tokio::test]
 async fn a_receivers_whole_message_passes_an_unfinished_one_of_the_sender() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     sender.send(frame(wire::TEXT, "first half, ").more()).await;
     assert_eq!(receiver.data(12, "a first half").await, "first half, ");
     receiver.send(frame(wire::TEXT, "meanwhile")).await;

@@ -3,9 +3,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
-use common::{
+use relay_testing::{
     Raw, frame,
     netns::{FAR, Network},
     process::{Relay, Start},
@@ -14,10 +17,6 @@ use common::{
     within,
 };
 use serde_json::Value;
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
 use tokio::task::JoinSet;
 
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,12 +37,12 @@ struct Site {
 impl Site {
     fn new(settings: &[(&str, u64)]) -> Option<Self> {
         let network = Network::new()?;
-        let start = Start::through(network.command())
+        let start = Start::new()
             .env("RELAY_PING_INTERVAL", PING_INTERVAL.as_secs())
             .env("RELAY_PING_TIMEOUT", PING_TIMEOUT.as_secs())
             .env("RELAY_STALL_TIMEOUT", STALL_TIMEOUT.as_secs());
         let set = |start: Start, &(name, value): &(&str, u64)| start.env(name, value);
-        let relay = settings.iter().fold(start, set).run();
+        let relay = network.run(settings.iter().fold(start, set));
         Some(Self {
             network,
             relay,

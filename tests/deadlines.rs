@@ -5,8 +5,6 @@
 //! listener's options.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, resume_unwind},
@@ -18,12 +16,12 @@ use claude_distill_relay::{
     config::Config,
     process::{Counters, Relay, worker},
 };
-use common::{
+use futures_util::FutureExt;
+use relay_testing::{
     DEADLINE, Frame, Raw, frame,
     http::UPGRADE,
     wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
 };
-use futures_util::FutureExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},

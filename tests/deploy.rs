@@ -7,7 +7,9 @@ mod machine;
 
 use std::process::Command;
 
-use machine::{Machine, have, skipped, source, until};
+use relay_testing::skip::{find, skip};
+
+use self::machine::{Machine, source, until};
 
 /// The deployment, with a program that is built already.
 const DEPLOY: &str =
@@ -664,8 +666,10 @@ fn systemd_holds_the_port_where_it_is_told_to() {
 
 #[test]
 fn the_package_comes_and_goes() {
-    if !have("dpkg-shlibdeps") || !have("cargo-deb") {
-        return skipped("no cargo-deb, or no dpkg-dev");
+    for tool in ["cargo-deb", "dpkg-shlibdeps"] {
+        if find(tool).is_none() {
+            return skip(tool);
+        }
     }
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for version in ["1.0-1", "1.1-1"] {
@@ -780,8 +784,8 @@ fn the_scripts_are_clean() {
         .collect();
     assert!(scripts.len() >= 8, "{scripts:?}");
     for (tool, arguments) in [("shellcheck", [].as_slice()), ("shfmt", &["-d"])] {
-        if !have(tool) {
-            skipped(&format!("no {tool}"));
+        if find(tool).is_none() {
+            skip(tool);
             continue;
         }
         let output = Command::new(tool)

@@ -1,11 +1,9 @@
 //! A room's time: who is told when it is up, and who may go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, TestRelay, reply};
+use relay_testing::{Client, Raw, TestRelay, reply};
 
 /// Long enough to join a room before its end on a busy machine, and to see that it was not early.
 const TTL: Duration = Duration::from_secs(2);
@@ -107,7 +105,7 @@ async fn an_expired_rooms_receiver_is_closed_when_its_sender_leaves() {
 #[tokio::test]
 async fn a_room_between_two_receivers_ends_when_its_time_is_up() {
     let relay = relay();
-    let mut sender = common::Raw::connect(&relay).await;
+    let mut sender = Raw::connect(&relay).await;
     let code = sender.create_room().await;
     let (mut first, mut queued) = (Client::connect(&relay).await, Client::connect(&relay).await);
     first.join(&code).await;

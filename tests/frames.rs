@@ -1,10 +1,10 @@
 //! The rules of RFC 6455 for frames, kept against clients that break them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Client, Frame, Raw, TestRelay, frame, text, wire};
-use wire::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
+use relay_testing::{
+    Client, Frame, Raw, TestRelay, frame, noise, raw_pair, raw_sender_pair, seeded, text,
+    wire::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
+};
 
 /// Everything that fails a connection with 1002, by the rule it breaks.
 fn violations() -> Vec<(String, Vec<u8>)> {
@@ -92,7 +92,7 @@ async fn a_sender_that_breaks_a_rule_is_closed_with_1002_and_leaves_like_any_oth
     let relay = TestRelay::start(|_| {});
     for (rule, bytes) in violations() {
         println!("{rule}");
-        let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+        let (mut sender, mut receiver) = raw_pair(&relay).await;
         sender.write(&bytes).await;
         sender.expect_close(1002).await;
         for frame in receiver.frames_until_sender_gone().await {
@@ -143,7 +143,7 @@ async fn a_client_that_breaks_a_rule_before_its_request_is_closed_with_1002() {
 #[tokio::test]
 async fn what_came_before_a_broken_rule_is_delivered() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_sender_pair(&relay).await;
     let wrong = frame(TEXT, "never").rsv(4);
     sender
         .send_together(&[frame(TEXT, "one"), frame(BINARY, "two"), wrong])
@@ -158,9 +158,9 @@ async fn what_came_before_a_broken_rule_is_delivered() {
 async fn a_ping_is_answered_with_its_payload() {
     let relay = TestRelay::start(|_| {});
     let mut client = Raw::connect(&relay).await;
-    let mut rng = common::seeded(1);
+    let mut rng = seeded(1);
     for length in [0, 1, 4, 64, 124, 125] {
-        let payload = common::noise(&mut rng, length);
+        let payload = noise(&mut rng, length);
         client.send(frame(PING, payload.clone())).await;
         let pong = Frame {
             fin: true,
@@ -192,7 +192,7 @@ async fn many_pings_at_once_are_each_answered_in_their_order() {
 #[tokio::test]
 async fn control_frames_may_come_between_fragments() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     let message = [
         frame(TEXT, "a").more(),
         frame(PING, "1"),
@@ -216,7 +216,7 @@ async fn control_frames_may_come_between_fragments() {
 #[tokio::test]
 async fn frames_may_arrive_byte_by_byte() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_sender_pair(&relay).await;
     let long = "ü".repeat(100);
     let frames = [
         frame(TEXT, "first"),
@@ -241,7 +241,7 @@ async fn frames_may_arrive_byte_by_byte() {
 #[tokio::test]
 async fn a_header_may_be_cut_anywhere() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_sender_pair(&relay).await;
     for length in [5, 300, 70_000] {
         let message = frame(BINARY, vec![b'm'; length]).encode();
         for cut in 1..message.len().min(15) {

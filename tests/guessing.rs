@@ -3,9 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use std::time::{Duration, Instant};
 
-use common::{
+use relay_testing::{
     Raw, frame,
     http::UPGRADE,
     process::{Relay, Start},
@@ -13,7 +13,6 @@ use common::{
     wire::TEXT,
     within,
 };
-use std::time::{Duration, Instant};
 use tokio::{task::JoinSet, time::sleep_until};
 
 /// Refused joins a second that are answered at once.

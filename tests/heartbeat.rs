@@ -1,11 +1,9 @@
 //! Pings of the relay's own: who is idle is asked, who answers stays, who is silent is let go.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Raw, TestRelay, frame, text, wire, within};
+use relay_testing::{Client, Raw, TestRelay, frame, noise, seeded, text, wire, within};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -193,7 +191,7 @@ async fn a_sender_that_the_relay_does_not_read_is_not_taken_for_dead() {
     let mut receiver = Raw::connect_narrow(&relay).await;
     receiver.join(&code).await;
     sender.expect_peer().await;
-    let payload = common::noise(&mut common::seeded(1), 1 << 20);
+    let payload = noise(&mut seeded(1), 1 << 20);
     let messages = vec![Message::binary(payload.clone()); 24];
     let reading = async {
         // More than fits anywhere: the relay stops reading the sender, whose pongs are behind it.

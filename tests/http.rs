@@ -1,14 +1,8 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{
-    Raw, TestRelay, frame,
-    http::{UPGRADE, http},
-    reply,
-    wire::TEXT,
-    within,
+use relay_testing::{
+    Raw, TestRelay, frame, http::UPGRADE, metrics::Metrics, reply, wire::TEXT, within,
 };
 use relay_wire::ending::Ending;
 use tokio::io::AsyncReadExt;
@@ -17,7 +11,7 @@ use tokio::io::AsyncReadExt;
 async fn a_plain_request_is_told_to_upgrade() {
     let relay = TestRelay::start(|_| {});
     for path in ["/", "/rooms", "/?room=a7f3b2"] {
-        let answer = http(
+        let answer = Raw::ask(
             &relay,
             &format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n"),
         )
@@ -39,7 +33,7 @@ async fn a_plain_request_is_told_to_upgrade() {
 #[tokio::test]
 async fn the_relay_says_that_it_is_well() {
     let relay = TestRelay::start(|_| {});
-    let answer = http(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let answer = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
@@ -48,7 +42,7 @@ async fn another_version_is_told_the_right_one() {
     let relay = TestRelay::start(|_| {});
     for version in ["8", "12", "14", "x", ""] {
         let request = UPGRADE.replace("Version: 13", &format!("Version: {version}")) + "\r\n";
-        let answer = http(&relay, &request).await;
+        let answer = Raw::ask(&relay, &request).await;
         assert_eq!(answer.status, 426, "{version:?}: {answer:?}");
         assert_eq!(
             answer.header("sec-websocket-version"),
@@ -62,7 +56,7 @@ async fn another_version_is_told_the_right_one() {
 async fn an_upgrade_without_a_key_is_a_bad_request() {
     let relay = TestRelay::start(|_| {});
     let (before_the_key, _) = UPGRADE.split_once("Sec-WebSocket-Key").unwrap();
-    let answer = http(&relay, &format!("{before_the_key}\r\n")).await;
+    let answer = Raw::ask(&relay, &format!("{before_the_key}\r\n")).await;
     assert_eq!(answer.status, 400, "{answer:?}");
 }
 
@@ -85,12 +79,11 @@ async fn an_upgrade_that_is_not_one_handshake_is_a_bad_request() {
         key("dGhlIHNhbXBsZSBub25j"),
         key("dGhlIHNhbXBsZSBub25jZ!=="),
     ] {
-        let answer = http(&relay, &format!("{request}\r\n")).await;
+        let answer = Raw::ask(&relay, &format!("{request}\r\n")).await;
         assert_eq!(answer.status, 400, "{request}: {answer:?}");
     }
-    let refused = r#"relay_handshakes_refused_total{reason="bad_handshake"} 12"#;
-    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
-    assert!(metrics.body.contains(refused), "{}", metrics.body);
+    let refused = r#"relay_handshakes_refused_total{reason="bad_handshake"}"#;
+    assert_eq!(Metrics::of(relay.addr()).get(refused), 12);
     relay.settled().await;
 }
 
@@ -100,7 +93,7 @@ async fn any_key_of_16_bytes_and_an_announced_body_of_none_are_taken() {
     // The last is RFC 6455's own (§1.3), whose last character has bits that mean nothing.
     for key in ["AAAAAAAAAAAAAAAAAAAAAA==", "AQIDBAUGBwgJCgsMDQ4PEC=="] {
         let request = UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", key);
-        let answer = http(&relay, &format!("{request}Content-Length: 0\r\n\r\n")).await;
+        let answer = Raw::ask(&relay, &format!("{request}Content-Length: 0\r\n\r\n")).await;
         assert_eq!(answer.status, 101, "{key}: {answer:?}");
     }
 }
@@ -108,10 +101,10 @@ async fn any_key_of_16_bytes_and_an_announced_body_of_none_are_taken() {
 #[tokio::test]
 async fn every_label_stands_in_the_metrics_from_the_start() {
     let relay = TestRelay::start(|_| {});
-    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let metrics = Metrics::of(relay.addr());
     let has = |family: &str, reason: &str| {
-        let line = format!("relay_{family}_total{{reason=\"{reason}\"}} 0");
-        assert!(metrics.body.contains(&line), "{line} in {}", metrics.body);
+        let name = format!("relay_{family}_total{{reason=\"{reason}\"}}");
+        assert_eq!(metrics.get(&name), 0, "{name}");
     };
     for ending in Ending::ALL {
         for (family, belongs) in [
@@ -253,12 +246,12 @@ async fn the_metrics_name_what_was_refused_and_what_went_nowhere() {
     sender.expect_peer_gone().await;
     sender.send(frame(TEXT, "for who is gone")).await;
     sender.round_trip().await;
-    let metrics = http(&relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
-    for line in [
-        r#"relay_refused_total{reason="no_peer"} 1"#,
-        r#"relay_dropped_bytes_total{reason="no_peer"} 11"#,
-        r#"relay_dropped_bytes_total{reason="receiver_gone"} 17"#,
+    let metrics = relay.metrics();
+    for (name, value) in [
+        (r#"relay_refused_total{reason="no_peer"}"#, 1),
+        (r#"relay_dropped_bytes_total{reason="no_peer"}"#, 11),
+        (r#"relay_dropped_bytes_total{reason="receiver_gone"}"#, 17),
     ] {
-        assert!(metrics.body.contains(line), "{line} in {}", metrics.body);
+        assert_eq!(metrics.get(name), value, "{name}");
     }
 }

@@ -2,13 +2,14 @@
 //! however that came, and however slowly it is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Raw, TestRelay, frame, http::http, wire, within};
+use relay_testing::{
+    Raw, TestRelay, frame,
+    wire::{self, BINARY, PONG},
+    within,
+};
 use tokio::io::AsyncWriteExt;
-use wire::{BINARY, PONG};
 
 /// Read at once.
 const PIECE: usize = 32 << 10;
@@ -24,11 +25,8 @@ async fn narrow_pair(relay: &TestRelay) -> (Raw, Raw) {
 }
 
 /// Bytes that the relay has read so far, of everything.
-async fn read_so_far(relay: &TestRelay) -> usize {
-    let metrics = http(relay, "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n").await;
-    let mut lines = metrics.body.lines();
-    let value = lines.find_map(|line| line.strip_prefix("relay_received_bytes_total "));
-    value.unwrap().parse().unwrap()
+fn read_so_far(relay: &TestRelay) -> u64 {
+    relay.metrics().get("relay_received_bytes_total")
 }
 
 #[tokio::test]
@@ -89,7 +87,7 @@ async fn a_sender_that_resets_while_its_receiver_pauses_has_still_sent_what_was_
     let stuck = async {
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            match read_so_far(&relay).await {
+            match read_so_far(&relay) {
                 now if now == before => break,
                 now => before = now,
             }
@@ -106,7 +104,7 @@ async fn a_sender_that_resets_while_its_receiver_pauses_has_still_sent_what_was_
 
     let frames = receiver.frames_until_sender_gone().await;
     assert!(!frames.is_empty());
-    let after = read_so_far(&relay).await;
+    let after = read_so_far(&relay);
     assert!(
         after > before,
         "what lay in the system's buffer was not read"

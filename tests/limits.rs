@@ -1,11 +1,9 @@
 //! What one client, or one address, may ask for, and how it is told that it asks too much.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, TestRelay, frame, http::http, reply, text, wire};
+use relay_testing::{Client, Raw, TestRelay, frame, noise, pair, reply, seeded, text, wire};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[tokio::test]
@@ -50,7 +48,7 @@ async fn a_session_has_a_budget_of_requests_that_refused_ones_count_towards() {
 #[tokio::test]
 async fn data_is_no_request() {
     let relay = TestRelay::start(|config| config.rate_limit_max = 2);
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     for turn in 0..50 {
         sender.send(format!("{turn}")).await;
         receiver.expect(text(format!("{turn}"))).await;
@@ -221,7 +219,7 @@ async fn who_asks_for_nothing_is_closed_in_time() {
     granted.create_room().await;
     let before = Instant::now();
     let mut silent = Client::connect(&relay).await;
-    let mut unfinished = common::Raw::connect(&relay).await;
+    let mut unfinished = Raw::connect(&relay).await;
     unfinished
         .send(frame(wire::TEXT, "{\"type\":").more())
         .await;
@@ -264,10 +262,10 @@ async fn a_refusal_gives_the_full_time_again() {
 async fn data_over_a_sessions_rate_is_slowed_down_and_not_lost() {
     const RATE: usize = 1 << 20;
     let relay = TestRelay::start(|config| config.session_bytes_per_sec = RATE as u64);
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let mut rng = common::seeded(7);
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let mut rng = seeded(7);
     let messages: Vec<_> = (0..40)
-        .map(|_| Message::binary(common::noise(&mut rng, RATE / 10)))
+        .map(|_| Message::binary(noise(&mut rng, RATE / 10)))
         .collect();
     let before = Instant::now();
     tokio::join!(
@@ -285,7 +283,7 @@ async fn data_over_a_sessions_rate_is_slowed_down_and_not_lost() {
 #[tokio::test]
 async fn a_full_relay_refuses_upgrades_and_says_when_to_come_back() {
     let relay = TestRelay::start(|config| config.max_sessions = 2);
-    let (sender, receiver) = common::pair(&relay).await;
+    let (sender, receiver) = pair(&relay).await;
     match Client::open(relay.addr(), &[]).await.err() {
         Some(Error::Http(response)) => {
             assert_eq!(response.status(), 503);
@@ -297,7 +295,7 @@ async fn a_full_relay_refuses_upgrades_and_says_when_to_come_back() {
         }
         other => panic!("{other:?} instead of a refusal"),
     }
-    let health = http(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
     assert_eq!(health.status, 200);
     receiver.close().await;
     relay.until("a place", |now| now.sessions == 1).await;

@@ -1,17 +1,21 @@
 //! The relay behind a real nginx, with the site that our script writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::{
-    env, fs,
-    net::{Ipv6Addr, SocketAddr, TcpListener},
+    fs,
+    net::{Ipv6Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use common::{Client, TestRelay, noise, reply, seeded, text, within};
+use relay_testing::{
+    Client, TestRelay, noise,
+    port::Port,
+    reply, seeded,
+    skip::{find, skip},
+    text, within,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,25 +31,19 @@ const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocke
 struct Nginx {
     child: Child,
     addr: SocketAddr,
+    _port: Port,
     _folder: TempDir,
 }
 
 impl Nginx {
     /// Starts one in front of the relay, or says why there can be none here.
     async fn start(relay: &TestRelay) -> Option<Self> {
-        let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-        if !path
-            .split(':')
-            .any(|folder| Path::new(folder).join("nginx").exists())
-        {
-            assert!(env::var_os("RELAY_TEST_ALL").is_none(), "no nginx");
-            eprintln!("skipped: no nginx");
+        let Some(program) = find("nginx") else {
+            skip("nginx");
             return None;
-        }
-        let addr = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        };
+        let port = Port::reserve();
+        let addr = port.addr();
         let site = Command::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/deploy/setup-nginx-relay.sh"
@@ -69,8 +67,7 @@ impl Nginx {
             }}"
         );
         fs::write(folder.path().join("nginx.conf"), config).unwrap();
-        let child = Command::new("nginx")
-            .env("PATH", path)
+        let child = Command::new(program)
             .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
             .arg(folder.path())
             .stdin(Stdio::null())
@@ -79,6 +76,7 @@ impl Nginx {
         let nginx = Self {
             child,
             addr,
+            _port: port,
             _folder: folder,
         };
         within("nginx", async {
@@ -208,8 +206,7 @@ async fn without_a_tunnel_nginx_is_believed_and_its_clients_are_not() {
     });
     let nginx = nginx!(&relay);
     if !Path::new("/proc/net/if_inet6").exists() {
-        eprintln!("skipped: no IPv6");
-        return;
+        return skip("IPv6");
     }
     // Not a trusted address, and so a stranger.
     let addr = SocketAddr::from((Ipv6Addr::LOCALHOST, nginx.addr.port()));

@@ -1,9 +1,7 @@
 //! The size limit of a message: kept to the byte, and before anything of the excess is taken in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Raw, TestRelay, frame, wire};
+use relay_testing::{Raw, TestRelay, frame, noise, pair, raw_pair, raw_sender_pair, seeded, wire};
 use tokio_tungstenite::tungstenite::Message;
 
 const MAX: usize = 1 << 20;
@@ -15,8 +13,8 @@ fn relay() -> TestRelay {
 #[tokio::test]
 async fn a_message_of_exactly_the_limit_passes_however_it_is_cut() {
     let relay = relay();
-    let (mut sender, mut receiver) = common::pair(&relay).await;
-    let message = Message::binary(common::noise(&mut common::seeded(1), MAX));
+    let (mut sender, mut receiver) = pair(&relay).await;
+    let message = Message::binary(noise(&mut seeded(1), MAX));
     for pieces in [
         &[][..],
         &[MAX],
@@ -71,7 +69,7 @@ async fn send_too_long(client: &mut Raw, first: Option<usize>, header: &[u8]) {
 async fn a_sender_over_the_limit_is_closed_at_the_header_and_no_more_is_forwarded() {
     let relay = relay();
     for (first, header) in too_long() {
-        let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+        let (mut sender, mut receiver) = raw_pair(&relay).await;
         send_too_long(&mut sender, first, &header).await;
         let ((), frames) = tokio::join!(
             sender.expect_close(1009),
@@ -95,7 +93,7 @@ async fn a_sender_over_the_limit_is_closed_at_the_header_and_no_more_is_forwarde
 async fn a_receiver_over_the_limit_is_closed_and_its_sender_hears_nothing_of_the_message() {
     let relay = relay();
     for (first, header) in too_long() {
-        let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+        let (mut sender, mut receiver) = raw_pair(&relay).await;
         send_too_long(&mut receiver, first, &header).await;
         receiver.expect_close(1009).await;
         sender.expect_peer_gone().await;
@@ -120,7 +118,7 @@ async fn the_limit_holds_before_a_request_and_while_nobody_is_paired() {
 #[tokio::test]
 async fn a_client_that_goes_on_sending_still_gets_to_read_why_it_was_closed() {
     let relay = relay();
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     // Were the connection just dropped with all this unread, a reset would overtake the close.
     sender.send(vec![0; 16 * MAX]).await;
     sender.expect_close(1009).await;
@@ -131,7 +129,7 @@ async fn a_client_that_goes_on_sending_still_gets_to_read_why_it_was_closed() {
 #[tokio::test]
 async fn ten_mebibytes_is_the_default() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     let message = Message::binary(vec![1; 10_485_760]);
     tokio::join!(
         sender.send(message.clone()),
@@ -141,7 +139,7 @@ async fn ten_mebibytes_is_the_default() {
         receiver.send(message.clone()),
         sender.expect(message.clone())
     );
-    let (mut sender, _receiver) = common::raw_sender_pair(&relay).await;
+    let (mut sender, _receiver) = raw_sender_pair(&relay).await;
     sender
         .send(frame(wire::BINARY, []).claiming(10_485_761))
         .await;

@@ -10,13 +10,14 @@ mod reference;
 mod request;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use reader::{Input, PING};
 use relay_wire::{
     code::RoomCode,
     frame::{Header, Opcode},
     request::Request,
 };
 use serde_json::{Value, json};
+
+use self::reader::{Input, PING};
 
 /// A client's frame, good but for a fault now and then.
 fn frame(opcode: Opcode, fin: bool, payload: Vec<u8>, key: [u8; 4], fault: Fault) -> Vec<u8> {

@@ -3,21 +3,21 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use std::net::{IpAddr, SocketAddr};
 
-use common::{
+use relay_testing::{
     Raw, frame,
     http::UPGRADE,
     process::{Relay, Start},
     wire::TEXT,
     within,
 };
-use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpSocket;
 
 /// A relay where every address has one request.
 fn start(proxies: &str, header: &str) -> Relay {
     Start::new()
+        .env("RUST_LOG", "info")
         .env("RELAY_RATE_LIMIT_MAX", 1)
         .env("RELAY_RATE_LIMIT_WINDOW", 3600)
         .env("RELAY_TRUSTED_PROXIES", proxies)

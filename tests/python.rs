@@ -4,11 +4,13 @@
 //! `cryptography` these tests are skipped, unless `RELAY_TEST_ALL=1` says that none may be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use std::{
+    env,
+    process::{Command, Output},
+    time::Duration,
+};
 
-use std::{env, process::Output, time::Duration};
-
-use common::{TestRelay, reply};
+use relay_testing::{TestRelay, reply, skip};
 
 /// Python's own key derivation takes its time, six times over.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -16,23 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// An interpreter with the libraries that the clients use.
 fn python() -> Option<String> {
     let python = env::var("RELAY_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let probe = std::process::Command::new(&python)
+    let probe = Command::new(&python)
         .args(["-c", "import websockets, cryptography"])
         .output();
     if probe.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    assert!(
-        env::var("RELAY_TEST_ALL").as_deref() != Ok("1"),
-        "{python} has no websockets and cryptography, and RELAY_TEST_ALL=1 lets no test be skipped"
-    );
-    println!("skipped: no python3 with websockets and cryptography");
+    skip(&format!("{python} with websockets and cryptography"));
     None
 }
 
 /// Runs a program to its end, and hands back what it printed.
 async fn run(python: &str, arguments: &[&str]) -> String {
-    let mut command = std::process::Command::new(python);
+    let mut command = Command::new(python);
     command
         .args(arguments)
         .env("NO_PROXY", "*")

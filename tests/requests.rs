@@ -1,11 +1,9 @@
 //! The first message of a session: what is granted, what is refused, and what follows either.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::{collections::HashSet, time::Duration};
 
-use common::{Client, Raw, TestRelay, frame, reply, text, wire};
+use relay_testing::{Client, Raw, TestRelay, frame, pair, reply, text, wire};
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -227,7 +225,7 @@ async fn what_follows_a_refused_request_in_the_same_segment_is_the_next_request(
 #[tokio::test]
 async fn once_granted_no_message_is_parsed_as_a_request() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     for message in [
         reply::CREATE.to_owned(),
         reply::join("a7f3b2"),

@@ -2,16 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{
-    Raw, frame,
-    http::UPGRADE,
-    process::{Relay, Start},
-    wire::TEXT,
-    within,
-};
-use nix::sys::signal::Signal;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -21,6 +11,15 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use relay_testing::{
+    Raw, frame,
+    http::{self, UPGRADE},
+    process::{Relay, Start},
+    wire::TEXT,
+    within,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -133,11 +132,10 @@ async fn pairs_may_finish_and_the_process_ends_well() {
 async fn a_second_signal_ends_it_at_once() {
     let (int, term) = ((Signal::SIGINT, 130), (Signal::SIGTERM, 143));
     for ((first, _), (second, status)) in [(term, term), (int, int), (term, int)] {
-        let start = Start::new().env("RUST_LOG", "info");
-        let mut relay = start.env("RELAY_DRAIN_TIMEOUT", 3600).run();
+        let mut relay = Start::new().env("RELAY_DRAIN_TIMEOUT", 3600).run();
         let _pair = relay.pair().await;
         relay.signal(first);
-        relay.line_with("stopping on");
+        http::until_stopping(relay.addr());
         relay.signal(second);
         assert_eq!(relay.ended().await.code(), Some(status));
     }
@@ -195,9 +193,8 @@ async fn with_a_socket_of_its_managers_nobody_is_refused_over_restarts() {
     let start = || {
         let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
         let socket = OwnedFd::from(listener.try_clone().unwrap());
-        let relay = Start::script(script).stdin(socket).run();
-        assert_eq!(relay.addr(), addr);
-        relay
+        // Its own port is another one: who is served at this address is served over the socket.
+        Start::script(script).stdin(socket).run_at(addr)
     };
     let mut relay = start();
     let connector = Arc::new(Connector::default());
@@ -219,7 +216,7 @@ async fn with_a_socket_of_its_managers_nobody_is_refused_over_restarts() {
 #[tokio::test]
 async fn killed_under_load_it_serves_as_soon_as_it_is_started_again() {
     let mut relay = Relay::start(&[]);
-    let port = u64::from(relay.addr().port());
+    let addr = relay.addr();
     for round in 0..5 {
         let mut load: Vec<(Raw, Raw)> = Vec::new();
         for _ in 0..10 {
@@ -235,7 +232,7 @@ async fn killed_under_load_it_serves_as_soon_as_it_is_started_again() {
             sender.ended().await;
             receiver.ended().await;
         }
-        relay = Relay::start(&[("RELAY_PORT", port)]);
+        relay = Start::new().env("RELAY_PORT", addr.port()).run_at(addr);
         let (mut sender, mut receiver) = relay.pair().await;
         let message = format!("after {round}");
         sender.send(frame(TEXT, message.clone())).await;

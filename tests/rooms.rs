@@ -1,9 +1,7 @@
 //! Who is in a room with whom: pairing, the queue, and what each hears when another leaves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Client, Frame, Raw, TestRelay, frame, reply, text, wire};
+use relay_testing::{Client, Frame, Raw, TestRelay, frame, pair, raw_pair, reply, text, wire};
 
 #[tokio::test]
 async fn the_sender_hears_of_each_receiver_by_an_id_of_its_own() {
@@ -185,7 +183,7 @@ async fn a_sender_that_closes_is_heard_out_before_its_receiver_is_closed() {
 #[tokio::test]
 async fn a_sender_that_vanishes_is_heard_out_as_well() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     sender.send("first").await;
     sender.send(vec![42; 50_000]).await;
     sender.vanish();
@@ -198,7 +196,7 @@ async fn a_sender_that_vanishes_is_heard_out_as_well() {
 #[tokio::test]
 async fn a_sender_that_dies_in_mid_message_leaves_a_stream_that_can_still_be_closed() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     sender
         .send(frame(wire::BINARY, [7; 5000]).claiming(1_000_000))
         .await;
@@ -250,7 +248,7 @@ async fn what_a_receiver_sent_before_it_left_arrives_before_the_news_of_it() {
 #[tokio::test]
 async fn a_receiver_that_dies_in_mid_message_leaves_nothing_half_said() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut dying) = common::raw_pair(&relay).await;
+    let (mut sender, mut dying) = raw_pair(&relay).await;
     dying.send(frame(wire::TEXT, "whole")).await;
     dying.send(frame(wire::TEXT, "half of ").more()).await;
     dying
@@ -280,7 +278,7 @@ async fn a_receiver_that_dies_in_mid_message_leaves_nothing_half_said() {
 #[tokio::test]
 async fn a_receiver_that_resets_its_connection_leaves_like_any_other() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, receiver) = common::pair(&relay).await;
+    let (mut sender, receiver) = pair(&relay).await;
     receiver.reset();
     sender.expect_peer_gone().await;
     sender.expect_silence().await;
@@ -291,7 +289,7 @@ async fn a_receiver_that_resets_its_connection_leaves_like_any_other() {
 #[tokio::test]
 async fn a_client_that_never_joined_is_none_of_the_rooms_business() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     let mut stranger = Client::connect(&relay).await;
     stranger.send(reply::join("nobody")).await;
     stranger.expect_error("room_not_found").await;
@@ -306,7 +304,7 @@ async fn rooms_do_not_hear_each_other() {
     let relay = TestRelay::start(|_| {});
     let mut pairs = Vec::new();
     for _ in 0..10 {
-        pairs.push(common::pair(&relay).await);
+        pairs.push(pair(&relay).await);
     }
     for (room, (sender, receiver)) in pairs.iter_mut().enumerate() {
         sender.send(format!("to the receiver of {room}")).await;

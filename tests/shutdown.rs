@@ -1,11 +1,9 @@
 //! Stopping: who only waits is sent away at once, a pair may finish, and then the relay ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Raw, TestRelay, http::http, reply};
+use relay_testing::{Client, Raw, TestRelay, frame, pair, raw_pair, reply, wire::BINARY};
 use tokio_tungstenite::tungstenite::Error;
 
 /// Long enough not to pass by itself while a test looks at what happens meanwhile.
@@ -77,7 +75,7 @@ async fn a_pair_may_finish_and_nothing_of_ours_falls_into_its_exchange() {
 #[tokio::test]
 async fn a_sender_that_finishes_first_is_heard_out() {
     let mut relay = patient_relay();
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     relay.begin_shutdown();
     let payload = vec![4; 2_000_000];
     let leaving = async {
@@ -115,7 +113,7 @@ async fn nobody_new_is_let_in_while_a_pair_finishes() {
         }
         other => panic!("{other:?} instead of a refusal"),
     }
-    let health = http(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
     assert_ne!(
         health.status, 200,
         "a load balancer would send more: {health:?}"
@@ -132,7 +130,7 @@ async fn nobody_new_is_let_in_while_a_pair_finishes() {
 async fn who_has_not_finished_in_time_is_closed() {
     const DRAIN: Duration = Duration::from_secs(1);
     let mut relay = TestRelay::start(|config| config.drain_timeout = DRAIN);
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     sender.send("half way").await;
     receiver.expect("half way").await;
     let before = Instant::now();
@@ -159,10 +157,8 @@ async fn clients_that_do_not_react_cannot_keep_the_relay_from_ending() {
     let mut relay = TestRelay::start(|_| {});
     let mut rooms = Vec::new();
     for _ in 0..5 {
-        let (mut sender, receiver) = common::raw_pair(&relay).await;
-        sender
-            .send(common::frame(common::wire::BINARY, vec![0; 200_000]).more())
-            .await;
+        let (mut sender, receiver) = raw_pair(&relay).await;
+        sender.send(frame(BINARY, vec![0; 200_000]).more()).await;
         rooms.push((sender, receiver));
     }
     let mut deaf = Raw::connect(&relay).await;

@@ -1,8 +1,6 @@
 //! Who reads slowly slows down whoever sends to it: bounded memory, nothing lost, no room held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Client, Raw, TestRelay, frame, text, wire, within};
+use relay_testing::{Client, Raw, TestRelay, frame, noise, pair, seeded, text, wire, within};
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, task::JoinHandle};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -93,7 +91,7 @@ async fn stalled_pair(relay: &TestRelay) -> (String, Raw, Raw) {
 }
 
 fn message(seed: u64) -> (Vec<u8>, Vec<u8>) {
-    let payload = common::noise(&mut common::seeded(seed), MESSAGE);
+    let payload = noise(&mut seeded(seed), MESSAGE);
     (frame(wire::BINARY, payload.clone()).encode(), payload)
 }
 
@@ -108,7 +106,7 @@ async fn a_receiver_that_does_not_read_stops_its_sender_and_nothing_is_lost() {
     assert!(held <= WINDOW + LITTLE, "{held} bytes are held");
 
     // Meanwhile others are served.
-    let (mut other, mut peer) = common::pair(&relay).await;
+    let (mut other, mut peer) = pair(&relay).await;
     tokio::join!(other.send(vec![0; 4 << 20]), peer.expect(vec![0; 4 << 20]));
 
     for _ in 0..PUSHED.div_ceil(MESSAGE + 14) {

@@ -1,11 +1,11 @@
 //! Text is UTF-8, checked as it comes: a violation costs its author the connection, not its peer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Client, Frame, Raw, TestRelay, frame, text, wire};
+use relay_testing::{
+    Client, Frame, Raw, TestRelay, frame, pair, raw_pair, text,
+    wire::{BINARY, CONTINUATION, Outgoing, TEXT},
+};
 use tokio_tungstenite::tungstenite::Message;
-use wire::{BINARY, CONTINUATION, Outgoing, TEXT};
 
 /// What no text may hold, by the rule it breaks, after a beginning that is right.
 const INVALID: [(&str, &[u8]); 14] = [
@@ -63,7 +63,7 @@ async fn a_sender_of_invalid_text_is_closed_with_1007_and_its_receiver_gets_noth
     for (rule, bytes) in INVALID {
         for frames in every_way(bytes) {
             println!("{rule}");
-            let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+            let (mut sender, mut receiver) = raw_pair(&relay).await;
             sender.send_together(&frames).await;
             sender.expect_close(1007).await;
             assert_may_go_on(&receiver.frames_until_sender_gone().await);
@@ -94,7 +94,7 @@ async fn a_receiver_of_invalid_text_is_closed_with_1007_and_its_sender_hears_onl
 #[tokio::test]
 async fn invalid_text_is_seen_before_its_frame_has_arrived_whole() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     sender
         .send(frame(TEXT, "valid so far").claiming(1_000_000))
         .await;
@@ -112,7 +112,7 @@ async fn a_character_may_be_cut_between_two_segments_of_a_frame() {
     let relay = TestRelay::start(|_| {});
     for character in ["é", "語", "🦀"] {
         for cut in 1..character.len() {
-            let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+            let (mut sender, mut receiver) = raw_pair(&relay).await;
             let before = "before ".len();
             let whole = format!("before {character} after");
             let bytes = frame(TEXT, whole.as_str()).encode();
@@ -132,7 +132,7 @@ async fn a_character_may_be_cut_between_two_segments_of_a_frame() {
 #[tokio::test]
 async fn a_bad_character_is_seen_over_two_segments_of_a_frame() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::raw_pair(&relay).await;
+    let (mut sender, mut receiver) = raw_pair(&relay).await;
     let bytes = frame(TEXT, b"before \xf0\x9f\xa6(after").encode();
     let cut = bytes.len() - "(after".len() - 1;
     sender.write(&bytes[..cut]).await;
@@ -147,7 +147,7 @@ async fn a_bad_character_is_seen_over_two_segments_of_a_frame() {
 #[tokio::test]
 async fn every_character_passes_however_a_text_is_cut() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     let edges = "\0\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{fffe}\u{ffff}\u{10000}\u{10ffff}";
     let message = text(edges);
     for first in 0..=edges.len() {
@@ -163,7 +163,7 @@ async fn every_character_passes_however_a_text_is_cut() {
 #[tokio::test]
 async fn binary_may_be_anything() {
     let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = common::pair(&relay).await;
+    let (mut sender, mut receiver) = pair(&relay).await;
     for (_, bytes) in INVALID {
         let message = Message::binary(bytes.to_vec());
         sender.send_in_pieces(&message, &[3]).await;

@@ -2,15 +2,13 @@
 //! notice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use claude_distill_relay::rooms::placement::Placement;
-use common::{
-    Client, Raw, TestRelay, frame, reply, text,
+use futures_util::future::join_all;
+use relay_testing::{
+    Client, Raw, TestRelay, frame, noise, prose, reply, seeded, text,
     wire::{BINARY, PING, PONG, TEXT},
     within,
 };
-use futures_util::future::join_all;
 use relay_wire::code::RoomCode;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -25,10 +23,10 @@ fn relay() -> TestRelay {
 #[tokio::test]
 async fn a_receiver_finds_its_room_from_any_worker() {
     let relay = relay();
-    let mut rng = common::seeded(1);
+    let mut rng = seeded(1);
     let messages = [
-        text(common::prose(&mut rng, 1000)),
-        Message::binary(common::noise(&mut rng, 2 << 20)),
+        text(prose(&mut rng, 1000)),
+        Message::binary(noise(&mut rng, 2 << 20)),
         text("end"),
     ];
     let mut sender = Client::connect(&relay).await;

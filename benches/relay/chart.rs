@@ -1,8 +1,11 @@
 //! The plot of the comparison: what the others take, in multiples of what this relay takes.
 
-use crate::report::{Line, Report, figure};
-use crate::rows::Kind;
-use crate::svg::{Anchor, FAINT, Font, GRID, INK, LABEL, SMALL, Svg, TITLE};
+use crate::{
+    figures::figure,
+    report::{Line, Report},
+    rows::Kind,
+    svg::{Anchor, FAINT, Font, GRID, INK, LABEL, SMALL, Svg, TITLE},
+};
 
 const COLORS: &[(&str, &str)] = &[
     ("python", "#0072b2"),

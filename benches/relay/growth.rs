@@ -4,20 +4,24 @@
 //! so that the traffic has the same shape whatever the number of rooms. The same goes through a
 //! forwarder, to tell what of it is the kernel's: the sockets it has not touched for long.
 
-use std::fmt::Write;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
-use crate::Result;
-use crate::loads::{GIB, micros, used};
-use crate::options::Options;
-use crate::pair::Pair;
-use crate::peers::Peer;
-use crate::report::{figure, median, section};
-use crate::server::Server;
-use crate::wire::message;
+use crate::{
+    failure::Result,
+    figures::{figure, median, section},
+    loads::{GIB, micros, used},
+    options::Options,
+    pair::Pair,
+    peers::Peer,
+    server::Server,
+    wire::message,
+};
 
 /// How many rooms are compared.
 const ROOMS: [usize; 5] = [1, 10, 100, 1_000, 5_000];

@@ -1,8 +1,10 @@
 //! The plot of growth: costs by number of rooms, which are to stay flat.
 
-use crate::growth::{Growth, Point, Series};
-use crate::report::figure;
-use crate::svg::{Anchor, Font, GRID, LABEL, SMALL, Svg, TITLE};
+use crate::{
+    figures::figure,
+    growth::{Growth, Point, Series},
+    svg::{Anchor, Font, GRID, LABEL, SMALL, Svg, TITLE},
+};
 
 const BAND: &str = "#eef4f9";
 /// How far from the first figure still counts as flat.

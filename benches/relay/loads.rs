@@ -3,15 +3,19 @@
 //! Threads that block, and nothing cleverer: a sender and a receiver are on different threads
 //! only where both are busy at once.
 
-use std::io::{ErrorKind, Write};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{ErrorKind, Write},
+    thread,
+    time::{Duration, Instant},
+};
 
-use crate::Result;
-use crate::options::Options;
-use crate::pair::Pair;
-use crate::server::Server;
-use crate::wire::{End, message};
+use crate::{
+    failure::Result,
+    options::Options,
+    pair::Pair,
+    server::Server,
+    wire::{End, message},
+};
 
 const MIB: usize = 1 << 20;
 pub(crate) const GIB: f64 = (1 << 30) as f64;

@@ -1,9 +1,8 @@
 //! The machine the benchmark runs on.
 
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command, thread};
 
-use crate::Result;
+use crate::failure::Result;
 
 /// Open files a run needs: a forwarder has both ends of 5,000 connections, and keeps some to spare.
 const SOCKETS: u64 = 16_000;
@@ -24,7 +23,7 @@ pub(crate) fn describe() -> String {
         Some(line.split_once(':')?.1.trim().to_owned())
     };
     let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown CPU".into());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let kib: u64 = field(&read("/proc/meminfo"), "MemTotal")
         .and_then(|size| size.split(' ').next()?.parse().ok())
         .unwrap_or_default();

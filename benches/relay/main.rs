@@ -6,6 +6,8 @@
 //! of this one. Medians go into a table and two plots. `benches/README.md` explains every row.
 
 mod chart;
+mod failure;
+mod figures;
 mod growth;
 mod growth_chart;
 mod loads;
@@ -19,16 +21,16 @@ mod server;
 mod svg;
 mod wire;
 
-use std::error::Error;
 use std::fs;
 
-use options::Options;
-use peers::Peer;
-use report::Report;
-use rows::{CASES, Case};
-use server::Server;
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use self::{
+    failure::Result,
+    options::Options,
+    peers::Peer,
+    report::Report,
+    rows::{CASES, Case},
+    server::Server,
+};
 
 fn main() -> Result<()> {
     let options = Options::from_args();

@@ -1,10 +1,10 @@
 //! A sender and a receiver, connected through a server.
 
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
-use crate::Result;
-use crate::server::Server;
-use crate::wire::End;
+use crate::{failure::Result, server::Server, wire::End};
 
 /// Two ends; what one sends the other receives.
 pub(crate) struct Pair {
@@ -17,7 +17,7 @@ impl Pair {
     pub(crate) fn open(server: &Server) -> Result<Self> {
         match &server.backend {
             Some(backend) => {
-                let sender = std::net::TcpStream::connect(server.address)?;
+                let sender = TcpStream::connect(server.address)?;
                 let (receiver, _) = backend.accept()?;
                 Ok(Self {
                     sender: End::forwarded(sender)?,

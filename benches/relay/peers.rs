@@ -1,7 +1,12 @@
 //! Who is compared: the relay, and four programs in `benches/peers` to hold it against.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use relay_testing::{process, program::Program};
 
 use crate::machine::output_of;
 
@@ -23,7 +28,7 @@ pub(crate) struct Peer {
     pub(crate) job: Job,
     /// `None` if it is not installed.
     pub(crate) version: Option<String>,
-    command: fn(&Ports) -> Command,
+    program: fn(&Ports) -> Program,
 }
 
 /// The loopback ports a peer gets.
@@ -35,8 +40,8 @@ pub(crate) struct Ports {
 }
 
 impl Peer {
-    pub(crate) fn command(&self, ports: &Ports) -> Command {
-        (self.command)(ports)
+    pub(crate) fn program(&self, ports: &Ports) -> Program {
+        (self.program)(ports)
     }
 }
 
@@ -49,25 +54,25 @@ pub(crate) fn all() -> Vec<Peer> {
             title: "this relay",
             job: Job::Relay,
             version: Some(version.clone()),
-            command: |ports| relay(ports.listen, 1),
+            program: |ports| relay(ports.listen, 1),
         },
         Peer {
             name: "relay-2w",
             title: "this relay, 2 workers",
             job: Job::Relay,
             version: Some(version),
-            command: |ports| relay(ports.listen, 2),
+            program: |ports| relay(ports.listen, 2),
         },
         Peer {
             name: "python",
             title: "Python websockets",
             job: Job::Relay,
-            version: output_of(python().args([
+            version: output_of(Command::new(python()).args([
                 "-c",
                 "import platform, websockets as w; \
                  print('Python', platform.python_version(), 'websockets', w.__version__)",
             ])),
-            command: |ports| script(python(), "python/relay.py", ports),
+            program: |ports| script(python(), "python/relay.py", ports),
         },
         Peer {
             name: "ws",
@@ -77,14 +82,14 @@ pub(crate) fn all() -> Vec<Peer> {
                 "-p",
                 "`Node ${process.versions.node}, ws ${require('./node_modules/ws/package').version}`",
             ])),
-            command: |ports| script(Command::new("node"), "ws/relay.mjs", ports),
+            program: |ports| script("node", "ws/relay.mjs", ports),
         },
         Peer {
             name: "bun",
             title: "Bun (uWebSockets)",
             job: Job::Relay,
-            version: output_of(bun().arg("--version")).map(|version| format!("Bun {version}")),
-            command: |ports| script(bun(), "bun/relay.ts", ports),
+            version: output_of(Command::new(bun()).arg("--version")).map(|version| format!("Bun {version}")),
+            program: |ports| script(bun(), "bun/relay.ts", ports),
         },
         Peer {
             name: "haproxy",
@@ -92,48 +97,43 @@ pub(crate) fn all() -> Vec<Peer> {
             job: Job::Forward,
             version: output_of(Command::new("haproxy").arg("-v"))
                 .and_then(|line| Some(format!("HAProxy {}", line.split(' ').nth(2)?))),
-            command: haproxy,
+            program: haproxy,
         },
     ]
 }
 
 /// The relay with limits that no load here reaches; all else is as it comes.
-fn relay(port: u16, workers: usize) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_claude-distill-relay"));
-    command
+fn relay(port: u16, workers: usize) -> Program {
+    Program::new(process::program())
         .env("RELAY_HOST", "127.0.0.1")
-        .env("RELAY_PORT", port.to_string())
-        .env("RELAY_WORKERS", workers.to_string())
-        .env("RELAY_RATE_LIMIT_MAX", "1000000")
-        .env("RELAY_MAX_SESSIONS", "20000")
-        .env("RELAY_MAX_ROOMS", "20000");
-    command
+        .env("RELAY_PORT", port)
+        .env("RELAY_WORKERS", workers)
+        .env("RELAY_RATE_LIMIT_MAX", 1_000_000)
+        .env("RELAY_MAX_SESSIONS", 20_000)
+        .env("RELAY_MAX_ROOMS", 20_000)
 }
 
-fn script(mut interpreter: Command, path: &str, ports: &Ports) -> Command {
-    interpreter
-        .arg(folder().join(path))
-        .arg(ports.listen.to_string());
-    interpreter
+fn script(interpreter: impl AsRef<OsStr>, path: &str, ports: &Ports) -> Program {
+    let port = ports.listen.to_string();
+    Program::new(interpreter)
+        .args([folder().join(path)])
+        .args([port])
 }
 
-fn haproxy(ports: &Ports) -> Command {
-    let mut command = Command::new("haproxy");
-    command
-        .env("PORT", ports.listen.to_string())
-        .env("BACKEND_PORT", ports.backend.to_string())
-        .arg("-db")
-        .arg("-f")
-        .arg(folder().join("haproxy/forward.cfg"));
-    command
+fn haproxy(ports: &Ports) -> Program {
+    Program::new("haproxy")
+        .env("PORT", ports.listen)
+        .env("BACKEND_PORT", ports.backend)
+        .args(["-db", "-f"])
+        .args([folder().join("haproxy/forward.cfg")])
 }
 
-fn python() -> Command {
-    Command::new(folder().join("venv/bin/python"))
+fn python() -> PathBuf {
+    folder().join("venv/bin/python")
 }
 
-fn bun() -> Command {
-    Command::new(folder().join("node_modules/bun/bin/bun"))
+fn bun() -> PathBuf {
+    folder().join("node_modules/bun/bin/bun")
 }
 
 fn folder() -> PathBuf {

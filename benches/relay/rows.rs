@@ -1,10 +1,12 @@
 //! Every row of the comparison: its load, its unit, and how little it is meant to take.
 
-use crate::Result;
-use crate::loads;
-use crate::options::Options;
-use crate::peers::{Job, Peer};
-use crate::server::Server;
+use crate::{
+    failure::Result,
+    loads,
+    options::Options,
+    peers::{Job, Peer},
+    server::Server,
+};
 
 /// A load, and the rows it fills.
 pub(crate) struct Case {

@@ -1,22 +1,26 @@
 //! A running server under load: started, asked what it has used, and ended.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 
 use nix::time::ClockId;
+use relay_testing::{
+    memory::{self, PEAK, RESIDENT},
+    program::Process,
+};
 
-use crate::Result;
-use crate::peers::{Job, Peer, Ports};
-
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::{
+    failure::Result,
+    peers::{Job, Peer, Ports},
+};
 
 /// A server process, ended when dropped.
 pub(crate) struct Server {
-    process: Child,
+    process: Process,
     clock: ClockId,
     pub(crate) address: SocketAddr,
     /// Where a forwarder's connections come out; `None` for a relay.
@@ -31,42 +35,24 @@ impl Server {
             listen: free_port()?,
             backend: backend.local_addr()?.port(),
         };
-        let mut server = Self::spawn(&mut peer.command(&ports), ports.listen)?;
-        if peer.job == Job::Forward {
-            // The connection that found the forwarder ready came out here, too.
-            drop(backend.accept()?);
-            server.backend = Some(backend);
-        }
-        Ok(server)
-    }
-
-    /// Runs a command and waits until something accepts connections at `port`.
-    fn spawn(command: &mut Command, port: u16) -> Result<Self> {
-        let process = command
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let clock = cpu_clock(&process)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Self {
+        let mut process = peer.program(&ports).stderr(Stdio::null()).spawn()?;
+        let clock = cpu_clock(process.pid())?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.listen));
+        process.listens_at(address)?;
+        let backend = match peer.job {
+            Job::Relay => None,
+            Job::Forward => {
+                // The connection that found the forwarder ready came out here, too.
+                drop(backend.accept()?);
+                Some(backend)
+            }
+        };
+        Ok(Self {
             process,
             clock,
             address,
-            backend: None,
-        };
-        let give_up = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = server.process.try_wait()? {
-                return Err(format!("it ended at once: {status}").into());
-            }
-            if Instant::now() > give_up {
-                return Err("it does not listen".into());
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(server)
+            backend,
+        })
     }
 
     /// CPU time used so far by all of its threads, in user and kernel mode. It is the kernel's own
@@ -77,34 +63,21 @@ impl Server {
 
     /// Resident memory now, in KiB.
     pub(crate) fn memory_kib(&self) -> Result<f64> {
-        self.status("VmRSS:")
+        self.kib(RESIDENT)
     }
 
     /// The most memory that was ever resident, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> Result<f64> {
-        self.status("VmHWM:")
+        self.kib(PEAK)
     }
 
-    fn status(&self, field: &str) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let value = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"))
-            .ok_or("the server has ended")?;
-        Ok(value.parse()?)
+    fn kib(&self, field: &str) -> Result<f64> {
+        Ok(memory::of(self.process.pid(), field)? as f64 / 1024.0)
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing left to do.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn cpu_clock(process: &Child) -> Result<ClockId> {
-    let id = nix::unistd::Pid::from_raw(process.id().try_into()?);
+fn cpu_clock(process: u32) -> Result<ClockId> {
+    let id = nix::unistd::Pid::from_raw(process.try_into()?);
     Ok(nix::time::clock_getcpuclockid(id)?)
 }
 

@@ -3,13 +3,17 @@
 //! Messages to send are masked once and written many times. Received ones are counted and
 //! measured by their headers; their content is what the tests check.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
+use relay_testing::http::UPGRADE;
+use relay_wire::frame::{Opcode, encode_masked};
 use serde_json::Value;
 
-use crate::Result;
+use crate::failure::Result;
 
 /// The answer that never comes ends a load with an error, not with a hang.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,38 +23,12 @@ const SMALL_BUFFER: usize = 4 << 10;
 const LARGE_BUFFER: usize = 256 << 10;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const TEXT: u8 = 0x1;
-const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
 /// A binary message of `len` bytes as a client sends it: one masked frame.
 pub(crate) fn message(len: usize) -> Vec<u8> {
     let payload: Vec<u8> = (0..=u8::MAX).cycle().take(len).collect();
-    frame(BINARY, &payload)
-}
-
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.len() + 14);
-    frame.push(0x80 | opcode);
-    match payload.len() {
-        len @ ..126 => frame.push(0x80 | len as u8),
-        len @ 126..65_536 => {
-            frame.push(0x80 | 126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(0x80 | 127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(MASK);
-    frame.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
-    frame
+    encode_masked(Opcode::Binary, true, &payload, MASK)
 }
 
 /// One end of a connection.
@@ -83,13 +61,7 @@ impl End {
     /// Connects to a relay, as a WebSocket client.
     pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
         let mut end = Self::new(TcpStream::connect(address)?, false)?;
-        end.send(
-            format!(
-                "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            )
-            .as_bytes(),
-        )?;
+        end.send(format!("{UPGRADE}\r\n").as_bytes())?;
         let mut line = String::new();
         end.stream.read_line(&mut line)?;
         if !line.starts_with("HTTP/1.1 101") {
@@ -122,7 +94,8 @@ impl End {
     }
 
     pub(crate) fn send_json(&mut self, request: &Value) -> Result<()> {
-        self.send(&frame(TEXT, request.to_string().as_bytes()))
+        let text = request.to_string();
+        self.send(&encode_masked(Opcode::Text, true, text.as_bytes(), MASK))
     }
 
     /// Receives a JSON text message in one frame, as the relays' own messages are.
@@ -163,7 +136,8 @@ impl End {
 
     /// Says goodbye and waits until the server has closed the connection.
     pub(crate) fn close(mut self) -> Result<()> {
-        self.send(&frame(CLOSE, &1000_u16.to_be_bytes()))?;
+        let code = 1000_u16.to_be_bytes();
+        self.send(&encode_masked(Opcode::Close, true, &code, MASK))?;
         while self.skip_buffered(u64::MAX)? > 0 {}
         Ok(())
     }

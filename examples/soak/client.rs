@@ -33,8 +33,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    PATIENCE, STALL,
     plan::{Ending, Random},
+    times::{PATIENCE, STALL},
 };
 
 /// How often a slow client reads.

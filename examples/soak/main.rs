@@ -29,6 +29,7 @@ mod plan;
 mod receiver;
 mod relay;
 mod sender;
+mod times;
 
 use std::{
     env,
@@ -40,6 +41,7 @@ use std::{
 
 use clap::{Arg, Command, value_parser};
 use futures_util::future::{join, join_all};
+use relay_testing::memory::{self, PEAK};
 use tokio::{
     runtime,
     sync::oneshot,
@@ -47,16 +49,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use ledger::{RoomAccount, Totals};
-use plan::{Random, RoomPlan};
-use relay::Running;
-
-/// Time after which a peer that accepts nothing is dropped.
-const STALL: Duration = Duration::from_secs(10);
-/// Far longer than anything takes that is bound to happen, but for a whole room.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Far longer than any room takes.
-const LONGEST_ROOM: Duration = Duration::from_secs(300);
+use self::{
+    ledger::{RoomAccount, Totals},
+    plan::{Random, RoomPlan},
+    times::LONGEST_ROOM,
+};
 
 fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some(relay::AS_RELAY) {
@@ -116,24 +113,21 @@ fn soak(options: &Options) -> Result<bool, Box<dyn Error>> {
     println!("seed: {}", options.seed);
     // Each session has a socket here and one in the relay, which inherits the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let relay = Running::start()?;
+    let mut relay = relay::start()?;
     let mut random = Random::new(options.seed);
     let deadline = Instant::now() + options.time;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let slots = (0..options.rooms).map(|_| open_rooms(relay.address(), random.fork(), deadline));
+    let slots = (0..options.rooms).map(|_| open_rooms(relay.addr(), random.fork(), deadline));
     let totals: Totals = LocalSet::new()
         .block_on(&runtime, join_all(slots))
         .into_iter()
         .sum();
-    let left = relay.settle()?;
-    report(&totals, relay.peak_memory(), &left);
-    let stopped = relay.stop()?;
-    if !stopped {
-        println!("the relay did not end well");
-    }
-    Ok(totals.lost == 0 && totals.wrong.is_empty() && left.is_empty() && stopped)
+    let left = runtime.block_on(relay::settle(&relay));
+    report(&totals, memory::of(relay.pid(), PEAK).ok(), &left);
+    runtime.block_on(relay.stop());
+    Ok(totals.lost == 0 && totals.wrong.is_empty() && left.is_empty())
 }
 
 /// Opens one room after another, until the deadline.
@@ -177,7 +171,7 @@ async fn run_room(relay: SocketAddr, plan: RoomPlan) -> RoomAccount {
     }
 }
 
-fn report(totals: &Totals, peak_memory: Option<u64>, left: &[String]) {
+fn report(totals: &Totals, peak_memory: Option<usize>, left: &[String]) {
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!("sessions: {} in {} rooms", totals.sessions, totals.rooms);
     println!(
@@ -192,7 +186,10 @@ fn report(totals: &Totals, peak_memory: Option<u64>, left: &[String]) {
     }
     println!("faults injected: {}", totals.faults());
     match peak_memory {
-        Some(bytes) => println!("peak memory of the relay: {:.1} MiB", mebibytes(bytes)),
+        Some(bytes) => println!(
+            "peak memory of the relay: {:.1} MiB",
+            mebibytes(bytes as u64)
+        ),
         None => println!("peak memory of the relay: unknown here"),
     }
     for (what, count) in &totals.wrong {

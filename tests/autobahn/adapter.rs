@@ -11,6 +11,11 @@ use std::{
     thread,
 };
 
+use relay_wire::frame::{Opcode, encode_masked};
+
+/// It may be anything (RFC 6455 §5.3).
+const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
+
 /// Serves any number of clients, one thread each way, until the process ends.
 pub fn spawn(relay: SocketAddr, room: String) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
@@ -39,7 +44,7 @@ fn serve(client: &TcpStream, relay: SocketAddr, room: &str) -> io::Result<()> {
     (&relay).write_all(&read_head(&mut from_client)?)?;
     let answer = read_head(&mut from_relay)?;
     let join = format!(r#"{{"type":"JOIN_ROOM","room_id":"{room}"}}"#);
-    (&relay).write_all(&masked_text(&join))?;
+    (&relay).write_all(&encode_masked(Opcode::Text, true, join.as_bytes(), MASK))?;
     let reply = read_text(&mut from_relay)?;
     if !reply.contains(r#""ROOM_JOINED""#) {
         return Err(io::Error::other(reply));
@@ -69,20 +74,6 @@ fn read_head(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
         }
     }
     Ok(head)
-}
-
-/// A client's text frame of less than 126 bytes. The mask may be anything (RFC 6455 §5.3).
-fn masked_text(text: &str) -> Vec<u8> {
-    const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
-    let len = u8::try_from(text.len()).ok().filter(|&len| len < 126);
-    let mut frame = vec![0x81, 0x80 | len.unwrap()];
-    frame.extend(MASK);
-    frame.extend(
-        text.bytes()
-            .zip(MASK.into_iter().cycle())
-            .map(|(b, m)| b ^ m),
-    );
-    frame
 }
 
 /// A server's text frame of less than 126 bytes.

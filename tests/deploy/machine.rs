@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use relay_testing::skip::{find, skip};
 use tempfile::TempDir;
 
 /// What is installed on it, beside what every Debian has.
@@ -161,27 +162,14 @@ pub(crate) fn until<T>(awaited: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// Says that a test cannot be run here, or fails where every test has to.
-pub(crate) fn skipped(why: &str) {
-    assert!(env::var_os("RELAY_TEST_ALL").is_none(), "{why}");
-    eprintln!("skipped: {why}");
-}
-
-/// Whether there is a program of this name.
-pub(crate) fn have(tool: &str) -> bool {
-    let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .any(|folder| Path::new(folder).join(tool).exists())
-}
-
 /// The folder of the installed base, made by whichever test comes first.
 fn base() -> Option<PathBuf> {
-    if let Some(tool) = TOOLS.iter().find(|tool| !have(tool)) {
-        skipped(&format!("no {tool}"));
+    if let Some(tool) = TOOLS.iter().find(|tool| find(tool).is_none()) {
+        skip(tool);
         return None;
     }
     if fs::read_to_string("/proc/self/status").is_ok_and(|status| !status.contains("Uid:\t0\t")) {
-        skipped("not root");
+        skip("right to make a machine, which only root has");
         return None;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -1,18 +1,12 @@
 //! The program as an operator runs a check with it, and what comes of that.
 
-use std::{
-    env, fs,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
+use relay_testing::{process, program::Program};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// A check about to be run: in a directory of its own, with nothing of ours in its environment.
-pub struct Check {
-    pub command: Command,
-    pub directory: TempDir,
-}
+pub struct Check(Program);
 
 /// What came of it.
 pub struct Outcome {
@@ -22,17 +16,7 @@ pub struct Outcome {
 
 impl Check {
     pub fn new(arguments: &[&str]) -> Self {
-        let directory = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_claude-distill-relay"));
-        command.current_dir(&directory).stdin(Stdio::null());
-        for (name, _) in env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("RELAY_") || name.starts_with("SSL_CERT_") {
-                command.env_remove(name.as_ref());
-            }
-        }
-        command.args(arguments);
-        Self { command, directory }
+        Self(Program::new(process::program()).args(arguments))
     }
 
     /// Of the relay on `port` of this machine, without what stands around it.
@@ -43,26 +27,39 @@ impl Check {
     }
 
     /// Trusts this certificate, and no other.
-    pub fn trusting(mut self, pem: &str) -> Self {
-        let path = self.directory.path().join("roots.pem");
+    pub fn trusting(self, pem: &str) -> Self {
+        let path = self.directory().join("roots.pem");
         fs::write(&path, pem).unwrap();
-        self.command.env("SSL_CERT_FILE", path);
-        self
+        self.env("SSL_CERT_FILE", path.display())
     }
 
-    pub fn text(mut self) -> (i32, String) {
-        let output = self.command.output().unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
+    pub fn env(self, name: &str, value: impl ToString) -> Self {
+        Self(self.0.env(name, value))
+    }
+
+    /// Where it runs.
+    pub fn directory(&self) -> &Path {
+        self.0.directory()
+    }
+
+    pub fn text(self) -> (i32, String) {
+        let (exit, text, errors) = self.all();
         assert_eq!(errors, "");
+        (exit, text)
+    }
+
+    /// Its status, and what it says on its standard output and its standard error.
+    pub fn all(self) -> (i32, String, String) {
+        let output = self.0.output();
         (
             output.status.code().unwrap(),
             String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
         )
     }
 
-    pub fn json(mut self) -> Outcome {
-        self.command.arg("--json");
-        let (exit, text) = self.text();
+    pub fn json(self) -> Outcome {
+        let (exit, text) = Self(self.0.args(["--json"])).text();
         assert_eq!(text.lines().count(), 1, "{text}");
         let json = serde_json::from_str(&text).unwrap();
         Outcome { exit, json }

@@ -1,126 +1,25 @@
-//! What a check can meet: a relay in this process, a proxy before it with or without TLS, and a
-//! stranger that gives every caller the same answer.
+//! What a check can meet in a relay's place: a proxy before it, with or without TLS, and a stranger
+//! that gives every caller the same answer.
 
 pub mod command;
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
-use claude_distill_relay::{
-    config::Config,
-    process::{Counters, Relay},
-};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
-    sync::oneshot,
+    net::TcpStream,
 };
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
-use tokio_tungstenite::tungstenite::{Message, WebSocket, connect, stream::MaybeTlsStream};
-
-/// Far longer than anything here takes, so that only what hangs meets it.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-pub type Session = WebSocket<MaybeTlsStream<TcpStream>>;
-
-/// A relay on a free port, stopped when dropped.
-pub struct RunningRelay {
-    pub port: u16,
-    counters: Counters,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl RunningRelay {
-    pub fn start(config: Config) -> Self {
-        let (started, starting) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::spawn(move || {
-            actix_rt::System::new().block_on(async {
-                let relay = Relay::bind(Config { port: 0, ..config }).unwrap();
-                started
-                    .send((relay.local_addr().port(), relay.counters()))
-                    .unwrap();
-                relay.run(async { drop(stopped.await) }).await.unwrap();
-            });
-        });
-        let (port, counters) = starting.recv().unwrap();
-        Self {
-            port,
-            counters,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    /// Waits until it holds no room and no session; fails if it keeps one.
-    #[track_caller]
-    pub fn becomes_empty(&self) {
-        let began = Instant::now();
-        loop {
-            let now = self.counters.snapshot();
-            if (now.rooms, now.sessions) == (0, 0) {
-                return;
-            }
-            assert!(began.elapsed() < DEADLINE, "{} rooms are left", now.rooms);
-            thread::yield_now();
-        }
-    }
-
-    /// A room, for as long as its sender is kept.
-    pub fn room(&self) -> Session {
-        self.ask(r#"{"type":"CREATE_ROOM"}"#).0
-    }
-
-    /// A sender and its receiver.
-    pub fn pair(&self) -> (Session, Session) {
-        let (sender, created) = self.ask(r#"{"type":"CREATE_ROOM"}"#);
-        let code = &created["room_id"];
-        let (receiver, _) = self.ask(&format!(r#"{{"type":"JOIN_ROOM","room_id":{code}}}"#));
-        (sender, receiver)
-    }
-
-    fn ask(&self, request: &str) -> (Session, Value) {
-        let (mut session, _) = connect(format!("ws://127.0.0.1:{}", self.port)).unwrap();
-        session.send(Message::text(request)).unwrap();
-        let reply = session.read().unwrap();
-        let reply = serde_json::from_slice(&reply.into_data()).unwrap();
-        (session, reply)
-    }
-
-    /// Tells it to stop, and waits until it has begun to.
-    pub fn stop(&mut self) {
-        drop(self.stop.take());
-        while !self.health().contains("stopping") {}
-    }
-
-    fn health(&self) -> String {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        socket.write_all(request).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for RunningRelay {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
 
 /// A stranger who says the same to everyone who asks.
 pub struct Double {
@@ -307,9 +206,7 @@ impl Proxy {
     }
 
     async fn pass_on(&self, mut client: impl AsyncRead + AsyncWrite + Unpin) {
-        let mut relay = tokio::net::TcpStream::connect(("127.0.0.1", self.relay))
-            .await
-            .unwrap();
+        let mut relay = TcpStream::connect(("127.0.0.1", self.relay)).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let Ok(byte) = client.read_u8().await else {

@@ -2,8 +2,8 @@
 //! and a cable between them.
 
 use std::{
-    env,
     fs::File,
+    io,
     net::{SocketAddr, TcpStream},
     process::{Command, id},
     sync::atomic::{AtomicU32, Ordering::SeqCst},
@@ -12,23 +12,27 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 
-use super::{Raw, http::UPGRADE, process::PROGRAM};
+use crate::{
+    http::UPGRADE,
+    process::{Relay, Start},
+    raw::Raw,
+    skip::skip,
+};
 
 /// The relay's address on the cable, from a range for documentation: it is nowhere else.
 const NEAR: &str = "192.0.2.1";
 /// The clients' end.
-pub(crate) const FAR: &str = "192.0.2.2";
+pub const FAR: &str = "192.0.2.2";
 
 /// Two hosts and a cable, gone when dropped.
-pub(crate) struct Network {
+pub struct Network {
     relay: String,
     clients: String,
 }
 
 impl Network {
-    /// Lays the cable. `None` where this process may not, unless `RELAY_TEST_ALL=1` says that it
-    /// must be able to.
-    pub(crate) fn new() -> Option<Self> {
+    /// Lays the cable; `None`, and said so, where this process may not.
+    pub fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("relay-test-{}-{}", id(), NUMBER.fetch_add(1, SeqCst));
         let network = Self {
@@ -38,9 +42,7 @@ impl Network {
         match network.lay() {
             Ok(()) => Some(network),
             Err(why) => {
-                let all = env::var("RELAY_TEST_ALL").is_ok_and(|all| all == "1");
-                assert!(!all, "no network namespaces: {why}");
-                println!("skipped: no network namespaces ({})", why.trim());
+                skip(&format!("network namespaces ({})", why.trim()));
                 None
             }
         }
@@ -62,32 +64,30 @@ impl Network {
     }
 
     /// From here on nothing passes, and nobody is told.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         ip(&format!("-n {} link set cable down", self.clients)).expect("a cut");
     }
 
-    /// What starts the relay on its host.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.relay, PROGRAM]);
-        command.env("RELAY_HOST", "0.0.0.0");
-        command
+    /// Starts a relay on its host.
+    pub fn run(&self, start: Start) -> Relay {
+        let start = start.env("RELAY_HOST", "0.0.0.0");
+        on_host(&self.relay, move || start.run())
     }
 
     /// A session over the cable.
-    pub(crate) async fn doomed(&self, port: u16) -> Raw {
+    pub async fn doomed(&self, port: u16) -> Raw {
         let mut raw = self.doomed_dial(port);
         raw.upgrade(UPGRADE).await;
         raw
     }
 
     /// A connection over the cable.
-    pub(crate) fn doomed_dial(&self, port: u16) -> Raw {
+    pub fn doomed_dial(&self, port: u16) -> Raw {
         dial(&self.clients, &format!("{NEAR}:{port}"))
     }
 
     /// A session on the relay's own host, which no cut concerns.
-    pub(crate) async fn safe(&self, port: u16) -> Raw {
+    pub async fn safe(&self, port: u16) -> Raw {
         let mut raw = dial(&self.relay, &format!("127.0.0.1:{port}"));
         raw.upgrade(UPGRADE).await;
         raw
@@ -103,18 +103,27 @@ impl Drop for Network {
     }
 }
 
-/// Connects from a host. A socket stays where it was made, wherever it is used.
+/// Connects from a host.
 fn dial(host: &str, to: &str) -> Raw {
-    let path = format!("/run/netns/{host}");
     let to: SocketAddr = to.parse().expect("an address");
-    let connecting = thread::spawn(move || {
-        let namespace = File::open(path)?;
-        setns(namespace, CloneFlags::CLONE_NEWNET)?;
-        TcpStream::connect(to)
+    let connected = on_host(host, move || {
+        let stream = TcpStream::connect(to)?;
+        stream.set_nonblocking(true)?;
+        io::Result::Ok(stream)
     });
-    let stream = connecting.join().expect("a thread").expect("a connection");
-    stream.set_nonblocking(true).expect("a socket for tokio");
-    Raw::over(tokio::net::TcpStream::from_std(stream).expect("a socket for tokio"))
+    let stream = tokio::net::TcpStream::from_std(connected.expect("a connection"));
+    Raw::over(stream.expect("a socket for tokio"))
+}
+
+/// Does something on a host. Sockets and processes stay where they were made.
+fn on_host<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let path = format!("/run/netns/{host}");
+    let working = thread::spawn(move || {
+        let namespace = File::open(path).expect("a host");
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("a thread on that host");
+        work()
+    });
+    working.join().expect("a thread that does not panic")
 }
 
 fn ip(arguments: &str) -> Result<(), String> {

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 /// The request that opens a room.
-pub(crate) const CREATE: &str = r#"{"type":"CREATE_ROOM"}"#;
+pub const CREATE: &str = r#"{"type":"CREATE_ROOM"}"#;
 
 /// The request that joins a room.
-pub(crate) fn join(code: &str) -> String {
+pub fn join(code: &str) -> String {
     serde_json::json!({"type": "JOIN_ROOM", "room_id": code}).to_string()
 }
 
 /// Parses a message of the relay: one JSON object with a `type`.
-pub(crate) fn parse(text: &str) -> Value {
+pub fn parse(text: &str) -> Value {
     let value: Value =
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     assert!(value.is_object(), "not an object: {text}");
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Value {
 }
 
 /// The code in a `ROOM_CREATED`.
-pub(crate) fn created(value: &Value) -> String {
+pub fn created(value: &Value) -> String {
     assert_eq!(value["type"], "ROOM_CREATED", "{value}");
     assert!(value["expires_in"].is_u64(), "{value}");
     let code = value["room_id"]
@@ -36,13 +36,13 @@ pub(crate) fn created(value: &Value) -> String {
 }
 
 /// Checks that this is a `ROOM_JOINED` for that room.
-pub(crate) fn assert_joined(value: &Value, code: &str) {
+pub fn assert_joined(value: &Value, code: &str) {
     assert_eq!(value["type"], "ROOM_JOINED", "{value}");
     assert_eq!(value["room_id"], code, "{value}");
 }
 
 /// The peer's id in a `PEER_JOINED` or a `PEER_DISCONNECTED`.
-pub(crate) fn peer(value: &Value, kind: &str) -> String {
+pub fn peer(value: &Value, kind: &str) -> String {
     assert_eq!(value["type"], kind, "{value}");
     let id = value["peer_id"]
         .as_str()
@@ -56,7 +56,7 @@ pub(crate) fn peer(value: &Value, kind: &str) -> String {
 }
 
 /// Checks that this is an `ERROR` with that reason and a sentence for a person.
-pub(crate) fn assert_error(value: &Value, reason: &str) {
+pub fn assert_error(value: &Value, reason: &str) {
     assert_eq!(value["type"], "ERROR", "{value}");
     assert_eq!(value["reason"], reason, "{value}");
     assert!(

@@ -1,4 +1,4 @@
-//! A relay on a free port, on a thread of its own.
+//! A relay on a free port, on a thread of this process.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use claude_distill_relay::{
 };
 use tokio::sync::oneshot;
 
-use super::DEADLINE;
+use crate::{http, metrics::Metrics, wait::DEADLINE};
 
 const THREAD: &str = "relay under test";
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -26,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A running relay. Dropping it stops it, and fails the test if it panicked or does not stop.
-pub(crate) struct TestRelay {
+pub struct TestRelay {
     addr: SocketAddr,
     counters: Counters,
     stop: Option<oneshot::Sender<()>>,
@@ -35,7 +35,7 @@ pub(crate) struct TestRelay {
 
 impl TestRelay {
     /// Starts a relay with the defaults, but budgets of requests that no test meets by accident.
-    pub(crate) fn start(adjust: impl FnOnce(&mut Config)) -> Self {
+    pub fn start(adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             host: "127.0.0.1".to_owned(),
             port: 0,
@@ -73,20 +73,33 @@ impl TestRelay {
         }
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// Where a WebSocket client finds it.
+    pub fn url(&self) -> String {
         format!("ws://{}/", self.addr)
     }
 
-    pub(crate) fn counters(&self) -> Snapshot {
+    /// What it has counted.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(self.addr)
+    }
+
+    /// What is outstanding in it.
+    pub fn counters(&self) -> Snapshot {
         self.counters.snapshot()
     }
 
     /// Waits until the counters are as they should become.
-    pub(crate) async fn until(&self, awaited: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    pub async fn until(&self, awaited: &str, holds: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let last = self.counters();
@@ -102,7 +115,7 @@ impl TestRelay {
     }
 
     /// Waits until nothing is left of anybody but the budgets of their addresses.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         let nothing = Snapshot::default();
         self.until("an empty relay", |now| {
             Snapshot {
@@ -114,14 +127,24 @@ impl TestRelay {
     }
 
     /// Asks the relay to stop, as a signal would.
-    pub(crate) fn begin_shutdown(&mut self) {
+    pub fn begin_shutdown(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
     }
 
+    /// The same, and waits until it has begun to.
+    pub fn stop(&mut self) {
+        self.begin_shutdown();
+        http::until_stopping(self.addr);
+    }
+
     /// Waits for the end of the drain, and returns what `run` did.
-    pub(crate) async fn join(mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What `run` failed with.
+    pub async fn join(mut self) -> io::Result<()> {
         let deadline = Instant::now() + DEADLINE;
         while self.is_running() && Instant::now() < deadline {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -129,7 +152,8 @@ impl TestRelay {
         self.outcome()
     }
 
-    pub(crate) fn is_running(&self) -> bool {
+    /// Whether `run` has not returned yet.
+    pub fn is_running(&self) -> bool {
         self.thread
             .as_ref()
             .is_some_and(|thread| !thread.is_finished())

@@ -1,9 +1,10 @@
 //! A well-behaved client, on a WebSocket library that the relay does not use.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -20,33 +21,38 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{TestRelay, reply, within};
+use crate::{local::TestRelay, reply, wait::within};
 
 /// A text message.
-pub(crate) fn text(content: impl Into<String>) -> Message {
+pub fn text(content: impl Into<String>) -> Message {
     Message::text(content.into())
 }
 
 /// One connection to a relay.
-pub(crate) struct Client {
+pub struct Client {
     ws: WebSocketStream<TcpStream>,
     pings: u32,
 }
 
 impl Client {
-    pub(crate) async fn connect(relay: &TestRelay) -> Self {
+    /// Connects to the relay itself.
+    pub async fn connect(relay: &TestRelay) -> Self {
         Self::open(relay.addr(), &[]).await.expect("an upgrade")
     }
 
     /// Connects as a proxy would for a client of that address.
-    pub(crate) async fn connect_for(relay: &TestRelay, forwarded_for: &str) -> Self {
+    pub async fn connect_for(relay: &TestRelay, forwarded_for: &str) -> Self {
         Self::open(relay.addr(), &[("x-forwarded-for", forwarded_for)])
             .await
             .expect("an upgrade")
     }
 
     /// Connects, and hands back a refusal as the library reports it.
-    pub(crate) async fn open(
+    ///
+    /// # Errors
+    ///
+    /// A refusal, as the library reports it.
+    pub async fn open(
         addr: SocketAddr,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, tungstenite::Error> {
@@ -71,26 +77,26 @@ impl Client {
     }
 
     /// Opens a room and returns its code.
-    pub(crate) async fn create_room(&mut self) -> String {
+    pub async fn create_room(&mut self) -> String {
         self.send(reply::CREATE).await;
         reply::created(&self.next_json("ROOM_CREATED").await)
     }
 
     /// Joins a room, whether it is paired at once or queued.
-    pub(crate) async fn join(&mut self, code: &str) {
+    pub async fn join(&mut self, code: &str) {
         self.send(reply::join(code)).await;
         reply::assert_joined(&self.next_json("ROOM_JOINED").await, code);
     }
 
     /// Sends one message in one frame.
-    pub(crate) async fn send(&mut self, message: impl Into<Message>) {
+    pub async fn send(&mut self, message: impl Into<Message>) {
         within("room to send", self.ws.send(message.into()))
             .await
             .expect("a send");
     }
 
     /// Sends one message in frames of these payload lengths, and one more for what is left.
-    pub(crate) async fn send_in_pieces(&mut self, message: &Message, lengths: &[usize]) {
+    pub async fn send_in_pieces(&mut self, message: &Message, lengths: &[usize]) {
         let mut rest = message.clone().into_data();
         let mut kind = OpCode::Data(if message.is_text() {
             Data::Text
@@ -108,7 +114,7 @@ impl Client {
     }
 
     /// The next message that is not a ping or a pong. A close is one.
-    pub(crate) async fn next(&mut self, awaited: &str) -> Message {
+    pub async fn next(&mut self, awaited: &str) -> Message {
         let next = async {
             loop {
                 match self.ws.next().await {
@@ -123,7 +129,7 @@ impl Client {
     }
 
     /// The next message, which is one of the relay's own.
-    pub(crate) async fn next_json(&mut self, awaited: &str) -> Value {
+    pub async fn next_json(&mut self, awaited: &str) -> Value {
         match self.next(awaited).await {
             Message::Text(text) => reply::parse(text.as_str()),
             other => panic!("{} instead of {awaited}", outline(&other)),
@@ -131,7 +137,7 @@ impl Client {
     }
 
     /// The next message is this one, byte for byte and of the same kind.
-    pub(crate) async fn expect(&mut self, expected: impl Into<Message>) {
+    pub async fn expect(&mut self, expected: impl Into<Message>) {
         let expected = expected.into();
         let message = self.next(&outline(&expected)).await;
         assert!(
@@ -143,26 +149,27 @@ impl Client {
     }
 
     /// A receiver is paired; returns its id.
-    pub(crate) async fn expect_peer(&mut self) -> String {
+    pub async fn expect_peer(&mut self) -> String {
         reply::peer(&self.next_json("PEER_JOINED").await, "PEER_JOINED")
     }
 
     /// The receiver is gone; returns its id.
-    pub(crate) async fn expect_peer_gone(&mut self) -> String {
+    pub async fn expect_peer_gone(&mut self) -> String {
         reply::peer(
             &self.next_json("PEER_DISCONNECTED").await,
             "PEER_DISCONNECTED",
         )
     }
 
-    pub(crate) async fn expect_error(&mut self, reason: &str) -> Value {
+    /// The relay refuses something, for this reason. Returns what it says.
+    pub async fn expect_error(&mut self, reason: &str) -> Value {
         let value = self.next_json(reason).await;
         reply::assert_error(&value, reason);
         value
     }
 
     /// The relay closes with this code, then ends the connection. Returns the close reason.
-    pub(crate) async fn expect_close(&mut self, code: u16) -> String {
+    pub async fn expect_close(&mut self, code: u16) -> String {
         let awaited = format!("close {code}");
         let reason = match self.next(&awaited).await {
             Message::Close(Some(close)) => {
@@ -176,14 +183,14 @@ impl Client {
     }
 
     /// The relay says why, and closes with this code.
-    pub(crate) async fn expect_close_after_error(&mut self, reason: &str, code: u16) {
+    pub async fn expect_close_after_error(&mut self, reason: &str, code: u16) {
         self.expect_error(reason).await;
         self.expect_close(code).await;
     }
 
     /// Closes the handshake's way: the relay answers with the same code, then ends the connection.
     /// What it had still to say before is let pass.
-    pub(crate) async fn close(mut self) {
+    pub async fn close(mut self) {
         let close = CloseFrame {
             code: CloseCode::Normal,
             reason: "".into(),
@@ -205,21 +212,19 @@ impl Client {
     }
 
     /// Goes away without a word, as a lost network does.
-    pub(crate) fn vanish(self) {
+    pub fn vanish(self) {
         drop(self);
     }
 
     /// Goes away with a reset instead of an end of the stream.
-    pub(crate) fn reset(self) {
-        let socket = socket2::SockRef::from(self.ws.get_ref());
-        socket
-            .set_linger(Some(std::time::Duration::ZERO))
-            .expect("SO_LINGER");
+    pub fn reset(self) {
+        let socket = SockRef::from(self.ws.get_ref());
+        socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
     /// One round trip: when it returns, the relay has read all that was sent before. Nothing but
     /// the answer may arrive.
-    pub(crate) async fn round_trip(&mut self) {
+    pub async fn round_trip(&mut self) {
         self.pings += 1;
         let payload = self.pings.to_be_bytes().to_vec();
         self.send(Message::Ping(payload.clone().into())).await;
@@ -238,13 +243,13 @@ impl Client {
 
     /// The relay has nothing to say to this client: one round trip is behind all that was sent, a
     /// second one behind all that came of it.
-    pub(crate) async fn expect_silence(&mut self) {
+    pub async fn expect_silence(&mut self) {
         self.round_trip().await;
         self.round_trip().await;
     }
 
     /// Sends and receives at the same time.
-    pub(crate) async fn exchange(&mut self, outgoing: &[Message], incoming: &[Message]) {
+    pub async fn exchange(&mut self, outgoing: &[Message], incoming: &[Message]) {
         let (mut sink, mut stream) = (&mut self.ws).split();
         let sending = async {
             for message in outgoing {

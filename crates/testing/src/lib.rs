@@ -1,0 +1,57 @@
+//! What the relay's tests, benchmarks and soak share: a relay on a free port, in this process or in
+//! one of its own, and clients to talk to it.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`local`] | a relay on a thread of this process |
+//! | [`process`] | the relay as a process of its own |
+//! | [`program`] | any program: what it is started with, what it says, how it ends |
+//! | [`memory`] | what the system tells of a process's memory |
+//! | `netns` | a network that can be cut (Linux) |
+//! | [`client`] | a well-behaved client, on a library that the relay does not use |
+//! | [`raw`] | a socket that says exactly the bytes it is told to |
+//! | [`pairs`] | two clients in one room |
+//! | [`wire`] | frames by hand, right or wrong |
+//! | [`reply`] | what the relay says in its own name |
+//! | [`http`] | requests, and the relay's pages |
+//! | [`metrics`] | `/metrics`, read |
+//! | [`port`] | a port to listen on that nobody else is given |
+//! | [`noise`] | bytes and text without a pattern |
+//! | [`skip`] | what to do where a program is not installed |
+//! | [`wait`] | how long anything may take |
+//!
+//! Whatever goes wrong here fails the test that uses it, by a panic with the reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+pub mod client;
+pub mod http;
+pub mod local;
+pub mod memory;
+pub mod metrics;
+#[cfg(target_os = "linux")]
+pub mod netns;
+pub mod noise;
+pub mod pairs;
+pub mod port;
+pub mod process;
+pub mod program;
+pub mod raw;
+pub mod reply;
+pub mod skip;
+pub mod wait;
+pub mod wire;
+
+pub use client::{Client, text};
+pub use local::TestRelay;
+pub use noise::{noise, prose, seeded};
+pub use pairs::{pair, raw_pair, raw_receiver_pair, raw_sender_pair};
+pub use raw::Raw;
+pub use skip::skip;
+pub use wait::{DEADLINE, within};
+pub use wire::{Frame, frame};

@@ -1,0 +1,30 @@
+//! What the system tells of a process's memory. Only Linux does, in `/proc/PID/status`.
+
+use std::{fs, io};
+
+/// Resident now.
+pub const RESIDENT: &str = "VmRSS:";
+/// The most that was ever resident, or that has been since [`forget_peak`].
+pub const PEAK: &str = "VmHWM:";
+
+/// Bytes in use by the process of this id, by the field's name.
+///
+/// # Errors
+///
+/// Where the process has ended, or the system does not tell.
+pub fn of(process: u32, field: &str) -> io::Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    let kib = kib.ok_or_else(|| io::Error::other(format!("no {field} in the status")))?;
+    Ok(kib * 1024)
+}
+
+/// Has the peak counted from here on.
+///
+/// # Errors
+///
+/// As above.
+pub fn forget_peak(process: u32) -> io::Result<()> {
+    fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
