@@ -1,5 +1,6 @@
 //! The rules one by one; any sequence of calls is in `promises`.
 
+mod counts;
 mod ends;
 mod messages;
 mod pairs;
@@ -10,7 +11,7 @@ use relay_wire::frame::{self, Header, Opcode};
 use super::*;
 use crate::flow::{
     credit::Window,
-    data::{Chunk, Fragment},
+    data::{Chunk, Fragment, OVERHEAD},
 };
 
 const TTL: Duration = Duration::from_secs(100);

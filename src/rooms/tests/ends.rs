@@ -57,3 +57,31 @@ fn a_drain_lets_pairs_finish_and_the_end_does_not() {
     );
     assert!(world.is_empty());
 }
+
+#[test]
+fn the_next_to_expire_is_known_until_none_is_left() {
+    let mut world = World::new(10, 10, 0);
+    assert_eq!(world.rooms.next_expiry(), None);
+    world.create(S).unwrap();
+    world.at(60);
+    world.create(7).unwrap();
+    assert_eq!(world.rooms.next_expiry(), Some(world.start + TTL));
+    world.join(1, S).unwrap();
+    world.at(100);
+    let second = world.start + Duration::from_secs(60) + TTL;
+    assert_eq!(world.rooms.next_expiry(), Some(second), "not of the pair");
+    world.leave(7);
+    assert_eq!(world.rooms.next_expiry(), None);
+}
+
+#[test]
+fn rooms_opened_at_one_moment_all_expire() {
+    let mut world = World::new(10, 10, 0);
+    let senders = [3, 5, 7];
+    for sender in senders {
+        world.create(sender).unwrap();
+    }
+    let away = |id| [Told(id, "room_expired"), Closed(id, "room_expired")];
+    assert_eq!(world.at(100), senders.map(away).concat());
+    assert!(world.is_empty());
+}

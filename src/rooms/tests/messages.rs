@@ -92,3 +92,59 @@ fn held_data_there_is_no_memory_for_closes_its_receiver_too() {
         [&told[..], &[Closed(2, "relay_buffers_full")]].concat()
     );
 }
+
+/// The lengths of the parts in which the sender gets the message that ends with this data.
+fn parts(world: &mut World, data: Data) -> Vec<usize> {
+    let mut effects = Vec::new();
+    world.rooms.forward(SessionId(1), data, &mut effects);
+    match &effects[..] {
+        [Effect::Deliver(SessionId(S), Delivery::Parts(parts))] => {
+            parts.iter().map(|part| part.bytes.len()).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn short_fragments_are_copied_together_and_long_ones_are_kept() {
+    let mut world = room(&[1]);
+    let window = Window::new(1 << 20);
+    world.send(1, Piece::First, &[1; 4000]);
+    for _ in 1..40 {
+        world.send(1, Piece::Middle, &[1; 4000]);
+    }
+    assert_eq!(world.limits.buffers.used(), 40 * 4000);
+    world.send(1, Piece::Middle, &[1; 4096]);
+    let kept = 4096 + OVERHEAD;
+    assert_eq!(world.limits.buffers.used(), 40 * 4000 + kept);
+    world.send(1, Piece::Middle, &[1; 4095]);
+    assert_eq!(world.limits.buffers.used(), 40 * 4000 + kept + 4095);
+    // Copies are a part once they reach 64 KiB, and where a fragment is kept after them.
+    let expected = [10, 17 * 4000, 17 * 4000, 6 * 4000, 4096, 4095];
+    assert_eq!(parts(&mut world, Piece::Last.data(b"", &window)), expected);
+}
+
+#[test]
+fn a_message_that_is_put_together_stays_what_it_was() {
+    let mut world = room(&[1]);
+    let window = Window::new(1 << 20);
+    let mut deliveries = Vec::new();
+    for piece in [Piece::First, Piece::Last] {
+        let Data::Fragment(fragment) = piece.data(b"abc", &window) else {
+            panic!("a piece of a message");
+        };
+        let text = Data::Fragment(Fragment {
+            kind: Opcode::Text,
+            rsv: 4,
+            ..fragment
+        });
+        deliveries.extend(world.run(|rooms, _, effects| {
+            rooms.forward(SessionId(1), text, effects);
+        }));
+    }
+    let header = Header {
+        rsv: 4,
+        ..Header::new(Opcode::Text, true, 6)
+    };
+    assert_eq!(deliveries, [Got(S, header.frame(b"abcabc"))]);
+}
