@@ -124,19 +124,38 @@ fn short_fragments_are_copied_together_and_long_ones_are_kept() {
     assert_eq!(parts(&mut world, Piece::Last.data(b"", &window)), expected);
 }
 
+fn fragment(piece: Piece, payload: &[u8], window: &Arc<Window>) -> Fragment {
+    match piece.data(payload, window) {
+        Data::Fragment(fragment) => fragment,
+        Data::Messages(_) => panic!("a piece of a message"),
+    }
+}
+
+#[test]
+fn a_message_that_came_in_one_fragment_passes_however_long_and_little_memory_there_is() {
+    let mut world = World::new(10, 10, 0);
+    world.create(S).unwrap();
+    world.join(1, S).unwrap();
+    let (payload, window) = ([1; 10_000], Window::new(1 << 20));
+    let data = Data::Fragment(Fragment {
+        fin: true,
+        chunk: Chunk::new(whole(&payload), &window),
+        ..fragment(Piece::First, &payload, &window)
+    });
+    let seen = world.run(|rooms, _, effects| rooms.forward(SessionId(1), data, effects));
+    assert_eq!(seen, [Got(S, whole(&payload))]);
+}
+
 #[test]
 fn a_message_that_is_put_together_stays_what_it_was() {
     let mut world = room(&[1]);
     let window = Window::new(1 << 20);
     let mut deliveries = Vec::new();
     for piece in [Piece::First, Piece::Last] {
-        let Data::Fragment(fragment) = piece.data(b"abc", &window) else {
-            panic!("a piece of a message");
-        };
         let text = Data::Fragment(Fragment {
             kind: Opcode::Text,
             rsv: 4,
-            ..fragment
+            ..fragment(piece, b"abc", &window)
         });
         deliveries.extend(world.run(|rooms, _, effects| {
             rooms.forward(SessionId(1), text, effects);
