@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # What the two deployment scripts share. It is sourced, and does nothing by itself.
 
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+settings=$repo/.env.relay
+
 # Announces a step; what became of it goes on the same line.
 step() {
 	current=$1
@@ -53,6 +56,24 @@ is_host_name() {
 
 # Whether a text is a port number, written the plain way.
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
+
+# The value that the file $settings gives to $1, or else $2.
+setting() {
+	local value=''
+	if [[ -e $settings ]]; then
+		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
+			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
+	fi
+	printf '%s' "${value:-$2}"
+}
+
+# The same for a number; what is none, the relay will refuse.
+number() {
+	local value
+	value=$(setting "$1" "$2")
+	[[ $value =~ ^[1-9][0-9]{0,8}$ ]] || value=$2
+	printf '%s' "$value"
+}
 
 # Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds
 # the old one or the new one.

@@ -19,8 +19,6 @@ USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [
   --dry-run       say what would be done and do nothing
   --rollback      go back to the program that was installed before; again to return"
 
-repo=$(dirname "$here")
-settings=$repo/.env.relay
 unit=claude-distill-relay.service
 units=/etc/systemd/system
 program=/usr/local/bin/claude-distill-relay
@@ -68,16 +66,6 @@ parse() {
 		refuse "not a domain such as example.com: $domain"
 	fi
 	domain=${domain,,}
-}
-
-# The value that .env.relay gives to $1, or else $2.
-setting() {
-	local value=''
-	if [[ -e $settings ]]; then
-		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
-			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
-	fi
-	printf '%s' "${value:-$2}"
 }
 
 # Whether the file $1 is our program, and for this machine.

@@ -7,23 +7,25 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$here/common.sh"
 
-USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--print | --dry-run]
+USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--limits] [--print | --dry-run]
 
   HOST               the public name, such as relay.example.com
   PORT               where the relay listens on 127.0.0.1 (9784)
   --listen PORT      where nginx listens (80; 443 with --tls)
   --tls CERT KEY     serve TLS with this certificate chain and key, for a machine without a tunnel
+  --limits           let nginx have the connections that RELAY_MAX_SESSIONS needs, in its nginx.conf
   --print            print the site and do nothing else
   --dry-run          say what would be done and do nothing"
 
 parse() {
-	host='' port='' listen='' certificate='' key='' mode=install
+	host='' port='' listen='' certificate='' key='' limits='' mode=install
 	while (($#)); do
 		case $1 in
 		-h | --help)
 			printf 'usage: %s\n' "$USAGE"
 			exit
 			;;
+		--limits) limits=yes ;;
 		--print) mode=print ;;
 		--dry-run) mode=dry-run ;;
 		--listen)
@@ -80,6 +82,8 @@ site() {
 	text=$(<"$here/nginx-relay.conf.template")
 	text=${text//@LISTEN@/${listens%$'\n'}}
 	text=${text//@HOST@/$host}
+	text=${text//@STALL@/$((2 * $(number RELAY_STALL_TIMEOUT 60)))}
+	[[ -z $header_timeout_is_set ]] || text=$(sed '/^client_header_timeout /d' <<<"$text")
 	printf '%s\n' "${text//@PORT@/$port}"
 }
 
@@ -109,7 +113,13 @@ write_site() {
 	for path in ${certificate:+"$certificate" "$key"}; do
 		as_root test -f "$path" || fail "there is no file $path" 'give --tls the paths of the certificate chain and of its key'
 	done
+	# That of the last run, if that is all that is between them.
+	header_timeout_is_set=yes
 	site >"$work/new"
+	if ! cmp -s "$work/new" "$available"; then
+		header_timeout_is_set=''
+		site >"$work/new"
+	fi
 	if cmp -s "$work/new" "$available" && is_enabled; then
 		result "unchanged: $available"
 		return
@@ -178,6 +188,11 @@ clean_up() {
 
 test_config() {
 	step test
+	if ! config_is_good && [[ -n $unproven ]] && grep -q '"client_header_timeout" directive is duplicate' "$log"; then
+		# Somebody else has decided on it, for all sites.
+		header_timeout_is_set=yes
+		site | install_file "$available" 644
+	fi
 	if config_is_good; then
 		result 'nginx finds its configuration good'
 		return
@@ -220,8 +235,76 @@ reload() {
 	unproven=''
 }
 
+# Whether nginx can hold the sessions that the relay can, as its configuration stands and, if it runs,
+# as it was started. Sets what it can, in connections and in open files of one of its processes, and
+# what it would have to.
+compare_limits() {
+	local config worker
+	sessions=$(number RELAY_MAX_SESSIONS 10000)
+	# A session has one connection to the client and one to the relay, and all of them may fall to one
+	# process. The rest is for other sites, and for those whom nginx only has to refuse.
+	connections_needed=$((2 * sessions + 512))
+	files_needed=$((connections_needed + 512))
+	config=$(as_root nginx -T 2>"$log")
+	connections=$(sed -nE 's/^[^#]*\bworker_connections[[:space:]]+([0-9]+);.*/\1/p' <<<"$config" | tail -n 1)
+	connections=${connections:-512}
+	files=$(sed -nE 's/^[^#]*\bworker_rlimit_nofile[[:space:]]+([0-9]+);.*/\1/p' <<<"$config" | tail -n 1)
+	# What it really got, where it runs.
+	worker=$(! have_systemd || workers | tail -n 1)
+	if [[ -n $worker ]]; then
+		files=$(awk '/^Max open files/ { print $4 }' "/proc/$worker/limits")
+	fi
+	files=${files:-1024}
+	((connections >= connections_needed && files >= connections_needed))
+}
+
+# Writes nginx.conf with the connections and files that are needed, on standard output.
+with_limits() {
+	awk -v connections="$connections_needed" -v files="$files_needed" '
+		/^[ \t]*worker_rlimit_nofile[ \t]/ { next }
+		/^[ \t]*events[ \t]*(\{|$)/ { printf "worker_rlimit_nofile %d;\n", files }
+		{
+			sub(/worker_connections[ \t]+[0-9]+;/, "worker_connections " connections ";")
+			print
+		}
+	' "$1"
+}
+
+# Has nginx hold as many sessions as the relay, or says that it does not.
+set_limits() {
+	local conf=/etc/nginx/nginx.conf holds
+	step limits
+	if compare_limits; then
+		result "nginx can hold the $sessions sessions of RELAY_MAX_SESSIONS"
+		return
+	fi
+	holds=$(((connections < files ? connections : files) / 2))
+	if [[ -z $limits ]]; then
+		result "nginx may be full at $holds sessions (worker_connections $connections, open files $files), and RELAY_MAX_SESSIONS is $sessions"
+		result "next:     $0 $host $port --limits, which raises them to $connections_needed and $files_needed in $conf; or a lower RELAY_MAX_SESSIONS"
+		return
+	fi
+	cp "$conf" "$work/nginx.conf"
+	with_limits "$work/nginx.conf" | install_file "$conf" 644
+	if cmp -s "$work/nginx.conf" "$conf" || ! as_root nginx -t >"$log" 2>&1; then
+		install_file "$conf" 644 <"$work/nginx.conf"
+		show "$log"
+		fail "nginx does not take worker_connections $connections_needed and worker_rlimit_nofile $files_needed; $conf is as it was" 'set them there in your own way, then run this again'
+	fi
+	install_file "$conf.before-limits" 644 <"$work/nginx.conf"
+	if have_systemd && ! reload_nginx; then
+		show "$log"
+		fail "nginx does not take $conf over" 'journalctl -u nginx -n 20'
+	fi
+	if ! compare_limits; then
+		fail "nginx still has worker_connections $connections and $files open files" "journalctl -u nginx -n 20; may this machine open so many? systemctl show -p LimitNOFILE nginx; or a lower RELAY_MAX_SESSIONS"
+	fi
+	result "nginx can hold $sessions sessions now: $conf (as it was: $conf.before-limits)"
+}
+
 main() {
 	parse "$@"
+	header_timeout_is_set=''
 	if [[ $mode == print ]]; then
 		site
 		return
@@ -240,6 +323,7 @@ main() {
 	[[ $mode != dry-run ]] || return 0
 	test_config
 	reload
+	set_limits
 }
 
 main "$@"

@@ -495,6 +495,78 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
 }
 
 #[test]
+fn nginx_is_compared_with_what_the_relay_can_hold() {
+    let machine = machine!();
+    let open_files = "main=$(systemctl show --value -p MainPID nginx)
+        for worker in $(cat /proc/$main/task/$main/children); do
+            sudo awk '/^Max open files/ { print $4 }' /proc/$worker/limits
+        done | sort -u";
+    // As Debian has it.
+    let output = machine.ok(DEPLOY);
+    let limits = step(&output, "limits");
+    assert!(limits.contains("full at 384 sessions"), "{output}");
+    assert!(limits.contains("RELAY_MAX_SESSIONS is 10000"), "{output}");
+    assert!(output.contains("--limits"), "{output}");
+    assert_eq!(
+        machine.ok("grep -c 'worker_connections 768;' /etc/nginx/nginx.conf"),
+        "1\n"
+    );
+
+    // No more than any machine lets nginx have.
+    machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=4000/ .env.relay");
+    let before = machine.ok("cat /etc/nginx/nginx.conf");
+    let set = format!("{NGINX} relay.example.com --limits");
+    let output = machine.ok(&set);
+    assert!(
+        step(&output, "limits").starts_with("nginx can hold 4000 sessions now"),
+        "{output}"
+    );
+    assert_eq!(machine.ok(open_files), "9024\n");
+    let effective = machine.ok("sudo nginx -T");
+    assert!(
+        effective.contains("worker_connections 8512;"),
+        "{effective}"
+    );
+    assert_eq!(
+        machine.ok("cat /etc/nginx/nginx.conf.before-limits"),
+        before
+    );
+    machine.ok(SHARE);
+
+    // Nothing is left to do, until the relay can hold more.
+    let conf = machine.ok("cat /etc/nginx/nginx.conf");
+    assert!(step(&machine.ok(DEPLOY), "limits").starts_with("nginx can hold the 4000"));
+    machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=5000/ .env.relay");
+    let output = machine.ok(&format!("{NGINX} relay.example.com"));
+    assert!(
+        step(&output, "limits").contains("4256 sessions"),
+        "{output}"
+    );
+    assert_eq!(machine.ok("cat /etc/nginx/nginx.conf"), conf);
+
+    // What nginx does not take is put back.
+    machine.ok("sudo sed -i 's/^events {/events {}\\nhttp {}\\nevents {/' /etc/nginx/nginx.conf");
+    let bad = machine.ok("cat /etc/nginx/nginx.conf");
+    machine.run(&set).expect("a bad nginx.conf", 1);
+    assert_eq!(machine.ok("cat /etc/nginx/nginx.conf"), bad);
+}
+
+#[test]
+fn somebody_elses_time_for_requests_stays() {
+    let machine = machine!();
+    machine.ok("echo 'client_header_timeout 7s;' | sudo tee /etc/nginx/conf.d/mine.conf");
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "reload").starts_with("nginx serves"),
+        "{output}"
+    );
+    machine.ok(SHARE);
+    let timeouts = "sudo nginx -T 2>/tmp/log | grep client_header_timeout";
+    assert_eq!(machine.ok(timeouts), "client_header_timeout 7s;\n");
+    assert!(step(&machine.ok(DEPLOY), "site").starts_with("unchanged"));
+}
+
+#[test]
 fn nginx_serves_tls_with_a_certificate_of_ones_own() {
     let machine = machine!();
     machine.ok(&format!(
