@@ -4,6 +4,18 @@
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 settings=$repo/.env.relay
 
+# Where the site goes: Debian's nginx has two folders, nginx's own packages have one.
+available=/etc/nginx/sites-available/claude-distill-relay
+enabled=/etc/nginx/sites-enabled/claude-distill-relay
+if [[ ! -d /etc/nginx/sites-enabled ]]; then
+	available=/etc/nginx/conf.d/claude-distill-relay.conf
+	# shellcheck disable=SC2034 # For setup-nginx-relay.sh.
+	enabled=$available
+fi
+
+# What the site that is there has for the directive $1; nothing where there is no site.
+of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
+
 # Announces a step; what became of it goes on the same line.
 step() {
 	current=$1
@@ -76,8 +88,19 @@ number() {
 }
 
 # Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds
-# the old one or the new one.
+# the old one or the new one. It is for the caller to open what is read, with the caller's own rights:
+# root would also follow a link to what nobody else may read.
 install_file() {
-	as_root install -D -m "$2" /dev/stdin "$1.new"
-	as_root mv -fT "$1.new" "$1"
+	as_root install -D -m "$2" /dev/stdin "$1.new" && as_root mv -fT "$1.new" "$1"
+}
+
+# Whether nobody but root can change what the path $1 leads to: all that is on the way is root's.
+is_roots() {
+	as_root namei -l -- "$1" | awk '
+		/^f: / { next }
+		$1 !~ /^[-dl]/ || $2 != "root" { bad = 1 }
+		$1 ~ /^l/ || $1 ~ /[tT]$/ { next }
+		(substr($1, 6, 1) == "w" && $3 != "root") || substr($1, 9, 1) == "w" { bad = 1 }
+		END { exit bad }
+	'
 }

@@ -8,6 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/common.sh"
 
 USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+       ${0##*/} --settings
        ${0##*/} --rollback
 
   DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN
@@ -17,14 +18,17 @@ USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [
   --no-nginx      leave nginx alone
   --ufw           open PORT in the firewall, for a relay that is reached without nginx
   --dry-run       say what would be done and do nothing
+  --settings      have the relay run with what .env.relay says now; nothing is built
   --rollback      go back to the program that was installed before; again to return"
 
 unit=claude-distill-relay.service
+# What systemd gives the relay: root's copy of .env.relay, since systemd reads it as root.
+installed=/etc/claude-distill-relay/relay.env
 units=/etc/systemd/system
 program=/usr/local/bin/claude-distill-relay
 
 parse() {
-	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' rollback=''
+	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback=''
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -42,6 +46,7 @@ parse() {
 		--no-nginx) nginx='' ;;
 		--ufw) ufw=yes ;;
 		--dry-run) dry_run=yes ;;
+		--settings) settings_only=yes binary=$program pull='' ;;
 		--rollback) rollback=yes ;;
 		-*) refuse "no such option: $1" ;;
 		*)
@@ -61,11 +66,19 @@ parse() {
 		[[ -z $domain ]] || refuse '--rollback takes no domain'
 		return
 	fi
-	[[ -n $domain ]] || refuse 'which domain? It is missing'
+	if [[ -n $settings_only ]]; then
+		[[ -z $domain ]] || refuse '--settings takes no domain'
+		[[ -e $available ]] || nginx=''
+	fi
+	host=$(of_site server_name)
+	if [[ -z $domain ]]; then
+		[[ -n $host || -n $settings_only ]] || refuse 'which domain? It is missing'
+		return
+	fi
 	if ! is_host_name "$domain" || ! is_host_name "relay.$domain"; then
 		refuse "not a domain such as example.com: $domain"
 	fi
-	domain=${domain,,}
+	host=relay.${domain,,}
 }
 
 # Whether the file $1 is our program, and for this machine.
@@ -158,9 +171,33 @@ lacking() {
 	' "$1" "$repo/.env.example"
 }
 
+# The settings in /etc are never replaced unnoticed by those of another checkout, or by none.
+find_settings() {
+	local from
+	[[ -e $installed || -L $installed ]] || return 0
+	if [[ -L $installed && ! -e $installed ]]; then
+		fail "the settings are gone: $installed leads to $(readlink "$installed"), which is not there" \
+			"put them back as $settings, or begin with the defaults; in both cases: sudo rm $installed, then run this again"
+	fi
+	from=$(origin)
+	[[ $from != "$settings" ]] || return 0
+	if [[ -z $from ]]; then
+		fail "$installed is a file of its own" "move what you need of it to $settings, remove it, and run this again"
+	elif [[ ! -e $settings ]]; then
+		(umask 077 && installed_settings >"$settings.new")
+		mv "$settings.new" "$settings"
+		result "taken from $installed, which came from $from"
+		step settings
+	elif ! cmp -s <(settings_for_systemd | tail -n +4) <(installed_settings); then
+		fail "$settings differs from what the relay runs with, which came from $from" \
+			"sudo diff $installed $settings; to keep what runs: mv $settings $settings.mine; to use this one: sudo rm $installed; then run this again"
+	fi
+}
+
 write_settings() {
 	local names
 	step settings
+	[[ -n $dry_run ]] || find_settings
 	if [[ ! -e $settings ]]; then
 		if [[ -n $dry_run ]]; then
 			result "would write $settings"
@@ -213,17 +250,19 @@ check_settings() {
 
 install_program() {
 	step program
+	local new=$program.new
 	if cmp -s "$binary" "$program"; then
 		result "unchanged: $program"
 	elif [[ -n $dry_run ]]; then
 		result "would install $program"
 	else
-		as_root install -D -m 755 "$binary" "$program.new" || {
-			as_root rm -f "$program.new"
+		# What root has now is looked at once more: the file it came from is somebody else's to change.
+		if ! as_root install -D -m 755 /dev/stdin "$new" <"$binary" || ! is_relay "$new"; then
+			as_root rm -f "$new"
 			fail "$program cannot be written; the one before stays" 'see what install says above (a full disk? df -h /usr/local/bin), then run this again'
-		}
+		fi
 		[[ ! -e $program ]] || as_root ln -f "$program" "$program.previous"
-		as_root mv -fT "$program.new" "$program"
+		as_root mv -fT "$new" "$program"
 		result "installed $program"
 	fi
 }
@@ -238,22 +277,13 @@ install_unit() {
 }
 
 install_units() {
-	local changed_units=() link=/etc/claude-distill-relay/relay.env
+	local changed_units=()
 	step units
 	install_unit claude-distill-relay.service "$unit"
 	install_unit claude-distill-relay.socket claude-distill-relay.socket
 	install_unit deploy/healthcheck.service claude-distill-relay-healthcheck.service
+	install_unit deploy/healthcheck@.service claude-distill-relay-healthcheck@.service
 	install_unit deploy/healthcheck.timer claude-distill-relay-healthcheck.timer
-	if [[ ! $link -ef $settings ]]; then
-		changed_units+=("$link")
-		if [[ -e $link && ! -L $link ]]; then
-			fail "$link is a file of its own" "move what you need of it to $settings, remove it, and run this again"
-		fi
-		if [[ -z $dry_run ]]; then
-			as_root mkdir -p "${link%/*}"
-			as_root ln -sfnT "$settings" "$link"
-		fi
-	fi
 	if ((${#changed_units[@]} == 0)); then
 		result "unchanged: $units/$unit"
 	elif [[ -n $dry_run ]]; then
@@ -261,6 +291,46 @@ install_units() {
 	else
 		as_root systemctl daemon-reload
 		result "installed ${changed_units[*]}"
+	fi
+}
+
+# The settings as systemd shall read them, on standard output: those of .env.relay, and no other
+# variable, as what stands there is not only for the relay but for its dynamic linker, too.
+settings_for_systemd() {
+	printf '# Written by deploy-oneclick.local.sh from %s,\n' "$settings"
+	printf '# which is the one to edit; then run deploy-oneclick.local.sh --settings.\n\n'
+	grep -E '^[[:space:]]*(#.*|(export[[:space:]]+)?(RELAY|RUST)_[A-Z0-9_]+[[:space:]]*=.*)?$' "$settings" || true
+}
+
+# Where the settings in /etc have come from, if a deployment has put them there.
+origin() {
+	if [[ -L $installed ]]; then
+		readlink "$installed"
+	else
+		as_root sed -n '1s/^# Written by deploy-oneclick.local.sh from \(.*\),$/\1/p' "$installed"
+	fi
+}
+
+# Those settings, without what was written above them. A link is followed with the rights of whoever
+# runs this, who may have made it.
+installed_settings() {
+	if [[ -L $installed ]]; then cat "$installed"; else as_root cat "$installed"; fi | sed '1{/^# Written by/{N;N;d}}'
+}
+
+install_settings() {
+	local left_out
+	step install
+	if [[ -n $dry_run ]]; then
+		result "would have systemd read these settings, in $installed"
+		return
+	fi
+	left_out=$(sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=.*/\2/p' "$settings" | grep -vE '^(RELAY|RUST)_' | paste -sd ' ') || true
+	settings_for_systemd >"$work/relay.env"
+	if [[ ! -L $installed ]] && as_root cmp -s /dev/stdin "$installed" <"$work/relay.env"; then
+		result "unchanged: $installed"
+	else
+		install_file "$installed" 640 <"$work/relay.env"
+		result "installed $installed${left_out:+, without $left_out, which the relay does not know}"
 	fi
 }
 
@@ -277,7 +347,7 @@ why_restart() {
 		return
 	}
 	started=$(date -d "$(TZ=UTC systemctl show --value -p ExecMainStartTimestamp "$unit")" +%s)
-	for file in "$units/$unit" "$settings"; do
+	for file in "$units/$unit" "$installed"; do
 		if (($(stat -c %Y "$file") > started)); then
 			echo "${file##*/} is new"
 			return
@@ -385,19 +455,20 @@ main() {
 	check_settings
 	install_program
 	install_units
+	install_settings
 	restart "$([[ -n $dry_run ]] || why_restart)"
 	check_relay
 	open_firewall
 	if [[ -n $nginx ]]; then
-		"$here/setup-nginx-relay.sh" "relay.$domain" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run} || {
+		"$here/setup-nginx-relay.sh" "$host" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run} || {
 			# It has said why.
 			told=yes
 			exit 1
 		}
 	fi
-	[[ -n $dry_run ]] || printf '%s\n' '' \
-		"The relay runs. Once the tunnel leads relay.$domain to http://localhost:80, see what its clients see:" \
-		"  claude-distill-relay check wss://relay.$domain"
+	[[ -n $dry_run || -z $host ]] || printf '%s\n' '' \
+		"The relay runs. Once the tunnel leads $host to http://localhost:80, see what its clients see:" \
+		"  claude-distill-relay check wss://$host"
 }
 
 main "$@"

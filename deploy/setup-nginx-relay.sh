@@ -87,16 +87,6 @@ site() {
 	printf '%s\n' "${text//@PORT@/$port}"
 }
 
-# Where the site goes: Debian's nginx has two folders, nginx's own packages have one.
-find_places() {
-	available=/etc/nginx/sites-available/claude-distill-relay
-	enabled=/etc/nginx/sites-enabled/claude-distill-relay
-	if [[ ! -d /etc/nginx/sites-enabled ]]; then
-		available=/etc/nginx/conf.d/claude-distill-relay.conf
-		enabled=$available
-	fi
-}
-
 is_enabled() { [[ $enabled == "$available" || $enabled -ef $available ]]; }
 
 enable() { is_enabled || as_root ln -sfnT "$available" "$enabled"; }
@@ -112,6 +102,8 @@ write_site() {
 	step site
 	for path in ${certificate:+"$certificate" "$key"}; do
 		as_root test -f "$path" || fail "there is no file $path" 'give --tls the paths of the certificate chain and of its key'
+		is_roots "$path" || fail "somebody else than root can put another file in the place of $path, and nginx reads it as root" \
+			"let root have it: sudo install -D -m 600 $path /etc/nginx/tls/${path##*/}; then give --tls that path"
 	done
 	# That of the last run, if that is all that is between them.
 	header_timeout_is_set=yes
@@ -315,7 +307,6 @@ main() {
 	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
 	result "$(nginx -v 2>&1)"
 
-	find_places
 	work=$(mktemp -d) log=$work/log changed='' unproven='' reloaded=''
 	trap clean_up EXIT
 	trap 'told=yes; exit 130' HUP INT TERM

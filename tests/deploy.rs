@@ -79,7 +79,7 @@ fn one_command_makes_a_relay_of_a_machine() {
     // A setting that was changed since is a reason to restart.
     machine.ok("sleep 1; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=7/ .env.relay");
     let third = machine.ok(DEPLOY);
-    assert_eq!(step(&third, "service"), "restarted: .env.relay is new");
+    assert_eq!(step(&third, "service"), "restarted: relay.env is new");
     assert!(
         machine
             .ok("sudo journalctl -u claude-distill-relay -o cat")
@@ -137,6 +137,12 @@ fn the_units_are_tight_and_well_formed() {
     machine.ok(
         "systemd-analyze security --offline=true --threshold=15 claude-distill-relay.service --no-pager",
     );
+    for unit in ["healthcheck", "healthcheck@failed"] {
+        machine.ok(&format!(
+            "systemd-analyze security --offline=true --threshold=19 --no-pager \
+                claude-distill-relay-{unit}.service"
+        ));
+    }
     let verified = machine.ok("systemd-analyze verify /etc/systemd/system/claude-distill-relay*");
     assert_eq!(verified, "");
     // A hole in the sandbox would show here.
@@ -204,6 +210,11 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
         assert_eq!(machine.ok(MAIN_PID), pid);
     }
 
+    // Root may write what it likes.
+    machine.ok(
+        "sudo sed -i 's/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=12 # a dozen/' \
+            /etc/claude-distill-relay/relay.env",
+    );
     let restart = "sudo systemctl restart claude-distill-relay";
     assert_ne!(machine.run(restart).status, 0);
     assert_eq!(
@@ -573,10 +584,172 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
             -keyout /tmp/key.pem -out /tmp/chain.pem 2>/tmp/openssl.log
         {DEPLOY} --no-nginx
-        {NGINX} relay.example.com --tls /tmp/chain.pem /tmp/key.pem"
+        sudo install -D -m 600 -t /etc/nginx/tls /tmp/chain.pem /tmp/key.pem
+        {NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem /etc/nginx/tls/key.pem"
     ));
     let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
     assert!(answer.contains("WebSocket"), "{answer}");
+}
+
+/// What would have the dynamic linker of any program that is started with it write a file into `/`,
+/// which only root can.
+const TRACE: &str = "LD_DEBUG=files\nLD_DEBUG_OUTPUT=/traced\n";
+
+#[test]
+fn root_runs_and_reads_nothing_that_a_user_can_write() {
+    let machine = machine!();
+    machine.ok(&format!("printf '{TRACE}RELAY_MAX_ROOMS=7\\n' >.env.relay"));
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "install").contains("without LD_DEBUG LD_DEBUG_OUTPUT"),
+        "{output}"
+    );
+    // Later, too, and by whatever the settings may have become.
+    machine.ok(&format!(
+        "printf '{TRACE}RELAY_MAX_ROOMS=8\\n' >.env.relay
+        sudo systemctl restart claude-distill-relay
+        sudo systemctl start claude-distill-relay-healthcheck"
+    ));
+    assert_eq!(machine.ok("ls / | grep traced || true"), "");
+    let environment = machine.ok(&format!(
+        "sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n'"
+    ));
+    assert!(environment.contains("RELAY_MAX_ROOMS=7"), "{environment}");
+    assert!(!environment.contains("LD_"), "{environment}");
+
+    // Whatever root's units, nginx's site and the rotation of logs name is root's, with all that is on
+    // the way, and so is what they run.
+    let files = machine.ok(
+        "sudo find /etc /usr/local /var/log -path '*claude-distill-relay*'; \
+         echo /usr/local/bin/claude-distill-relay",
+    );
+    assert!(files.lines().count() > 8, "{files}");
+    for file in files.lines() {
+        let way = machine.ok(&format!("namei -l '{file}'"));
+        for entry in way.lines().filter(|line| !line.starts_with("f: ")) {
+            let fields: Vec<_> = entry.split_whitespace().collect();
+            let is_link = fields[0].starts_with('l');
+            assert_eq!(fields[1], "root", "{way}");
+            let group_may = fields[0].as_bytes()[5] == b'w' && fields[2] != "root";
+            let others_may = fields[0].as_bytes()[8] == b'w';
+            assert!(is_link || !(group_may || others_may), "{way}");
+        }
+    }
+
+    // The check and what comes of it, as they run.
+    let user = "systemctl show --value -p DynamicUser claude-distill-relay-healthcheck";
+    assert_eq!(machine.ok(user), "yes\n");
+}
+
+#[test]
+fn root_follows_no_link_of_a_users() {
+    let machine = machine!();
+    // What only root may read, in the shape of settings, behind a user's link.
+    machine.ok(
+        "echo RELAY_SECRET=x | sudo tee /srv/secret; sudo chmod 600 /srv/secret
+        ln -s /srv/secret .env.relay",
+    );
+    machine.run(DEPLOY).expect("settings of root's", 1);
+    machine.ok("rm .env.relay; sudo test ! -e /etc/claude-distill-relay/relay.env");
+
+    // The same as the program.
+    machine.ok("sudo install -m 700 /opt/claude-distill-relay /srv/program
+        ln -s /srv/program /tmp/program");
+    let deploy = DEPLOY.replace("/opt/claude-distill-relay", "/tmp/program");
+    machine.run(&deploy).expect("a program of root's", 1);
+    machine.ok("sudo test ! -e /usr/local/bin/claude-distill-relay");
+
+    // And as the key of nginx's certificate.
+    machine.ok(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
+            -keyout key.pem -out chain.pem 2>/tmp/openssl.log
+        sudo install -D -m 600 -t /etc/nginx/tls key.pem chain.pem
+        ln -sf /etc/nginx/tls/key.pem key.pem",
+    );
+    let tls = format!("{NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem");
+    let output = machine
+        .run(&format!("{tls} $PWD/key.pem"))
+        .expect("a link", 1);
+    assert!(
+        output.contains("somebody else than root can put"),
+        "{output}"
+    );
+    machine.ok("sudo test ! -e /etc/nginx/sites-available/claude-distill-relay");
+    machine.ok(&format!("{tls} /etc/nginx/tls/key.pem"));
+}
+
+/// Deployments once had systemd follow a link into the checkout.
+#[test]
+fn the_settings_of_a_link_become_a_file_of_roots() {
+    let machine = machine!();
+    machine.ok(
+        "echo RELAY_MAX_ROOMS=7 >.env.relay; sudo mkdir /etc/claude-distill-relay
+        sudo ln -s $PWD/.env.relay /etc/claude-distill-relay/relay.env",
+    );
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    let installed = "stat -c '%F %a %U' /etc/claude-distill-relay/relay.env
+        sudo grep MAX_ROOMS /etc/claude-distill-relay/relay.env";
+    assert_eq!(
+        machine.ok(installed),
+        "regular file 640 root\nRELAY_MAX_ROOMS=7\n"
+    );
+
+    // What is edited counts once it is taken over, and not before it was found good.
+    machine.ok("sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=8/ .env.relay");
+    let output = machine.ok("./deploy/deploy-oneclick.local.sh --settings");
+    assert_eq!(step(&output, "service"), "restarted: relay.env is new");
+    assert!(
+        step(&output, "program").starts_with("unchanged"),
+        "{output}"
+    );
+    assert!(machine.ok(installed).ends_with("=8\n"));
+    machine.ok("sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=many/ .env.relay");
+    machine
+        .run("./deploy/deploy-oneclick.local.sh --settings")
+        .expect("a bad setting", 1);
+    assert!(machine.ok(installed).ends_with("=8\n"));
+
+    // A link into a checkout that has gone.
+    machine.ok("rm .env.relay; sudo ln -sfT $PWD/.env.relay /etc/claude-distill-relay/relay.env");
+    let output = machine.run(DEPLOY).expect("no settings", 1);
+    assert!(output.contains("the settings are gone"), "{output}");
+    machine.ok("test ! -e .env.relay");
+}
+
+#[test]
+fn the_settings_outlive_their_checkout() {
+    let machine = machine!();
+    machine.ok("echo RELAY_MAX_ROOMS=7 >.env.relay");
+    machine.ok(DEPLOY);
+    machine.ok("mv ~/claude-distill-relay ~/elsewhere && mkdir ~/claude-distill-relay");
+    machine.ok("sudo systemctl restart claude-distill-relay");
+    let rooms = format!("sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n' | grep MAX_ROOMS");
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+
+    // Another checkout without settings takes them from there.
+    machine.ok("mv ~/elsewhere/.env.relay /tmp/old");
+    let deploy = format!("cd ~/elsewhere && {DEPLOY}");
+    let output = machine.ok(&deploy);
+    assert!(
+        step(&output, "settings").starts_with("taken from /etc"),
+        "{output}"
+    );
+    machine.ok("cmp /tmp/old ~/elsewhere/.env.relay");
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+
+    // One with others does not replace them unnoticed.
+    machine.ok(
+        "cp -a ~/elsewhere ~/third; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=8/ ~/third/.env.relay",
+    );
+    let output = machine
+        .run(&format!("cd ~/third && {DEPLOY}"))
+        .expect("other settings", 1);
+    assert!(
+        output
+            .contains("differs from what the relay runs with, which came from /home/op/elsewhere"),
+        "{output}"
+    );
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
 }
 
 #[test]
@@ -598,20 +771,30 @@ fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
         sudo systemctl daemon-reload";
     let back = "sudo rm /run/systemd/system/claude-distill-relay-healthcheck.service.d/test.conf
         sudo systemctl daemon-reload";
+    let count = "sudo cat /run/claude-distill-relay-healthcheck/failures | wc -l";
+    // A failure is counted after the check has ended.
+    let fail = |counted: &str| {
+        machine.run(check).expect("a failure", 1);
+        until("its being counted", || {
+            (machine.run(count).output.ends_with(counted)).then_some(())
+        });
+    };
     // Two failures, a success, and two failures are no three in a row.
     for _ in 0..2 {
         machine.ok(astray);
-        machine.run(check).expect("a failure", 1);
-        machine.run(check).expect("a failure", 1);
+        fail("1\n");
+        fail("2\n");
         assert_eq!(machine.ok(MAIN_PID), pid);
         machine.ok(back);
         machine.ok(check);
     }
     machine.ok(astray);
-    for _ in 0..3 {
-        machine.run(check).expect("a failure", 1);
-    }
-    assert_ne!(machine.ok(MAIN_PID), pid);
+    fail("1\n");
+    fail("2\n");
+    machine.run(check).expect("a failure", 1);
+    until("a restart", || {
+        (machine.run(MAIN_PID).output != pid && machine.run(SHARE).status == 0).then_some(())
+    });
 
     // One that was stopped stays so.
     machine.ok("sudo systemctl stop claude-distill-relay");
@@ -755,7 +938,17 @@ fn the_package_comes_and_goes() {
     let share = "python3 /opt/share.py ws://127.0.0.1:9784/";
     let settings = "/etc/claude-distill-relay/relay.env";
 
+    // Not over a deployment of the script's, nor through a link that one has left.
+    machine.ok("sudo touch /etc/systemd/system/claude-distill-relay.service
+        sudo mkdir /etc/claude-distill-relay
+        sudo ln -s $PWD/.env.relay /etc/claude-distill-relay/relay.env");
+    let refused = machine.run("sudo dpkg -i /opt/1.0-1.deb");
+    assert_ne!(refused.status, 0, "{refused:?}");
+    assert!(refused.output.contains("--uninstall"), "{refused:?}");
+    machine.ok("sudo rm /etc/systemd/system/claude-distill-relay.service");
+
     machine.ok("sudo dpkg -i /opt/1.0-1.deb");
+    machine.ok("test ! -e .env.relay && test ! -L /etc/claude-distill-relay/relay.env");
     machine.ok(share);
     machine.ok("systemctl is-enabled claude-distill-relay claude-distill-relay-healthcheck.timer");
     machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
