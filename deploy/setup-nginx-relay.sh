@@ -7,6 +7,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$here/common.sh"
 
+logs=/var/log/claude-distill-relay
+rotation=/etc/logrotate.d/claude-distill-relay
+
 USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--limits] [--print | --dry-run]
 
   HOST               the public name, such as relay.example.com
@@ -82,6 +85,7 @@ site() {
 	text=$(<"$here/nginx-relay.conf.template")
 	text=${text//@LISTEN@/${listens%$'\n'}}
 	text=${text//@HOST@/$host}
+	text=${text//@LOGS@/$logs}
 	text=${text//@STALL@/$((2 * $(number RELAY_STALL_TIMEOUT 60)))}
 	[[ -z $header_timeout_is_set ]] || text=$(sed '/^client_header_timeout /d' <<<"$text")
 	printf '%s\n' "${text//@PORT@/$port}"
@@ -95,6 +99,28 @@ enable() { is_enabled || as_root ln -sfnT "$available" "$enabled"; }
 # and then ignores one of them.
 config_is_good() {
 	as_root nginx -t >"$log" 2>&1 && ! grep -q "conflicting server name \"$host\"" "$log"
+}
+
+# A folder for the logs, and logs that only an administrator may read.
+make_logs() {
+	local name
+	as_root install -d -m 755 "$logs"
+	for name in access error; do
+		as_root test -e "$logs/$name.log" || as_root install -m 640 -g adm /dev/null "$logs/$name.log"
+	done
+}
+
+# Has logrotate keep the logs short, where it is installed.
+rotate_logs() {
+	step logs
+	if [[ ! -d ${rotation%/*} ]]; then
+		result "$logs grows for ever: there is no logrotate"
+	elif cmp -s "$here/logrotate.conf" "$rotation"; then
+		result "unchanged: $rotation"
+	else
+		install_file "$rotation" 644 <"$here/logrotate.conf"
+		result "$logs, kept short by $rotation"
+	fi
 }
 
 write_site() {
@@ -124,6 +150,7 @@ write_site() {
 	[[ ! -e $available ]] || cp "$available" "$work/old"
 	! is_enabled || touch "$work/was-enabled"
 	unproven=yes
+	make_logs
 	install_file "$available" 644 <"$work/new"
 	enable
 	result "$host, port $listen to 127.0.0.1:$port: $available"
@@ -165,6 +192,7 @@ restore() {
 		install_file "$available" 644 <"$work/old"
 	else
 		as_root rm -f "$available"
+		as_root rm -rf "$logs"
 	fi
 	# It may have been about to take over what has gone now.
 	[[ -z $reloaded ]] || as_root systemctl reload nginx || true
@@ -314,6 +342,7 @@ main() {
 	[[ $mode != dry-run ]] || return 0
 	test_config
 	reload
+	rotate_logs
 	set_limits
 }
 

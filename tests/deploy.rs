@@ -563,6 +563,46 @@ fn nginx_is_compared_with_what_the_relay_can_hold() {
 }
 
 #[test]
+fn logs_are_bounded() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let limit = "systemctl show --value claude-distill-relay \
+        -p LogRateLimitIntervalUSec -p LogRateLimitBurst";
+    assert_eq!(machine.ok(limit), "30s\n2000\n");
+
+    let ask = |path: &str| {
+        machine.ok(&format!(
+            "curl -s -o /dev/null -H 'Host: relay.example.com' 'http://127.0.0.1/{path}?secret'"
+        ));
+    };
+    let logs = "/var/log/claude-distill-relay";
+    let has = |log: &str, path: &str| machine.run(&format!("sudo grep -q 'GET /{path} ' {log}"));
+    ask("first");
+    until("a line in the log", || {
+        (has(&format!("{logs}/access.log"), "first").status == 0).then_some(())
+    });
+    machine
+        .run(&format!("cat {logs}/access.log"))
+        .expect("not for everybody", 1);
+    machine
+        .run("sudo grep -r secret /var/log/nginx /var/log/claude-distill-relay")
+        .expect("no secret", 1);
+
+    // As it is run every day, beside what else there is: what is small stays until the next day.
+    let rotate = "sudo logrotate /etc/logrotate.conf";
+    assert_eq!(machine.ok(rotate), "");
+    machine.ok(&format!("sudo test ! -e {logs}/access.log.1"));
+    machine.ok(&format!("sudo truncate -s 21M {logs}/access.log"));
+    assert_eq!(machine.ok(rotate), "");
+    has(&format!("{logs}/access.log.1"), "first").expect("the old log", 0);
+    // nginx writes into the new one.
+    until("a line in the new log", || {
+        ask("second");
+        (has(&format!("{logs}/access.log"), "second").status == 0).then_some(())
+    });
+}
+
+#[test]
 fn somebody_elses_time_for_requests_stays() {
     let machine = machine!();
     machine.ok("echo 'client_header_timeout 7s;' | sudo tee /etc/nginx/conf.d/mine.conf");

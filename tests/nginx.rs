@@ -33,7 +33,7 @@ const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocke
 struct Nginx {
     child: Child,
     addr: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An nginx that is about to be started.
@@ -122,7 +122,11 @@ impl Start {
                 {}
                 {}
             }}",
-            self.before, self.site
+            self.before,
+            self.site.replace(
+                "/var/log/claude-distill-relay",
+                &folder.path().to_string_lossy()
+            )
         );
         fs::write(folder.path().join("nginx.conf"), config).unwrap();
         let child = self
@@ -135,7 +139,7 @@ impl Start {
         Nginx {
             child,
             addr: self.addr,
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -300,6 +304,38 @@ async fn a_plain_request_gets_an_answer_to_read() {
         answer.contains("\r\nServer: nginx\r\n"),
         "which version is nobody's business: {answer}"
     );
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_path_is_not_logged() {
+    let relay = TestRelay::start(|_| {});
+    let nginx = nginx!(&relay);
+    nginx.get("/a%20path?secret=x").await;
+    let answer = nginx.ask("/session?secret=x", UPGRADE).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    nginx.get("/metrics?secret=x").await;
+    // And where nginx has something to complain of.
+    drop(relay);
+    nginx.get("/late?secret=x").await;
+
+    let log = |name: &str| fs::read_to_string(nginx.folder.path().join(name)).unwrap();
+    within("the last line", async {
+        while !log("access.log").contains("/late") {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let (access, errors) = (log("access.log"), log("error.log"));
+    for line in [
+        r#"127.0.0.1 ["#,
+        r#"] "GET /a path HTTP/1.1" 426 "#,
+        r#"] "GET /session HTTP/1.1" 101 "#,
+        r#"] "GET /metrics HTTP/1.1" 404 "#,
+        r#"] "GET /late HTTP/1.1" 502 "#,
+    ] {
+        assert!(access.contains(line), "no {line} in {access}");
+    }
+    assert!(!(access + &errors).contains("secret"), "{errors}");
 }
 
 #[tokio::test]
