@@ -16,6 +16,14 @@ fi
 # What the site that is there has for the directive $1; nothing where there is no site.
 of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
 
+# Who listens on TCP port $1, as ss has it; nothing where there is no ss.
+listeners() { PATH=$PATH:/usr/sbin:/sbin as_root ss -Hltnp "sport = :$1" 2>/dev/null || true; }
+
+# The name and the number of a process in a line of that.
+process_in() { sed -nE 's/.*users:\(\("([^"]*)",pid=([0-9]+).*/\1 (process \2)/p' <<<"$1" | head -n 1; }
+
+current=start
+
 # Announces a step; what became of it goes on the same line.
 step() {
 	current=$1

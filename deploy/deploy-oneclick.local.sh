@@ -7,19 +7,22 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$here/common.sh"
 
-USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
        ${0##*/} --settings
        ${0##*/} --rollback
+       ${0##*/} --uninstall
 
-  DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN
+  DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN (as before, once it was given)
   PORT            where the relay listens (RELAY_PORT in .env.relay, at first 9784)
+  --rename        let the relay have DOMAIN in the place of another one
   --binary FILE   install this program instead of building one
   --no-pull       build what is checked out
   --no-nginx      leave nginx alone
   --ufw           open PORT in the firewall, for a relay that is reached without nginx
   --dry-run       say what would be done and do nothing
   --settings      have the relay run with what .env.relay says now; nothing is built
-  --rollback      go back to the program that was installed before; again to return"
+  --rollback      go back to the program that was installed before; again to return
+  --uninstall     remove all that this has installed; .env.relay stays"
 
 unit=claude-distill-relay.service
 # What systemd gives the relay: root's copy of .env.relay, since systemd reads it as root.
@@ -28,7 +31,7 @@ units=/etc/systemd/system
 program=/usr/local/bin/claude-distill-relay
 
 parse() {
-	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback=''
+	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -48,6 +51,8 @@ parse() {
 		--dry-run) dry_run=yes ;;
 		--settings) settings_only=yes binary=$program pull='' ;;
 		--rollback) rollback=yes ;;
+		--uninstall) uninstall=yes ;;
+		--rename) rename=yes ;;
 		-*) refuse "no such option: $1" ;;
 		*)
 			if [[ -z $domain ]]; then
@@ -62,19 +67,22 @@ parse() {
 		esac
 		shift
 	done
-	if [[ -n $rollback ]]; then
-		[[ -z $domain ]] || refuse '--rollback takes no domain'
+	if [[ -n $rollback$uninstall ]]; then
+		[[ -z $domain ]] || refuse '--rollback and --uninstall take no domain'
+		[[ -z $uninstall || -z $dry_run ]] || refuse '--uninstall has no --dry-run'
 		return
 	fi
 	if [[ -n $settings_only ]]; then
 		[[ -z $domain ]] || refuse '--settings takes no domain'
 		[[ -e $available ]] || nginx=''
 	fi
-	host=$(of_site server_name)
+	served=$(of_site server_name) host=$served
 	if [[ -z $domain ]]; then
 		[[ -n $host || -n $settings_only ]] || refuse 'which domain? It is missing'
 		return
 	fi
+	# The name of the relay itself, which is one that begins so and goes on with a domain.
+	[[ $domain != [Rr][Ee][Ll][Aa][Yy].*.* ]] || domain=${domain#*.}
 	if ! is_host_name "$domain" || ! is_host_name "relay.$domain"; then
 		refuse "not a domain such as example.com: $domain"
 	fi
@@ -83,6 +91,36 @@ parse() {
 
 # Whether the file $1 is our program, and for this machine.
 is_relay() { [[ -f $1 && -x $1 && $("$1" --version 2>/dev/null) == 'claude-distill-relay '* ]]; }
+
+# Before anything is written: a name that is served is not taken offline in passing, and a port has to
+# be one that the relay can have.
+check_name_and_port() {
+	local port_now listen holders main
+	if [[ -n $nginx && -n $served && $host != "$served" && -z $rename ]]; then
+		fail "this machine's relay is $served, which would be offline as $host" "to keep that name: ${0##*/} without a domain; to have $host in its place: --rename"
+	fi
+	port_now=$(setting RELAY_PORT "${port:-9784}")
+	listen=$(of_site listen)
+	listen=${listen%% *}
+	if ! is_port "$port_now" || ((port_now < 1024)); then
+		fail "the relay cannot have port $port_now: without root's rights it is one from 1024 to 65535" "another port behind the domain, or as RELAY_PORT in $settings"
+	elif [[ -n $nginx && $port_now == "${listen:-80}" ]]; then
+		fail "port $port_now is nginx's" "another port behind the domain, or as RELAY_PORT in $settings"
+	fi
+	[[ -z $dry_run ]] || return 0
+	if systemctl --quiet is-active claude-distill-relay.socket && ! systemctl show --value -p Listen claude-distill-relay.socket | grep -q ":$port_now "; then
+		fail "systemd holds another port for the relay than $port_now" "that one as RELAY_PORT in $settings: systemctl show -p Listen claude-distill-relay.socket"
+	fi
+	# Those that would be in its way; what the relay has itself, or systemd for it, is not.
+	main=$(systemctl show --value -p MainPID "$unit")
+	holders=$(listeners "$port_now" | awk -v host="$(setting RELAY_HOST 127.0.0.1)" '
+		{ address = $4; sub(/:[0-9]+$/, "", address) }
+		address == host || address ~ /^(\*|0\.0\.0\.0|\[::\])$/ || host == "0.0.0.0" || host == "::"
+	' | grep -vE "pid=(1|${main/#0/none})," || true)
+	if [[ -n $holders ]]; then
+		fail "port $port_now is taken by $(process_in "$holders")" "stop that one, or give the relay another port behind the domain; who it is: sudo ss -ltnp 'sport = :$port_now'"
+	fi
+}
 
 # What can be known to fail on this machine is found here, before the first change.
 check_machine() {
@@ -93,7 +131,7 @@ check_machine() {
 	if have dpkg-query && [[ $(dpkg-query -W -f '${db:Status-Status}' claude-distill-relay 2>/dev/null) == installed ]]; then
 		fail 'the Debian package claude-distill-relay is installed' 'update that one, or remove it first: sudo apt-get remove claude-distill-relay'
 	fi
-	if [[ -z $rollback ]]; then
+	if [[ -z $rollback$uninstall ]]; then
 		[[ ! -e $repo/.git ]] || have git || missing+=(git)
 		[[ -n $binary ]] || have cc || missing+=(build-essential)
 		[[ -z $nginx ]] || PATH=$PATH:/usr/sbin have nginx || missing+=(nginx-light)
@@ -106,6 +144,7 @@ check_machine() {
 		((EUID == 0)) || have sudo || fail 'there is no sudo' 'run this as root'
 		as_root true || fail 'sudo does not let you in' 'run this as a user who may use sudo'
 	fi
+	[[ -n $rollback$uninstall ]] || check_name_and_port
 	result 'it has all that is needed'
 }
 
@@ -429,6 +468,39 @@ roll_back() {
 	result "put $program.previous back"
 }
 
+# Removes what a deployment has installed, and leaves what was there before or is the operator's.
+uninstall() {
+	local names=(claude-distill-relay-healthcheck.timer claude-distill-relay.socket "$unit") rule
+	step settings
+	if [[ ! -e $settings && -f $installed ]]; then
+		(umask 077 && installed_settings >"$settings.new")
+		mv "$settings.new" "$settings"
+	fi
+	rule="$(setting RELAY_PORT 9784)/tcp"
+	as_root rm -f "$installed"
+	as_root rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>"$log" || true
+	result "$settings stays"
+	step service
+	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
+	as_root rm -rf "$units/$unit" "$units"/claude-distill-relay.socket "$units"/claude-distill-relay-healthcheck{.service,@.service,.timer} /run/claude-distill-relay-healthcheck
+	as_root systemctl daemon-reload
+	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true
+	result 'stopped, and its units removed'
+	[[ ! -e $units/$unit.d ]] || result "          your drop-ins stay: $units/$unit.d"
+	step program
+	as_root rm -f "$program" "$program.previous"
+	result "removed $program"
+	if PATH=$PATH:/usr/sbin have ufw && as_root ufw show added 2>"$log" | grep -q "allow $rule"; then
+		step ufw
+		as_root ufw delete allow "$rule" >"$log" 2>&1
+		result "closed port ${rule%/*}"
+	fi
+	"$here/setup-nginx-relay.sh" --remove || {
+		told=yes
+		exit 1
+	}
+}
+
 clean_up() {
 	local status=$?
 	rm -rf "$work"
@@ -443,6 +515,10 @@ main() {
 	trap 'told=yes; exit 130' HUP INT TERM
 
 	check_machine
+	if [[ -n $uninstall ]]; then
+		uninstall
+		return
+	fi
 	if [[ -n $rollback ]]; then
 		roll_back
 		restart 'its program is the one before'
@@ -460,7 +536,7 @@ main() {
 	check_relay
 	open_firewall
 	if [[ -n $nginx ]]; then
-		"$here/setup-nginx-relay.sh" "$host" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run} || {
+		"$here/setup-nginx-relay.sh" "$host" "$(setting RELAY_PORT "${port:-9784}")" ${rename:+--rename} ${dry_run:+--dry-run} || {
 			# It has said why.
 			told=yes
 			exit 1

@@ -10,25 +10,33 @@ source "$here/common.sh"
 logs=/var/log/claude-distill-relay
 rotation=/etc/logrotate.d/claude-distill-relay
 
-USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--limits] [--print | --dry-run]
+USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-tls] [--limits]
+           [--print | --dry-run]
+       ${0##*/} --remove
 
-  HOST               the public name, such as relay.example.com
-  PORT               where the relay listens on 127.0.0.1 (9784)
-  --listen PORT      where nginx listens (80; 443 with --tls)
+  HOST               the public name, such as relay.example.com (that of the site there is)
+  PORT               where the relay listens on 127.0.0.1 (RELAY_PORT in .env.relay, or 9784)
+  --rename           let HOST take the place of another name
+  --listen PORT      where nginx listens (as before, at first 80, or 443 with --tls)
   --tls CERT KEY     serve TLS with this certificate chain and key, for a machine without a tunnel
+  --no-tls           serve plain HTTP again, for a tunnel
   --limits           let nginx have the connections that RELAY_MAX_SESSIONS needs, in its nginx.conf
+  --remove           remove the site, its logs and their rotation
   --print            print the site and do nothing else
   --dry-run          say what would be done and do nothing"
 
 parse() {
-	host='' port='' listen='' certificate='' key='' limits='' mode=install
+	host='' port='' listen='' certificate='' key='' no_tls='' limits='' rename='' mode=install
 	while (($#)); do
 		case $1 in
 		-h | --help)
 			printf 'usage: %s\n' "$USAGE"
 			exit
 			;;
+		--no-tls) no_tls=yes ;;
 		--limits) limits=yes ;;
+		--rename) rename=yes ;;
+		--remove) mode=remove ;;
 		--print) mode=print ;;
 		--dry-run) mode=dry-run ;;
 		--listen)
@@ -54,13 +62,29 @@ parse() {
 		esac
 		shift
 	done
-	port=${port:-9784}
+	served=$(of_site server_name)
+	if [[ $mode == remove ]]; then
+		[[ -z $host ]] || refuse '--remove takes no name'
+		return
+	fi
+	[[ -z $no_tls || -z $certificate ]] || refuse 'either --tls or --no-tls'
+	# What was chosen once stays, until something else is.
+	if [[ -z $no_tls && -z $certificate && -n $served ]]; then
+		certificate=$(of_site ssl_certificate) key=$(of_site ssl_certificate_key)
+		listen=${listen:-$(of_site listen)}
+		listen=${listen%% *}
+	fi
 	listen=${listen:-$([[ -n $certificate ]] && echo 443 || echo 80)}
+	host=${host:-$served}
+	local relay_port
+	relay_port=$(setting RELAY_PORT "${port:-9784}")
+	port=${port:-$relay_port}
 
 	[[ -n $host ]] || refuse 'which host name? It is missing'
 	is_host_name "$host" || refuse "not a host name such as relay.example.com: $host"
 	is_port "$port" || refuse "not a port from 1 to 65535: $port"
 	is_port "$listen" || refuse "not a port from 1 to 65535: $listen"
+	[[ $mode == print || $port == "$relay_port" ]] || refuse "nginx would find nobody on port $port: RELAY_PORT is $relay_port in $settings"
 	((port != listen)) || refuse "nginx and the relay cannot both listen on port $port"
 	host=${host,,}
 	local path
@@ -121,6 +145,43 @@ rotate_logs() {
 		install_file "$rotation" 644 <"$here/logrotate.conf"
 		result "$logs, kept short by $rotation"
 	fi
+}
+
+# Before anything is written: a name that is served is not taken offline in passing, and a port that is
+# somebody else's is of no use.
+check_name_and_port() {
+	local holder
+	if [[ -n $served && $host != "$served" ]]; then
+		step name
+		[[ -n $rename ]] || fail "nginx serves the relay as $served, which would be offline then" \
+			"to keep that name: ${0##*/} without a name; to have $host in its place: --rename"
+		result "$host, in the place of $served"
+	fi
+	[[ $mode == install ]] || return 0
+	holder=$(process_in "$(listeners "$listen" | grep -v '"nginx"')")
+	if [[ -n $holder ]]; then
+		step port
+		fail "port $listen is taken by $holder" "stop that one, or choose another port with --listen; who it is: sudo ss -ltnp 'sport = :$listen'"
+	fi
+}
+
+# Removes all that this script has written, but for the limits in nginx.conf.
+remove_site() {
+	step site
+	if [[ ! -e $available && ! -L $enabled && ! -e $logs && ! -e $rotation ]]; then
+		result 'there is none'
+		return
+	fi
+	as_root rm -f "$enabled" "$available" "$rotation"
+	as_root rm -rf "$logs"
+	if have_systemd && systemctl --quiet is-active nginx; then
+		reload_nginx || {
+			show "$log"
+			fail 'the site was removed, but nginx still serves it' 'sudo nginx -t; mend what it names, then sudo systemctl reload nginx'
+		}
+	fi
+	result "removed${served:+: $served}"
+	[[ ! -e /etc/nginx/nginx.conf.before-limits ]] || result "          nginx.conf keeps its larger limits; before them it was /etc/nginx/nginx.conf.before-limits"
 }
 
 write_site() {
@@ -301,7 +362,7 @@ set_limits() {
 	holds=$(((connections < files ? connections : files) / 2))
 	if [[ -z $limits ]]; then
 		result "nginx may be full at $holds sessions (worker_connections $connections, open files $files), and RELAY_MAX_SESSIONS is $sessions"
-		result "next:     $0 $host $port --limits, which raises them to $connections_needed and $files_needed in $conf; or a lower RELAY_MAX_SESSIONS"
+		result "next:     $0 --limits, which raises them to $connections_needed and $files_needed in $conf; or a lower RELAY_MAX_SESSIONS"
 		return
 	fi
 	cp "$conf" "$work/nginx.conf"
@@ -330,14 +391,20 @@ main() {
 		return
 	fi
 
-	step nginx
 	PATH=$PATH:/usr/sbin:/sbin
-	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
-	result "$(nginx -v 2>&1)"
-
 	work=$(mktemp -d) log=$work/log changed='' unproven='' reloaded=''
 	trap clean_up EXIT
 	trap 'told=yes; exit 130' HUP INT TERM
+	if [[ $mode == remove ]]; then
+		remove_site
+		return
+	fi
+
+	step nginx
+	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
+	result "$(nginx -v 2>&1)"
+
+	check_name_and_port
 	write_site
 	[[ $mode != dry-run ]] || return 0
 	test_config

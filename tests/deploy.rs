@@ -301,12 +301,14 @@ fn a_port_that_is_taken_is_named() {
         ));
     };
     taken(9784);
+    let before = machine.fingerprint();
     let output = machine.run(DEPLOY).expect("a taken port", 1);
     assert!(
-        output.contains("port 9784 of 127.0.0.1 is in use"),
+        output.contains("port 9784 is taken by python3 (process "),
         "{output}"
     );
     assert!(output.contains("next:"), "{output}");
+    assert_eq!(machine.fingerprint(), before);
     machine.ok("sudo systemctl stop nginx");
     taken(80);
     let output = machine
@@ -419,6 +421,135 @@ fn what_cannot_be_meant_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_name_is_replaced_only_where_that_is_asked_for() {
+    let machine = machine!();
+    let output = machine.ok(&DEPLOY.replace("example.com", "relay.example.com"));
+    assert!(step(&output, "site").starts_with("relay.example.com, port 80"));
+    let site = "cat /etc/nginx/sites-available/claude-distill-relay";
+    let status = |host: &str| {
+        machine.ok(&format!(
+            "curl -s -o /dev/null -w '%{http_code}' -H 'Host: {host}' http://127.0.0.1/",
+            http_code = "{http_code}"
+        ))
+    };
+
+    let before = machine.fingerprint();
+    for other in [
+        DEPLOY.replace("example.com", "example.org"),
+        format!("{NGINX} relay.example.org"),
+        format!("{NGINX} example.com"),
+    ] {
+        let output = machine.run(&other).expect("another name", 1);
+        assert!(output.contains("relay.example.com"), "{output}");
+        assert!(output.contains("--rename"), "{output}");
+    }
+    // Nor by a port that the relay does not have.
+    machine
+        .run(&format!("{NGINX} relay.example.com 9999"))
+        .expect("another port", 2);
+    assert_eq!(machine.fingerprint(), before);
+
+    // It is remembered.
+    machine.ok(&DEPLOY.replace("example.com ", ""));
+    machine.ok(NGINX);
+    assert_eq!(machine.fingerprint(), before);
+    assert_eq!(status("relay.example.com"), "426");
+
+    let renamed = DEPLOY.replace("example.com", "example.org --rename");
+    let output = machine.ok(&renamed);
+    assert_eq!(
+        step(&output, "name"),
+        "relay.example.org, in the place of relay.example.com"
+    );
+    assert_eq!(status("relay.example.org"), "426");
+    assert_ne!(status("relay.example.com"), "426");
+    assert!(machine.ok(site).contains("server_name relay.example.org;"));
+}
+
+#[test]
+fn a_port_that_cannot_work_is_refused_before_anything_is_written() {
+    let machine = machine!();
+    let before = machine.fingerprint();
+    for port in ["80", "443", "1023"] {
+        let deploy = DEPLOY.replace("example.com", &format!("example.com {port}"));
+        let output = machine.run(&deploy).expect(port, 1);
+        assert!(output.contains(&format!("port {port}")), "{output}");
+    }
+    assert_eq!(machine.fingerprint(), before);
+    machine.ok("echo RELAY_PORT=0 >.env.relay");
+    let before = machine.fingerprint();
+    machine.run(DEPLOY).expect("any port", 1);
+    assert_eq!(machine.fingerprint(), before);
+    // Where nginx listens.
+    machine.ok(&format!(
+        "rm .env.relay; {NGINX} relay.example.com --listen 8080"
+    ));
+    let deploy = DEPLOY.replace("example.com", "example.com 8080");
+    let output = machine.run(&deploy).expect("nginx's port", 1);
+    assert!(output.contains("port 8080 is nginx's"), "{output}");
+    // What systemd holds is somewhere else.
+    machine.ok(DEPLOY);
+    machine.ok("sudo systemctl stop claude-distill-relay.service
+        sudo systemctl enable --now claude-distill-relay.socket
+        sed -i s/^RELAY_PORT=.*/RELAY_PORT=9790/ .env.relay");
+    let output = machine.run(DEPLOY).expect("another port", 1);
+    assert!(output.contains("systemd holds another port"), "{output}");
+}
+
+#[test]
+fn the_old_paths_lead_to_the_scripts() {
+    let machine = machine!();
+    let output = machine.ok(&DEPLOY.replace("./deploy/", "./scripts/"));
+    assert!(
+        step(&output, "service").starts_with("restarted"),
+        "{output}"
+    );
+    let output = machine.ok("cd /; ~/claude-distill-relay/scripts/setup-nginx-relay.sh");
+    assert!(step(&output, "site").starts_with("unchanged"), "{output}");
+    machine
+        .run("./scripts/setup-nginx-relay.sh --what")
+        .expect("the same answers", 2);
+}
+
+#[test]
+fn what_was_deployed_goes_again() {
+    let machine = machine!();
+    let files = || {
+        let of_others = |line: &String| {
+            !["/home/", "/proc", "/run/", "/etc/ufw/", "/tmp/"]
+                .iter()
+                .any(|folder| line.starts_with(folder))
+        };
+        let mut files = machine.fingerprint();
+        files.retain(of_others);
+        files
+    };
+    let before = files();
+    machine.ok(&format!("{DEPLOY} --ufw"));
+    machine.ok("(cat /opt/claude-distill-relay; echo) >/tmp/newer && chmod +x /tmp/newer");
+    machine.ok(&DEPLOY.replace("/opt/claude-distill-relay", "/tmp/newer"));
+    let settings = machine.ok("cat .env.relay");
+    assert_ne!(files(), before);
+    machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
+
+    let uninstall = "./deploy/deploy-oneclick.local.sh --uninstall";
+    let output = machine.ok(uninstall);
+    assert!(output.contains("removed: relay.example.com"), "{output}");
+    assert_eq!(files(), before);
+    assert_eq!(machine.ok("cat .env.relay"), settings);
+    assert_eq!(
+        machine.ok("systemctl list-units --all -q 'claude-distill*'"),
+        ""
+    );
+    assert!(!machine.root("ufw show added").output.contains("9784"));
+    machine.ok("sudo nginx -t && systemctl is-active nginx && sudo test ! -e /var/log/claude-distill-relay");
+    // There is nothing left to do, and nothing in the way of another beginning.
+    machine.ok(uninstall);
+    machine.ok(DEPLOY);
+    machine.ok(SHARE);
+}
+
+#[test]
 fn a_site_that_nginx_does_not_take_leaves_no_trace() {
     let machine = machine!();
     let set_up = format!("{NGINX} relay.example.com");
@@ -478,14 +609,16 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
         machine.ok("sudo rm /etc/nginx/conf.d/mine.conf");
         assert_eq!(machine.run(site).output, before);
 
-        // A port that is somebody else's, which nginx's own test does not mind.
+        // A port that is somebody else's, which nginx's own test does not mind, and which is not seen
+        // without ss.
         let output = machine
             .run(&format!(
-                "python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
+                "sudo chmod a-x /usr/bin/ss
+                 python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
                      open(\"/tmp/taken\", \"w\"); time.sleep(60)' & holder=$!
                  for _ in {{1..100}}; do [[ ! -e /tmp/taken ]] || break; sleep 0.1; done
                  {set_up} --listen 8081; status=$?
-                 kill $holder; rm /tmp/taken; exit $status"
+                 kill $holder; rm /tmp/taken; sudo chmod a+x /usr/bin/ss; exit $status"
             ))
             .expect("a port that is taken", 1);
         assert!(
@@ -627,8 +760,16 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
         sudo install -D -m 600 -t /etc/nginx/tls /tmp/chain.pem /tmp/key.pem
         {NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem /etc/nginx/tls/key.pem"
     ));
-    let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
-    assert!(answer.contains("WebSocket"), "{answer}");
+    let answers = || {
+        let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
+        assert!(answer.contains("WebSocket"), "{answer}");
+    };
+    answers();
+    // An update leaves it so.
+    machine.ok(DEPLOY);
+    answers();
+    machine.ok(&format!("{NGINX} --no-tls"));
+    machine.ok(SHARE);
 }
 
 /// What would have the dynamic linker of any program that is started with it write a file into `/`,
@@ -1075,7 +1216,7 @@ fn a_user_runs_a_relay_without_root() {
 
 #[test]
 fn the_scripts_are_clean() {
-    let scripts: Vec<_> = ["deploy", "deploy/debian", "tests/deploy"]
+    let scripts: Vec<_> = ["deploy", "deploy/debian", "scripts", "tests/deploy"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(source(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
@@ -1132,6 +1273,10 @@ fn every_command_of_the_guide_works() {
     let machine = machine!();
     machine.ok(BUILD_FAKED);
     for block in guide.iter().filter(|block| block.mark == "<!-- run -->") {
+        // It is the last thing there.
+        if block.commands.contains("--uninstall") {
+            machine.ok(SHARE);
+        }
         for command in block.commands.lines() {
             let ended = machine.run(command);
             // For `check`, the tunnel that is not there is worth a warning.
@@ -1139,7 +1284,7 @@ fn every_command_of_the_guide_works() {
             assert!(warned || ended.status == 0, "{command}: {ended:#?}");
         }
     }
-    machine.ok(SHARE);
+    machine.ok("test ! -e /usr/local/bin/claude-distill-relay");
 }
 
 #[test]
@@ -1156,6 +1301,6 @@ fn both_guides_have_the_same_parts_and_commands() {
     for guide in ["deploy/README.md", "deploy/README.ko.md"] {
         let text = std::fs::read_to_string(source(guide)).unwrap();
         let parts = text.lines().filter(|line| line.starts_with("## ")).count();
-        assert_eq!(parts, 11, "{guide}");
+        assert_eq!(parts, 13, "{guide}");
     }
 }

@@ -21,8 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Where the checkout is, in the home of the one who may use sudo there.
 const CHECKOUT: &str = "home/op/claude-distill-relay";
 /// The parts of this checkout that a deployment uses.
-const DEPLOYED: [&str; 5] = [
+const DEPLOYED: [&str; 6] = [
     "deploy",
+    "scripts",
     ".env.example",
     "Cargo.toml",
     "claude-distill-relay.service",
