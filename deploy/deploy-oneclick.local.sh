@@ -27,6 +27,7 @@ USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-ngi
 unit=claude-distill-relay.service
 # What systemd gives the relay: root's copy of .env.relay, since systemd reads it as root.
 installed=/etc/claude-distill-relay/relay.env
+kept_unit=/etc/claude-distill-relay/before.service
 units=/etc/systemd/system
 program=/usr/local/bin/claude-distill-relay
 
@@ -312,6 +313,11 @@ install_unit() {
 		return
 	fi
 	changed_units+=("$2")
+	# A unit of another relay's that has the same name is what leads back to that one.
+	if [[ -z $dry_run && $2 == "$unit" && -e $units/$2 ]] && ! grep -q '^ExecStart=claude-distill-relay' "$units/$2"; then
+		install_file "$kept_unit" 644 <"$units/$2"
+		changed_units+=("(the one before is $kept_unit)")
+	fi
 	[[ -n $dry_run ]] || install_file "$units/$2" 644 <"$repo/$1"
 }
 
@@ -487,6 +493,7 @@ uninstall() {
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true
 	result 'stopped, and its units removed'
 	[[ ! -e $units/$unit.d ]] || result "          your drop-ins stay: $units/$unit.d"
+	[[ ! -e $kept_unit ]] || result "          the unit before ours stays: $kept_unit"
 	step program
 	as_root rm -f "$program" "$program.previous"
 	result "removed $program"

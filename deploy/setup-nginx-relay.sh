@@ -181,6 +181,7 @@ remove_site() {
 		}
 	fi
 	result "removed${served:+: $served}"
+	[[ ! -e $available.before ]] || result "          the site before ours stays: $available.before"
 	[[ ! -e /etc/nginx/nginx.conf.before-limits ]] || result "          nginx.conf keeps its larger limits; before them it was /etc/nginx/nginx.conf.before-limits"
 }
 
@@ -212,6 +213,10 @@ write_site() {
 	! is_enabled || touch "$work/was-enabled"
 	unproven=yes
 	make_logs
+	# A site of another relay's that has the same name is what leads back to that one.
+	if [[ -e $work/old ]] && ! grep -q 'Written by setup-nginx-relay.sh' "$work/old"; then
+		install_file "$available.before" 644 <"$work/old"
+	fi
 	install_file "$available" 644 <"$work/new"
 	enable
 	result "$host, port $listen to 127.0.0.1:$port: $available"

@@ -512,6 +512,37 @@ fn the_old_paths_lead_to_the_scripts() {
 }
 
 #[test]
+fn another_relay_makes_room_and_can_have_it_back() {
+    let machine = machine!();
+    // One that has our names, our port and settings of its own.
+    machine.ok(
+        "printf 'PYTHONUNBUFFERED=1\nRELAY_MAX_ROOMS=7\n' >.env.relay
+        printf '[Service]\nExecStart=python3 -m http.server 9784\n' |
+            sudo tee /etc/systemd/system/claude-distill-relay.service /tmp/unit
+        printf 'server { listen 80; server_name relay.example.com; return 204; }\n' |
+            sudo tee /etc/nginx/sites-available/claude-distill-relay /tmp/site
+        sudo ln -s ../sites-available/claude-distill-relay /etc/nginx/sites-enabled/
+        sudo systemctl daemon-reload
+        sudo systemctl start claude-distill-relay; sudo systemctl reload nginx",
+    );
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "install").contains("without PYTHONUNBUFFERED"),
+        "{output}"
+    );
+    machine.ok(SHARE);
+    // A second deployment does not take ours for theirs.
+    machine.ok("sudo sed -i 2d /etc/systemd/system/claude-distill-relay.service");
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    machine.ok(&format!("{NGINX} --listen 8080; {NGINX} --listen 80"));
+
+    let output = machine.ok("./deploy/deploy-oneclick.local.sh --uninstall");
+    assert!(output.contains("claude-distill-relay.before"), "{output}");
+    machine.ok("cmp /tmp/unit /etc/claude-distill-relay/before.service
+        cmp /tmp/site /etc/nginx/sites-available/claude-distill-relay.before");
+}
+
+#[test]
 fn what_was_deployed_goes_again() {
     let machine = machine!();
     let files = || {
