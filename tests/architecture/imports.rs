@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proc_macro2::Span;
+use proc_macro2::{Punct, Spacing, Span, TokenStream, TokenTree};
 use syn::{
-    Attribute, Expr, ExprLit, ExprPath, Item, ItemMod, ItemUse, Lit, Meta, TypePath, UseTree,
+    Attribute, Expr, ExprLit, Item, ItemMod, ItemUse, Lit, Macro, Meta, UseTree,
     spanned::Spanned,
     visit::{self, Visit},
 };
@@ -19,9 +19,11 @@ pub struct Import {
     /// `crate`, or the name of another package, and what follows.
     pub path: Vec<String>,
     pub line: usize,
+    /// Only tests have it.
+    pub test: bool,
 }
 
-/// One file and what it imports, tests aside.
+/// One file and what it imports.
 #[derive(Debug)]
 pub struct File {
     pub path: PathBuf,
@@ -34,11 +36,11 @@ pub struct File {
 pub fn read(root: &Path) -> Vec<File> {
     let mut files = Vec::new();
     let directory = root.parent().unwrap().to_owned();
-    let root = (root.to_owned(), directory, vec!["crate".to_owned()]);
+    let root = (root.to_owned(), directory, vec!["crate".to_owned()], false);
     let mut unread = vec![root];
-    while let Some((path, children, module)) = unread.pop() {
+    while let Some((path, children, module, test)) = unread.pop() {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let reader = Reader::of(&text, &module);
+        let reader = Reader::of(&text, &module, test);
         for child in reader.children {
             let (path, grandchildren) = match &child.path {
                 Some(given) => {
@@ -58,7 +60,7 @@ pub fn read(root: &Path) -> Vec<File> {
                 }
             };
             let module = [&module[..], &[child.name]].concat();
-            unread.push((path, grandchildren, module));
+            unread.push((path, grandchildren, module, child.test));
         }
         files.push(File {
             path,
@@ -120,20 +122,24 @@ struct Child {
     name: String,
     /// Where its `path` attribute says that it is.
     path: Option<String>,
+    test: bool,
 }
 
 /// What one file says.
 struct Reader {
     /// The module that is being read: of the file, or one within it.
     module: Vec<String>,
+    /// Whether it is for tests only.
+    test: bool,
     children: Vec<Child>,
     imports: Vec<Import>,
 }
 
 impl Reader {
-    fn of(text: &str, module: &[String]) -> Self {
+    fn of(text: &str, module: &[String], test: bool) -> Self {
         let mut reader = Self {
             module: module.to_vec(),
+            test,
             children: Vec::new(),
             imports: Vec::new(),
         };
@@ -151,7 +157,8 @@ impl Reader {
     fn name(&mut self, path: &[String], span: Span) {
         if let Some(path) = absolute(path, &self.module) {
             let line = span.start().line;
-            self.imports.push(Import { path, line });
+            let test = self.test;
+            self.imports.push(Import { path, line, test });
         }
     }
 
@@ -172,11 +179,34 @@ impl Reader {
         }
     }
 
-    fn name_path(&mut self, path: &syn::Path) {
-        // A name alone is imported elsewhere, or is of this module.
-        if path.segments.len() > 1 {
-            let segments = path.segments.iter().map(|it| it.ident.to_string());
-            self.name(&segments.collect::<Vec<_>>(), path.span());
+    /// Names the paths among the arguments of a macro, which are no Rust until it is expanded.
+    fn name_tokens(&mut self, tokens: TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let (mut span, mut colons) = (Span::call_site(), 0);
+        // A mark at the end, so that a path before it ends as well.
+        let end = TokenTree::Punct(Punct::new(';', Spacing::Alone));
+        for token in tokens.into_iter().chain([end]) {
+            match token {
+                TokenTree::Ident(name) if colons == 2 => path.push(name.to_string()),
+                TokenTree::Punct(mark) if mark.as_char() == ':' && colons < 2 => {
+                    colons += 1;
+                    continue;
+                }
+                token => {
+                    if path.len() > 1 {
+                        self.name(&path, span);
+                    }
+                    path.clear();
+                    if let TokenTree::Ident(name) = &token {
+                        path.push(name.to_string());
+                        span = name.span();
+                    }
+                    if let TokenTree::Group(group) = token {
+                        self.name_tokens(group.stream());
+                    }
+                }
+            }
+            colons = 0;
         }
     }
 }
@@ -190,9 +220,10 @@ impl<'ast> Visit<'ast> for Reader {
             Item::Use(it) => &it.attrs,
             _ => return visit::visit_item(self, item),
         };
-        if !attributes.iter().any(is_for_tests) {
-            visit::visit_item(self, item);
-        }
+        let around = self.test;
+        self.test |= attributes.iter().any(is_for_tests);
+        visit::visit_item(self, item);
+        self.test = around;
     }
 
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
@@ -208,6 +239,7 @@ impl<'ast> Visit<'ast> for Reader {
             None => self.children.push(Child {
                 name,
                 path: module.attrs.iter().find_map(path_of),
+                test: self.test,
             }),
         }
     }
@@ -216,14 +248,18 @@ impl<'ast> Visit<'ast> for Reader {
         self.name_all(&[], &item.tree, item.span());
     }
 
-    fn visit_expr_path(&mut self, path: &'ast ExprPath) {
-        self.name_path(&path.path);
-        visit::visit_expr_path(self, path);
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        // A name alone is imported elsewhere, or is of this module.
+        if path.segments.len() > 1 {
+            let segments = path.segments.iter().map(|it| it.ident.to_string());
+            self.name(&segments.collect::<Vec<_>>(), path.span());
+        }
+        visit::visit_path(self, path);
     }
 
-    fn visit_type_path(&mut self, path: &'ast TypePath) {
-        self.name_path(&path.path);
-        visit::visit_type_path(self, path);
+    fn visit_macro(&mut self, called: &'ast Macro) {
+        self.name_tokens(called.tokens.clone());
+        visit::visit_macro(self, called);
     }
 }
 
@@ -274,10 +310,11 @@ fn path_of(attribute: &Attribute) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// What a file imports, but for its tests.
     fn imports(text: &str) -> Vec<String> {
         let module = ["crate", "flow", "reader"].map(str::to_owned);
-        let reader = Reader::of(text, &module);
-        let paths = reader.imports.iter();
+        let reader = Reader::of(text, &module, false);
+        let paths = reader.imports.iter().filter(|import| !import.test);
         paths.map(|import| import.path.join("::")).collect()
     }
 
@@ -306,6 +343,23 @@ mod tests {
                 "fn f() { relay_wire::text::escaped(); }",
                 &["relay_wire::text::escaped"],
             ),
+            (
+                "impl crate::a::B for C<crate::d::E> {}",
+                &["crate::a::B", "crate::d::E"],
+            ),
+            (
+                "fn f(it: A) { let crate::b::C::D { .. } = it; }",
+                &["crate::b::C::D"],
+            ),
+            (
+                "fn f() { assert!(!{ crate::a::b(super::C::D) }, \"crate::e::f\"); }",
+                &["crate::a::b", "crate::flow::C::D"],
+            ),
+            (
+                "fn f() { debug!(\"{}\", relay_wire::a) }",
+                &["relay_wire::a"],
+            ),
+            ("// crate::a::b\n/* crate::c::d */", &[]),
             ("fn f() { Vec::<u8>::new(); local(); }", &[]),
             (
                 "mod child; use child::Thing;",
@@ -317,6 +371,10 @@ mod tests {
             ),
             ("#[cfg(test)] mod tests { use crate::state::State; }", &[]),
             ("#[cfg(test)] use crate::state::State;", &[]),
+            (
+                "#[cfg(test)] fn f() { crate::a::b() } fn g() { crate::c::d() }",
+                &["crate::c::d"],
+            ),
         ] {
             assert_eq!(imports(text), expected, "{text}");
         }
@@ -324,7 +382,11 @@ mod tests {
 
     #[test]
     fn a_line_is_that_of_the_import() {
-        let reader = Reader::of("\n\nuse crate::{\n    a,\n};\n", &["crate".to_owned()]);
+        let reader = Reader::of(
+            "\n\nuse crate::{\n    a,\n};\n",
+            &["crate".to_owned()],
+            false,
+        );
         assert_eq!(reader.imports[0].line, 3);
     }
 
@@ -338,6 +400,7 @@ mod tests {
                 .map(|import| Import {
                     path: vec!["crate".to_owned(), (*import).to_owned(), "Thing".to_owned()],
                     line: 1,
+                    test: false,
                 })
                 .collect(),
         };
