@@ -15,33 +15,10 @@ use loom::{future::block_on, model::Builder, thread};
 )]
 #[path = "../src/flow/credit.rs"]
 mod credit;
+#[path = "window/sync.rs"]
+mod sync;
 
 use credit::{Credit, Pool, Share, Window};
-
-/// What `credit` counts and wakes with here.
-mod sync {
-    use std::task::Waker;
-
-    pub use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-    /// Loom's, called as the relay's is.
-    #[derive(Debug)]
-    pub struct AtomicWaker(loom::future::AtomicWaker);
-
-    impl AtomicWaker {
-        pub fn new() -> Self {
-            Self(loom::future::AtomicWaker::new())
-        }
-
-        pub fn register(&self, waker: &Waker) {
-            self.0.register_by_ref(waker);
-        }
-
-        pub fn wake(&self) {
-            self.0.wake();
-        }
-    }
-}
 
 /// Tries every order of threads that interrupts one of them no more than twice.
 fn model(run: impl Fn() + Send + Sync + 'static) {
