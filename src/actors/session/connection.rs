@@ -14,7 +14,12 @@ use relay_wire::{
 
 use super::phase::{Collected, Phase};
 use crate::{
-    actors::{directory::Directory, messages::Leave, registry::RoomRegistry},
+    actors::{
+        directory::Directory,
+        messages::{Deliver, Leave},
+        now,
+        registry::RoomRegistry,
+    },
     flow::{
         clocks::Clocks,
         credit::{Share, Window},
@@ -97,6 +102,37 @@ impl Connection {
             self.phase,
             Phase::Asking(_) | Phase::Waiting { .. } | Phase::Piping
         )
+    }
+
+    /// Does what the registry says, but for data: `pump` takes those.
+    pub(super) fn on_deliver(&mut self, deliver: Deliver) {
+        let waiting = matches!(self.phase, Phase::Waiting { .. });
+        match deliver {
+            Deliver::Reply(reply) => self.say(reply.encode()),
+            Deliver::Granted if waiting => {
+                self.reader.join_messages();
+                self.phase = Phase::Piping;
+            }
+            Deliver::Move { worker, moved } if waiting => {
+                self.phase = Phase::Moving { worker, moved };
+            }
+            Deliver::Refused(reply, delay) if waiting => {
+                self.phase = Phase::Waiting {
+                    refusal: Some(reply),
+                };
+                self.clocks.refusal_due(now(), delay);
+            }
+            Deliver::Ping => self.barrier = Some(self.ping(now())),
+            Deliver::Close(ending) => self.close(ending),
+            Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
+                self.dismiss(Ending::ServerShutdown, now());
+            }
+            Deliver::Data(_)
+            | Deliver::Granted
+            | Deliver::Move { .. }
+            | Deliver::Refused(..)
+            | Deliver::Stopping => {}
+        }
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer

@@ -24,17 +24,16 @@ mod travel;
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Handler};
+use actix::{Actor, Addr, AsyncContext};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use log::debug;
-use relay_wire::ending::Ending;
 
 pub use self::actor::Session;
-use self::{connection::Connection, phase::Phase, pump::Pump};
+use self::{connection::Connection, pump::Pump};
 use super::{
     directory::Directory,
-    messages::{Attach, Deliver, Moved},
+    messages::{Attach, Moved},
     now,
     registry::RoomRegistry,
 };
@@ -95,47 +94,6 @@ impl Session {
             moved,
         });
         session
-    }
-}
-
-impl Handler<Deliver> for Session {
-    type Result = ();
-
-    /// Whatever it brings is written by the pump, which runs in the same task and behind the
-    /// mailbox: a message wakes both.
-    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
-        if let Some(connection) = &mut self.0 {
-            connection.on_deliver(deliver);
-        }
-    }
-}
-
-impl Connection {
-    fn on_deliver(&mut self, deliver: Deliver) {
-        let waiting = matches!(self.phase, Phase::Waiting { .. });
-        match deliver {
-            Deliver::Data(delivery) => self.deliver(delivery),
-            Deliver::Reply(reply) => self.say(reply.encode()),
-            Deliver::Granted if waiting => {
-                self.reader.join_messages();
-                self.phase = Phase::Piping;
-            }
-            Deliver::Move { worker, moved } if waiting => {
-                self.phase = Phase::Moving { worker, moved };
-            }
-            Deliver::Refused(reply, delay) if waiting => {
-                self.phase = Phase::Waiting {
-                    refusal: Some(reply),
-                };
-                self.clocks.refusal_due(now(), delay);
-            }
-            Deliver::Ping => self.barrier = Some(self.ping(now())),
-            Deliver::Close(ending) => self.close(ending),
-            Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
-                self.dismiss(Ending::ServerShutdown, now());
-            }
-            Deliver::Granted | Deliver::Move { .. } | Deliver::Refused(..) | Deliver::Stopping => {}
-        }
     }
 }
 

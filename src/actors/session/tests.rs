@@ -3,13 +3,19 @@
 
 use std::{future::poll_fn, io::Write, mem, task::Poll};
 
-use actix::Message;
-use relay_wire::frame::{Header, Opcode, encode_masked};
+use actix::{Handler, Message};
+use relay_wire::{
+    ending::Ending,
+    frame::{Header, Opcode, encode_masked},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    actors::testing::{Worker, create, hear, join},
+    actors::{
+        messages::Deliver,
+        testing::{Worker, create, hear, join},
+    },
     config::Config,
     flow::{credit::Window, data::Delivery},
 };
