@@ -172,6 +172,10 @@ remove_site() {
 		result 'there is none'
 		return
 	fi
+	if [[ -e $available ]] && ! grep -q 'Written by setup-nginx-relay.sh' "$available"; then
+		result "$available is not ours, and stays"
+		return
+	fi
 	as_root rm -f "$enabled" "$available" "$rotation"
 	as_root rm -rf "$logs"
 	if have_systemd && systemctl --quiet is-active nginx; then
@@ -377,7 +381,8 @@ set_limits() {
 		show "$log"
 		fail "nginx does not take worker_connections $connections_needed and worker_rlimit_nofile $files_needed; $conf is as it was" 'set them there in your own way, then run this again'
 	fi
-	install_file "$conf.before-limits" 644 <"$work/nginx.conf"
+	# The first one is what was there before us.
+	[[ -e $conf.before-limits ]] || install_file "$conf.before-limits" 644 <"$work/nginx.conf"
 	if have_systemd && ! reload_nginx; then
 		show "$log"
 		fail "nginx does not take $conf over" 'journalctl -u nginx -n 20'

@@ -3,8 +3,8 @@
 //!
 //! Pure: the time is passed in. Each thing that may become due is a [`Timer`]. What happens sets and
 //! clears the timers; [`Clocks::fire`] takes one whose time has come, and what then follows is for
-//! the session, which tells of it here in turn. Nothing else changes a timer: asking for
-//! [`Clocks::next`] does not.
+//! the session, which tells of it here in turn. Nothing else changes a timer, but that a Pong which may
+//! come behind a message is given more time: asking for [`Clocks::next`] does not.
 
 use std::{
     sync::Arc,

@@ -50,17 +50,12 @@ impl From<Chunk> for Delivery {
 }
 
 impl Delivery {
-    /// Bytes in it, headers included.
-    pub fn len(&self) -> usize {
+    /// How many bytes it has, headers included.
+    pub fn size(&self) -> usize {
         match self {
             Self::Chunk(chunk) => chunk.bytes.len(),
             Self::Parts(parts) => parts.iter().map(|part| part.bytes.len()).sum(),
         }
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

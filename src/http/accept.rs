@@ -69,16 +69,12 @@ pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
     let first = config.ping_interval.clamp(second, LONGEST_KEEPALIVE);
     let keepalive = TcpKeepalive::new().with_time(first);
     // Else the system would look again after 75 seconds.
-    #[cfg(target_os = "linux")]
     let keepalive = keepalive.with_interval(config.ping_interval.clamp(second, 5 * second));
     warn_if_failed("SO_KEEPALIVE", listener.set_tcp_keepalive(&keepalive));
-    #[cfg(target_os = "linux")]
-    {
-        // For who is gone. Later than our own clock, since the system also counts a window that
-        // stays closed although its reader reads, slowly and into a small buffer.
-        let gone = Some(config.stall_timeout + config.ping_timeout);
-        warn_if_failed("TCP_USER_TIMEOUT", listener.set_tcp_user_timeout(gone));
-    }
+    // For who is gone. Later than our own clock, since the system also counts a window that
+    // stays closed although its reader reads, slowly and into a small buffer.
+    let gone = Some(config.stall_timeout + config.ping_timeout);
+    warn_if_failed("TCP_USER_TIMEOUT", listener.set_tcp_user_timeout(gone));
 }
 
 /// Accepts connections until `closed`, and serves them on this thread for as long as they last.
@@ -160,6 +156,9 @@ fn service(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::{path::Path, process::Command};
+
+    use relay_testing::skip::{find, skip};
     use socket2::SockRef;
 
     use super::*;
@@ -177,11 +176,10 @@ mod tests {
         }
     }
 
-    /// How many may wait on a listener, as Linux tells.
-    #[cfg(target_os = "linux")]
-    fn backlog(listener: &TcpListener) -> u32 {
+    /// How many may wait on a listener, as `ss` tells.
+    fn backlog(ss: &Path, listener: &TcpListener) -> u32 {
         let port = listener.local_addr().unwrap().port().to_string();
-        let listing = std::process::Command::new("ss")
+        let listing = Command::new(ss)
             .args(["-Hltn", "sport", "=", &format!(":{port}")])
             .output()
             .unwrap();
@@ -191,9 +189,11 @@ mod tests {
         most.unwrap().parse().unwrap()
     }
 
-    #[cfg(target_os = "linux")]
     #[actix_rt::test]
     async fn a_listener_of_the_service_manager_keeps_its_backlog() {
+        let Some(ss) = find("ss") else {
+            return skip("ss");
+        };
         let made = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let with_backlog = |most| {
             let socket = made().unwrap();
@@ -205,10 +205,10 @@ mod tests {
         };
         let inherited = with_backlog(7);
         prepare(&inherited, &Config::default(), Origin::Inherited);
-        assert_eq!(backlog(&inherited), 7);
+        assert_eq!(backlog(&ss, &inherited), 7);
         let own = with_backlog(7);
         prepare(&own, &Config::default(), Origin::Own);
-        assert!(backlog(&own) > 7);
+        assert!(backlog(&ss, &own) > 7);
     }
 
     #[actix_rt::test]
@@ -226,7 +226,6 @@ mod tests {
         let (socket, _) = next(&listener).await;
         let socket = SockRef::from(&socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        #[cfg(target_os = "linux")]
         assert!(socket.tcp_user_timeout().unwrap() >= Some(config.stall_timeout));
     }
 }

@@ -207,7 +207,7 @@ fn ending_of(error: &HandshakeError) -> Ending {
     }
 }
 
-/// The answer in plain HTTP to a handshake that ends so.
+/// The answer in plain HTTP to a request that ends so, which is counted.
 pub(super) fn answer(ending: Ending, metrics: &Metrics) -> Response<BoxBody> {
     metrics.handshake_refused(ending);
     let status = match ending.told() {

@@ -73,7 +73,7 @@ impl Default for Metrics {
         );
         registry.register(
             "handshakes_refused",
-            "Handshakes that were refused, by why",
+            "Requests that became no session and asked for no page, by why",
             metrics.handshakes_refused.clone(),
         );
         registry.register(

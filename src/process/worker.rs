@@ -21,7 +21,7 @@ use crate::{
 /// forwarded and written before the next are looked at, while it is still in the processor's cache,
 /// and the rest waits where it costs us nothing: with the system. Taken up all at once, as is the
 /// runtime's own default, a thousand busy rooms would have all that they send in our memory. Whoever
-/// goes on reading without waiting for its socket stands in a line of its own (`session::socket`).
+/// goes on reading without waiting for its socket stands in a line of its own (`actors::session::socket`).
 const SOCKETS_AT_A_TIME: usize = 16;
 
 /// A system whose first worker runs on the thread it is made on.

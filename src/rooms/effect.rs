@@ -28,9 +28,9 @@ pub enum Effect {
     Close(SessionId, Ending),
     /// Count so many bytes of a sender's that go nowhere.
     Dropped(Dropped, usize),
-    /// Log that this room is open.
+    /// This room is open: to be logged and counted.
     Opened(RoomCode),
-    /// Log that this room is closed.
+    /// This room is closed: to be logged and counted.
     Closed(Summary),
 }
 

@@ -124,11 +124,6 @@ impl Rooms {
         Ok(())
     }
 
-    /// Whether a session is in one of the rooms.
-    pub fn contains(&self, session: SessionId) -> bool {
-        self.members.contains_key(&session)
-    }
-
     /// Takes what a member sent; from anybody else it is dropped.
     pub fn forward(&mut self, from: SessionId, data: Data, effects: &mut Vec<Effect>) {
         let Some(&(code, role)) = self.members.get(&from) else {

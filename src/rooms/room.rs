@@ -199,7 +199,7 @@ impl Room {
                 let sender = self.sender;
                 let to_sender = &mut self.to_sender;
                 pair.assemble(data, buffers, |delivery| {
-                    *to_sender += delivery.len() as u64;
+                    *to_sender += delivery.size() as u64;
                     effects.push(Effect::Deliver(sender, delivery));
                 })
             }

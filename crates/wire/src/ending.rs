@@ -2,14 +2,16 @@
 //!
 //! Each row has the name of an ending, which is at once its reason on the wire, its label in the
 //! metrics and its word in the log; how the client learns of it; whether a client does well to come
-//! back; and one sentence for a person, where the client is told one. Tests hold PROTOCOL.md to it.
+//! back; and one sentence for a person, where the client is told one. A test looks for the names and
+//! close codes that clients are told in PROTOCOL.md.
 
 use serde::{Serialize, Serializer};
 
 /// How a client learns of an ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// The handshake is answered with this HTTP status and the sentence, in place of 101.
+    /// The handshake is answered with the sentence and this HTTP status, in place of 101; where HTTP
+    /// has a status for just what is wrong, such as 405 for another method, with that.
     Http(u16),
     /// By an `ERROR`; the session goes on.
     Error,

@@ -1,5 +1,5 @@
-//! The actor itself, below the pump that is spawned into it. The parent module starts it and takes
-//! its messages.
+//! The actor itself, below the pump that is spawned into it. The parent module starts it; the
+//! pump takes its messages.
 
 use actix::{Actor, Context};
 

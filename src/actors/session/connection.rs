@@ -154,7 +154,9 @@ impl Connection {
         if self.is_open() {
             self.leave(violation);
             self.push_close(violation);
-        } else {
+        } else if self.outbox.is_empty() {
+            // Our Close is written, and theirs will not come: only what waits before it is waited
+            // for.
             self.clocks.end_due(now);
         }
         self.phase = Phase::Lingering;

@@ -9,9 +9,9 @@
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `phase` | how far it has come |
-//! | `pump` | the way of its bytes, from and to the socket |
+//! | `pump` | the way of its bytes, from its socket to the registry and back |
 //! | `timers` | what follows when a timer fires |
-//! | `socket` | the socket, its wake-ups, and its turn to read |
+//! | `socket` | what it has of its thread: a socket, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
 mod actor;

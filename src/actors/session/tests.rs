@@ -6,7 +6,7 @@ use std::{future::poll_fn, io::Write, mem, task::Poll};
 use actix::{Handler, Message};
 use relay_wire::{
     ending::Ending,
-    frame::{Header, Opcode, encode_masked},
+    frame::{Header, Opcode, encode, encode_close, encode_masked},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -145,6 +145,32 @@ fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
         bytes = &bytes[end..];
     }
     frames
+}
+
+#[actix_rt::test]
+async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
+    let worker = Worker::new(Config::default());
+    let (session, mut client) = worker.connect().await;
+    create(&mut client).await;
+    // More than the system takes at once, so that the Close has to wait behind it.
+    let window = Window::new(usize::MAX);
+    let message = encode(Opcode::Binary, &[7; 8 << 20]);
+    let delivery = Chunk::new(message.clone(), &window);
+    session.do_send(Deliver::Data(delivery.into()));
+    session.do_send(Deliver::Close(Ending::SenderDisconnected));
+    let before = received(&worker);
+    client
+        .write_all(&encode(Opcode::Text, b"without a mask"))
+        .await
+        .unwrap();
+    while received(&worker) == before {
+        tokio::task::yield_now().await;
+    }
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.unwrap();
+    let close = encode_close(1001, "sender_disconnected");
+    assert_eq!(got.len(), message.len() + close.len());
+    assert!(got.starts_with(&message) && got.ends_with(&close));
 }
 
 #[actix_rt::test]

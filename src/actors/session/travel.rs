@@ -32,8 +32,11 @@ impl Session {
         else {
             return;
         };
+        let id = connection.id;
         connection.registry = registry;
-        thread.spawn_fn(move || arrive(connection, stream, *moved));
+        if !thread.spawn_fn(move || arrive(connection, stream, *moved)) {
+            lost(id, &io::Error::other("the worker's thread has ended"));
+        }
     }
 }
 
