@@ -1,6 +1,29 @@
 # shellcheck shell=bash
 # What the two deployment scripts share. It is sourced, and does nothing by itself.
 
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+settings=$repo/.env.relay
+
+# Where the site goes: Debian's nginx has two folders, nginx's own packages have one.
+available=/etc/nginx/sites-available/claude-distill-relay
+enabled=/etc/nginx/sites-enabled/claude-distill-relay
+if [[ ! -d /etc/nginx/sites-enabled ]]; then
+	available=/etc/nginx/conf.d/claude-distill-relay.conf
+	# shellcheck disable=SC2034 # For setup-nginx-relay.sh.
+	enabled=$available
+fi
+
+# What the site that is there has for the directive $1; nothing where there is no site.
+of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
+
+# Who listens on TCP port $1, as ss has it; nothing where there is no ss.
+listeners() { PATH=$PATH:/usr/sbin:/sbin as_root ss -Hltnp "sport = :$1" 2>/dev/null || true; }
+
+# The name and the number of a process in a line of that.
+process_in() { sed -nE 's/.*users:\(\("([^"]*)",pid=([0-9]+).*/\1 (process \2)/p' <<<"$1" | head -n 1; }
+
+current=start
+
 # Announces a step; what became of it goes on the same line.
 step() {
 	current=$1
@@ -54,9 +77,38 @@ is_host_name() {
 # Whether a text is a port number, written the plain way.
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 
+# The value that the file $settings gives to $1, or else $2.
+setting() {
+	local value=''
+	if [[ -e $settings ]]; then
+		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
+			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
+	fi
+	printf '%s' "${value:-$2}"
+}
+
+# The same for a number; what is none, the relay will refuse.
+number() {
+	local value
+	value=$(setting "$1" "$2")
+	[[ $value =~ ^[1-9][0-9]{0,8}$ ]] || value=$2
+	printf '%s' "$value"
+}
+
 # Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds
-# the old one or the new one.
+# the old one or the new one. It is for the caller to open what is read, with the caller's own rights:
+# root would also follow a link to what nobody else may read.
 install_file() {
-	as_root install -D -m "$2" /dev/stdin "$1.new"
-	as_root mv -fT "$1.new" "$1"
+	as_root install -D -m "$2" /dev/stdin "$1.new" && as_root mv -fT "$1.new" "$1"
+}
+
+# Whether nobody but root can change what the path $1 leads to: all that is on the way is root's.
+is_roots() {
+	as_root namei -l -- "$1" | awk '
+		/^f: / { next }
+		$1 !~ /^[-dl]/ || $2 != "root" { bad = 1 }
+		$1 ~ /^l/ || $1 ~ /[tT]$/ { next }
+		(substr($1, 6, 1) == "w" && $3 != "root") || substr($1, 9, 1) == "w" { bad = 1 }
+		END { exit bad }
+	'
 }

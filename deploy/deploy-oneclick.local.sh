@@ -7,26 +7,32 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$here/common.sh"
 
-USAGE="${0##*/} DOMAIN [PORT] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+       ${0##*/} --settings
        ${0##*/} --rollback
+       ${0##*/} --uninstall
 
-  DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN
+  DOMAIN          the bare domain: the relay will be wss://relay.DOMAIN (as before, once it was given)
   PORT            where the relay listens (RELAY_PORT in .env.relay, at first 9784)
+  --rename        let the relay have DOMAIN in the place of another one
   --binary FILE   install this program instead of building one
   --no-pull       build what is checked out
   --no-nginx      leave nginx alone
   --ufw           open PORT in the firewall, for a relay that is reached without nginx
   --dry-run       say what would be done and do nothing
-  --rollback      go back to the program that was installed before; again to return"
+  --settings      have the relay run with what .env.relay says now; nothing is built
+  --rollback      go back to the program that was installed before; again to return
+  --uninstall     remove all that this has installed; .env.relay stays"
 
-repo=$(dirname "$here")
-settings=$repo/.env.relay
 unit=claude-distill-relay.service
+# What systemd gives the relay: root's copy of .env.relay, since systemd reads it as root.
+installed=/etc/claude-distill-relay/relay.env
+kept_unit=/etc/claude-distill-relay/before.service
 units=/etc/systemd/system
 program=/usr/local/bin/claude-distill-relay
 
 parse() {
-	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' rollback=''
+	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -44,7 +50,10 @@ parse() {
 		--no-nginx) nginx='' ;;
 		--ufw) ufw=yes ;;
 		--dry-run) dry_run=yes ;;
+		--settings) settings_only=yes binary=$program pull='' ;;
 		--rollback) rollback=yes ;;
+		--uninstall) uninstall=yes ;;
+		--rename) rename=yes ;;
 		-*) refuse "no such option: $1" ;;
 		*)
 			if [[ -z $domain ]]; then
@@ -59,29 +68,60 @@ parse() {
 		esac
 		shift
 	done
-	if [[ -n $rollback ]]; then
-		[[ -z $domain ]] || refuse '--rollback takes no domain'
+	if [[ -n $rollback$uninstall ]]; then
+		[[ -z $domain ]] || refuse '--rollback and --uninstall take no domain'
+		[[ -z $uninstall || -z $dry_run ]] || refuse '--uninstall has no --dry-run'
 		return
 	fi
-	[[ -n $domain ]] || refuse 'which domain? It is missing'
+	if [[ -n $settings_only ]]; then
+		[[ -z $domain ]] || refuse '--settings takes no domain'
+		[[ -e $available ]] || nginx=''
+	fi
+	served=$(of_site server_name) host=$served
+	if [[ -z $domain ]]; then
+		[[ -n $host || -n $settings_only ]] || refuse 'which domain? It is missing'
+		return
+	fi
+	# The name of the relay itself, which is one that begins so and goes on with a domain.
+	[[ $domain != [Rr][Ee][Ll][Aa][Yy].*.* ]] || domain=${domain#*.}
 	if ! is_host_name "$domain" || ! is_host_name "relay.$domain"; then
 		refuse "not a domain such as example.com: $domain"
 	fi
-	domain=${domain,,}
-}
-
-# The value that .env.relay gives to $1, or else $2.
-setting() {
-	local value=''
-	if [[ -e $settings ]]; then
-		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
-			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
-	fi
-	printf '%s' "${value:-$2}"
+	host=relay.${domain,,}
 }
 
 # Whether the file $1 is our program, and for this machine.
 is_relay() { [[ -f $1 && -x $1 && $("$1" --version 2>/dev/null) == 'claude-distill-relay '* ]]; }
+
+# Before anything is written: a name that is served is not taken offline in passing, and a port has to
+# be one that the relay can have.
+check_name_and_port() {
+	local port_now listen holders main
+	if [[ -n $nginx && -n $served && $host != "$served" && -z $rename ]]; then
+		fail "this machine's relay is $served, which would be offline as $host" "to keep that name: ${0##*/} without a domain; to have $host in its place: --rename"
+	fi
+	port_now=$(setting RELAY_PORT "${port:-9784}")
+	listen=$(of_site listen)
+	listen=${listen%% *}
+	if ! is_port "$port_now" || ((port_now < 1024)); then
+		fail "the relay cannot have port $port_now: without root's rights it is one from 1024 to 65535" "another port behind the domain, or as RELAY_PORT in $settings"
+	elif [[ -n $nginx && $port_now == "${listen:-80}" ]]; then
+		fail "port $port_now is nginx's" "another port behind the domain, or as RELAY_PORT in $settings"
+	fi
+	[[ -z $dry_run ]] || return 0
+	if systemctl --quiet is-active claude-distill-relay.socket && ! systemctl show --value -p Listen claude-distill-relay.socket | grep -q ":$port_now "; then
+		fail "systemd holds another port for the relay than $port_now" "that one as RELAY_PORT in $settings: systemctl show -p Listen claude-distill-relay.socket"
+	fi
+	# Those that would be in its way; what the relay has itself, or systemd for it, is not.
+	main=$(systemctl show --value -p MainPID "$unit")
+	holders=$(listeners "$port_now" | awk -v host="$(setting RELAY_HOST 127.0.0.1)" '
+		{ address = $4; sub(/:[0-9]+$/, "", address) }
+		address == host || address ~ /^(\*|0\.0\.0\.0|\[::\])$/ || host == "0.0.0.0" || host == "::"
+	' | grep -vE "pid=(1|${main/#0/none})," || true)
+	if [[ -n $holders ]]; then
+		fail "port $port_now is taken by $(process_in "$holders")" "stop that one, or give the relay another port behind the domain; who it is: sudo ss -ltnp 'sport = :$port_now'"
+	fi
+}
 
 # What can be known to fail on this machine is found here, before the first change.
 check_machine() {
@@ -92,7 +132,7 @@ check_machine() {
 	if have dpkg-query && [[ $(dpkg-query -W -f '${db:Status-Status}' claude-distill-relay 2>/dev/null) == installed ]]; then
 		fail 'the Debian package claude-distill-relay is installed' 'update that one, or remove it first: sudo apt-get remove claude-distill-relay'
 	fi
-	if [[ -z $rollback ]]; then
+	if [[ -z $rollback$uninstall ]]; then
 		[[ ! -e $repo/.git ]] || have git || missing+=(git)
 		[[ -n $binary ]] || have cc || missing+=(build-essential)
 		[[ -z $nginx ]] || PATH=$PATH:/usr/sbin have nginx || missing+=(nginx-light)
@@ -105,6 +145,7 @@ check_machine() {
 		((EUID == 0)) || have sudo || fail 'there is no sudo' 'run this as root'
 		as_root true || fail 'sudo does not let you in' 'run this as a user who may use sudo'
 	fi
+	[[ -n $rollback$uninstall ]] || check_name_and_port
 	result 'it has all that is needed'
 }
 
@@ -170,9 +211,33 @@ lacking() {
 	' "$1" "$repo/.env.example"
 }
 
+# The settings in /etc are never replaced unnoticed by those of another checkout, or by none.
+find_settings() {
+	local from
+	[[ -e $installed || -L $installed ]] || return 0
+	if [[ -L $installed && ! -e $installed ]]; then
+		fail "the settings are gone: $installed leads to $(readlink "$installed"), which is not there" \
+			"put them back as $settings, or begin with the defaults; in both cases: sudo rm $installed, then run this again"
+	fi
+	from=$(origin)
+	[[ $from != "$settings" ]] || return 0
+	if [[ -z $from ]]; then
+		fail "$installed is a file of its own" "move what you need of it to $settings, remove it, and run this again"
+	elif [[ ! -e $settings ]]; then
+		(umask 077 && installed_settings >"$settings.new")
+		mv "$settings.new" "$settings"
+		result "taken from $installed, which came from $from"
+		step settings
+	elif ! cmp -s <(settings_for_systemd | tail -n +4) <(installed_settings); then
+		fail "$settings differs from what the relay runs with, which came from $from" \
+			"sudo diff $installed $settings; to keep what runs: mv $settings $settings.mine; to use this one: sudo rm $installed; then run this again"
+	fi
+}
+
 write_settings() {
 	local names
 	step settings
+	[[ -n $dry_run ]] || find_settings
 	if [[ ! -e $settings ]]; then
 		if [[ -n $dry_run ]]; then
 			result "would write $settings"
@@ -225,17 +290,19 @@ check_settings() {
 
 install_program() {
 	step program
+	local new=$program.new
 	if cmp -s "$binary" "$program"; then
 		result "unchanged: $program"
 	elif [[ -n $dry_run ]]; then
 		result "would install $program"
 	else
-		as_root install -D -m 755 "$binary" "$program.new" || {
-			as_root rm -f "$program.new"
+		# What root has now is looked at once more: the file it came from is somebody else's to change.
+		if ! as_root install -D -m 755 /dev/stdin "$new" <"$binary" || ! is_relay "$new"; then
+			as_root rm -f "$new"
 			fail "$program cannot be written; the one before stays" 'see what install says above (a full disk? df -h /usr/local/bin), then run this again'
-		}
+		fi
 		[[ ! -e $program ]] || as_root ln -f "$program" "$program.previous"
-		as_root mv -fT "$program.new" "$program"
+		as_root mv -fT "$new" "$program"
 		result "installed $program"
 	fi
 }
@@ -246,26 +313,22 @@ install_unit() {
 		return
 	fi
 	changed_units+=("$2")
+	# A unit of another relay's that has the same name is what leads back to that one.
+	if [[ -z $dry_run && $2 == "$unit" && -e $units/$2 ]] && ! grep -q '^ExecStart=claude-distill-relay' "$units/$2"; then
+		install_file "$kept_unit" 644 <"$units/$2"
+		changed_units+=("(the one before is $kept_unit)")
+	fi
 	[[ -n $dry_run ]] || install_file "$units/$2" 644 <"$repo/$1"
 }
 
 install_units() {
-	local changed_units=() link=/etc/claude-distill-relay/relay.env
+	local changed_units=()
 	step units
 	install_unit claude-distill-relay.service "$unit"
 	install_unit claude-distill-relay.socket claude-distill-relay.socket
 	install_unit deploy/healthcheck.service claude-distill-relay-healthcheck.service
+	install_unit deploy/healthcheck@.service claude-distill-relay-healthcheck@.service
 	install_unit deploy/healthcheck.timer claude-distill-relay-healthcheck.timer
-	if [[ ! $link -ef $settings ]]; then
-		changed_units+=("$link")
-		if [[ -e $link && ! -L $link ]]; then
-			fail "$link is a file of its own" "move what you need of it to $settings, remove it, and run this again"
-		fi
-		if [[ -z $dry_run ]]; then
-			as_root mkdir -p "${link%/*}"
-			as_root ln -sfnT "$settings" "$link"
-		fi
-	fi
 	if ((${#changed_units[@]} == 0)); then
 		result "unchanged: $units/$unit"
 	elif [[ -n $dry_run ]]; then
@@ -273,6 +336,46 @@ install_units() {
 	else
 		as_root systemctl daemon-reload
 		result "installed ${changed_units[*]}"
+	fi
+}
+
+# The settings as systemd shall read them, on standard output: those of .env.relay, and no other
+# variable, as what stands there is not only for the relay but for its dynamic linker, too.
+settings_for_systemd() {
+	printf '# Written by deploy-oneclick.local.sh from %s,\n' "$settings"
+	printf '# which is the one to edit; then run deploy-oneclick.local.sh --settings.\n\n'
+	grep -E '^[[:space:]]*(#.*|(export[[:space:]]+)?(RELAY|RUST)_[A-Z0-9_]+[[:space:]]*=.*)?$' "$settings" || true
+}
+
+# Where the settings in /etc have come from, if a deployment has put them there.
+origin() {
+	if [[ -L $installed ]]; then
+		readlink "$installed"
+	else
+		as_root sed -n '1s/^# Written by deploy-oneclick.local.sh from \(.*\),$/\1/p' "$installed"
+	fi
+}
+
+# Those settings, without what was written above them. A link is followed with the rights of whoever
+# runs this, who may have made it.
+installed_settings() {
+	if [[ -L $installed ]]; then cat "$installed"; else as_root cat "$installed"; fi | sed '1{/^# Written by/{N;N;d}}'
+}
+
+install_settings() {
+	local left_out
+	step install
+	if [[ -n $dry_run ]]; then
+		result "would have systemd read these settings, in $installed"
+		return
+	fi
+	left_out=$(sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=.*/\2/p' "$settings" | grep -vE '^(RELAY|RUST)_' | paste -sd ' ') || true
+	settings_for_systemd >"$work/relay.env"
+	if [[ ! -L $installed ]] && as_root cmp -s /dev/stdin "$installed" <"$work/relay.env"; then
+		result "unchanged: $installed"
+	else
+		install_file "$installed" 640 <"$work/relay.env"
+		result "installed $installed${left_out:+, without $left_out, which the relay does not know}"
 	fi
 }
 
@@ -289,7 +392,7 @@ why_restart() {
 		return
 	}
 	started=$(date -d "$(TZ=UTC systemctl show --value -p ExecMainStartTimestamp "$unit")" +%s)
-	for file in "$units/$unit" "$settings"; do
+	for file in "$units/$unit" "$installed"; do
 		if (($(stat -c %Y "$file") > started)); then
 			echo "${file##*/} is new"
 			return
@@ -371,6 +474,40 @@ roll_back() {
 	result "put $program.previous back"
 }
 
+# Removes what a deployment has installed, and leaves what was there before or is the operator's.
+uninstall() {
+	local names=(claude-distill-relay-healthcheck.timer claude-distill-relay.socket "$unit") rule
+	step settings
+	if [[ ! -e $settings && -f $installed ]]; then
+		(umask 077 && installed_settings >"$settings.new")
+		mv "$settings.new" "$settings"
+	fi
+	rule="$(setting RELAY_PORT 9784)/tcp"
+	as_root rm -f "$installed"
+	as_root rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>"$log" || true
+	result "$settings stays"
+	step service
+	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
+	as_root rm -rf "$units/$unit" "$units"/claude-distill-relay.socket "$units"/claude-distill-relay-healthcheck{.service,@.service,.timer} /run/claude-distill-relay-healthcheck
+	as_root systemctl daemon-reload
+	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true
+	result 'stopped, and its units removed'
+	[[ ! -e $units/$unit.d ]] || result "          your drop-ins stay: $units/$unit.d"
+	[[ ! -e $kept_unit ]] || result "          the unit before ours stays: $kept_unit"
+	step program
+	as_root rm -f "$program" "$program.previous"
+	result "removed $program"
+	if PATH=$PATH:/usr/sbin have ufw && as_root ufw show added 2>"$log" | grep -q "allow $rule"; then
+		step ufw
+		as_root ufw delete allow "$rule" >"$log" 2>&1
+		result "closed port ${rule%/*}"
+	fi
+	"$here/setup-nginx-relay.sh" --remove || {
+		told=yes
+		exit 1
+	}
+}
+
 clean_up() {
 	local status=$?
 	rm -rf "$work"
@@ -385,6 +522,10 @@ main() {
 	trap 'told=yes; exit 130' HUP INT TERM
 
 	check_machine
+	if [[ -n $uninstall ]]; then
+		uninstall
+		return
+	fi
 	if [[ -n $rollback ]]; then
 		roll_back
 		restart 'its program is the one before'
@@ -397,19 +538,20 @@ main() {
 	check_settings
 	install_program
 	install_units
+	install_settings
 	restart "$([[ -n $dry_run ]] || why_restart)"
 	check_relay
 	open_firewall
 	if [[ -n $nginx ]]; then
-		"$here/setup-nginx-relay.sh" "relay.$domain" "$(setting RELAY_PORT "${port:-9784}")" ${dry_run:+--dry-run} || {
+		"$here/setup-nginx-relay.sh" "$host" "$(setting RELAY_PORT "${port:-9784}")" ${rename:+--rename} ${dry_run:+--dry-run} || {
 			# It has said why.
 			told=yes
 			exit 1
 		}
 	fi
-	[[ -n $dry_run ]] || printf '%s\n' '' \
-		"The relay runs. Once the tunnel leads relay.$domain to http://localhost:80, see what its clients see:" \
-		"  claude-distill-relay check wss://relay.$domain"
+	[[ -n $dry_run || -z $host ]] || printf '%s\n' '' \
+		"The relay runs. Once the tunnel leads $host to http://localhost:80, see what its clients see:" \
+		"  claude-distill-relay check wss://$host"
 }
 
 main "$@"

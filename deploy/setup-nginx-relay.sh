@@ -7,23 +7,36 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$here/common.sh"
 
-USAGE="${0##*/} HOST [PORT] [--listen PORT] [--tls CERT KEY] [--print | --dry-run]
+logs=/var/log/claude-distill-relay
+rotation=/etc/logrotate.d/claude-distill-relay
 
-  HOST               the public name, such as relay.example.com
-  PORT               where the relay listens on 127.0.0.1 (9784)
-  --listen PORT      where nginx listens (80; 443 with --tls)
+USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-tls] [--limits]
+           [--print | --dry-run]
+       ${0##*/} --remove
+
+  HOST               the public name, such as relay.example.com (that of the site there is)
+  PORT               where the relay listens on 127.0.0.1 (RELAY_PORT in .env.relay, or 9784)
+  --rename           let HOST take the place of another name
+  --listen PORT      where nginx listens (as before, at first 80, or 443 with --tls)
   --tls CERT KEY     serve TLS with this certificate chain and key, for a machine without a tunnel
+  --no-tls           serve plain HTTP again, for a tunnel
+  --limits           let nginx have the connections that RELAY_MAX_SESSIONS needs, in its nginx.conf
+  --remove           remove the site, its logs and their rotation
   --print            print the site and do nothing else
   --dry-run          say what would be done and do nothing"
 
 parse() {
-	host='' port='' listen='' certificate='' key='' mode=install
+	host='' port='' listen='' certificate='' key='' no_tls='' limits='' rename='' mode=install
 	while (($#)); do
 		case $1 in
 		-h | --help)
 			printf 'usage: %s\n' "$USAGE"
 			exit
 			;;
+		--no-tls) no_tls=yes ;;
+		--limits) limits=yes ;;
+		--rename) rename=yes ;;
+		--remove) mode=remove ;;
 		--print) mode=print ;;
 		--dry-run) mode=dry-run ;;
 		--listen)
@@ -49,13 +62,29 @@ parse() {
 		esac
 		shift
 	done
-	port=${port:-9784}
+	served=$(of_site server_name)
+	if [[ $mode == remove ]]; then
+		[[ -z $host ]] || refuse '--remove takes no name'
+		return
+	fi
+	[[ -z $no_tls || -z $certificate ]] || refuse 'either --tls or --no-tls'
+	# What was chosen once stays, until something else is.
+	if [[ -z $no_tls && -z $certificate && -n $served ]]; then
+		certificate=$(of_site ssl_certificate) key=$(of_site ssl_certificate_key)
+		listen=${listen:-$(of_site listen)}
+		listen=${listen%% *}
+	fi
 	listen=${listen:-$([[ -n $certificate ]] && echo 443 || echo 80)}
+	host=${host:-$served}
+	local relay_port
+	relay_port=$(setting RELAY_PORT "${port:-9784}")
+	port=${port:-$relay_port}
 
 	[[ -n $host ]] || refuse 'which host name? It is missing'
 	is_host_name "$host" || refuse "not a host name such as relay.example.com: $host"
 	is_port "$port" || refuse "not a port from 1 to 65535: $port"
 	is_port "$listen" || refuse "not a port from 1 to 65535: $listen"
+	[[ $mode == print || $port == "$relay_port" ]] || refuse "nginx would find nobody on port $port: RELAY_PORT is $relay_port in $settings"
 	((port != listen)) || refuse "nginx and the relay cannot both listen on port $port"
 	host=${host,,}
 	local path
@@ -80,17 +109,10 @@ site() {
 	text=$(<"$here/nginx-relay.conf.template")
 	text=${text//@LISTEN@/${listens%$'\n'}}
 	text=${text//@HOST@/$host}
+	text=${text//@LOGS@/$logs}
+	text=${text//@STALL@/$((2 * $(number RELAY_STALL_TIMEOUT 60)))}
+	[[ -z $header_timeout_is_set ]] || text=$(sed '/^client_header_timeout /d' <<<"$text")
 	printf '%s\n' "${text//@PORT@/$port}"
-}
-
-# Where the site goes: Debian's nginx has two folders, nginx's own packages have one.
-find_places() {
-	available=/etc/nginx/sites-available/claude-distill-relay
-	enabled=/etc/nginx/sites-enabled/claude-distill-relay
-	if [[ ! -d /etc/nginx/sites-enabled ]]; then
-		available=/etc/nginx/conf.d/claude-distill-relay.conf
-		enabled=$available
-	fi
 }
 
 is_enabled() { [[ $enabled == "$available" || $enabled -ef $available ]]; }
@@ -103,13 +125,81 @@ config_is_good() {
 	as_root nginx -t >"$log" 2>&1 && ! grep -q "conflicting server name \"$host\"" "$log"
 }
 
+# A folder for the logs, and logs that only an administrator may read.
+make_logs() {
+	local name
+	as_root install -d -m 755 "$logs"
+	for name in access error; do
+		as_root test -e "$logs/$name.log" || as_root install -m 640 -g adm /dev/null "$logs/$name.log"
+	done
+}
+
+# Has logrotate keep the logs short, where it is installed.
+rotate_logs() {
+	step logs
+	if [[ ! -d ${rotation%/*} ]]; then
+		result "$logs grows for ever: there is no logrotate"
+	elif cmp -s "$here/logrotate.conf" "$rotation"; then
+		result "unchanged: $rotation"
+	else
+		install_file "$rotation" 644 <"$here/logrotate.conf"
+		result "$logs, kept short by $rotation"
+	fi
+}
+
+# Before anything is written: a name that is served is not taken offline in passing, and a port that is
+# somebody else's is of no use.
+check_name_and_port() {
+	local holder
+	if [[ -n $served && $host != "$served" ]]; then
+		step name
+		[[ -n $rename ]] || fail "nginx serves the relay as $served, which would be offline then" \
+			"to keep that name: ${0##*/} without a name; to have $host in its place: --rename"
+		result "$host, in the place of $served"
+	fi
+	[[ $mode == install ]] || return 0
+	holder=$(process_in "$(listeners "$listen" | grep -v '"nginx"')")
+	if [[ -n $holder ]]; then
+		step port
+		fail "port $listen is taken by $holder" "stop that one, or choose another port with --listen; who it is: sudo ss -ltnp 'sport = :$listen'"
+	fi
+}
+
+# Removes all that this script has written, but for the limits in nginx.conf.
+remove_site() {
+	step site
+	if [[ ! -e $available && ! -L $enabled && ! -e $logs && ! -e $rotation ]]; then
+		result 'there is none'
+		return
+	fi
+	as_root rm -f "$enabled" "$available" "$rotation"
+	as_root rm -rf "$logs"
+	if have_systemd && systemctl --quiet is-active nginx; then
+		reload_nginx || {
+			show "$log"
+			fail 'the site was removed, but nginx still serves it' 'sudo nginx -t; mend what it names, then sudo systemctl reload nginx'
+		}
+	fi
+	result "removed${served:+: $served}"
+	[[ ! -e $available.before ]] || result "          the site before ours stays: $available.before"
+	[[ ! -e /etc/nginx/nginx.conf.before-limits ]] || result "          nginx.conf keeps its larger limits; before them it was /etc/nginx/nginx.conf.before-limits"
+}
+
 write_site() {
 	local path
 	step site
 	for path in ${certificate:+"$certificate" "$key"}; do
 		as_root test -f "$path" || fail "there is no file $path" 'give --tls the paths of the certificate chain and of its key'
+		is_roots "$path" || fail "somebody else than root can put another file in the place of $path, and nginx reads it as root" \
+			"let root have it: sudo install -D -m 600 $path /etc/nginx/tls/${path##*/}; then give --tls that path"
 	done
+	# That of the last run, if that is all that is between them.
+	header_timeout_is_set=yes
 	site >"$work/new"
+	if ! cmp -s "$work/new" "$available"; then
+		header_timeout_is_set=''
+		site >"$work/new"
+	fi
 	if cmp -s "$work/new" "$available" && is_enabled; then
 		result "unchanged: $available"
 		return
@@ -122,6 +212,11 @@ write_site() {
 	[[ ! -e $available ]] || cp "$available" "$work/old"
 	! is_enabled || touch "$work/was-enabled"
 	unproven=yes
+	make_logs
+	# A site of another relay's that has the same name is what leads back to that one.
+	if [[ -e $work/old ]] && ! grep -q 'Written by setup-nginx-relay.sh' "$work/old"; then
+		install_file "$available.before" 644 <"$work/old"
+	fi
 	install_file "$available" 644 <"$work/new"
 	enable
 	result "$host, port $listen to 127.0.0.1:$port: $available"
@@ -163,6 +258,7 @@ restore() {
 		install_file "$available" 644 <"$work/old"
 	else
 		as_root rm -f "$available"
+		as_root rm -rf "$logs"
 	fi
 	# It may have been about to take over what has gone now.
 	[[ -z $reloaded ]] || as_root systemctl reload nginx || true
@@ -178,6 +274,11 @@ clean_up() {
 
 test_config() {
 	step test
+	if ! config_is_good && [[ -n $unproven ]] && grep -q '"client_header_timeout" directive is duplicate' "$log"; then
+		# Somebody else has decided on it, for all sites.
+		header_timeout_is_set=yes
+		site | install_file "$available" 644
+	fi
 	if config_is_good; then
 		result 'nginx finds its configuration good'
 		return
@@ -220,26 +321,101 @@ reload() {
 	unproven=''
 }
 
+# Whether nginx can hold the sessions that the relay can, as its configuration stands and, if it runs,
+# as it was started. Sets what it can, in connections and in open files of one of its processes, and
+# what it would have to.
+compare_limits() {
+	local config worker
+	sessions=$(number RELAY_MAX_SESSIONS 10000)
+	# A session has one connection to the client and one to the relay, and all of them may fall to one
+	# process. The rest is for other sites, and for those whom nginx only has to refuse.
+	connections_needed=$((2 * sessions + 512))
+	files_needed=$((connections_needed + 512))
+	config=$(as_root nginx -T 2>"$log")
+	connections=$(sed -nE 's/^[^#]*\bworker_connections[[:space:]]+([0-9]+);.*/\1/p' <<<"$config" | tail -n 1)
+	connections=${connections:-512}
+	files=$(sed -nE 's/^[^#]*\bworker_rlimit_nofile[[:space:]]+([0-9]+);.*/\1/p' <<<"$config" | tail -n 1)
+	# What it really got, where it runs.
+	worker=$(! have_systemd || workers | tail -n 1)
+	if [[ -n $worker ]]; then
+		files=$(awk '/^Max open files/ { print $4 }' "/proc/$worker/limits")
+	fi
+	files=${files:-1024}
+	((connections >= connections_needed && files >= connections_needed))
+}
+
+# Writes nginx.conf with the connections and files that are needed, on standard output.
+with_limits() {
+	awk -v connections="$connections_needed" -v files="$files_needed" '
+		/^[ \t]*worker_rlimit_nofile[ \t]/ { next }
+		/^[ \t]*events[ \t]*(\{|$)/ { printf "worker_rlimit_nofile %d;\n", files }
+		{
+			sub(/worker_connections[ \t]+[0-9]+;/, "worker_connections " connections ";")
+			print
+		}
+	' "$1"
+}
+
+# Has nginx hold as many sessions as the relay, or says that it does not.
+set_limits() {
+	local conf=/etc/nginx/nginx.conf holds
+	step limits
+	if compare_limits; then
+		result "nginx can hold the $sessions sessions of RELAY_MAX_SESSIONS"
+		return
+	fi
+	holds=$(((connections < files ? connections : files) / 2))
+	if [[ -z $limits ]]; then
+		result "nginx may be full at $holds sessions (worker_connections $connections, open files $files), and RELAY_MAX_SESSIONS is $sessions"
+		result "next:     $0 --limits, which raises them to $connections_needed and $files_needed in $conf; or a lower RELAY_MAX_SESSIONS"
+		return
+	fi
+	cp "$conf" "$work/nginx.conf"
+	with_limits "$work/nginx.conf" | install_file "$conf" 644
+	if cmp -s "$work/nginx.conf" "$conf" || ! as_root nginx -t >"$log" 2>&1; then
+		install_file "$conf" 644 <"$work/nginx.conf"
+		show "$log"
+		fail "nginx does not take worker_connections $connections_needed and worker_rlimit_nofile $files_needed; $conf is as it was" 'set them there in your own way, then run this again'
+	fi
+	install_file "$conf.before-limits" 644 <"$work/nginx.conf"
+	if have_systemd && ! reload_nginx; then
+		show "$log"
+		fail "nginx does not take $conf over" 'journalctl -u nginx -n 20'
+	fi
+	if ! compare_limits; then
+		fail "nginx still has worker_connections $connections and $files open files" "journalctl -u nginx -n 20; may this machine open so many? systemctl show -p LimitNOFILE nginx; or a lower RELAY_MAX_SESSIONS"
+	fi
+	result "nginx can hold $sessions sessions now: $conf (as it was: $conf.before-limits)"
+}
+
 main() {
 	parse "$@"
+	header_timeout_is_set=''
 	if [[ $mode == print ]]; then
 		site
 		return
 	fi
 
-	step nginx
 	PATH=$PATH:/usr/sbin:/sbin
-	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
-	result "$(nginx -v 2>&1)"
-
-	find_places
 	work=$(mktemp -d) log=$work/log changed='' unproven='' reloaded=''
 	trap clean_up EXIT
 	trap 'told=yes; exit 130' HUP INT TERM
+	if [[ $mode == remove ]]; then
+		remove_site
+		return
+	fi
+
+	step nginx
+	have nginx || fail 'nginx is not installed' 'sudo apt-get install -y nginx-light; then run this again'
+	result "$(nginx -v 2>&1)"
+
+	check_name_and_port
 	write_site
 	[[ $mode != dry-run ]] || return 0
 	test_config
 	reload
+	rotate_logs
+	set_limits
 }
 
 main "$@"

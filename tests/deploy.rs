@@ -81,7 +81,7 @@ fn one_command_makes_a_relay_of_a_machine() {
     // A setting that was changed since is a reason to restart.
     machine.ok("sleep 1; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=7/ .env.relay");
     let third = machine.ok(DEPLOY);
-    assert_eq!(step(&third, "service"), "restarted: .env.relay is new");
+    assert_eq!(step(&third, "service"), "restarted: relay.env is new");
     assert!(
         machine
             .ok("sudo journalctl -u claude-distill-relay -o cat")
@@ -139,6 +139,12 @@ fn the_units_are_tight_and_well_formed() {
     machine.ok(
         "systemd-analyze security --offline=true --threshold=15 claude-distill-relay.service --no-pager",
     );
+    for unit in ["healthcheck", "healthcheck@failed"] {
+        machine.ok(&format!(
+            "systemd-analyze security --offline=true --threshold=19 --no-pager \
+                claude-distill-relay-{unit}.service"
+        ));
+    }
     let verified = machine.ok("systemd-analyze verify /etc/systemd/system/claude-distill-relay*");
     assert_eq!(verified, "");
     // A hole in the sandbox would show here.
@@ -206,6 +212,11 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
         assert_eq!(machine.ok(MAIN_PID), pid);
     }
 
+    // Root may write what it likes.
+    machine.ok(
+        "sudo sed -i 's/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=12 # a dozen/' \
+            /etc/claude-distill-relay/relay.env",
+    );
     let restart = "sudo systemctl restart claude-distill-relay";
     assert_ne!(machine.run(restart).status, 0);
     assert_eq!(
@@ -292,12 +303,14 @@ fn a_port_that_is_taken_is_named() {
         ));
     };
     taken(9784);
+    let before = machine.fingerprint();
     let output = machine.run(DEPLOY).expect("a taken port", 1);
     assert!(
-        output.contains("port 9784 of 127.0.0.1 is in use"),
+        output.contains("port 9784 is taken by python3 (process "),
         "{output}"
     );
     assert!(output.contains("next:"), "{output}");
+    assert_eq!(machine.fingerprint(), before);
     machine.ok("sudo systemctl stop nginx");
     taken(80);
     let output = machine
@@ -410,6 +423,166 @@ fn what_cannot_be_meant_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_name_is_replaced_only_where_that_is_asked_for() {
+    let machine = machine!();
+    let output = machine.ok(&DEPLOY.replace("example.com", "relay.example.com"));
+    assert!(step(&output, "site").starts_with("relay.example.com, port 80"));
+    let site = "cat /etc/nginx/sites-available/claude-distill-relay";
+    let status = |host: &str| {
+        machine.ok(&format!(
+            "curl -s -o /dev/null -w '%{http_code}' -H 'Host: {host}' http://127.0.0.1/",
+            http_code = "{http_code}"
+        ))
+    };
+
+    let before = machine.fingerprint();
+    for other in [
+        DEPLOY.replace("example.com", "example.org"),
+        format!("{NGINX} relay.example.org"),
+        format!("{NGINX} example.com"),
+    ] {
+        let output = machine.run(&other).expect("another name", 1);
+        assert!(output.contains("relay.example.com"), "{output}");
+        assert!(output.contains("--rename"), "{output}");
+    }
+    // Nor by a port that the relay does not have.
+    machine
+        .run(&format!("{NGINX} relay.example.com 9999"))
+        .expect("another port", 2);
+    assert_eq!(machine.fingerprint(), before);
+
+    // It is remembered.
+    machine.ok(&DEPLOY.replace("example.com ", ""));
+    machine.ok(NGINX);
+    assert_eq!(machine.fingerprint(), before);
+    assert_eq!(status("relay.example.com"), "426");
+
+    let renamed = DEPLOY.replace("example.com", "example.org --rename");
+    let output = machine.ok(&renamed);
+    assert_eq!(
+        step(&output, "name"),
+        "relay.example.org, in the place of relay.example.com"
+    );
+    assert_eq!(status("relay.example.org"), "426");
+    assert_ne!(status("relay.example.com"), "426");
+    assert!(machine.ok(site).contains("server_name relay.example.org;"));
+}
+
+#[test]
+fn a_port_that_cannot_work_is_refused_before_anything_is_written() {
+    let machine = machine!();
+    let before = machine.fingerprint();
+    for port in ["80", "443", "1023"] {
+        let deploy = DEPLOY.replace("example.com", &format!("example.com {port}"));
+        let output = machine.run(&deploy).expect(port, 1);
+        assert!(output.contains(&format!("port {port}")), "{output}");
+    }
+    assert_eq!(machine.fingerprint(), before);
+    machine.ok("echo RELAY_PORT=0 >.env.relay");
+    let before = machine.fingerprint();
+    machine.run(DEPLOY).expect("any port", 1);
+    assert_eq!(machine.fingerprint(), before);
+    // Where nginx listens.
+    machine.ok(&format!(
+        "rm .env.relay; {NGINX} relay.example.com --listen 8080"
+    ));
+    let deploy = DEPLOY.replace("example.com", "example.com 8080");
+    let output = machine.run(&deploy).expect("nginx's port", 1);
+    assert!(output.contains("port 8080 is nginx's"), "{output}");
+    // What systemd holds is somewhere else.
+    machine.ok(DEPLOY);
+    machine.ok("sudo systemctl stop claude-distill-relay.service
+        sudo systemctl enable --now claude-distill-relay.socket
+        sed -i s/^RELAY_PORT=.*/RELAY_PORT=9790/ .env.relay");
+    let output = machine.run(DEPLOY).expect("another port", 1);
+    assert!(output.contains("systemd holds another port"), "{output}");
+}
+
+#[test]
+fn the_old_paths_lead_to_the_scripts() {
+    let machine = machine!();
+    let output = machine.ok(&DEPLOY.replace("./deploy/", "./scripts/"));
+    assert!(
+        step(&output, "service").starts_with("restarted"),
+        "{output}"
+    );
+    let output = machine.ok("cd /; ~/claude-distill-relay/scripts/setup-nginx-relay.sh");
+    assert!(step(&output, "site").starts_with("unchanged"), "{output}");
+    machine
+        .run("./scripts/setup-nginx-relay.sh --what")
+        .expect("the same answers", 2);
+}
+
+#[test]
+fn another_relay_makes_room_and_can_have_it_back() {
+    let machine = machine!();
+    // One that has our names, our port and settings of its own.
+    machine.ok(
+        "printf 'PYTHONUNBUFFERED=1\nRELAY_MAX_ROOMS=7\n' >.env.relay
+        printf '[Service]\nExecStart=python3 -m http.server 9784\n' |
+            sudo tee /etc/systemd/system/claude-distill-relay.service /tmp/unit
+        printf 'server { listen 80; server_name relay.example.com; return 204; }\n' |
+            sudo tee /etc/nginx/sites-available/claude-distill-relay /tmp/site
+        sudo ln -s ../sites-available/claude-distill-relay /etc/nginx/sites-enabled/
+        sudo systemctl daemon-reload
+        sudo systemctl start claude-distill-relay; sudo systemctl reload nginx",
+    );
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "install").contains("without PYTHONUNBUFFERED"),
+        "{output}"
+    );
+    machine.ok(SHARE);
+    // A second deployment does not take ours for theirs.
+    machine.ok("sudo sed -i 2d /etc/systemd/system/claude-distill-relay.service");
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    machine.ok(&format!("{NGINX} --listen 8080; {NGINX} --listen 80"));
+
+    let output = machine.ok("./deploy/deploy-oneclick.local.sh --uninstall");
+    assert!(output.contains("claude-distill-relay.before"), "{output}");
+    machine.ok("cmp /tmp/unit /etc/claude-distill-relay/before.service
+        cmp /tmp/site /etc/nginx/sites-available/claude-distill-relay.before");
+}
+
+#[test]
+fn what_was_deployed_goes_again() {
+    let machine = machine!();
+    let files = || {
+        let of_others = |line: &String| {
+            !["/home/", "/proc", "/run/", "/etc/ufw/", "/tmp/"]
+                .iter()
+                .any(|folder| line.starts_with(folder))
+        };
+        let mut files = machine.fingerprint();
+        files.retain(of_others);
+        files
+    };
+    let before = files();
+    machine.ok(&format!("{DEPLOY} --ufw"));
+    machine.ok("(cat /opt/claude-distill-relay; echo) >/tmp/newer && chmod +x /tmp/newer");
+    machine.ok(&DEPLOY.replace("/opt/claude-distill-relay", "/tmp/newer"));
+    let settings = machine.ok("cat .env.relay");
+    assert_ne!(files(), before);
+    machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
+
+    let uninstall = "./deploy/deploy-oneclick.local.sh --uninstall";
+    let output = machine.ok(uninstall);
+    assert!(output.contains("removed: relay.example.com"), "{output}");
+    assert_eq!(files(), before);
+    assert_eq!(machine.ok("cat .env.relay"), settings);
+    assert_eq!(
+        machine.ok("systemctl list-units --all -q 'claude-distill*'"),
+        ""
+    );
+    assert!(!machine.root("ufw show added").output.contains("9784"));
+    machine.ok("sudo nginx -t && systemctl is-active nginx && sudo test ! -e /var/log/claude-distill-relay");
+    // There is nothing left to do, and nothing in the way of another beginning.
+    machine.ok(uninstall);
+    machine.ok(DEPLOY);
+    machine.ok(SHARE);
+}
+
+#[test]
 fn a_site_that_nginx_does_not_take_leaves_no_trace() {
     let machine = machine!();
     let set_up = format!("{NGINX} relay.example.com");
@@ -469,14 +642,16 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
         machine.ok("sudo rm /etc/nginx/conf.d/mine.conf");
         assert_eq!(machine.run(site).output, before);
 
-        // A port that is somebody else's, which nginx's own test does not mind.
+        // A port that is somebody else's, which nginx's own test does not mind, and which is not seen
+        // without ss.
         let output = machine
             .run(&format!(
-                "python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
+                "sudo chmod a-x /usr/bin/ss
+                 python3 -c 'import socket, time; s = socket.create_server((\"\", 8081)); \
                      open(\"/tmp/taken\", \"w\"); time.sleep(60)' & holder=$!
                  for _ in {{1..100}}; do [[ ! -e /tmp/taken ]] || break; sleep 0.1; done
                  {set_up} --listen 8081; status=$?
-                 kill $holder; rm /tmp/taken; exit $status"
+                 kill $holder; rm /tmp/taken; sudo chmod a+x /usr/bin/ss; exit $status"
             ))
             .expect("a port that is taken", 1);
         assert!(
@@ -497,16 +672,298 @@ fn a_site_that_nginx_does_not_take_leaves_no_trace() {
 }
 
 #[test]
+fn nginx_is_compared_with_what_the_relay_can_hold() {
+    let machine = machine!();
+    let open_files = "main=$(systemctl show --value -p MainPID nginx)
+        for worker in $(cat /proc/$main/task/$main/children); do
+            sudo awk '/^Max open files/ { print $4 }' /proc/$worker/limits
+        done | sort -u";
+    // As Debian has it.
+    let output = machine.ok(DEPLOY);
+    let limits = step(&output, "limits");
+    assert!(limits.contains("full at 384 sessions"), "{output}");
+    assert!(limits.contains("RELAY_MAX_SESSIONS is 10000"), "{output}");
+    assert!(output.contains("--limits"), "{output}");
+    assert_eq!(
+        machine.ok("grep -c 'worker_connections 768;' /etc/nginx/nginx.conf"),
+        "1\n"
+    );
+
+    // No more than any machine lets nginx have.
+    machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=4000/ .env.relay");
+    let before = machine.ok("cat /etc/nginx/nginx.conf");
+    let set = format!("{NGINX} relay.example.com --limits");
+    let output = machine.ok(&set);
+    assert!(
+        step(&output, "limits").starts_with("nginx can hold 4000 sessions now"),
+        "{output}"
+    );
+    assert_eq!(machine.ok(open_files), "9024\n");
+    let effective = machine.ok("sudo nginx -T");
+    assert!(
+        effective.contains("worker_connections 8512;"),
+        "{effective}"
+    );
+    assert_eq!(
+        machine.ok("cat /etc/nginx/nginx.conf.before-limits"),
+        before
+    );
+    machine.ok(SHARE);
+
+    // Nothing is left to do, until the relay can hold more.
+    let conf = machine.ok("cat /etc/nginx/nginx.conf");
+    assert!(step(&machine.ok(DEPLOY), "limits").starts_with("nginx can hold the 4000"));
+    machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=5000/ .env.relay");
+    let output = machine.ok(&format!("{NGINX} relay.example.com"));
+    assert!(
+        step(&output, "limits").contains("4256 sessions"),
+        "{output}"
+    );
+    assert_eq!(machine.ok("cat /etc/nginx/nginx.conf"), conf);
+
+    // What nginx does not take is put back.
+    machine.ok("sudo sed -i 's/^events {/events {}\\nhttp {}\\nevents {/' /etc/nginx/nginx.conf");
+    let bad = machine.ok("cat /etc/nginx/nginx.conf");
+    machine.run(&set).expect("a bad nginx.conf", 1);
+    assert_eq!(machine.ok("cat /etc/nginx/nginx.conf"), bad);
+}
+
+#[test]
+fn logs_are_bounded() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let limit = "systemctl show --value claude-distill-relay \
+        -p LogRateLimitIntervalUSec -p LogRateLimitBurst";
+    assert_eq!(machine.ok(limit), "30s\n2000\n");
+
+    let ask = |path: &str| {
+        machine.ok(&format!(
+            "curl -s -o /dev/null -H 'Host: relay.example.com' 'http://127.0.0.1/{path}?secret'"
+        ));
+    };
+    let logs = "/var/log/claude-distill-relay";
+    let has = |log: &str, path: &str| machine.run(&format!("sudo grep -q 'GET /{path} ' {log}"));
+    ask("first");
+    until("a line in the log", || {
+        (has(&format!("{logs}/access.log"), "first").status == 0).then_some(())
+    });
+    machine
+        .run(&format!("cat {logs}/access.log"))
+        .expect("not for everybody", 1);
+    machine
+        .run("sudo grep -r secret /var/log/nginx /var/log/claude-distill-relay")
+        .expect("no secret", 1);
+
+    // As it is run every day, beside what else there is: what is small stays until the next day.
+    let rotate = "sudo logrotate /etc/logrotate.conf";
+    assert_eq!(machine.ok(rotate), "");
+    machine.ok(&format!("sudo test ! -e {logs}/access.log.1"));
+    machine.ok(&format!("sudo truncate -s 21M {logs}/access.log"));
+    assert_eq!(machine.ok(rotate), "");
+    has(&format!("{logs}/access.log.1"), "first").expect("the old log", 0);
+    // nginx writes into the new one.
+    until("a line in the new log", || {
+        ask("second");
+        (has(&format!("{logs}/access.log"), "second").status == 0).then_some(())
+    });
+}
+
+#[test]
+fn somebody_elses_time_for_requests_stays() {
+    let machine = machine!();
+    machine.ok("echo 'client_header_timeout 7s;' | sudo tee /etc/nginx/conf.d/mine.conf");
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "reload").starts_with("nginx serves"),
+        "{output}"
+    );
+    machine.ok(SHARE);
+    let timeouts = "sudo nginx -T 2>/tmp/log | grep client_header_timeout";
+    assert_eq!(machine.ok(timeouts), "client_header_timeout 7s;\n");
+    assert!(step(&machine.ok(DEPLOY), "site").starts_with("unchanged"));
+}
+
+#[test]
 fn nginx_serves_tls_with_a_certificate_of_ones_own() {
     let machine = machine!();
     machine.ok(&format!(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
             -keyout /tmp/key.pem -out /tmp/chain.pem 2>/tmp/openssl.log
         {DEPLOY} --no-nginx
-        {NGINX} relay.example.com --tls /tmp/chain.pem /tmp/key.pem"
+        sudo install -D -m 600 -t /etc/nginx/tls /tmp/chain.pem /tmp/key.pem
+        {NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem /etc/nginx/tls/key.pem"
     ));
-    let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
-    assert!(answer.contains("WebSocket"), "{answer}");
+    let answers = || {
+        let answer = machine.ok("curl -s --cacert /tmp/chain.pem https://relay.example.com/");
+        assert!(answer.contains("WebSocket"), "{answer}");
+    };
+    answers();
+    // An update leaves it so.
+    machine.ok(DEPLOY);
+    answers();
+    machine.ok(&format!("{NGINX} --no-tls"));
+    machine.ok(SHARE);
+}
+
+/// What would have the dynamic linker of any program that is started with it write a file into `/`,
+/// which only root can.
+const TRACE: &str = "LD_DEBUG=files\nLD_DEBUG_OUTPUT=/traced\n";
+
+#[test]
+fn root_runs_and_reads_nothing_that_a_user_can_write() {
+    let machine = machine!();
+    machine.ok(&format!("printf '{TRACE}RELAY_MAX_ROOMS=7\\n' >.env.relay"));
+    let output = machine.ok(DEPLOY);
+    assert!(
+        step(&output, "install").contains("without LD_DEBUG LD_DEBUG_OUTPUT"),
+        "{output}"
+    );
+    // Later, too, and by whatever the settings may have become.
+    machine.ok(&format!(
+        "printf '{TRACE}RELAY_MAX_ROOMS=8\\n' >.env.relay
+        sudo systemctl restart claude-distill-relay
+        sudo systemctl start claude-distill-relay-healthcheck"
+    ));
+    assert_eq!(machine.ok("ls / | grep traced || true"), "");
+    let environment = machine.ok(&format!(
+        "sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n'"
+    ));
+    assert!(environment.contains("RELAY_MAX_ROOMS=7"), "{environment}");
+    assert!(!environment.contains("LD_"), "{environment}");
+
+    // Whatever root's units, nginx's site and the rotation of logs name is root's, with all that is on
+    // the way, and so is what they run.
+    let files = machine.ok(
+        "sudo find /etc /usr/local /var/log -path '*claude-distill-relay*'; \
+         echo /usr/local/bin/claude-distill-relay",
+    );
+    assert!(files.lines().count() > 8, "{files}");
+    for file in files.lines() {
+        let way = machine.ok(&format!("namei -l '{file}'"));
+        for entry in way.lines().filter(|line| !line.starts_with("f: ")) {
+            let fields: Vec<_> = entry.split_whitespace().collect();
+            let is_link = fields[0].starts_with('l');
+            assert_eq!(fields[1], "root", "{way}");
+            let group_may = fields[0].as_bytes()[5] == b'w' && fields[2] != "root";
+            let others_may = fields[0].as_bytes()[8] == b'w';
+            assert!(is_link || !(group_may || others_may), "{way}");
+        }
+    }
+
+    // The check and what comes of it, as they run.
+    let user = "systemctl show --value -p DynamicUser claude-distill-relay-healthcheck";
+    assert_eq!(machine.ok(user), "yes\n");
+}
+
+#[test]
+fn root_follows_no_link_of_a_users() {
+    let machine = machine!();
+    // What only root may read, in the shape of settings, behind a user's link.
+    machine.ok(
+        "echo RELAY_SECRET=x | sudo tee /srv/secret; sudo chmod 600 /srv/secret
+        ln -s /srv/secret .env.relay",
+    );
+    machine.run(DEPLOY).expect("settings of root's", 1);
+    machine.ok("rm .env.relay; sudo test ! -e /etc/claude-distill-relay/relay.env");
+
+    // The same as the program.
+    machine.ok("sudo install -m 700 /opt/claude-distill-relay /srv/program
+        ln -s /srv/program /tmp/program");
+    let deploy = DEPLOY.replace("/opt/claude-distill-relay", "/tmp/program");
+    machine.run(&deploy).expect("a program of root's", 1);
+    machine.ok("sudo test ! -e /usr/local/bin/claude-distill-relay");
+
+    // And as the key of nginx's certificate.
+    machine.ok(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
+            -keyout key.pem -out chain.pem 2>/tmp/openssl.log
+        sudo install -D -m 600 -t /etc/nginx/tls key.pem chain.pem
+        ln -sf /etc/nginx/tls/key.pem key.pem",
+    );
+    let tls = format!("{NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem");
+    let output = machine
+        .run(&format!("{tls} $PWD/key.pem"))
+        .expect("a link", 1);
+    assert!(
+        output.contains("somebody else than root can put"),
+        "{output}"
+    );
+    machine.ok("sudo test ! -e /etc/nginx/sites-available/claude-distill-relay");
+    machine.ok(&format!("{tls} /etc/nginx/tls/key.pem"));
+}
+
+/// Deployments once had systemd follow a link into the checkout.
+#[test]
+fn the_settings_of_a_link_become_a_file_of_roots() {
+    let machine = machine!();
+    machine.ok(
+        "echo RELAY_MAX_ROOMS=7 >.env.relay; sudo mkdir /etc/claude-distill-relay
+        sudo ln -s $PWD/.env.relay /etc/claude-distill-relay/relay.env",
+    );
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    let installed = "stat -c '%F %a %U' /etc/claude-distill-relay/relay.env
+        sudo grep MAX_ROOMS /etc/claude-distill-relay/relay.env";
+    assert_eq!(
+        machine.ok(installed),
+        "regular file 640 root\nRELAY_MAX_ROOMS=7\n"
+    );
+
+    // What is edited counts once it is taken over, and not before it was found good.
+    machine.ok("sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=8/ .env.relay");
+    let output = machine.ok("./deploy/deploy-oneclick.local.sh --settings");
+    assert_eq!(step(&output, "service"), "restarted: relay.env is new");
+    assert!(
+        step(&output, "program").starts_with("unchanged"),
+        "{output}"
+    );
+    assert!(machine.ok(installed).ends_with("=8\n"));
+    machine.ok("sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=many/ .env.relay");
+    machine
+        .run("./deploy/deploy-oneclick.local.sh --settings")
+        .expect("a bad setting", 1);
+    assert!(machine.ok(installed).ends_with("=8\n"));
+
+    // A link into a checkout that has gone.
+    machine.ok("rm .env.relay; sudo ln -sfT $PWD/.env.relay /etc/claude-distill-relay/relay.env");
+    let output = machine.run(DEPLOY).expect("no settings", 1);
+    assert!(output.contains("the settings are gone"), "{output}");
+    machine.ok("test ! -e .env.relay");
+}
+
+#[test]
+fn the_settings_outlive_their_checkout() {
+    let machine = machine!();
+    machine.ok("echo RELAY_MAX_ROOMS=7 >.env.relay");
+    machine.ok(DEPLOY);
+    machine.ok("mv ~/claude-distill-relay ~/elsewhere && mkdir ~/claude-distill-relay");
+    machine.ok("sudo systemctl restart claude-distill-relay");
+    let rooms = format!("sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n' | grep MAX_ROOMS");
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+
+    // Another checkout without settings takes them from there.
+    machine.ok("mv ~/elsewhere/.env.relay /tmp/old");
+    let deploy = format!("cd ~/elsewhere && {DEPLOY}");
+    let output = machine.ok(&deploy);
+    assert!(
+        step(&output, "settings").starts_with("taken from /etc"),
+        "{output}"
+    );
+    machine.ok("cmp /tmp/old ~/elsewhere/.env.relay");
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+
+    // One with others does not replace them unnoticed.
+    machine.ok(
+        "cp -a ~/elsewhere ~/third; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=8/ ~/third/.env.relay",
+    );
+    let output = machine
+        .run(&format!("cd ~/third && {DEPLOY}"))
+        .expect("other settings", 1);
+    assert!(
+        output
+            .contains("differs from what the relay runs with, which came from /home/op/elsewhere"),
+        "{output}"
+    );
+    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
 }
 
 #[test]
@@ -528,20 +985,30 @@ fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
         sudo systemctl daemon-reload";
     let back = "sudo rm /run/systemd/system/claude-distill-relay-healthcheck.service.d/test.conf
         sudo systemctl daemon-reload";
+    let count = "sudo cat /run/claude-distill-relay-healthcheck/failures | wc -l";
+    // A failure is counted after the check has ended.
+    let fail = |counted: &str| {
+        machine.run(check).expect("a failure", 1);
+        until("its being counted", || {
+            (machine.run(count).output.ends_with(counted)).then_some(())
+        });
+    };
     // Two failures, a success, and two failures are no three in a row.
     for _ in 0..2 {
         machine.ok(astray);
-        machine.run(check).expect("a failure", 1);
-        machine.run(check).expect("a failure", 1);
+        fail("1\n");
+        fail("2\n");
         assert_eq!(machine.ok(MAIN_PID), pid);
         machine.ok(back);
         machine.ok(check);
     }
     machine.ok(astray);
-    for _ in 0..3 {
-        machine.run(check).expect("a failure", 1);
-    }
-    assert_ne!(machine.ok(MAIN_PID), pid);
+    fail("1\n");
+    fail("2\n");
+    machine.run(check).expect("a failure", 1);
+    until("a restart", || {
+        (machine.run(MAIN_PID).output != pid && machine.run(SHARE).status == 0).then_some(())
+    });
 
     // One that was stopped stays so.
     machine.ok("sudo systemctl stop claude-distill-relay");
@@ -687,7 +1154,17 @@ fn the_package_comes_and_goes() {
     let share = "python3 /opt/share.py ws://127.0.0.1:9784/";
     let settings = "/etc/claude-distill-relay/relay.env";
 
+    // Not over a deployment of the script's, nor through a link that one has left.
+    machine.ok("sudo touch /etc/systemd/system/claude-distill-relay.service
+        sudo mkdir /etc/claude-distill-relay
+        sudo ln -s $PWD/.env.relay /etc/claude-distill-relay/relay.env");
+    let refused = machine.run("sudo dpkg -i /opt/1.0-1.deb");
+    assert_ne!(refused.status, 0, "{refused:?}");
+    assert!(refused.output.contains("--uninstall"), "{refused:?}");
+    machine.ok("sudo rm /etc/systemd/system/claude-distill-relay.service");
+
     machine.ok("sudo dpkg -i /opt/1.0-1.deb");
+    machine.ok("test ! -e .env.relay && test ! -L /etc/claude-distill-relay/relay.env");
     machine.ok(share);
     machine.ok("systemctl is-enabled claude-distill-relay claude-distill-relay-healthcheck.timer");
     machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
@@ -775,7 +1252,7 @@ fn a_user_runs_a_relay_without_root() {
 
 #[test]
 fn the_scripts_are_clean() {
-    let scripts: Vec<_> = ["deploy", "deploy/debian", "tests/deploy"]
+    let scripts: Vec<_> = ["deploy", "deploy/debian", "scripts", "tests/deploy"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(source(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
@@ -832,6 +1309,10 @@ fn every_command_of_the_guide_works() {
     let machine = machine!();
     machine.ok(BUILD_FAKED);
     for block in guide.iter().filter(|block| block.mark == "<!-- run -->") {
+        // It is the last thing there.
+        if block.commands.contains("--uninstall") {
+            machine.ok(SHARE);
+        }
         for command in block.commands.lines() {
             let ended = machine.run(command);
             // For `check`, the tunnel that is not there is worth a warning.
@@ -839,7 +1320,7 @@ fn every_command_of_the_guide_works() {
             assert!(warned || ended.status == 0, "{command}: {ended:#?}");
         }
     }
-    machine.ok(SHARE);
+    machine.ok("test ! -e /usr/local/bin/claude-distill-relay");
 }
 
 #[test]
@@ -856,6 +1337,6 @@ fn both_guides_have_the_same_parts_and_commands() {
     for guide in ["deploy/README.md", "deploy/README.ko.md"] {
         let text = std::fs::read_to_string(source(guide)).unwrap();
         let parts = text.lines().filter(|line| line.starts_with("## ")).count();
-        assert_eq!(parts, 11, "{guide}");
+        assert_eq!(parts, 13, "{guide}");
     }
 }

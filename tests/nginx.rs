@@ -1,136 +1,21 @@
 //! The relay behind a real nginx, with the site that our script writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{
-    fs,
-    net::{Ipv6Addr, SocketAddr},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+#[cfg(target_os = "linux")]
+#[path = "nginx/crowds.rs"]
+mod crowds;
+#[cfg(target_os = "linux")]
+#[path = "nginx/hosts.rs"]
+mod hosts;
+#[path = "nginx/server.rs"]
+mod server;
 
-use relay_testing::{
-    Client, TestRelay, noise,
-    port::Port,
-    reply, seeded,
-    skip::{find, skip},
-    text, within,
-};
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::sleep,
-};
+use std::{fs, time::Duration};
+
+use relay_testing::{TestRelay, noise, reply, seeded, text, within};
+use server::{Nginx, UPGRADE};
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
-
-const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
-/// A running nginx; dropping it ends it.
-struct Nginx {
-    child: Child,
-    addr: SocketAddr,
-    _port: Port,
-    _folder: TempDir,
-}
-
-impl Nginx {
-    /// Starts one in front of the relay, or says why there can be none here.
-    async fn start(relay: &TestRelay) -> Option<Self> {
-        let Some(program) = find("nginx") else {
-            skip("nginx");
-            return None;
-        };
-        let port = Port::reserve();
-        let addr = port.addr();
-        let site = Command::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/deploy/setup-nginx-relay.sh"
-        ))
-        .args(["relay.example.com", &relay.addr().port().to_string()])
-        .args(["--listen", &addr.port().to_string(), "--print"])
-        .output()
-        .unwrap();
-        assert!(site.status.success(), "{site:?}");
-
-        let folder = TempDir::new().unwrap();
-        let site = String::from_utf8(site.stdout).unwrap();
-        let config = format!(
-            "daemon off; master_process off; pid nginx.pid; error_log stderr warn;
-            events {{}}
-            http {{
-                access_log off;
-                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-                uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-                {site}
-            }}"
-        );
-        fs::write(folder.path().join("nginx.conf"), config).unwrap();
-        let child = Command::new(program)
-            .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nginx = Self {
-            child,
-            addr,
-            _port: port,
-            _folder: folder,
-        };
-        within("nginx", async {
-            while TcpStream::connect(addr).await.is_err() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-        Some(nginx)
-    }
-
-    /// A client of nginx's, with headers as a tunnel in front of it would add them.
-    async fn client(&self, headers: &[(&'static str, &str)]) -> Client {
-        Client::open(self.addr, headers).await.expect("an upgrade")
-    }
-
-    async fn pair(&self) -> (Client, Client) {
-        let (mut sender, mut receiver) = (self.client(&[]).await, self.client(&[]).await);
-        let code = sender.create_room().await;
-        receiver.join(&code).await;
-        sender.expect_peer().await;
-        (sender, receiver)
-    }
-
-    /// What a request for `path` is answered with, the head of it at least.
-    async fn ask(&self, path: &str, headers: &str) -> String {
-        let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: relay.example.com\r\n{headers}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        within("an answer", async {
-            while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
-                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "no head");
-            }
-            // A session does not end by itself, and says nothing either.
-            if !answer.starts_with(b"HTTP/1.1 101 ") {
-                stream.read_to_end(&mut answer).await.unwrap();
-            }
-        })
-        .await;
-        String::from_utf8(answer).unwrap()
-    }
-
-    async fn get(&self, path: &str) -> String {
-        self.ask(path, "Connection: close\r\n").await
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Starts nginx in front of a relay, or ends a test that cannot have one here.
 macro_rules! nginx {
@@ -199,29 +84,6 @@ async fn a_client_is_limited_by_its_own_address() {
 }
 
 #[tokio::test]
-async fn without_a_tunnel_nginx_is_believed_and_its_clients_are_not() {
-    let relay = TestRelay::start(|config| {
-        config.rate_limit_max = 1;
-        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-    });
-    let nginx = nginx!(&relay);
-    if !Path::new("/proc/net/if_inet6").exists() {
-        return skip("IPv6");
-    }
-    // Not a trusted address, and so a stranger.
-    let addr = SocketAddr::from((Ipv6Addr::LOCALHOST, nginx.addr.port()));
-    let mut first = Client::open(addr, &[("x-forwarded-for", "198.51.100.1")])
-        .await
-        .unwrap();
-    first.create_room().await;
-    let mut second = Client::open(addr, &[("x-forwarded-for", "198.51.100.2")])
-        .await
-        .unwrap();
-    second.send(reply::CREATE).await;
-    second.expect_error("rate_limited").await;
-}
-
-#[tokio::test]
 async fn a_stopping_relay_is_seen_as_1012() {
     let mut relay = TestRelay::start(|_| {});
     let nginx = nginx!(&relay);
@@ -257,6 +119,38 @@ async fn a_plain_request_gets_an_answer_to_read() {
         answer.contains("\r\nServer: nginx\r\n"),
         "which version is nobody's business: {answer}"
     );
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_path_is_not_logged() {
+    let relay = TestRelay::start(|_| {});
+    let nginx = nginx!(&relay);
+    nginx.get("/a%20path?secret=x").await;
+    let answer = nginx.ask("/session?secret=x", UPGRADE).await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    nginx.get("/metrics?secret=x").await;
+    // And where nginx has something to complain of.
+    drop(relay);
+    nginx.get("/late?secret=x").await;
+
+    let log = |name: &str| fs::read_to_string(nginx.folder.path().join(name)).unwrap();
+    within("the last line", async {
+        while !log("access.log").contains("/late") {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let (access, errors) = (log("access.log"), log("error.log"));
+    for line in [
+        r#"127.0.0.1 ["#,
+        r#"] "GET /a path HTTP/1.1" 426 "#,
+        r#"] "GET /session HTTP/1.1" 101 "#,
+        r#"] "GET /metrics HTTP/1.1" 404 "#,
+        r#"] "GET /late HTTP/1.1" 502 "#,
+    ] {
+        assert!(access.contains(line), "no {line} in {access}");
+    }
+    assert!(!(access + &errors).contains("secret"), "{errors}");
 }
 
 #[tokio::test]

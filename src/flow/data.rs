@@ -126,3 +126,6 @@ impl Part {
         (frame, len)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,8 @@ mod sync {
 
     pub(super) use futures_util::task::AtomicWaker;
 }
+
+// Not in `credit` itself, which `tests/window.rs` compiles with other atomics than these tests use.
+#[cfg(test)]
+#[path = "credit/tests.rs"]
+mod credit_tests;

@@ -56,3 +56,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

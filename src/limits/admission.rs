@@ -133,3 +133,7 @@ impl Admission {
         budgets.requests.len() + budgets.refused_joins.len()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

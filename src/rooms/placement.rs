@@ -96,6 +96,8 @@ mod tests {
         assert_eq!(placement.home_for_new(2), 2, "nobody else has started");
         placement.started(0);
         placement.started(1);
+        let started = [0, 1, 2, 3].map(|worker| placement.has_started(worker));
+        assert_eq!(started, [true, true, false, false]);
         assert_eq!(placement.home_for_new(1), 1);
         placement.opened(1);
         assert_eq!(placement.home_for_new(1), 0);

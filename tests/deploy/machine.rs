@@ -15,15 +15,16 @@ use tempfile::TempDir;
 
 /// What is installed on it, beside what every Debian has.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,sudo,git,curl,iproute2,openssl,ufw,\
-    nginx-light,python3-websockets";
+    nginx-light,logrotate,python3-websockets";
 /// What the host needs to build the base and to boot.
 const TOOLS: [&str; 3] = ["debootstrap", "unshare", "nsenter"];
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Where the checkout is, in the home of the one who may use sudo there.
 const CHECKOUT: &str = "home/op/claude-distill-relay";
 /// The parts of this checkout that a deployment uses.
-const DEPLOYED: [&str; 5] = [
+const DEPLOYED: [&str; 6] = [
     "deploy",
+    "scripts",
     ".env.example",
     "Cargo.toml",
     "claude-distill-relay.service",

@@ -116,7 +116,7 @@ fn dial(host: &str, to: &str) -> Raw {
 }
 
 /// Does something on a host. Sockets and processes stay where they were made.
-fn on_host<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn on_host<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let path = format!("/run/netns/{host}");
     let working = thread::spawn(move || {
         let namespace = File::open(path).expect("a host");
@@ -126,7 +126,12 @@ fn on_host<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'sta
     working.join().expect("a thread that does not panic")
 }
 
-fn ip(arguments: &str) -> Result<(), String> {
+/// Runs `ip` with these arguments, parted by blanks.
+///
+/// # Errors
+///
+/// What it says where it fails, or why it cannot be run.
+pub fn ip(arguments: &str) -> Result<(), String> {
     let run = Command::new("ip").args(arguments.split(' ')).output();
     let output = run.map_err(|error| format!("ip: {error}"))?;
     if output.status.success() {

@@ -85,7 +85,7 @@ fn addresses_have_a_budget_each() {
     }
     assert_eq!(budgets.take(key(1), start), Err(LIMIT.window));
     assert_eq!(budgets.take(key(2), start), Ok(()));
-    assert_eq!(budgets.len(), 2);
+    assert_eq!((budgets.len(), budgets.is_empty()), (2, false));
 }
 
 #[test]

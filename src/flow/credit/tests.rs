@@ -1,0 +1,88 @@
+//! The counts and their wake-ups, one call after another; any order of calls from several threads
+//! is tried in `tests/window.rs`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Wake, Waker},
+};
+
+use super::credit::{Credit, Pool, Share, Window};
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Flag {
+    fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_credit_gives_back_what_it_took_to_both_counts() {
+    let total = Pool::new(0);
+    let window = Window::part_of(&total, 100);
+    let credits = [60, 70].map(|amount| Credit::charge(&window, amount));
+    assert_eq!((window.used(), total.used(), window.free()), (130, 130, 0));
+    drop(credits);
+    assert_eq!((window.used(), total.used(), window.free()), (0, 0, 100));
+}
+
+#[test]
+fn who_waits_for_the_total_to_be_empty_is_woken() {
+    let total = Pool::new(usize::MAX);
+    let windows = [(); 2].map(|()| Window::part_of(&total, 100));
+    let credits = windows.each_ref().map(|window| Credit::charge(window, 1));
+    let flag = Arc::new(Flag::default());
+    let waker = Waker::from(Arc::clone(&flag));
+    assert!(!total.poll_empty(&Context::from_waker(&waker)));
+    let [first, last] = credits;
+    drop(first);
+    assert!(!flag.is_set(), "one is left");
+    drop(last);
+    assert!(flag.is_set());
+    assert!(total.poll_empty(&Context::from_waker(&waker)));
+}
+
+#[test]
+fn try_take_stops_at_the_limit() {
+    let pool = Pool::new(2);
+    let kept = [Share::try_take(&pool, 1), Share::try_take(&pool, 1)];
+    assert!(kept.iter().all(Option::is_some));
+    assert!(Share::try_take(&pool, 1).is_none());
+    assert!(Share::try_take(&pool, usize::MAX).is_none());
+    drop(kept);
+    assert!(Share::try_take(&pool, 2).is_some());
+}
+
+#[test]
+fn a_merged_share_gives_back_the_sum_once() {
+    let pool = Pool::new(10);
+    let mut share = Share::take(&pool, 3);
+    share.merge(Share::take(&pool, 4));
+    assert_eq!(pool.used(), 7);
+    drop(share);
+    assert_eq!(pool.used(), 0);
+}
+
+#[test]
+fn a_full_window_wakes_its_reader_at_half() {
+    let window = Window::new(100);
+    let (flag, credits) = (Arc::new(Flag::default()), [20; 4]);
+    let mut credits: Vec<_> = credits.map(|n| Credit::charge(&window, n)).into();
+    let waker = Waker::from(Arc::clone(&flag));
+    assert_eq!(window.poll_free(&Context::from_waker(&waker)), 0);
+    credits.pop();
+    assert!(!flag.is_set(), "60 of 100 are still out");
+    credits.pop();
+    assert!(flag.is_set());
+    assert_eq!(window.free(), 60);
+}

@@ -1,0 +1,90 @@
+//! Who is paired with whom, and when.
+
+use super::*;
+
+#[test]
+fn the_first_receiver_is_paired_at_once_and_the_next_in_its_turn() {
+    let mut world = room(&[]);
+    let joined = [Told(1, "joined"), Told(S, "peer_joined")];
+    assert_eq!(world.join(1, S).unwrap(), joined);
+    assert_eq!(world.join(2, S).unwrap(), [Told(2, "joined")]);
+    assert_eq!(world.leave(1), [Told(S, "peer_disconnected"), Pinged(S)]);
+    assert_eq!(world.cleared(S), [Told(S, "peer_joined")]);
+    assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(2, whole(b"x"))]);
+}
+
+#[test]
+fn what_was_sent_before_the_pong_reaches_nobody() {
+    let mut world = room(&[1, 2]);
+    world.send(S, Piece::First, b"a");
+    world.leave(1);
+    assert_eq!(world.send(S, Piece::Middle, b"b"), []);
+    assert_eq!(world.cleared(S), [], "not in the middle of a message");
+    assert_eq!(world.send(S, Piece::Middle, b"c"), []);
+    assert_eq!(world.send(S, Piece::Last, b"c"), [Told(S, "peer_joined")]);
+    assert_eq!(world.send(S, Piece::Whole, b"d"), [Got(2, whole(b"d"))]);
+    assert_eq!(world.cleared(S), [], "an answer nobody waits for");
+}
+
+#[test]
+fn a_sender_without_receiver_is_told_once() {
+    let mut world = room(&[]);
+    assert_eq!(world.send(S, Piece::First, b"a"), [Told(S, "no_peer")]);
+    assert_eq!(world.send(S, Piece::Middle, b"b"), []);
+    world.join(1, S).unwrap();
+    assert_eq!(
+        world.send(S, Piece::Last, b"c"),
+        [],
+        "its beginning was dropped"
+    );
+    world.leave(1);
+    world.cleared(S);
+    assert_eq!(world.send(S, Piece::Whole, b"d"), [Told(S, "no_peer")]);
+}
+
+#[test]
+fn a_queued_receivers_data_is_held_and_follows_the_announcement() {
+    let mut world = room(&[1, 2]);
+    assert_eq!(world.send(2, Piece::Whole, b"hello"), []);
+    assert_eq!(world.send(2, Piece::First, b"to"), []);
+    world.leave(1);
+    assert_eq!(
+        world.cleared(S),
+        [Told(S, "peer_joined"), Got(S, whole(b"hello"))]
+    );
+    let rest: Vec<_> = world.send(2, Piece::Last, b"day");
+    let bytes: Vec<u8> = rest
+        .iter()
+        .flat_map(|seen| match seen {
+            Got(S, bytes) => bytes.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(bytes, whole(b"today"));
+}
+
+#[test]
+fn rooms_and_queues_are_bounded() {
+    let mut world = World::new(1, 1, 0);
+    world.create(S).unwrap();
+    assert_eq!(world.create(5), Err(Ending::TooManyRooms));
+    world.join(1, S).unwrap();
+    world.join(2, S).unwrap();
+    assert_eq!(world.join(3, S), Err(Ending::RoomFull));
+    world.leave(2);
+    world.join(3, S).unwrap();
+    world.leave(S);
+    assert!(world.create(5).is_ok());
+}
+
+#[test]
+fn a_code_in_use_is_not_given_again() {
+    let mut world = room(&[]);
+    let mut effects = Vec::new();
+    let codes = [code(S), code(S), code(9)];
+    world
+        .rooms
+        .create(world.now, SessionId(9), codes, &mut effects)
+        .unwrap();
+    assert!(world.join(1, 9).is_ok());
+}
