@@ -155,11 +155,11 @@ impl Reader {
     }
 
     fn name(&mut self, path: &[String], span: Span) {
-        if let Some(path) = absolute(path, &self.module) {
-            let line = span.start().line;
-            let test = self.test;
-            self.imports.push(Import { path, line, test });
-        }
+        self.imports.push(Import {
+            path: absolute(path, &self.module),
+            line: span.start().line,
+            test: self.test,
+        });
     }
 
     fn name_all(&mut self, before: &[String], tree: &UseTree, span: Span) {
@@ -263,25 +263,21 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// A path from the root of a package; none for one that begins with something of this file.
-fn absolute(path: &[String], module: &[String]) -> Option<Vec<String>> {
-    let (first, rest) = path.split_first()?;
-    match first.as_str() {
-        "crate" => Some(path.to_vec()),
-        "self" => Some([module, rest].concat()),
-        "super" => absolute_within(rest, &module[..module.len() - 1]),
-        // Of another package, if it is lower case; a type's own otherwise.
-        _ if first.starts_with(char::is_lowercase) => Some(path.to_vec()),
-        _ => None,
+/// A path from the root of a package; as it is, if it begins with another package, or with something
+/// that is imported elsewhere in the file, such as `Instant::now`.
+fn absolute(path: &[String], module: &[String]) -> Vec<String> {
+    match path {
+        [first, rest @ ..] if first == "self" => [module, rest].concat(),
+        [first, rest @ ..] if first == "super" => within(rest, &module[..module.len() - 1]),
+        _ => path.to_vec(),
     }
 }
 
-fn absolute_within(path: &[String], module: &[String]) -> Option<Vec<String>> {
-    match path.split_first() {
-        Some((first, rest)) if first == "super" => {
-            absolute_within(rest, &module[..module.len() - 1])
-        }
-        _ => Some([module, path].concat()),
+/// The same, of a path in this module that may go on with `super`.
+fn within(path: &[String], module: &[String]) -> Vec<String> {
+    match path {
+        [first, rest @ ..] if first == "super" => within(rest, &module[..module.len() - 1]),
+        _ => [module, path].concat(),
     }
 }
 
@@ -360,7 +356,7 @@ mod tests {
                 &["relay_wire::a"],
             ),
             ("// crate::a::b\n/* crate::c::d */", &[]),
-            ("fn f() { Vec::<u8>::new(); local(); }", &[]),
+            ("fn f() { Vec::<u8>::new(); local(); }", &["Vec::new"]),
             (
                 "mod child; use child::Thing;",
                 &["crate::flow::reader::child::Thing"],

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_testing::skip::{find, skip};
+use relay_testing::{
+    process,
+    skip::{find, skip},
+};
 use tempfile::TempDir;
 
 /// What is installed on it, beside what every Debian has.
@@ -227,7 +230,7 @@ fn files(folder: &Path) -> TempDir {
         .arg(files.path())
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian"))
         .arg(CHECKOUT)
-        .arg(env!("CARGO_BIN_EXE_claude-distill-relay"))
+        .arg(process::program())
         .arg(folder)
         .args(DEPLOYED)
         .status();

@@ -16,8 +16,8 @@
 //! | [`http`] | requests, and the relay's pages |
 //! | [`metrics`] | `/metrics`, read |
 //! | [`port`] | a port to listen on that nobody else is given |
-//! | [`noise`] | bytes and text without a pattern |
-//! | [`skip`] | what to do where a program is not installed |
+//! | [`mod@noise`] | bytes and text without a pattern |
+//! | [`mod@skip`] | what to do where a program is not installed |
 //! | [`wait`] | how long anything may take |
 //!
 //! Whatever goes wrong here fails the test that uses it, by a panic with the reason.
