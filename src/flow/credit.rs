@@ -136,9 +136,9 @@ impl Window {
         self.used.load(SeqCst)
     }
 
-    /// Bytes that may still be taken; none from three quarters full, since what is left would be
-    /// taken in crumbs. Then the task of `cx` is woken when the window is half empty: by the task
-    /// that drops the [`Credit`] which brings it there.
+    /// Bytes that may still be taken; none when it is more than three quarters full, since what is
+    /// left would be taken in crumbs. Then the task of `cx` is woken when the window is half empty:
+    /// by the task that drops the [`Credit`] which brings it there.
     pub fn poll_free(&self, cx: &Context<'_>) -> usize {
         if self.free() == 0 {
             self.waker.register(cx.waker());

@@ -86,3 +86,20 @@ fn a_full_window_wakes_its_reader_at_half() {
     assert!(flag.is_set());
     assert_eq!(window.free(), 60);
 }
+
+#[test]
+fn what_is_free_is_not_taken_in_crumbs() {
+    for (limit, used, free) in [
+        (100, 75, 25),
+        (100, 76, 0),
+        (100, 1000, 0),
+        (4, 3, 1),
+        (4, 4, 0),
+        (1, 0, 1),
+        (1, 1, 0),
+    ] {
+        let window = Window::new(limit);
+        let _credit = Credit::charge(&window, used);
+        assert_eq!(window.free(), free, "{used} of {limit}");
+    }
+}
