@@ -155,11 +155,16 @@ pub(super) fn is_well_formed(head: &RequestHead) -> bool {
     let once = |name| headers.get_all(name).count() <= 1;
     let length = headers.get(header::CONTENT_LENGTH);
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-        || length.is_some_and(|length| length.as_bytes().trim_ascii() != b"0");
+        || length.is_some_and(|length| !is_zero(length.as_bytes().trim_ascii()));
     head.version >= Version::HTTP_11
         && once(header::SEC_WEBSOCKET_KEY)
         && once(header::SEC_WEBSOCKET_VERSION)
         && !has_body
+}
+
+/// Whether a `Content-Length` (RFC 9110 §8.6) is none at all.
+fn is_zero(length: &[u8]) -> bool {
+    !length.is_empty() && length.iter().all(|&digit| digit == b'0')
 }
 
 /// Whether a request asks for a WebSocket as RFC 6455 §4.2.1 wants it.

@@ -17,7 +17,7 @@ impl Metrics {
     }
 
     /// Reads such a page: a line for each value, and comments.
-    fn parse(page: &str) -> Self {
+    pub fn parse(page: &str) -> Self {
         let lines = page.lines().filter(|line| !line.starts_with('#'));
         let values = lines.map(|line| {
             let value = line.rsplit_once(' ');

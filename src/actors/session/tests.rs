@@ -4,6 +4,7 @@
 use std::{future::poll_fn, io::Write, mem, task::Poll};
 
 use actix::{Handler, Message};
+use relay_testing::metrics::Metrics;
 use relay_wire::{
     ending::Ending,
     frame::{Header, Opcode, encode, encode_close, encode_masked},
@@ -34,11 +35,8 @@ impl Handler<Boom> for Session {
 
 /// Bytes read from all sessions.
 fn received(worker: &Worker) -> usize {
-    let text = worker.metrics();
-    let count = text
-        .lines()
-        .find_map(|line| line.strip_prefix("relay_received_bytes_total "));
-    count.unwrap().parse().unwrap()
+    let count = Metrics::parse(&worker.metrics()).get("relay_received_bytes_total");
+    usize::try_from(count).unwrap()
 }
 
 /// Waits until so many bytes more were read than by the first request.
@@ -81,11 +79,8 @@ async fn a_panic_ends_its_session_alone_and_is_counted() {
     hear(&mut other, "room_not_found").await;
     let now = worker.snapshot();
     assert_eq!((now.sessions, now.rooms), (1, 0));
-    let text = worker.metrics();
-    assert!(
-        text.contains(r#"relay_sessions_ended_total{reason="panicked"} 1"#),
-        "{text}"
-    );
+    let panicked = r#"relay_sessions_ended_total{reason="panicked"}"#;
+    assert_eq!(Metrics::parse(&worker.metrics()).get(panicked), 1);
 }
 
 #[actix_rt::test]
