@@ -58,9 +58,6 @@ impl Connection {
                     self.clocks.still_under_way(now);
                 }
             }
-            // Whoever has hung up answers a Ping with a reset, at which the system throws away what
-            // it sent before and we have not read yet.
-            Timer::Ping if self.has_hung_up(socket) => self.clocks.pinged(now),
             Timer::Ping => {
                 self.ping(now);
             }
