@@ -85,6 +85,14 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_holds_a_tenth_of_a_second_and_a_kibibyte_at_least() {
+        for (rate, depth) in [(1, 1024), (10_240, 1024), (100_000, 10_000)] {
+            let now = Instant::now();
+            assert_eq!(Pace::new(rate, now).allowance(now), Ok(depth), "{rate}");
+        }
+    }
+
+    #[test]
     fn looking_often_earns_as_much_as_looking_seldom() {
         let (rate, start) = (700, Instant::now());
         let emptied = || {

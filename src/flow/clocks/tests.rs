@@ -290,3 +290,30 @@ fn a_pace_wakes_when_it_may_go_on_and_not_after() {
     clocks.paced(None);
     assert_eq!(clocks.next(), Some(at(20)));
 }
+
+#[test]
+fn what_waits_for_who_has_said_close_has_its_time_from_then() {
+    let (at, mut clocks) = begin();
+    clocks.closing();
+    clocks.last_write_due(at(3));
+    assert_eq!(clocks.next(), Some(at(3) + CLOSE_TIMEOUT));
+}
+
+#[test]
+fn a_look_keeps_its_time_unless_the_peer_takes_something() {
+    let (at, mut clocks) = begin();
+    let step = TIMEOUTS.stall / LOOKS_AT_A_STALL;
+    clocks.wrote(at(0), 0, true);
+    clocks.wrote(at(1), 0, true);
+    assert_eq!(clocks.next(), Some(at(0) + step));
+    clocks.wrote(at(2), 1, true);
+    assert_eq!(clocks.next(), Some(at(2) + step));
+}
+
+#[test]
+fn what_came_before_the_ping_was_sent_does_not_prolong_its_time() {
+    let (at, mut clocks) = begin();
+    clocks.heard(at(20));
+    clocks.pinged(at(20));
+    assert_eq!(clocks.due(at(25), InMessage), Due::Dead);
+}

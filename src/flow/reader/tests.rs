@@ -339,3 +339,19 @@ fn a_pong_parts_what_was_sent_before_it_from_the_rest() {
         [[frame(1), frame(2)].concat(), b"pong 2".to_vec(), frame(3)]
     );
 }
+
+#[test]
+fn a_message_is_in_progress_from_its_first_frame_to_its_last() {
+    let (mut reader, _) = reader(true);
+    let parts = [
+        (masked(Opcode::Text, true, b"whole"), false),
+        (masked(Opcode::Binary, false, b"begun"), true),
+        (masked(Opcode::Ping, true, b""), true),
+        (masked(Opcode::Continuation, true, b"ended"), false),
+    ];
+    for (bytes, in_message) in parts {
+        let mut input = &bytes[..];
+        while reader.next(&mut input).is_some() {}
+        assert_eq!(reader.in_message(), in_message);
+    }
+}
