@@ -9,6 +9,11 @@ mod reference;
 #[path = "../fuzz/properties/request.rs"]
 mod request;
 
+use claude_distill_relay::flow::{
+    credit::Window,
+    data::Data,
+    reader::{Event, FrameReader},
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use relay_wire::{
     code::RoomCode,
@@ -195,6 +200,27 @@ proptest! {
         request::check(json.to_string().as_bytes());
         let request = json!({ "type": json });
         prop_assert_eq!(Request::parse(request.to_string().as_bytes()), None);
+    }
+}
+
+/// However many messages a read brings, they are unmasked into one buffer that is as large as they
+/// need, and no larger.
+#[test]
+fn the_messages_of_one_read_take_one_buffer() {
+    for (count, size) in [(1000, 64), (1, 60_000)] {
+        let message = frame(Opcode::Binary, true, vec![7; size], [9; 4], Fault::None);
+        let input = message.repeat(count);
+        let mut reader = FrameReader::new(1 << 20, Window::new(1 << 20));
+        reader.join_messages();
+        let memory = allocation_counter::measure(|| {
+            assert!(matches!(
+                reader.next(&mut &input[..]),
+                Some(Event::Data(Data::Messages(_)))
+            ));
+        });
+        // The buffer, what is in it when that is cut to its size, and the counter of both.
+        assert!(memory.count_total <= 3, "{memory:?}");
+        assert!(memory.bytes_max <= 2 * input.len() as u64, "{memory:?}");
     }
 }
 

@@ -251,6 +251,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_client_is_told_follows_from_the_row() {
+        let told = |ending: Ending| {
+            let sentence = ending.sentence();
+            (sentence, ending.close_code(), ending.is_error())
+        };
+        let full = Some("The relay is full; try again in a moment.");
+        assert_eq!(told(Ending::RelayFull), (full, None, false));
+        let unknown = Some("There is no open room with this code.");
+        assert_eq!(told(Ending::RoomNotFound), (unknown, None, true));
+        let late = Some("No request came in time.");
+        assert_eq!(told(Ending::RequestTimeout), (late, Some(1008), true));
+        assert_eq!(told(Ending::BuffersFull), (None, Some(1013), false));
+        assert_eq!(told(Ending::PeerClosed), (None, None, false));
+        assert_eq!(told(Ending::Stalled), (None, None, false));
+    }
+
+    #[test]
+    fn who_is_told_by_a_sentence_has_one() {
+        for &ending in Ending::ALL {
+            if ending.is_of_handshake() || ending.told() == Error || ending.ends_room() {
+                assert!(ending.sentence().is_some(), "{}", ending.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_room_ends_with_its_sender_its_time_or_the_relay() {
+        let all = Ending::ALL.iter().copied();
+        let of_rooms: Vec<_> = all.filter(|ending| ending.ends_room()).collect();
+        let expected = [
+            Ending::SenderDisconnected,
+            Ending::RoomExpired,
+            Ending::ServerShutdown,
+        ];
+        assert_eq!(of_rooms, expected);
+    }
+
     /// PROTOCOL.md names every ending that a client is told of, with its close code.
     #[test]
     fn the_protocol_page_has_every_row() {

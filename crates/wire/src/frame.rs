@@ -226,14 +226,23 @@ mod tests {
 
     use super::*;
 
+    const OPCODES: [Opcode; 6] = [
+        Opcode::Continuation,
+        Opcode::Text,
+        Opcode::Binary,
+        Opcode::Close,
+        Opcode::Ping,
+        Opcode::Pong,
+    ];
+
     fn any_header() -> impl Strategy<Value = Header> {
-        let opcode = prop::sample::select(vec![0u8, 1, 2, 8, 9, 10]);
+        let opcode = prop::sample::select(OPCODES.to_vec());
         let len = prop_oneof![0..300u64, 65_000..66_000u64, 0..1u64 << 63];
         (any::<bool>(), 0..8u8, opcode, any::<Option<[u8; 4]>>(), len).prop_map(
             |(fin, rsv, opcode, mask, len)| Header {
                 fin,
                 rsv,
-                opcode: Opcode::from_bits(opcode).unwrap_or(Opcode::Text),
+                opcode,
                 mask,
                 len,
             },
@@ -242,9 +251,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_survives_the_round_trip_and_every_prefix_wants_more(header in any_header()) {
+        fn a_header_survives_the_round_trip_and_every_prefix_wants_more(
+            header in any_header(),
+            after in prop::collection::vec(any::<u8>(), 0..10),
+        ) {
             let (bytes, len) = header.encode();
-            prop_assert_eq!(Header::parse(&bytes[..len]), Ok(Some((header, len))));
+            let more = [&bytes[..len], &after].concat();
+            prop_assert_eq!(Header::parse(&more), Ok(Some((header, len))));
             for cut in 0..len {
                 prop_assert_eq!(Header::parse(&bytes[..cut]), Ok(None));
             }
@@ -263,6 +276,40 @@ mod tests {
             unmask_into(&mut out, &data[cut..], &mut turned);
             prop_assert_eq!(out, plain);
         }
+    }
+
+    /// The examples of RFC 6455 §5.7.
+    #[test]
+    fn frames_are_what_the_standard_says() {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        let hello = encode(Opcode::Text, b"Hello");
+        assert_eq!(hello, b"\x81\x05Hello");
+        let masked = encode_masked(Opcode::Text, true, b"Hello", key);
+        assert_eq!(masked, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        let first = Header::new(Opcode::Text, false, 3).frame(b"Hel");
+        assert_eq!(first, b"\x01\x03Hel");
+        let last = Header::new(Opcode::Continuation, true, 2).frame(b"lo");
+        assert_eq!(last, b"\x80\x02lo");
+        let ping = encode(Opcode::Ping, b"Hello");
+        assert_eq!(ping, b"\x89\x05Hello");
+        let pong = encode_masked(Opcode::Pong, true, b"Hello", key);
+        assert_eq!(pong, b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        let short = encode(Opcode::Binary, &[0; 256]);
+        assert_eq!(short[..4], [0x82, 0x7e, 0x01, 0x00]);
+        let long = encode(Opcode::Binary, &[0; 65_536]);
+        assert_eq!(long[..10], [0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn an_opcode_is_of_data_or_of_control_or_none() {
+        for bits in 0..16 {
+            let known = OPCODES.into_iter().find(|&opcode| opcode as u8 == bits);
+            assert_eq!(Opcode::from_bits(bits), known, "{bits}");
+        }
+        assert_eq!(
+            OPCODES.map(Opcode::is_control),
+            [false, false, false, true, true, true]
+        );
     }
 
     #[test]

@@ -131,7 +131,19 @@ mod tests {
             json(Reply::from(Ending::RoomFull))
                 .starts_with(r#"{"type":"ERROR","reason":"room_full","message":""#)
         );
-        let wait = Reply::rate_limited(Duration::from_millis(1001));
-        assert!(json(wait).ends_with(r#","retry_after":2}"#));
+        for (millis, wait) in [(1, 1), (1000, 1), (1001, 2), (2000, 2)] {
+            let reply = json(Reply::rate_limited(Duration::from_millis(millis)));
+            let end = format!(r#","retry_after":{wait}}}"#);
+            assert!(reply.ends_with(&end), "{reply} for {millis} ms");
+        }
+    }
+
+    #[test]
+    fn only_an_error_tells_of_an_ending() {
+        let peer_id = PeerId::random();
+        assert_eq!(Reply::PeerJoined { peer_id }.ending(), None);
+        for ending in [Ending::RoomFull, Ending::RoomExpired] {
+            assert_eq!(Reply::from(ending).ending(), Some(ending));
+        }
     }
 }

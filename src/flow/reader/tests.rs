@@ -261,6 +261,38 @@ fn what_a_client_must_not_send_is_named() {
 }
 
 #[test]
+fn what_is_just_within_the_limits_is_read() {
+    let payload = vec![7; MAX_MESSAGE as usize];
+    let input = [
+        masked(Opcode::Ping, true, &[1; 125]),
+        masked(Opcode::Binary, true, &payload),
+        fragments(Opcode::Binary, &payload, &[500], false),
+    ];
+    for joining in [false, true] {
+        let peer = Peer::read(&mut reader(joining).0, &input.concat(), &[]);
+        assert_eq!(peer.violation, None);
+        assert_eq!(peer.pings, [[1; 125]]);
+        let message = Sent::Message(Opcode::Binary, payload.clone());
+        assert_eq!(peer.got, [message.clone(), message]);
+    }
+}
+
+#[test]
+fn a_message_is_in_progress_from_its_first_header_to_its_last_byte() {
+    let (mut reader, _) = reader(true);
+    let message = fragments(Opcode::Binary, b"abc", &[0], true);
+    assert!(!reader.in_message());
+    let first = masked(Opcode::Binary, false, b"").len();
+    for at in 0..message.len() {
+        let mut byte = &message[at..=at];
+        while reader.next(&mut byte).is_some() {}
+        let begun = at + 1 >= first;
+        let ended = at + 1 == message.len();
+        assert_eq!(reader.in_message(), begun && !ended, "byte {at}");
+    }
+}
+
+#[test]
 fn a_length_is_refused_before_any_of_its_payload_is_taken() {
     let (mut reader, window) = reader(true);
     let announced = masked(Opcode::Binary, true, &[0; MAX_MESSAGE as usize + 1]);
