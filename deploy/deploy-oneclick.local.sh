@@ -478,6 +478,9 @@ roll_back() {
 uninstall() {
 	local names=(claude-distill-relay-healthcheck.timer claude-distill-relay.socket "$unit") rule
 	step settings
+	if [[ -e $units/$unit ]] && ! grep -q '^ExecStart=claude-distill-relay' "$units/$unit"; then
+		fail "$units/$unit is not ours, and stays as it is" 'remove what installed it in its own way'
+	fi
 	if [[ ! -e $settings && -f $installed ]]; then
 		(umask 077 && installed_settings >"$settings.new")
 		mv "$settings.new" "$settings"
@@ -487,9 +490,6 @@ uninstall() {
 	as_root rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>"$log" || true
 	result "$settings stays"
 	step service
-	if [[ -e $units/$unit ]] && ! grep -q '^ExecStart=claude-distill-relay' "$units/$unit"; then
-		fail "$units/$unit is not ours, and stays as it is" 'remove what installed it in its own way'
-	fi
 	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
 	as_root rm -rf "$units/$unit" "$units"/claude-distill-relay.socket "$units"/claude-distill-relay-healthcheck{.service,@.service,.timer} /run/claude-distill-relay-healthcheck
 	as_root systemctl daemon-reload
