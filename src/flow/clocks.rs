@@ -240,10 +240,10 @@ impl Clocks {
         self.received = now;
     }
 
-    /// Data have come: mostly an answer to what was written, which has been taken then.
+    /// Data have come. They do not show that the peer has taken what was written: one that sends
+    /// and reads at the same time says nothing of how far it has read.
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;
-        self.taken_by = now;
     }
 
     /// The session has been read, and is so at the moment. While we do not read, nothing is held
