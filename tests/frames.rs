@@ -254,3 +254,34 @@ async fn a_header_may_be_cut_anywhere() {
         }
     }
 }
+
+#[tokio::test]
+async fn more_idle_frames_than_any_library_sends_end_the_session() {
+    let relay = TestRelay::start(|_| {});
+    let begin = frame(TEXT, "").more();
+    let empty = frame(CONTINUATION, "").more();
+    for (first, idle) in [
+        (frame(PONG, ""), frame(PONG, "never asked")),
+        (frame(PING, ""), frame(PING, "x")),
+        (begin, empty),
+    ] {
+        let mut client = Raw::connect(&relay).await;
+        client.create_room().await;
+        client.write(&first.encode()).await;
+        client.write(&idle.encode().repeat(900)).await;
+        client.write(&frame(PING, "last").encode()).await;
+        while client.next("the last pong").await.payload != "last" {}
+        // Those that are allowed meanwhile are far fewer.
+        client.write(&idle.encode().repeat(5000)).await;
+        loop {
+            let frame = client.next("a close").await;
+            if frame.opcode == CLOSE {
+                assert_eq!(&frame.payload[..], b"\x03\xf0control_flood");
+                break;
+            }
+            assert_eq!(frame.opcode, PONG, "{frame:?}");
+        }
+    }
+    let ended = r#"relay_sessions_ended_total{reason="control_flood"}"#;
+    assert_eq!(relay.metrics().get(ended), 3);
+}

@@ -33,6 +33,8 @@ const SLOWEST: u64 = 32 * 1024;
 const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
+/// Time to read what has come, before a peer is judged by what has not.
+const TIME_TO_READ: Duration = Duration::from_secs(2);
 
 /// What may become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,24 +77,43 @@ impl Timer {
 
 /// When each timer is due, if it is set.
 #[derive(Debug, Default)]
-struct Timers([Option<Instant>; Timer::ALL.len()]);
+struct Timers {
+    due: [Option<Instant>; Timer::ALL.len()],
+    /// A bit for each timer that was put off and has not been set since.
+    put_off: u16,
+}
 
 impl Timers {
     fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = Some(at);
+        self.due[timer as usize] = Some(at);
+        self.put_off &= !bit(timer);
     }
 
     fn clear(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        self.due[timer as usize] = None;
     }
 
     fn get(&self, timer: Timer) -> Option<Instant> {
-        self.0[timer as usize]
+        self.due[timer as usize]
+    }
+
+    /// Sets a timer that has fired once more, unless that was done already.
+    fn put_off(&mut self, timer: Timer, at: Instant) -> bool {
+        let first = self.put_off & bit(timer) == 0;
+        if first {
+            self.set(timer, at);
+            self.put_off |= bit(timer);
+        }
+        first
     }
 
     fn is_set(&self, timer: Timer) -> bool {
         self.get(timer).is_some()
     }
+}
+
+fn bit(timer: Timer) -> u16 {
+    1 << timer as u16
 }
 
 /// How a session is read at the moment.
@@ -177,6 +198,18 @@ impl Clocks {
             }
             return Some(timer);
         }
+    }
+
+    /// Gives the peer more time if the timer that fired would judge it by what has not come, and
+    /// `unread` finds that something has: what it is waited for may be among that. After a pause of the
+    /// whole process (a frozen machine, a stopped service) everybody's time seems to be up, and their
+    /// answers wait in the system. Once: who goes on sending must not put off its end for ever.
+    ///
+    /// Returns whether it has more time.
+    pub fn put_off(&mut self, timer: Timer, now: Instant, unread: impl FnOnce() -> bool) -> bool {
+        matches!(timer, Timer::Request | Timer::Pong)
+            && unread()
+            && self.timers.put_off(timer, now + TIME_TO_READ)
     }
 
     /// When a timer fires. With bytes stuck in front of it a Ping would tell nothing, and no Pong

@@ -78,6 +78,17 @@ pub struct FrameReader {
     part: Option<Part>,
     /// What comes after the data read before it.
     next: Option<Event>,
+    counts: Counts,
+}
+
+/// Frames that began since they were last counted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub frames: usize,
+    /// Those that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
+    /// answer one of our Pings, and empty fragments that do not end their message.
+    pub idle: usize,
 }
 
 impl FrameReader {
@@ -97,7 +108,13 @@ impl FrameReader {
             run: Vec::new(),
             part: None,
             next: None,
+            counts: Counts::default(),
         }
+    }
+
+    /// What was counted since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        mem::take(&mut self.counts)
     }
 
     /// From here on whole messages may be joined, since nobody will look into them. Before, each
@@ -179,6 +196,7 @@ impl FrameReader {
 
     /// Judges a frame by its header alone, before any of its payload is taken.
     fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Step, Ending> {
+        self.counts.frames += 1;
         let key = header.mask.ok_or(Ending::UnmaskedFrame)?;
         if header.rsv != 0 {
             return Err(Ending::ReservedBits);
@@ -193,6 +211,9 @@ impl FrameReader {
                 return Err(Ending::BadControlFrame);
             }
             return self.payload(frame, input);
+        }
+        if header.len == 0 && !header.fin {
+            self.counts.idle += 1;
         }
         let continues = header.opcode == Opcode::Continuation;
         if continues != self.message.is_some() {
@@ -273,10 +294,14 @@ impl FrameReader {
 
     fn control(&mut self, opcode: Opcode, payload: Vec<u8>) -> Result<Step, Ending> {
         Ok(match opcode {
-            Opcode::Ping => Step::Now(Event::Ping(payload)),
+            Opcode::Ping => {
+                self.counts.idle += 1;
+                Step::Now(Event::Ping(payload))
+            }
             Opcode::Pong => {
                 let number = payload.try_into().map_or(0, u64::from_be_bytes);
                 if number <= self.ponged || number > self.pinged {
+                    self.counts.idle += 1;
                     return Ok(Step::On);
                 }
                 self.ponged = number;

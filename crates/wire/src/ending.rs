@@ -143,6 +143,8 @@ endings! {
     InvalidUtf8 = "invalid_utf8", Close(1007), No, "";
     /// A message is over `RELAY_MAX_MSG_SIZE`.
     MessageTooBig = "message_too_big", Close(1009), No, "";
+    /// More control frames and empty fragments came than any library sends.
+    ControlFlood = "control_flood", Close(1008), No, "";
     /// The client has closed the session.
     PeerClosed = "peer_closed", Echo, No, "";
     /// The connection has ended without a Close.

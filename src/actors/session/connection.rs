@@ -21,6 +21,7 @@ use crate::{
         registry::RoomRegistry,
     },
     flow::{
+        chatter::Chatter,
         clocks::Clocks,
         credit::{Share, Window},
         data::Chunk,
@@ -57,6 +58,7 @@ pub(super) struct Connection {
 
     pub(super) clocks: Clocks,
     pub(super) pace: Pace,
+    pub(super) chatter: Chatter,
     /// The number of the Ping whose answer the registry waits for.
     pub(super) barrier: Option<u64>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
@@ -88,6 +90,7 @@ impl Connection {
             ending: Ending::PeerVanished,
             clocks: Clocks::new(now, Arc::clone(&state.timeouts)),
             pace: Pace::new(config.session_bytes_per_sec, now),
+            chatter: Chatter::new(now),
             barrier: None,
             _slot: slot,
             state: Arc::clone(state),

@@ -42,13 +42,13 @@ use crate::{
         clocks::Reading,
         data::{Data, Delivery},
         outbox::Outbox,
-        reader::Event,
+        reader::{Counts, Event},
     },
 };
 
 /// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
 /// copied out of it while it is unmasked, so an idle session has none.
-const READ: usize = 64 * 1024;
+pub(super) const READ: usize = 64 * 1024;
 
 /// Chunks given to the system in one call.
 const MAX_SLICES: usize = 32;
@@ -60,10 +60,12 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-/// Bytes read from one session before the others have their turn. What costs no credit, such as Pongs
-/// and empty fragments, is stopped by nothing else. Data are, by the window: this is a read more than
-/// that usually is, for the headers.
+/// What may be read from one session before the others have their turn: bytes, and so many more for
+/// each frame. Data in large frames are stopped earlier, by the window: this is a read more than that
+/// usually is, for the headers.
 pub(super) const TURN: usize = 5 * READ;
+/// Bytes that take as much time as a frame does, whatever is in it.
+pub(super) const FRAME_COST: usize = 64;
 
 /// Drives the session it is spawned into, for as long as that has its socket here.
 pub(super) struct Pump(Option<Socket>);
@@ -154,10 +156,15 @@ impl Connection {
             if left == 0 {
                 return Pause::More;
             }
-            let read = socket.poll_read(most.min(left), task, |bytes| self.received(bytes, now));
+            let mut frames = 0;
+            let read = socket.poll_read(most.min(left), task, |bytes| {
+                frames = self.received(bytes, now);
+            });
             match read {
                 Poll::Pending => return Pause::Empty,
-                Poll::Ready(Ok(count)) if count > 0 => left -= count,
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    left = left.saturating_sub(count + frames * FRAME_COST);
+                }
                 Poll::Ready(result) => {
                     debug!("session {}: end of stream, {:?}", self.id.0, result.err());
                     self.leave(Ending::PeerVanished);
@@ -187,17 +194,19 @@ impl Connection {
         }
     }
 
-    fn received(&mut self, bytes: &[u8], now: Instant) {
+    /// Takes in what was read; returns how many frames began in it.
+    fn received(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.clocks.received(now);
         self.pace.record(bytes.len());
         self.state.metrics.received(bytes.len());
-        if !matches!(self.phase, Phase::Lingering) {
-            self.consume(bytes, now);
+        match self.phase {
+            Phase::Lingering => 0,
+            _ => self.consume(bytes, now),
         }
     }
 
-    /// Acts on what was read, as far as it may be looked at now.
-    fn consume(&mut self, mut bytes: &[u8], now: Instant) {
+    /// Acts on what was read, as far as it may be looked at now; returns how many frames began in it.
+    fn consume(&mut self, mut bytes: &[u8], now: Instant) -> usize {
         let mut pongs = Vec::new();
         while matches!(
             self.phase,
@@ -214,6 +223,11 @@ impl Connection {
         if matches!(self.phase, Phase::Waiting { .. }) {
             self.unread = Bytes::copy_from_slice(bytes);
         }
+        let Counts { frames, idle } = self.reader.take_counts();
+        if idle > 0 && !self.chatter.allows(idle, now) && !matches!(self.phase, Phase::Lingering) {
+            self.on_violation(Ending::ControlFlood, now);
+        }
+        frames
     }
 
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    mem::MaybeUninit,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context as Task, Poll, ready},
@@ -14,19 +15,32 @@ use actix_rt::{
     time::{Sleep, sleep},
 };
 use futures_util::FutureExt;
+use socket2::SockRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-/// Sessions that may go on reading without their sockets each time the runtime looks at sockets. It
-/// takes up a few of them at a time (`process::worker`): if all who go on, as they have left something
-/// unread, had their turn in between, hardly anybody else would have one.
+/// Sessions of each line that may go on reading without their sockets each time the runtime looks at
+/// sockets. It takes up a few of them at a time (`process::worker`): if all who go on, as they have
+/// left something unread, had their turn in between, hardly anybody else would have one.
 const GOING_ON: usize = 1;
 
 /// When an alarm rings that nobody has set: the first turn, which comes at once, sets it.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Who goes on reading without a socket to wake it. There are two lines, so that however many have
+/// always more to say than one turn takes, who waits for its receiver is not behind them.
+struct Lines {
+    /// Those whose turn ended before all was read.
+    more: Arc<Semaphore>,
+    /// Those whose window was full and has opened.
+    opened: Arc<Semaphore>,
+}
+
 thread_local! {
-    static LINE: Arc<Semaphore> = Arc::new(Semaphore::new(GOING_ON));
+    static LINES: Lines = Lines {
+        more: Arc::new(Semaphore::new(GOING_ON)),
+        opened: Arc::new(Semaphore::new(GOING_ON)),
+    };
 }
 
 /// Why reading stopped.
@@ -50,7 +64,7 @@ pub(super) struct Socket {
     alarm: Pin<Box<Sleep>>,
     /// How its last turn ended.
     pub(super) paused: Pause,
-    /// Its place in the line of those who go on.
+    /// Its place in the line that it stood in last.
     line: PollSemaphore,
     /// Its turn, from when it has one until that is over.
     turn: Option<OwnedSemaphorePermit>,
@@ -62,7 +76,7 @@ impl Socket {
             stream,
             alarm: Box::pin(sleep(FAR)),
             paused: Pause::Empty,
-            line: PollSemaphore::new(LINE.with(Arc::clone)),
+            line: PollSemaphore::new(LINES.with(|lines| Arc::clone(&lines.opened))),
             turn: None,
         }
     }
@@ -82,12 +96,26 @@ impl Socket {
 
     /// Gives others their turn.
     pub(super) fn end_turn(&mut self, paused: Pause, task: &mut Task<'_>) {
-        self.paused = paused;
+        if paused != self.paused {
+            self.paused = paused;
+            LINES.with(|lines| match paused {
+                Pause::More => self.line = PollSemaphore::new(Arc::clone(&lines.more)),
+                Pause::Full => self.line = PollSemaphore::new(Arc::clone(&lines.opened)),
+                Pause::Empty | Pause::Unwanted | Pause::Until(_) => {}
+            });
+        }
         self.turn = None;
         if paused == Pause::More {
             // Asked for the next one at once, as nothing else will wake it.
             let _ = self.poll_turn(task);
         }
+    }
+
+    /// Whether something has come that was not read, were it the end of the stream: asked of the system
+    /// itself, as the runtime tells of a few sockets at a time.
+    pub(super) fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        SockRef::from(&self.stream).peek(&mut byte).is_ok()
     }
 
     /// Has the session's task polled at that moment.

@@ -19,6 +19,9 @@ impl Connection {
         while !matches!(self.phase, Phase::Done)
             && let Some(timer) = self.clocks.fire(now)
         {
+            if self.clocks.put_off(timer, now, || socket.has_unread()) {
+                continue;
+            }
             self.on_timer(timer, socket, now);
             if matches!(timer, Timer::Request | Timer::Refusal) {
                 // In its new phase it may read what it did not read in the last one.

@@ -319,3 +319,28 @@ fn what_came_before_the_ping_was_sent_does_not_prolong_its_time() {
     clocks.pinged(at(20));
     assert_eq!(clocks.due(at(25), InMessage), Due::Dead);
 }
+
+#[test]
+fn who_may_have_answered_during_a_pause_is_judged_once_that_was_read() {
+    let (at, mut clocks) = begin();
+    clocks.pinged(at(20));
+    assert_eq!(clocks.fire(at(1000)), Some(Timer::Pong));
+    assert!(clocks.put_off(Timer::Pong, at(1000), || true));
+    assert_eq!(clocks.next(), Some(at(1000) + TIME_TO_READ));
+    assert_eq!(clocks.fire(at(1002)), Some(Timer::Pong));
+    assert!(!clocks.put_off(Timer::Pong, at(1002), || true), "once");
+
+    // The next Ping is another one.
+    clocks.pinged(at(1003));
+    assert_eq!(clocks.fire(at(1100)), Some(Timer::Pong));
+    assert!(clocks.put_off(Timer::Pong, at(1100), || true));
+}
+
+#[test]
+fn nothing_is_put_off_for_who_has_sent_nothing_nor_what_judges_nobody() {
+    let (at, mut clocks) = begin();
+    assert!(!clocks.put_off(Timer::Pong, at(1), || false));
+    for timer in [Timer::Ping, Timer::Look, Timer::Close, Timer::Pace] {
+        assert!(!clocks.put_off(timer, at(1), || panic!("{timer:?} asks")));
+    }
+}
