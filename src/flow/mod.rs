@@ -10,6 +10,7 @@
 //! wake-ups are the session's, but for the one of a reader whose window has opened; what the frames are for (requests, rooms, peers) is decided
 //! elsewhere.
 
+pub mod buffers;
 pub mod chatter;
 pub mod clocks;
 pub mod credit;

@@ -15,12 +15,17 @@ const KEPT_SLOTS: usize = 8;
 #[derive(Debug, Default)]
 pub struct Outbox {
     chunks: VecDeque<Chunk>,
+    /// Bytes put here so far, and those of them that the system has.
+    put: u64,
+    taken: u64,
 }
 
 impl Outbox {
     /// Puts frames at the end.
     pub fn push(&mut self, delivery: impl Into<Delivery>) {
-        match delivery.into() {
+        let delivery = delivery.into();
+        self.put += delivery.size() as u64;
+        match delivery {
             Delivery::Chunk(chunk) => self.chunks.push_back(chunk),
             Delivery::Parts(parts) => self.chunks.extend(parts),
         }
@@ -34,6 +39,17 @@ impl Outbox {
     /// Forgets what waits, for a peer that will not take it.
     pub fn clear(&mut self) {
         self.chunks = VecDeque::new();
+        self.taken = self.put;
+    }
+
+    /// The place behind all that was put here so far.
+    pub fn end(&self) -> u64 {
+        self.put
+    }
+
+    /// Whether the system has everything in front of this place.
+    pub fn has_written(&self, place: u64) -> bool {
+        place <= self.taken
     }
 
     /// What is to be written next, in order.
@@ -43,6 +59,7 @@ impl Outbox {
 
     /// Forgets the first `count` bytes: the system has them, and their credit comes back.
     pub fn written(&mut self, mut count: usize) {
+        self.taken += count as u64;
         while let Some(first) = self.chunks.front_mut() {
             if first.bytes.len() > count {
                 first.bytes.advance(count);

@@ -20,7 +20,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::sync::{Semaphore, watch};
 
 use super::{handshake::Door, head::OneHead, pages};
-use crate::{config::Config, flow::credit::Share};
+use crate::{
+    config::Config,
+    flow::{
+        buffers::{UNREAD, UNSENT},
+        credit::Share,
+    },
+};
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +68,10 @@ pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
         // The standard library lets 128 wait, which a burst of clients overruns.
         warn_if_failed("the backlog", listener.listen(BACKLOG));
     }
+    // The size of the window is agreed on when a connection is made: a larger buffer for a socket
+    // alone would not be used.
+    warn_if_failed("SO_RCVBUF", listener.set_recv_buffer_size(UNREAD));
+    warn_if_failed("TCP_NOTSENT_LOWAT", listener.set_tcp_notsent_lowat(UNSENT));
     // Else every short answer would wait for the acknowledgement of the one before.
     warn_if_failed("TCP_NODELAY", listener.set_tcp_nodelay(true));
     // The system counts in whole seconds.
@@ -227,5 +237,9 @@ mod tests {
         let socket = SockRef::from(&socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert!(socket.tcp_user_timeout().unwrap() >= Some(config.stall_timeout));
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+        // The system counts its overhead as well, and may allow less.
+        let unread = 64 * 1024..=2 * UNREAD;
+        assert!(unread.contains(&socket.recv_buffer_size().unwrap()));
     }
 }

@@ -34,6 +34,21 @@ use crate::{
     state::State,
 };
 
+/// The answers to the Pings of one read.
+#[derive(Default)]
+pub(super) struct Pongs {
+    frames: Vec<u8>,
+    /// Where the last of them begins.
+    last: usize,
+}
+
+impl Pongs {
+    pub(super) fn push(&mut self, payload: &[u8]) {
+        self.last = self.frames.len();
+        self.frames.extend(frame::encode(Opcode::Pong, payload));
+    }
+}
+
 /// All of one client but its socket.
 pub(super) struct Connection {
     pub(super) id: SessionId,
@@ -59,6 +74,10 @@ pub(super) struct Connection {
     pub(super) clocks: Clocks,
     pub(super) pace: Pace,
     pub(super) chatter: Chatter,
+    /// The place in the outbox behind our last Pongs.
+    ponged_by: u64,
+    /// The Pong that is due once those are written.
+    owed: Option<Vec<u8>>,
     /// The number of the Ping whose answer the registry waits for.
     pub(super) barrier: Option<u64>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
@@ -91,6 +110,8 @@ impl Connection {
             clocks: Clocks::new(now, Arc::clone(&state.timeouts)),
             pace: Pace::new(config.session_bytes_per_sec, now),
             chatter: Chatter::new(now),
+            ponged_by: 0,
+            owed: None,
             barrier: None,
             _slot: slot,
             state: Arc::clone(state),
@@ -213,6 +234,31 @@ impl Connection {
         if let Some(code) = ending.close_code() {
             self.push(frame::encode_close(code, ending.name()));
         }
+    }
+
+    /// Answers Pings. While Pongs wait that the client has not taken, it is the last of them alone that
+    /// will be answered (RFC 6455 §5.5.3): who takes none has none made.
+    pub(super) fn pong(&mut self, mut pongs: Pongs) {
+        if pongs.frames.is_empty() {
+            return;
+        }
+        if self.outbox.has_written(self.ponged_by) {
+            self.say(pongs.frames);
+            self.ponged_by = self.outbox.end();
+        } else {
+            self.owed = Some(pongs.frames.split_off(pongs.last));
+        }
+    }
+
+    /// Queues the Pong that was put off, if it is due; whether it was.
+    pub(super) fn pong_owed(&mut self) -> bool {
+        let due = self.outbox.has_written(self.ponged_by);
+        let Some(pong) = self.owed.take_if(|_| due) else {
+            return false;
+        };
+        self.say(pong);
+        self.ponged_by = self.outbox.end();
+        true
     }
 
     /// Pings the client; returns the number it will answer with.

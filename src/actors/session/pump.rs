@@ -20,16 +20,13 @@ use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use log::debug;
-use relay_wire::{
-    ending::Ending,
-    frame::{self, Opcode},
-};
+use relay_wire::ending::Ending;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     actor::Session,
-    connection::Connection,
+    connection::{Connection, Pongs},
     phase::Phase,
     socket::{Pause, Socket},
 };
@@ -122,6 +119,9 @@ impl Handler<Deliver> for Session {
 
 impl Connection {
     fn turn(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
+        if matches!(self.phase, Phase::Piping) {
+            socket.widen();
+        }
         let pause = match socket.poll_turn(task) {
             Poll::Ready(()) => {
                 let pause = self.read(socket, now, task);
@@ -207,7 +207,7 @@ impl Connection {
 
     /// Acts on what was read, as far as it may be looked at now; returns how many frames began in it.
     fn consume(&mut self, mut bytes: &[u8], now: Instant) -> usize {
-        let mut pongs = Vec::new();
+        let mut pongs = Pongs::default();
         while matches!(
             self.phase,
             Phase::Asking(_) | Phase::Piping | Phase::Closing
@@ -217,9 +217,7 @@ impl Connection {
                 None => break,
             }
         }
-        if !pongs.is_empty() {
-            self.say(pongs);
-        }
+        self.pong(pongs);
         if matches!(self.phase, Phase::Waiting { .. }) {
             self.unread = Bytes::copy_from_slice(bytes);
         }
@@ -231,13 +229,13 @@ impl Connection {
     }
 
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
-    fn on_event(&mut self, event: Event, pongs: &mut Vec<u8>, now: Instant) {
+    fn on_event(&mut self, event: Event, pongs: &mut Pongs, now: Instant) {
         match event {
             Event::Data(data) => {
                 self.clocks.heard(now);
                 self.on_data(data);
             }
-            Event::Ping(payload) => pongs.extend(frame::encode(Opcode::Pong, &payload)),
+            Event::Ping(payload) => pongs.push(&payload),
             Event::Pong(number) => {
                 self.clocks.ponged(now);
                 if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
@@ -299,6 +297,10 @@ impl Connection {
         if !self.outbox.is_empty() {
             let written = socket.write(&mut self.outbox, task);
             self.wrote(written, now);
+            if self.pong_owed() {
+                let written = socket.write(&mut self.outbox, task);
+                self.wrote(written, now);
+            }
         }
         if self.outbox.is_empty() {
             match self.phase {

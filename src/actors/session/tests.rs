@@ -228,3 +228,30 @@ async fn nothing_ever_falls_into_a_frame() {
     assert_eq!((count(Opcode::Ping), count(Opcode::Close)), (20, 1));
     assert!(count(Opcode::Pong) > 0);
 }
+
+#[actix_rt::test]
+async fn who_takes_no_pongs_has_one_waiting_and_one_due() {
+    let worker = Worker::new(Config::default());
+    let (session, mut client) = worker.connect().await;
+    create(&mut client).await;
+    // More than the system takes at once, so that every Pong has to wait behind it.
+    let window = Window::new(usize::MAX);
+    let message = encode(Opcode::Binary, &[7; 8 << 20]);
+    session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+
+    let pings: Vec<_> = (0..200_u8)
+        .map(|number| encode_masked(Opcode::Ping, true, &[number], [1, 2, 3, 4]))
+        .collect();
+    for (index, ping) in pings.iter().enumerate() {
+        client.write_all(ping).await.unwrap();
+        until_read(&worker, (index + 1) * ping.len()).await;
+    }
+    let mut written = Vec::new();
+    let last = encode(Opcode::Pong, &[199]);
+    while !written.ends_with(&last) {
+        assert!(client.read_buf(&mut written).await.unwrap() > 0);
+    }
+    let frames = frames(&written);
+    let pongs: Vec<_> = frames[1..].iter().map(|(_, payload)| payload[0]).collect();
+    assert_eq!(pongs, [0, 199]);
+}

@@ -83,3 +83,19 @@ fn a_long_queue_leaves_no_memory_behind_and_a_short_one_its_slots() {
     outbox.clear();
     assert_eq!(outbox.chunks.capacity(), 0);
 }
+
+#[test]
+fn a_place_is_written_once_the_system_has_all_in_front_of_it() {
+    let window = Window::new(1 << 20);
+    let mut outbox = Outbox::default();
+    assert!(outbox.has_written(outbox.end()));
+    outbox.push(Chunk::new(&b"abc"[..], &window));
+    let place = outbox.end();
+    outbox.push(Chunk::new(&b"def"[..], &window));
+    outbox.written(2);
+    assert!(!outbox.has_written(place));
+    outbox.written(1);
+    assert!(outbox.has_written(place) && !outbox.has_written(outbox.end()));
+    outbox.clear();
+    assert!(outbox.has_written(outbox.end()));
+}
