@@ -2,6 +2,8 @@
 //! user with sudo, and a checkout in their home.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "deploy/attack.rs"]
+mod attack;
 #[path = "deploy/machine.rs"]
 mod machine;
 
