@@ -691,6 +691,10 @@ fn nginx_is_compared_with_what_the_relay_can_hold() {
         "1\n"
     );
 
+    let check = machine.run("cd /; sudo claude-distill-relay check");
+    let warning = "it may be full at 384 sessions, and RELAY_MAX_SESSIONS is 10000";
+    assert!(check.output.contains(warning), "{}", check.output);
+
     // No more than any machine lets nginx have.
     machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=4000/ .env.relay");
     let before = machine.ok("cat /etc/nginx/nginx.conf");
@@ -715,6 +719,9 @@ fn nginx_is_compared_with_what_the_relay_can_hold() {
     // Nothing is left to do, until the relay can hold more.
     let conf = machine.ok("cat /etc/nginx/nginx.conf");
     assert!(step(&machine.ok(DEPLOY), "limits").starts_with("nginx can hold the 4000"));
+    let check = machine.run("cd /; sudo claude-distill-relay check");
+    let fits = "its configuration passes nginx -t, and fits the relay's";
+    assert!(check.output.contains(fits), "{}", check.output);
     machine.ok("sed -i s/^RELAY_MAX_SESSIONS=.*/RELAY_MAX_SESSIONS=5000/ .env.relay");
     let output = machine.ok(&format!("{NGINX} relay.example.com"));
     assert!(

@@ -1,16 +1,12 @@
-//! What stands around a relay on its own machine: its systemd unit, nginx, the tunnel's service.
-//! What is not there is skipped; what may not be looked at is a warning.
+//! What stands around a relay on its own machine: its systemd unit and the tunnel's service. What is not
+//! there is skipped; what may not be looked at is a warning.
 
-use std::{
-    io::{self, ErrorKind},
-    path::Path,
-    process::{Command, Output, Stdio},
-    time::Duration,
+use std::{path::Path, time::Duration};
+
+use super::{
+    note::Note,
+    program::{first_line, output},
 };
-
-use tokio::{task::spawn_blocking, time::timeout};
-
-use super::note::Note;
 
 /// Exists where systemd is the init system (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -149,56 +145,6 @@ async fn show(unit: &str, options: &[&str], limit: Duration) -> Result<Unit, Not
     }
 }
 
-/// nginx's opinion of its configuration.
-pub(super) async fn nginx(limit: Duration) -> Note {
-    // Where Debian has it, which is not in everyone's PATH.
-    for program in ["nginx", "/usr/sbin/nginx"] {
-        match output(program, &["-t"], limit).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                return Note::warn(format!("nginx -t cannot be run: {error}"))
-                    .next("sudo nginx -t");
-            }
-            Ok(output) => return judge_nginx(output.status.success(), &output.stderr),
-        }
-    }
-    Note::skip("no nginx here")
-}
-
-fn judge_nginx(passed: bool, said: &[u8]) -> Note {
-    if passed {
-        return Note::ok("its configuration passes nginx -t");
-    }
-    let text = String::from_utf8_lossy(said);
-    if text.contains("Permission denied") {
-        return Note::warn("its configuration can only be tested as root").next("sudo nginx -t");
-    }
-    let emergency = text.lines().find(|line| line.contains("[emerg]"));
-    Note::fail(emergency.map_or_else(|| first_line(said), str::to_owned))
-        .means("nginx runs on with what it had, but will not start or reload with this")
-        .next("that line mended, then sudo nginx -t && sudo systemctl reload nginx")
-}
-
-fn first_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.lines()
-        .next()
-        .unwrap_or("it failed without a word")
-        .to_owned()
-}
-
-/// Runs a program, and waits for it as long as `limit`. One that takes longer is left behind: it
-/// was only asked something. (To end it takes tokio's `process`, which would burden the relay's own
-/// event loop with a look at its children.)
-async fn output(program: &str, arguments: &[&str], limit: Duration) -> io::Result<Output> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null());
-    // What is looked for in its output is English.
-    command.env("LC_ALL", "C");
-    let ended = timeout(limit, spawn_blocking(move || command.output())).await;
-    ended.map_err(|_| io::Error::from(ErrorKind::TimedOut))??
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,20 +185,5 @@ mod tests {
         ] {
             assert_eq!(judge_tunnel(&unit(load, active, "x")).status, status);
         }
-    }
-
-    #[test]
-    fn nginx_says_which_line_is_wrong_or_that_it_may_not_look() {
-        let said = b"nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /etc/nginx/b:3\n";
-        let note = judge_nginx(false, said);
-        assert_eq!(note.status, Fail);
-        assert!(
-            note.detail.ends_with("in /etc/nginx/b:3"),
-            "{}",
-            note.detail
-        );
-        let denied = b"nginx: [emerg] open() \"/run/nginx.pid\" failed (13: Permission denied)\n";
-        assert_eq!(judge_nginx(false, denied).status, Warn);
-        assert_eq!(judge_nginx(true, b"").status, Fine);
     }
 }

@@ -10,7 +10,8 @@
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
-//! | `machine`, `listener` | the unit, nginx, the tunnel; who listens |
+//! | `machine`, `nginx`, `listener` | the unit, the tunnel; nginx; who listens |
+//! | `program` | other programs, asked one thing each |
 //! | `note`, `report`, `print` | findings, their verdict, their looks |
 
 mod answer;
@@ -19,9 +20,11 @@ mod exchange;
 mod listener;
 mod machine;
 mod net;
+mod nginx;
 mod note;
 mod plan;
 mod print;
+mod program;
 mod report;
 mod target;
 mod tls;
@@ -146,6 +149,10 @@ async fn outside(target: &Target, plan: &Plan, printer: Printer) -> Status {
 }
 
 async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: Printer) -> Status {
+    let config = settings
+        .as_ref()
+        .ok()
+        .map(|settings| settings.config.clone());
     let (target, plan, note) = match settings {
         Ok(settings) => {
             let note = configured(&settings);
@@ -173,7 +180,7 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
     if plan.machine {
         let works = exchange::succeeded(&report);
         report.add("unit", machine::unit(works, plan.limit).await);
-        report.add("nginx", machine::nginx(plan.limit).await);
+        report.add("nginx", nginx::nginx(config.as_ref(), plan.limit).await);
         report.add("tunnel", machine::tunnel(plan.limit).await);
     }
     report.finish()

@@ -101,7 +101,8 @@ fn an_attacked_relay_serves_its_users_and_is_then_as_before() {
         assert_ne!(lines.next().unwrap().trim(), "0", "{counted}");
     }
     machine.ok("sudo test -s /var/log/claude-distill-relay/access.log");
-    machine.ok("! sudo grep -rq secret=1 /var/log");
+    let secrets = machine.root("grep -r secret=1 /var/log/nginx /var/log/claude-distill-relay");
+    assert_eq!(secrets.output, "");
     let restarts = machine.ok("systemctl show --value -p NRestarts claude-distill-relay");
     assert_eq!(restarts.trim(), "0");
     machine.ok("python3 /opt/share.py ws://relay.example.com/");
