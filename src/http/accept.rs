@@ -5,28 +5,50 @@
 //! listener thread that hands connections to workers, as actix-server has it, costs each of them two
 //! more wake-ups.)
 
-use std::{io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
-use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_http::{HttpService, KeepAlive, error::DispatchError, h1::Codec};
 use actix_rt::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use log::{debug, warn};
+use relay_wire::ending::Ending;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::sync::{Semaphore, watch};
+use tokio::{sync::watch, task::yield_now};
 
-use super::{handshake::Door, head::OneHead, pages};
-use crate::{config::Config, flow::credit::Share};
+use super::{
+    handshake::{self, Door},
+    head::{Head, OneHead},
+    pages,
+    places::{Lost, Place, Places},
+};
+use crate::{
+    config::Config,
+    flow::credit::Share,
+    limits::address::{AddressKey, Trust},
+    state::State,
+};
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that may be on their way to becoming sessions, for each worker. Over it the rest
-/// wait in the system's queue, so that a flood of half a handshake each cannot grow memory.
+/// Connections that may be on their way to becoming sessions, for each worker: whoever comes when
+/// there are as many takes the place of another, so that a flood of half a handshake each can neither
+/// grow memory nor keep others out.
 pub const MAX_HANDSHAKES: usize = 1024;
+/// Connections that have lost their place before they are all given the time to end: so many may be
+/// open beside those that have one.
+pub const LEAVING: usize = 32;
 /// How long to wait when the system has no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -77,30 +99,125 @@ pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
     warn_if_failed("TCP_USER_TIMEOUT", listener.set_tcp_user_timeout(gone));
 }
 
-/// Accepts connections until `closed`, and serves them on this thread for as long as they last.
-pub async fn accept(listener: TcpListener, door: Door, mut closed: watch::Receiver<bool>) {
-    let handshakes = Arc::clone(&door.state.pools.handshakes);
+/// Accepts connections until `closed`, and serves them on this thread for as long as they last. At
+/// most `places` of them are on their way to becoming sessions.
+pub async fn accept(
+    listener: TcpListener,
+    door: Door,
+    places: usize,
+    mut closed: watch::Receiver<bool>,
+) {
+    let state = Arc::clone(&door.state);
     let Ok(service) = service(Rc::new(door)).new_service(()).await else {
         // Nothing in it can fail to start.
         return;
     };
-    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let service = Rc::new(service);
+    let places = Places::new(places);
     let accepting = pin!(async {
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let mut leaving = 0;
+        loop {
             let (socket, peer) = next(&listener).await;
-            let serving = service.call((OneHead::new(socket), Some(peer)));
-            let counted = Share::take(&handshakes, 1);
-            actix_rt::spawn(async move {
-                match timeout(2 * HEAD_TIMEOUT, serving).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!("a connection ended before its upgrade: {error}"),
-                    Err(_) => debug!("a connection took too long over one request"),
-                }
-                drop((place, counted));
-            });
+            let (place, lost, crowded) = places.take(whose(peer.ip(), &state.trust));
+            let connection = Connection {
+                socket,
+                peer,
+                place,
+                lost,
+                _counted: Share::take(&state.pools.handshakes, 1),
+            };
+            let (service, state) = (Rc::clone(&service), Arc::clone(&state));
+            actix_rt::spawn(async move { connection.serve(&*service, &state).await });
+            leaving += usize::from(crowded);
+            if leaving == LEAVING {
+                leaving = 0;
+                yield_now().await;
+            }
         }
     });
     select(accepting, pin!(closed.changed())).await;
+}
+
+/// Whose share of the places a connection takes: nobody's if it is a proxy's, through which anybody
+/// comes.
+fn whose(peer: IpAddr, trust: &Trust) -> Option<AddressKey> {
+    let peer = peer.to_canonical();
+    (!trust.covers(peer)).then(|| peer.into())
+}
+
+/// A connection on its way to becoming a session.
+struct Connection {
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    lost: Lost,
+    _counted: Share,
+}
+
+impl Connection {
+    /// Reads the head of its request, and has it answered.
+    async fn serve<S>(self, service: &S, state: &State)
+    where
+        S: Service<(OneHead, Option<SocketAddr>), Response = (), Error = DispatchError>,
+    {
+        let Self {
+            socket,
+            peer,
+            mut place,
+            mut lost,
+            _counted,
+        } = self;
+        let mut request = OneHead::new(socket);
+        let reading = timeout(HEAD_TIMEOUT, request.read(|| place.heard()));
+        let refusal = match select(pin!(reading), &mut lost).await {
+            Either::Left((Ok(Ok(Head::Whole)), _)) => None,
+            Either::Left((Ok(Ok(Head::TooLarge)), _)) => Some(Ending::HeadTooLarge),
+            Either::Left((Ok(Ok(Head::GivenUp)), _)) => return,
+            Either::Left((Ok(Err(error)), _)) => {
+                return debug!("a connection ended before its request: {error}");
+            }
+            Either::Left((Err(_), _)) => Some(Ending::HandshakeTimeout),
+            Either::Right(_) => Some(Ending::TooManyHandshakes),
+        };
+        let answering = async {
+            match refusal {
+                Some(ending) => refuse(request, ending, state).await,
+                None => {
+                    place.whole();
+                    // On the heap, so that it is no part of what a head that is half there takes.
+                    let served = Box::pin(service.call((request, Some(peer)))).await;
+                    note(served, state);
+                }
+            }
+        };
+        if let Either::Left((Err(_), _)) =
+            select(pin!(timeout(HEAD_TIMEOUT, answering)), lost).await
+        {
+            debug!("a connection took too long over one request");
+        }
+    }
+}
+
+/// Tells a client that its request is not even looked into, and why.
+async fn refuse(request: OneHead, ending: Ending, state: &State) {
+    let answer = handshake::answer(ending, &state.metrics);
+    if let Ok(answer) = handshake::encode(Codec::default(), answer) {
+        request.say_last(&answer);
+    }
+    if ending == Ending::HeadTooLarge {
+        // If that fails, it is gone.
+        let _ = request.let_go().await;
+    }
+}
+
+/// Counts a request that the parser has refused.
+fn note(served: Result<(), DispatchError>, state: &State) {
+    if let Err(error) = served {
+        if matches!(error, DispatchError::Parse(_)) {
+            state.metrics.handshake_refused(Ending::BadHandshake);
+        }
+        debug!("a connection ended before its upgrade: {error}");
+    }
 }
 
 /// The next connection, however often the system has none to give.
@@ -138,7 +255,8 @@ fn service(
         AppConfig::default()
     });
     HttpService::build()
-        .client_request_timeout(HEAD_TIMEOUT)
+        // The head is there before this begins.
+        .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(HEAD_TIMEOUT)
         .keep_alive(KeepAlive::Disabled)
         .upgrade(fn_factory(move || {

@@ -3,7 +3,8 @@
 //! | module | contents |
 //! |---|---|
 //! | [`accept`] | the listener's options, and who is accepted when |
-//! | [`head`] | one request a connection |
+//! | [`places`] | how many are on their way to a session, and who gives way |
+//! | [`head`] | one request a connection, of which the head is read at once |
 //! | [`handshake`] | which upgrades become sessions |
 //! | [`pages`] | plain HTTP |
 //!
@@ -15,3 +16,4 @@ pub mod accept;
 pub mod handshake;
 pub mod head;
 pub mod pages;
+pub mod places;
