@@ -6,7 +6,12 @@
 //! served before its turn to give way comes. No I/O here: the connections themselves, and what one
 //! of them is told that gives way, are [`accept`](super::accept)'s.
 
-use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    convert::Infallible,
+    rc::Rc,
+};
 
 use tokio::sync::oneshot;
 
@@ -36,6 +41,8 @@ struct Table<H> {
     /// Connections so far.
     count: u64,
     taken: BTreeMap<Turn, (Option<AddressKey>, H)>,
+    /// The same, for those of which the address counts.
+    by_address: BTreeMap<AddressKey, BTreeSet<Turn>>,
 }
 
 impl<H> Table<H> {
@@ -44,6 +51,7 @@ impl<H> Table<H> {
             most,
             count: 0,
             taken: BTreeMap::new(),
+            by_address: BTreeMap::new(),
         }
     }
 
@@ -51,40 +59,49 @@ impl<H> Table<H> {
     /// has to give way for it loses its own: that is returned.
     fn take(&mut self, whose: Option<AddressKey>, holder: H) -> (Turn, Option<H>) {
         let first = self.first_to_give_way(whose);
-        let lost = first.and_then(|turn| self.taken.remove(&turn));
+        let lost = first.and_then(|turn| self.remove(turn));
         let turn = (Stage::Silent, self.count);
         self.count += 1;
-        self.taken.insert(turn, (whose, holder));
+        self.insert(turn, whose, holder);
         (turn, lost.map(|(_, holder)| holder))
     }
 
     fn first_to_give_way(&self, whose: Option<AddressKey>) -> Option<Turn> {
-        if whose.is_some() {
-            let own = self.taken.iter().filter(|(_, (owner, _))| *owner == whose);
-            let mut own = own.map(|(&turn, _)| turn);
-            let first = own.next();
-            // With the first, as many as are its share.
-            let rest = self.most.div_ceil(SHARE).saturating_sub(1);
-            if first.is_some() && own.count() >= rest {
-                return first;
-            }
+        let own = whose.and_then(|whose| self.by_address.get(&whose));
+        match own {
+            Some(own) if own.len() >= self.most.div_ceil(SHARE) => own.first().copied(),
+            _ if self.taken.len() < self.most => None,
+            _ => self.taken.first_key_value().map(|(&turn, _)| turn),
         }
-        let full = self.taken.len() >= self.most;
-        let first = self.taken.first_key_value();
-        first.map(|(&turn, _)| turn).filter(|_| full)
     }
 
     /// A connection has come this far, if it has not lost its place meanwhile.
     fn reach(&mut self, turn: Turn, stage: Stage) -> Turn {
         let reached = (stage, turn.1);
-        if let Some(held) = self.taken.remove(&turn) {
-            self.taken.insert(reached, held);
+        if let Some((whose, holder)) = self.remove(turn) {
+            self.insert(reached, whose, holder);
         }
         reached
     }
 
-    fn leave(&mut self, turn: Turn) {
-        self.taken.remove(&turn);
+    fn insert(&mut self, turn: Turn, whose: Option<AddressKey>, holder: H) {
+        self.taken.insert(turn, (whose, holder));
+        if let Some(whose) = whose {
+            self.by_address.entry(whose).or_default().insert(turn);
+        }
+    }
+
+    fn remove(&mut self, turn: Turn) -> Option<(Option<AddressKey>, H)> {
+        let (whose, holder) = self.taken.remove(&turn)?;
+        if let Some(whose) = whose
+            && let Entry::Occupied(mut own) = self.by_address.entry(whose)
+        {
+            own.get_mut().remove(&turn);
+            if own.get().is_empty() {
+                own.remove();
+            }
+        }
+        Some((whose, holder))
     }
 }
 
@@ -142,7 +159,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.0.borrow_mut().leave(self.turn);
+        self.places.0.borrow_mut().remove(self.turn);
     }
 }
 
@@ -171,7 +188,7 @@ mod tests {
     fn nobody_gives_way_while_a_place_is_free() {
         let mut table = Table::new(8);
         let turns = crowd(&mut table, 0..8);
-        table.leave(turns[3]);
+        table.remove(turns[3]);
         assert_eq!(table.take(address(100), 100).1, None);
         assert_eq!(table.taken.len(), 8);
     }
@@ -244,6 +261,7 @@ mod tests {
         assert_eq!(kept.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         assert_eq!(places.0.borrow().taken.len(), 1);
         drop(second);
-        assert_eq!(places.0.borrow().taken.len(), 0);
+        let table = places.0.borrow();
+        assert!(table.taken.is_empty() && table.by_address.is_empty());
     }
 }
