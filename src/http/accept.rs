@@ -46,9 +46,9 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// there are as many takes the place of another, so that a flood of half a handshake each can neither
 /// grow memory nor keep others out.
 pub const MAX_HANDSHAKES: usize = 1024;
-/// Connections that have lost their place before they are all given the time to end: so many may be
-/// open beside those that have one.
-pub const LEAVING: usize = 32;
+/// Connections that have lost their place and are open still, for so many places one: when there are
+/// as many, they are given the time to end before others are accepted.
+pub const PLACES_FOR_ONE_LEAVING: usize = 32;
 /// How long to wait when the system has no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -113,6 +113,7 @@ pub async fn accept(
         return;
     };
     let service = Rc::new(service);
+    let most_leaving = places.div_ceil(PLACES_FOR_ONE_LEAVING);
     let places = Places::new(places);
     let accepting = pin!(async {
         let mut leaving = 0;
@@ -129,7 +130,7 @@ pub async fn accept(
             let (service, state) = (Rc::clone(&service), Arc::clone(&state));
             actix_rt::spawn(async move { connection.serve(&*service, &state).await });
             leaving += usize::from(crowded);
-            if leaving == LEAVING {
+            if leaving == most_leaving {
                 leaving = 0;
                 yield_now().await;
             }
