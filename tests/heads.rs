@@ -119,6 +119,18 @@ async fn a_head_that_is_none_is_counted() {
 }
 
 #[tokio::test]
+async fn a_head_of_too_many_headers_is_refused() {
+    let relay = TestRelay::start(|_| {});
+    let mut client = Raw::dial(&relay).await;
+    let headers = "a:\r\n".repeat(200);
+    client
+        .write(format!("{UPGRADE}{headers}\r\n").as_bytes())
+        .await;
+    assert_eq!(last_answer(client).await.status, 431);
+    assert_eq!(refused(&relay, "head_too_large"), 1);
+}
+
+#[tokio::test]
 async fn a_request_byte_by_byte_is_one_request() {
     let relay = TestRelay::start(|_| {});
     let all = [

@@ -318,33 +318,45 @@ async fn ping_until_ended(client: Raw) {
     while writer.write_all(&pings).await.is_ok() {}
 }
 
+/// Waits until the relay reads nothing more.
+async fn nothing_is_read(relay: &TestRelay) {
+    let read = || relay.metrics().get("relay_received_bytes_total");
+    let still = async {
+        let mut before = read();
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            match read() {
+                now if now == before => break,
+                now => before = now,
+            }
+        }
+    };
+    within("the relay to read no more", still).await;
+}
+
 #[tokio::test]
 async fn who_is_refused_and_then_takes_nothing_was_refused() {
-    const STALL: Duration = Duration::from_secs(3);
     let relay = TestRelay::start(|config| {
-        config.stall_timeout = STALL;
-        config.request_timeout = STALL / 2;
+        config.request_timeout = Duration::from_secs(6);
+        config.stall_timeout = Duration::from_secs(8);
     });
     let asks_nothing = Raw::connect_narrow(&relay).await;
     let (_, leaving, left) = stalled_pair(&relay).await;
+    // This receiver takes nothing of what its sender says, and breaks the protocol.
     let (_, mut pushing, mut wrong) = stalled_pair(&relay).await;
-    let leaves = async {
-        tokio::time::sleep(STALL / 2).await;
-        leaving.vanish();
-    };
-    // One receiver takes nothing of what its sender says, and breaks the protocol.
     let (bytes, _) = message(7);
     let pushes = async { while pushing.try_write(&bytes).await.is_ok() {} };
-    let breaks = async {
-        tokio::time::sleep(STALL / 2).await;
-        wrong.send(frame(wire::TEXT, "x").unmasked()).await;
-        relay.until("their end", |now| now.sessions == 1).await;
+    let refused = async {
+        let pinging = [ping_until_ended(asks_nothing), ping_until_ended(left)];
+        let others = async {
+            nothing_is_read(&relay).await;
+            leaving.vanish();
+            wrong.send(frame(wire::TEXT, "x").unmasked()).await;
+            relay.until("their end", |now| now.sessions == 1).await;
+        };
+        tokio::join!(join_all(pinging), others)
     };
     let all = async {
-        let refused = async {
-            let pinging = [ping_until_ended(asks_nothing), ping_until_ended(left)];
-            tokio::join!(join_all(pinging), leaves, breaks)
-        };
         tokio::select! {
             () = pushes => panic!("the sender was ended as well"),
             _ = refused => {}

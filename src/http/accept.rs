@@ -14,34 +14,31 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, error::DispatchError, h1::Codec};
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_rt::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use futures_util::future::{Either, select};
-use log::{debug, warn};
-use relay_wire::ending::Ending;
+use futures_util::future::select;
+use log::warn;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{sync::watch, task::yield_now};
 
 use super::{
-    handshake::{self, Door},
-    head::{Head, OneHead},
+    desk::{Arrival, Desk, HEAD_TIMEOUT},
+    handshake::Door,
+    head::OneHead,
     pages,
-    places::{Lost, Place, Places},
+    places::Places,
 };
 use crate::{
     config::Config,
     flow::credit::Share,
     limits::address::{AddressKey, Trust},
-    state::State,
 };
 
-/// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may be on their way to becoming sessions, for each worker: whoever comes when
 /// there are as many takes the place of another, so that a flood of half a handshake each can neither
 /// grow memory nor keep others out.
@@ -112,7 +109,7 @@ pub async fn accept(
         // Nothing in it can fail to start.
         return;
     };
-    let service = Rc::new(service);
+    let desk = Rc::new(Desk::new(service, Arc::clone(&state)));
     let most_leaving = places.div_ceil(PLACES_FOR_ONE_LEAVING);
     let places = Places::new(places);
     let accepting = pin!(async {
@@ -120,15 +117,15 @@ pub async fn accept(
         loop {
             let (socket, peer) = next(&listener).await;
             let (place, lost, crowded) = places.take(whose(peer.ip(), &state.trust));
-            let connection = Connection {
+            let arrival = Arrival {
                 socket,
                 peer,
                 place,
                 lost,
                 _counted: Share::take(&state.pools.handshakes, 1),
             };
-            let (service, state) = (Rc::clone(&service), Arc::clone(&state));
-            actix_rt::spawn(async move { connection.serve(&*service, &state).await });
+            let desk = Rc::clone(&desk);
+            actix_rt::spawn(async move { desk.serve(arrival).await });
             leaving += usize::from(crowded);
             if leaving == most_leaving {
                 leaving = 0;
@@ -144,81 +141,6 @@ pub async fn accept(
 fn whose(peer: IpAddr, trust: &Trust) -> Option<AddressKey> {
     let peer = peer.to_canonical();
     (!trust.covers(peer)).then(|| peer.into())
-}
-
-/// A connection on its way to becoming a session.
-struct Connection {
-    socket: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    lost: Lost,
-    _counted: Share,
-}
-
-impl Connection {
-    /// Reads the head of its request, and has it answered.
-    async fn serve<S>(self, service: &S, state: &State)
-    where
-        S: Service<(OneHead, Option<SocketAddr>), Response = (), Error = DispatchError>,
-    {
-        let Self {
-            socket,
-            peer,
-            mut place,
-            mut lost,
-            _counted,
-        } = self;
-        let mut request = OneHead::new(socket);
-        let reading = timeout(HEAD_TIMEOUT, request.read(|| place.heard()));
-        let refusal = match select(pin!(reading), &mut lost).await {
-            Either::Left((Ok(Ok(Head::Whole)), _)) => None,
-            Either::Left((Ok(Ok(Head::TooLarge)), _)) => Some(Ending::HeadTooLarge),
-            Either::Left((Ok(Ok(Head::GivenUp)), _)) => return,
-            Either::Left((Ok(Err(error)), _)) => {
-                return debug!("a connection ended before its request: {error}");
-            }
-            Either::Left((Err(_), _)) => Some(Ending::HandshakeTimeout),
-            Either::Right(_) => Some(Ending::TooManyHandshakes),
-        };
-        let answering = async {
-            match refusal {
-                Some(ending) => refuse(request, ending, state).await,
-                None => {
-                    place.whole();
-                    // On the heap, so that it is no part of what a head that is half there takes.
-                    let served = Box::pin(service.call((request, Some(peer)))).await;
-                    note(served, state);
-                }
-            }
-        };
-        if let Either::Left((Err(_), _)) =
-            select(pin!(timeout(HEAD_TIMEOUT, answering)), lost).await
-        {
-            debug!("a connection took too long over one request");
-        }
-    }
-}
-
-/// Tells a client that its request is not even looked into, and why.
-async fn refuse(request: OneHead, ending: Ending, state: &State) {
-    let answer = handshake::answer(ending, &state.metrics);
-    if let Ok(answer) = handshake::encode(Codec::default(), answer) {
-        request.say_last(&answer);
-    }
-    if ending == Ending::HeadTooLarge {
-        // If that fails, it is gone.
-        let _ = request.let_go().await;
-    }
-}
-
-/// Counts a request that the parser has refused.
-fn note(served: Result<(), DispatchError>, state: &State) {
-    if let Err(error) = served {
-        if matches!(error, DispatchError::Parse(_)) {
-            state.metrics.handshake_refused(Ending::BadHandshake);
-        }
-        debug!("a connection ended before its upgrade: {error}");
-    }
 }
 
 /// The next connection, however often the system has none to give.

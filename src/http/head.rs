@@ -24,15 +24,13 @@ const READ: usize = 8 * 1024;
 /// Bytes behind a head that is too long for which its client is still waited for.
 const MAX_DISCARDED: usize = 256 * 1024;
 
-/// What became of reading a head.
+/// How much of a head was read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Head {
-    /// It is there.
+    /// All of it.
     Whole,
-    /// It has more than [`MAX_HEAD`] bytes.
+    /// [`MAX_HEAD`] bytes, and it has more.
     TooLarge,
-    /// The client has hung up before its end.
-    GivenUp,
 }
 
 /// A socket that ends, for its reader, with the head of the first request.
@@ -57,11 +55,11 @@ impl OneHead {
     }
 
     /// Reads the head, and looks at each byte of it once. It takes memory for what has come, and none
-    /// before that. `heard` is told of each read that brought something.
+    /// before that. `heard` is told of each read that brought some of it and not the last.
     ///
     /// # Errors
     ///
-    /// The system's own.
+    /// The system's own, and `UnexpectedEof` where the client hangs up.
     pub async fn read(&mut self, mut heard: impl FnMut()) -> io::Result<Head> {
         let mut head = Vec::new();
         loop {
@@ -70,12 +68,11 @@ impl OneHead {
             let mut buffer = [0; READ];
             let most = READ.min(MAX_HEAD - head.len());
             let read = match self.socket.try_read(&mut buffer[..most]) {
-                Ok(0) => return Ok(Head::GivenUp),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => &buffer[..count],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             };
-            heard();
             let end = self.end.find(read);
             let (last, rest) = read.split_at(end.unwrap_or(read.len()));
             head.extend_from_slice(last);
@@ -87,6 +84,7 @@ impl OneHead {
             if head.len() == MAX_HEAD {
                 return Ok(Head::TooLarge);
             }
+            heard();
         }
     }
 
