@@ -19,6 +19,7 @@ use relay_testing::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    sync::{Mutex, MutexGuard},
     task::JoinSet,
 };
 
@@ -66,14 +67,17 @@ async fn crowd(relay: &Relay, addresses: u8, said: &'static [u8]) -> JoinSet<()>
     crowd
 }
 
-/// Whether there are files enough for the crowd; says so where there are not.
-fn is_possible() -> bool {
-    let wanted = 2 * CROWD as u64;
-    let possible = rlimit::increase_nofile_limit(wanted).unwrap() >= wanted;
-    if !possible {
+/// Crowds take all the files there are: one at a time has them.
+static FILES: Mutex<()> = Mutex::const_new(());
+
+/// Waits until a crowd may have its files; says so where there are not enough.
+async fn files() -> Option<MutexGuard<'static, ()>> {
+    let wanted = CROWD as u64 + 1_000;
+    if rlimit::increase_nofile_limit(wanted).unwrap() < wanted {
         skip(&format!("{wanted} open files"));
+        return None;
     }
-    possible
+    Some(FILES.lock().await)
 }
 
 /// Newcomers get their sessions soon, whatever the crowd does.
@@ -97,9 +101,9 @@ async fn newcomers_get_in(relay: &Relay, source: [u8; 4]) {
 }
 
 async fn nobody_is_kept_out(trusted: &str, addresses: u8, said: &'static [u8]) {
-    if !is_possible() {
+    let Some(_files) = files().await else {
         return;
-    }
+    };
     let relay = Start::new().env("RELAY_TRUSTED_PROXIES", trusted).run();
     let mut sender = Client::open(relay.addr(), &[]).await.unwrap();
     let code = sender.create_room().await;
@@ -140,9 +144,9 @@ async fn a_crowd_with_half_a_request_each_keeps_nobody_out() {
 /// The relay answers a request of which the first half was there before a crowd of silent ones came.
 #[tokio::test]
 async fn who_has_begun_to_speak_is_served_before_who_is_silent() {
-    if !is_possible() {
+    let Some(_files) = files().await else {
         return;
-    }
+    };
     let relay = Start::new().env("RELAY_TRUSTED_PROXIES", "").run();
     let (first, last) = UPGRADE.split_at(40);
     let mut slow = Raw::over(dial_from([127, 0, 0, 2], relay.addr()).await);
