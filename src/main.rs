@@ -13,7 +13,6 @@ use std::{
 use claude_distill_relay::{
     cli,
     config::{self, Config, Settings},
-    http::accept::MAX_HANDSHAKES,
     observe::logging,
     process::{Relay, systemd, worker},
 };
@@ -65,7 +64,6 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
     let mut signals = Signals::new().map_err(|error| format!("cannot await signals: {error}"))?;
-    allow_sockets(&config);
     let inherited = systemd::inherited_listener()
         .map_err(|error| format!("the socket handed to the relay is of no use: {error}"))?;
     let relay = match inherited {
@@ -96,22 +94,6 @@ fn log_panics() {
 /// `M_MMAP_THRESHOLD`. The block is never touched, so it takes no memory.
 fn keep_freed_memory() {
     drop(hint::black_box(Vec::<u8>::with_capacity(KEPT_BLOCK)));
-}
-
-/// Raises the limit of open files to what the sessions need.
-fn allow_sockets(config: &Config) {
-    // Beside the sessions: handshakes under way, and a few files of the process's own.
-    let handshakes = config.workers * MAX_HANDSHAKES;
-    let wanted = (config.max_sessions + handshakes + 64) as u64;
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(allowed) if allowed >= wanted => {}
-        Ok(allowed) => warn!(
-            "RELAY_MAX_SESSIONS {} wants {wanted} open files, but the system allows {allowed}: \
-             raise its limit (LimitNOFILE=, ulimit -n) or lower the setting",
-            config.max_sessions
-        ),
-        Err(error) => warn!("the limit of open files cannot be read or raised: {error}"),
-    }
 }
 
 /// Why we cannot listen on `port` of `host`, and what to do about it.

@@ -276,3 +276,22 @@ fn whose_request_came_during_a_pause_is_answered() {
         }
     });
 }
+
+#[test]
+fn whose_head_came_during_a_pause_has_its_session() {
+    at_a_still_clock(async |site| {
+        let mut clients = Vec::new();
+        for _ in 0..100 {
+            clients.push(site.dial().await);
+        }
+        // They are accepted, and their heads are due.
+        settle().await;
+        for client in &mut clients {
+            client.write(format!("{UPGRADE}\r\n").as_bytes()).await;
+        }
+        site.pause(10 * HEAD_TIMEOUT).await;
+        for client in &mut clients {
+            assert_eq!(client.response().await.status, 101);
+        }
+    });
+}

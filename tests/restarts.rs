@@ -271,25 +271,3 @@ async fn the_limit_of_open_files_is_raised_to_what_the_sessions_need() {
     relay.stop().await;
     assert_eq!(relay.lines_with("open files"), 0);
 }
-
-#[tokio::test]
-async fn a_limit_of_open_files_that_cannot_be_raised_is_told_at_start() {
-    const FILES: usize = 64;
-    let start = Start::script(&format!("ulimit -n {FILES}; exec \"$@\""));
-    let mut relay = start.env("RELAY_MAX_SESSIONS", 300).run();
-    assert_eq!(open_files(&relay), FILES);
-    // Over it, newcomers wait; who is there is served, and so are they when there is room.
-    let (mut sender, mut receiver) = relay.pair().await;
-    let mut crowd = Vec::new();
-    for _ in 0..2 * FILES {
-        crowd.push(relay.dial().await);
-    }
-    sender.send(frame(TEXT, "meanwhile")).await;
-    assert_eq!(&receiver.next("data").await.payload[..], b"meanwhile");
-    drop(crowd);
-    relay.connect().await.round_trip().await;
-    drop((sender, receiver));
-    relay.stop().await;
-    assert_eq!(relay.lines_with("RELAY_MAX_SESSIONS 300 wants"), 1);
-    assert_eq!(relay.lines_with(&format!("allows {FILES}")), 1);
-}

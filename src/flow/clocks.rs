@@ -34,7 +34,7 @@ const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
 /// Time to read what has come, before a peer is judged by what has not.
-const TIME_TO_READ: Duration = Duration::from_secs(2);
+pub const TIME_TO_READ: Duration = Duration::from_secs(2);
 
 /// What may become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,20 +320,21 @@ impl Clocks {
         if count > 0 {
             self.sent = now;
             self.since_ping = self.since_ping.saturating_add(count as u64);
-            match self.behind.take() {
+            let waited = self.behind.is_some();
+            let in_front = match self.behind.take() {
                 Some(behind) => {
                     self.timers.clear(Timer::Stall);
-                    self.taken_by = self.taken_by.max(now + behind);
-                    if let Some(until) = self.timers.get(Timer::Pong) {
-                        let later = self.taken_by + self.timeouts.ping;
-                        self.timers.set(Timer::Pong, until.max(later));
-                    }
+                    behind
                 }
-                None => {
-                    let most = now + at_slowest(HELD_ON_THE_WAY);
-                    let taken = self.all_taken(now) + at_slowest(count as u64);
-                    self.taken_by = taken.min(most);
-                }
+                None => self.all_taken(now) - now,
+            };
+            // The next one on the way has taken it, which may be a proxy that holds megabytes.
+            let held = at_slowest(HELD_ON_THE_WAY);
+            let taken_by = now + held.min(in_front + at_slowest(count as u64));
+            self.taken_by = self.taken_by.max(taken_by);
+            if let Some(until) = self.timers.get(Timer::Pong).filter(|_| waited) {
+                let later = self.taken_by + self.timeouts.ping;
+                self.timers.set(Timer::Pong, until.max(later));
             }
         }
         if left {

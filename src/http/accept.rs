@@ -5,34 +5,50 @@
 //! listener thread that hands connections to workers, as actix-server has it, costs each of them two
 //! more wake-ups.)
 
-use std::{io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_http::{HttpService, KeepAlive, error::DispatchError};
 use actix_rt::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use futures_util::future::select;
-use log::{debug, warn};
+use log::warn;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::sync::{Semaphore, watch};
+use tokio::{sync::watch, task::yield_now};
 
-use super::{handshake::Door, head::OneHead, pages};
+use super::{
+    desk::{Arrival, Desk, HEAD_TIMEOUT},
+    handshake::Door,
+    head::OneHead,
+    pages,
+    places::Places,
+};
 use crate::{
     config::Config,
     flow::{
         buffers::{UNREAD, UNSENT},
         credit::Share,
     },
+    limits::address::{AddressKey, Trust},
 };
 
-/// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that may be on their way to becoming sessions, for each worker. Over it the rest
-/// wait in the system's queue, so that a flood of half a handshake each cannot grow memory.
+/// Connections that may be on their way to becoming sessions, for each worker: whoever comes when
+/// there are as many takes the place of another, so that a flood of half a handshake each can neither
+/// grow memory nor keep others out.
 pub const MAX_HANDSHAKES: usize = 1024;
+/// Connections that have lost their place and are open still, for so many places one: when there are
+/// as many, they are given the time to end before others are accepted.
+pub const PLACES_FOR_ONE_LEAVING: usize = 32;
 /// How long to wait when the system has no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -87,30 +103,51 @@ pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
     warn_if_failed("TCP_USER_TIMEOUT", listener.set_tcp_user_timeout(gone));
 }
 
-/// Accepts connections until `closed`, and serves them on this thread for as long as they last.
-pub async fn accept(listener: TcpListener, door: Door, mut closed: watch::Receiver<bool>) {
-    let handshakes = Arc::clone(&door.state.pools.handshakes);
+/// Accepts connections until `closed`, and serves them on this thread for as long as they last. At
+/// most `places` of them are on their way to becoming sessions.
+pub async fn accept(
+    listener: TcpListener,
+    door: Door,
+    places: usize,
+    mut closed: watch::Receiver<bool>,
+) {
+    let state = Arc::clone(&door.state);
     let Ok(service) = service(Rc::new(door)).new_service(()).await else {
         // Nothing in it can fail to start.
         return;
     };
-    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let desk = Rc::new(Desk::new(service, Arc::clone(&state)));
+    let most_leaving = places.div_ceil(PLACES_FOR_ONE_LEAVING);
+    let places = Places::new(places);
     let accepting = pin!(async {
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let mut leaving = 0;
+        loop {
             let (socket, peer) = next(&listener).await;
-            let serving = service.call((OneHead::new(socket), Some(peer)));
-            let counted = Share::take(&handshakes, 1);
-            actix_rt::spawn(async move {
-                match timeout(2 * HEAD_TIMEOUT, serving).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!("a connection ended before its upgrade: {error}"),
-                    Err(_) => debug!("a connection took too long over one request"),
-                }
-                drop((place, counted));
-            });
+            let (place, lost, crowded) = places.take(whose(peer.ip(), &state.trust));
+            let arrival = Arrival {
+                socket,
+                peer,
+                place,
+                lost,
+                _counted: Share::take(&state.pools.handshakes, 1),
+            };
+            let desk = Rc::clone(&desk);
+            actix_rt::spawn(async move { desk.serve(arrival).await });
+            leaving += usize::from(crowded);
+            if leaving == most_leaving {
+                leaving = 0;
+                yield_now().await;
+            }
         }
     });
     select(accepting, pin!(closed.changed())).await;
+}
+
+/// Whose share of the places a connection takes: nobody's if it is a proxy's, through which anybody
+/// comes.
+fn whose(peer: IpAddr, trust: &Trust) -> Option<AddressKey> {
+    let peer = peer.to_canonical();
+    (!trust.covers(peer)).then(|| peer.into())
 }
 
 /// The next connection, however often the system has none to give.
@@ -148,7 +185,8 @@ fn service(
         AppConfig::default()
     });
     HttpService::build()
-        .client_request_timeout(HEAD_TIMEOUT)
+        // The head is there before this begins.
+        .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(HEAD_TIMEOUT)
         .keep_alive(KeepAlive::Disabled)
         .upgrade(fn_factory(move || {

@@ -81,7 +81,7 @@ impl Door {
                 let upgraded = Upgraded {
                     socket,
                     head: head.freeze(),
-                    unread: rest.into(),
+                    unread: rest,
                     client,
                     slot,
                 };
@@ -229,9 +229,17 @@ pub(super) fn answer(ending: Ending, metrics: &Metrics) -> Response<BoxBody> {
 
 /// Answers in plain HTTP, and closes.
 async fn refuse(parts: FramedParts<OneHead, Codec>, response: Response<BoxBody>) -> io::Result<()> {
-    let FramedParts {
-        mut io, mut codec, ..
-    } = parts;
+    let FramedParts { mut io, codec, .. } = parts;
+    io.write_all(&encode(codec, response)?).await?;
+    io.shutdown().await
+}
+
+/// An answer in plain HTTP, behind which the connection ends, as bytes.
+///
+/// # Errors
+///
+/// None that a response of ours could cause.
+pub(super) fn encode(mut codec: Codec, response: Response<BoxBody>) -> io::Result<BytesMut> {
     let (mut response, body) = response.into_parts();
     response
         .head_mut()
@@ -243,6 +251,5 @@ async fn refuse(parts: FramedParts<OneHead, Codec>, response: Response<BoxBody>)
         &mut answer,
     )?;
     codec.encode(Message::Chunk(Some(body)), &mut answer)?;
-    io.write_all(&answer).await?;
-    io.shutdown().await
+    Ok(answer)
 }

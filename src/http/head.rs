@@ -1,25 +1,46 @@
-//! A connection of one request: what comes behind its head is not HTTP's to read.
+//! A connection of one request: its head is read whole before anything looks into it, and what
+//! comes behind it is not HTTP's to read.
 //!
-//! actix-http reads on behind a request for the next one, as HTTP/1.1 lets clients send many in a
-//! row, and keeps the answers to all of them for a client that reads none: megabytes for each
-//! connection, and no time for anybody else meanwhile. Nobody needs a second request here, and what
-//! follows an upgrade is the session's.
+//! actix-http parses a head anew with every read that brings more of it, which costs whoever waits for
+//! a long one that drips in. It also reads on behind a request for the next one, as HTTP/1.1 lets
+//! clients send many in a row, and keeps the answers to all of them for a client that reads none:
+//! megabytes for each connection, and no time for anybody else meanwhile. Nobody needs a second request
+//! here, and what follows an upgrade is the session's.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// Bytes that the head of a request may have.
+pub const MAX_HEAD: usize = 16 * 1024;
+/// Bytes read in one call.
+const READ: usize = 8 * 1024;
+/// Bytes behind a head that is too long for which its client is still waited for.
+const MAX_DISCARDED: usize = 256 * 1024;
+
+/// How much of a head was read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Head {
+    /// All of it.
+    Whole,
+    /// [`MAX_HEAD`] bytes, and it has more.
+    TooLarge,
+}
 
 /// A socket that ends, for its reader, with the head of the first request.
 pub struct OneHead {
     socket: TcpStream,
     end: EndOfHead,
-    /// What was read behind the head; some, even if empty, once the head is there.
-    rest: Option<Vec<u8>>,
+    /// What has come of the head and was not handed on yet.
+    head: Bytes,
+    /// What was read behind it.
+    rest: Bytes,
 }
 
 impl OneHead {
@@ -28,31 +49,87 @@ impl OneHead {
         Self {
             socket,
             end: EndOfHead::default(),
-            rest: None,
+            head: Bytes::new(),
+            rest: Bytes::new(),
+        }
+    }
+
+    /// Reads the head, and looks at each byte of it once. It takes memory for what has come, and none
+    /// before that. `heard` is told of each read that brought some of it and not the last.
+    ///
+    /// # Errors
+    ///
+    /// The system's own, and `UnexpectedEof` where the client hangs up.
+    pub async fn read(&mut self, mut heard: impl FnMut()) -> io::Result<Head> {
+        let mut head = Vec::new();
+        loop {
+            self.socket.readable().await?;
+            // Not kept over a wait, so that it is no part of a connection's memory.
+            let mut buffer = [0; READ];
+            let most = READ.min(MAX_HEAD - head.len());
+            let read = match self.socket.try_read(&mut buffer[..most]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => &buffer[..count],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+            let end = self.end.find(read);
+            let (last, rest) = read.split_at(end.unwrap_or(read.len()));
+            head.extend_from_slice(last);
+            if end.is_some() {
+                self.head = head.into();
+                self.rest = Bytes::copy_from_slice(rest);
+                return Ok(Head::Whole);
+            }
+            if head.len() == MAX_HEAD {
+                return Ok(Head::TooLarge);
+            }
+            heard();
         }
     }
 
     /// The socket, and what was read from it behind the head.
-    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.socket, self.rest.unwrap_or_default())
+    pub fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.socket, self.rest)
+    }
+
+    /// Says a last word, as far as the system takes it at once.
+    pub fn say_last(&self, answer: &[u8]) {
+        // Who does not take that much, or is gone, has no use for it.
+        let _ = self.socket.try_write(answer);
+    }
+
+    /// Waits until a client that was told a last word has read it, or does not stop sending: to close
+    /// on bytes unread would take the answer from it.
+    ///
+    /// # Errors
+    ///
+    /// The system's own.
+    pub async fn let_go(mut self) -> io::Result<()> {
+        self.socket.shutdown().await?;
+        let mut left = MAX_DISCARDED;
+        while left > 0 {
+            self.socket.readable().await?;
+            match self.socket.try_read(&mut [0; READ]) {
+                Ok(0) => break,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
 impl AsyncRead for OneHead {
+    /// What was read of the head, and then the end.
     fn poll_read(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.rest.is_none() {
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-            let read = &buffer.filled()[before..];
-            if let Some(len) = self.end.find(read) {
-                self.rest = Some(read[len..].to_vec());
-                buffer.set_filled(before + len);
-            }
-        }
+        let count = self.head.len().min(buffer.remaining());
+        buffer.put_slice(&self.head.split_to(count));
         Poll::Ready(Ok(()))
     }
 }

@@ -3,7 +3,9 @@
 //! | module | contents |
 //! |---|---|
 //! | [`accept`] | the listener's options, and who is accepted when |
-//! | [`head`] | one request a connection |
+//! | [`places`] | how many are on their way to a session, and who gives way |
+//! | [`desk`] | what becomes of a connection until it is a session or has its answer |
+//! | [`head`] | one request a connection, of which the head is read at once |
 //! | [`handshake`] | which upgrades become sessions |
 //! | [`pages`] | plain HTTP |
 //!
@@ -12,6 +14,8 @@
 //! and a session can be ended while its client reads nothing.
 
 pub mod accept;
+pub mod desk;
 pub mod handshake;
 pub mod head;
 pub mod pages;
+pub mod places;

@@ -27,7 +27,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn covers(&self, addr: IpAddr) -> bool {
+    /// Whether this is the address of a trusted proxy.
+    pub fn covers(&self, addr: IpAddr) -> bool {
         self.proxies.iter().any(|range| range.contains(&addr))
     }
 }

@@ -9,7 +9,7 @@ use super::systemd;
 use crate::{
     actors::{directory::Directory, messages::Shutdown},
     flow::{clocks::CLOSE_TIMEOUT, credit::Pool},
-    http::accept::{HEAD_TIMEOUT, Origin},
+    http::{accept::Origin, desk::HEAD_TIMEOUT},
     state::State,
 };
 

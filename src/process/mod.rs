@@ -3,9 +3,11 @@
 //! | module | contents |
 //! |---|---|
 //! | [`worker`] | a worker's thread |
+//! | `descriptors` | how many connections the system's limit of open files has room for |
 //! | `drain` | how a relay stops |
 //! | [`systemd`] | the service manager: its socket, and what it wants to hear |
 
+mod descriptors;
 mod drain;
 pub mod systemd;
 pub mod worker;
@@ -34,6 +36,8 @@ pub struct Relay {
     listener: TcpListener,
     address: SocketAddr,
     origin: Origin,
+    /// Connections that may be on their way to becoming sessions, for each worker.
+    handshakes: usize,
     state: Arc<State>,
 }
 
@@ -70,11 +74,12 @@ impl Relay {
         Self::new(listener, Origin::Inherited, config)
     }
 
-    fn new(listener: TcpListener, origin: Origin, config: Config) -> io::Result<Self> {
+    fn new(listener: TcpListener, origin: Origin, mut config: Config) -> io::Result<Self> {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
             origin,
+            handshakes: descriptors::fit(&mut config),
             state: Arc::new(State::new(config)),
         })
     }
@@ -100,6 +105,7 @@ impl Relay {
             listener,
             address,
             origin,
+            handshakes,
             state,
         } = self;
         let config = &state.config;
@@ -118,6 +124,7 @@ impl Relay {
             state: Arc::clone(&state),
             directory: Arc::new(Directory::new(config.workers)),
             origin,
+            handshakes,
             closed,
         };
         let (report_failure, mut failures) = mpsc::unbounded_channel();

@@ -52,6 +52,8 @@ pub(super) struct Start {
     pub(super) directory: Arc<Directory>,
     /// Who has made the listener.
     pub(super) origin: Origin,
+    /// Connections that may be on their way to becoming sessions.
+    pub(super) handshakes: usize,
     /// Becomes true when no more connections are to be accepted.
     pub(super) closed: watch::Receiver<bool>,
 }
@@ -71,7 +73,7 @@ impl Start {
             state: self.state,
             directory: self.directory,
         };
-        actix_rt::spawn(accept::accept(listener, door, self.closed));
+        actix_rt::spawn(accept::accept(listener, door, self.handshakes, self.closed));
         Ok(())
     }
 }
@@ -92,6 +94,7 @@ mod tests {
             state: Arc::new(State::new(Config::default())),
             directory: Arc::clone(&directory),
             origin: Origin::Inherited,
+            handshakes: 1,
             closed,
         };
         let file = File::open("/proc/self/exe").unwrap();

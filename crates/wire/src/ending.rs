@@ -81,6 +81,15 @@ endings! {
     /// The request breaks a rule of RFC 6455 §4.2.1 for handshakes.
     BadHandshake = "bad_handshake", Http(400), No,
         "This is claude-distill-relay. Connect to it with a WebSocket client.";
+    /// The head of a request is longer than any that is answered.
+    HeadTooLarge = "head_too_large", Http(431), No,
+        "The head of a request may have 16 KiB.";
+    /// No whole head of a request came in time.
+    HandshakeTimeout = "handshake_timeout", Http(408), No,
+        "No whole request came in time.";
+    /// A newcomer has taken the place of a connection that had not become a session yet.
+    TooManyHandshakes = "too_many_handshakes", Http(503), Later,
+        "Too many others are connecting; try again in a moment.";
     /// `RELAY_MAX_SESSIONS` are open.
     RelayFull = "relay_full", Http(503), Later,
         "The relay is full; try again in a moment.";

@@ -1,0 +1,153 @@
+//! What becomes of a connection from when it is accepted until it is a session or has its answer.
+//!
+//! Its head is read here, and handed on once it is whole. Who is too slow, says too much or has lost its
+//! place is told so.
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use actix_http::{
+    ServiceConfig,
+    error::{DispatchError, ParseError},
+    h1::Codec,
+};
+use actix_rt::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use actix_service::Service;
+use futures_util::future::{Either, select};
+use log::debug;
+use relay_wire::ending::Ending;
+use tokio::time::timeout_at;
+
+use super::{
+    handshake,
+    head::{Head, OneHead},
+    places::{Lost, Place},
+};
+use crate::{
+    flow::{clocks::TIME_TO_READ, credit::Share},
+    state::State,
+};
+
+/// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How late a deadline is noticed at most, while the process runs.
+const LATE: Duration = Duration::from_millis(100);
+
+/// A connection that was just accepted.
+pub(super) struct Arrival {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) place: Place,
+    pub(super) lost: Lost,
+    /// One of the connections on their way to becoming sessions.
+    pub(super) _counted: Share,
+}
+
+/// Where the connections of a worker are received. `S` answers what they ask.
+pub(super) struct Desk<S> {
+    service: S,
+    state: Arc<State>,
+    /// For the answers to who is not even asked. One for all, as it keeps the date.
+    config: ServiceConfig,
+}
+
+impl<S> Desk<S>
+where
+    S: Service<(OneHead, Option<SocketAddr>), Response = (), Error = DispatchError>,
+{
+    pub(super) fn new(service: S, state: Arc<State>) -> Self {
+        Self {
+            service,
+            state,
+            config: ServiceConfig::default(),
+        }
+    }
+
+    /// Reads the head of a connection's request, and has it answered.
+    pub(super) async fn serve(&self, arrival: Arrival) {
+        let Arrival {
+            socket,
+            peer,
+            mut place,
+            mut lost,
+            _counted,
+        } = arrival;
+        let mut request = OneHead::new(socket);
+        let head = match read(&mut request, &mut place, &mut lost).await {
+            Ok(head) => head,
+            Err(Some(ending)) => return self.refuse(&request, ending),
+            Err(None) => return,
+        };
+        let answering = async {
+            if head == Head::TooLarge {
+                self.refuse(&request, Ending::HeadTooLarge);
+                // If that fails, it is gone.
+                let _ = request.let_go().await;
+            } else {
+                place.whole();
+                // On the heap, so that it is no part of what a head that is half there takes.
+                let served = Box::pin(self.service.call((request, Some(peer)))).await;
+                self.note(served);
+            }
+        };
+        let answering = pin!(timeout(HEAD_TIMEOUT, answering));
+        if let Either::Left((Err(_), _)) = select(answering, lost).await {
+            debug!("a connection took too long over one request");
+        }
+    }
+
+    /// Tells a client that its request is not even looked into, and why.
+    fn refuse(&self, request: &OneHead, ending: Ending) {
+        let answer = handshake::answer(ending, &self.state.metrics);
+        let codec = Codec::new(self.config.clone());
+        if let Ok(answer) = handshake::encode(codec, answer) {
+            request.say_last(&answer);
+        }
+    }
+
+    /// Counts a request that the parser has refused.
+    fn note(&self, served: Result<(), DispatchError>) {
+        let Err(error) = served else {
+            return;
+        };
+        let ending = match error {
+            // By its number of headers.
+            DispatchError::Parse(ParseError::TooLarge) => Some(Ending::HeadTooLarge),
+            DispatchError::Parse(_) => Some(Ending::BadHandshake),
+            _ => None,
+        };
+        if let Some(ending) = ending {
+            self.state.metrics.handshake_refused(ending);
+        }
+        debug!("a connection ended before its upgrade: {error}");
+    }
+}
+
+/// Reads the head of a request, for as long as its connection has its place. An error is what the client
+/// is to be told, if it is there.
+async fn read(
+    request: &mut OneHead,
+    place: &mut Place,
+    lost: &mut Lost,
+) -> Result<Head, Option<Ending>> {
+    let due = Instant::now() + HEAD_TIMEOUT;
+    let reading = async {
+        let mut reading = pin!(request.read(|| place.heard()));
+        match timeout_at(due, &mut reading).await {
+            // The whole process has stood still, and the rest may have come meanwhile.
+            Err(_) if due.elapsed() > LATE => timeout(TIME_TO_READ, reading).await,
+            read => read,
+        }
+    };
+    match select(pin!(reading), lost).await {
+        Either::Left((Ok(Ok(head)), _)) => Ok(head),
+        Either::Left((Ok(Err(error)), _)) => {
+            debug!("a connection ended before its request: {error}");
+            Err(None)
+        }
+        Either::Left((Err(_), _)) => Err(Some(Ending::HandshakeTimeout)),
+        Either::Right(_) => Err(Some(Ending::TooManyHandshakes)),
+    }
+}

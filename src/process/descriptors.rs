@@ -1,0 +1,126 @@
+//! The files that the system lets the process open, and what they are for: a socket is one.
+
+use log::warn;
+
+use crate::{
+    config::Config,
+    http::accept::{MAX_HANDSHAKES, PLACES_FOR_ONE_LEAVING},
+};
+
+/// Files of the process's own: its standard streams, what it hears signals by, and a few to spare.
+const OWN: usize = 16;
+/// Files of a worker's own, beside its connections: its runtime's, and its listener.
+const OWN_OF_WORKER: usize = 6;
+/// The part of the sockets that is kept for connections which are no sessions, or not yet: those that
+/// ask how the relay is are among them.
+const KEPT: usize = 4;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sockets {
+    /// Sessions, over all workers.
+    sessions: usize,
+    /// Connections on their way to becoming sessions, for each worker.
+    handshakes: usize,
+}
+
+/// Raises the limit of open files to what the sessions need. Where the system does not allow as many,
+/// lowers `RELAY_MAX_SESSIONS` to what there is, and says so. Returns how many connections may be on
+/// their way to becoming sessions, for each worker.
+pub(super) fn fit(config: &mut Config) -> usize {
+    let (sessions, workers) = (config.max_sessions, config.workers);
+    let wanted = wanted(sessions, workers);
+    match rlimit::increase_nofile_limit(wanted as u64) {
+        Ok(allowed) => {
+            let fitting = divide(allowed.min(wanted as u64) as usize, sessions, workers);
+            if fitting.sessions < sessions {
+                warn!(
+                    "RELAY_MAX_SESSIONS is {sessions}, which takes {wanted} open files, but the \
+                     system allows {allowed}: the relay has {} sessions at most (raise the limit: \
+                     LimitNOFILE=, ulimit -n)",
+                    fitting.sessions
+                );
+            }
+            config.max_sessions = fitting.sessions;
+            fitting.handshakes
+        }
+        Err(error) => {
+            warn!("the limit of open files cannot be read or raised: {error}");
+            MAX_HANDSHAKES
+        }
+    }
+}
+
+fn own(workers: usize) -> usize {
+    OWN + workers * OWN_OF_WORKER
+}
+
+/// Files for so many sessions, and for all that there may be beside them.
+fn wanted(sessions: usize, workers: usize) -> usize {
+    let leaving = MAX_HANDSHAKES.div_ceil(PLACES_FOR_ONE_LEAVING);
+    own(workers) + workers * (MAX_HANDSHAKES + leaving) + sessions
+}
+
+/// What so many files are divided into, for a relay that is to have so many sessions. There is at least
+/// one of each.
+fn divide(files: usize, sessions: usize, workers: usize) -> Sockets {
+    let sockets = files.saturating_sub(own(workers));
+    let kept = sockets.saturating_sub(sessions).max(sockets / KEPT);
+    // Beside those that have a place there are some that have lost theirs.
+    let with_place = kept / workers * PLACES_FOR_ONE_LEAVING / (PLACES_FOR_ONE_LEAVING + 1);
+    let handshakes = with_place.clamp(1, MAX_HANDSHAKES);
+    let leaving = handshakes.div_ceil(PLACES_FOR_ONE_LEAVING);
+    let left = sockets.saturating_sub(workers * (handshakes + leaving));
+    Sockets {
+        sessions: sessions.min(left).max(1),
+        handshakes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn divided(files: usize, sessions: usize, workers: usize) -> (usize, usize) {
+        let sockets = divide(files, sessions, workers);
+        (sockets.sessions, sockets.handshakes)
+    }
+
+    #[test]
+    fn with_files_enough_there_is_all_that_is_wanted() {
+        let wanted = wanted(10_000, 2);
+        for files in [wanted, usize::MAX / 64] {
+            assert_eq!(divided(files, 10_000, 2), (10_000, MAX_HANDSHAKES));
+        }
+        assert_eq!(divided(wanted - 2, 10_000, 2), (9_998, MAX_HANDSHAKES));
+    }
+
+    #[test]
+    fn with_too_few_a_quarter_is_kept_for_who_is_no_session() {
+        let own = own(1);
+        assert_eq!(divided(own + 132, 10_000, 1), (99, 32));
+        assert_eq!(divided(own + 132, 99, 1), (99, 32));
+        assert_eq!(divided(own + 132, 33, 1), (33, 96));
+        let kept = MAX_HANDSHAKES + MAX_HANDSHAKES / 32;
+        assert_eq!(divided(own + 8_000, 10_000, 1), (8_000 - kept, 1024));
+    }
+
+    #[test]
+    fn what_is_given_out_is_never_more_than_there_is() {
+        for workers in [1, 2, 7] {
+            for files in own(workers) + 8 * workers..3000 {
+                for sessions in [1, 100, 2000] {
+                    let (sessions, handshakes) = divided(files, sessions, workers);
+                    let leaving = handshakes.div_ceil(PLACES_FOR_ONE_LEAVING);
+                    let given = own(workers) + sessions + workers * (handshakes + leaving);
+                    assert!(given <= files, "{given} of {files}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_one_of_each_in_any_case() {
+        assert_eq!(divided(0, 10_000, 1), (1, 1));
+    }
+}
