@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
 use relay_testing::{Client, Raw, TestRelay, frame, noise, pair, seeded, text, wire, within};
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, task::JoinHandle};
 use tokio_tungstenite::tungstenite::Message;
@@ -310,68 +309,17 @@ async fn a_receiver_that_reads_slowly_but_steadily_is_neither_stalled_nor_dead()
     tokio::join!(sender.exchange(&messages, &ack), reading);
 }
 
-/// Sends Pings until the connection is ended, and reads none of their answers: what comes to it then
-/// waits behind those.
-async fn ping_until_ended(client: Raw) {
-    let (_unread, mut writer) = client.split();
-    let pings = frame(wire::PING, vec![7; 125]).encode().repeat(1000);
-    while writer.write_all(&pings).await.is_ok() {}
-}
-
-/// Waits until the relay reads nothing more.
-async fn nothing_is_read(relay: &TestRelay) {
-    let read = || relay.metrics().get("relay_received_bytes_total");
-    let still = async {
-        let mut before = read();
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            match read() {
-                now if now == before => break,
-                now => before = now,
-            }
-        }
-    };
-    within("the relay to read no more", still).await;
-}
-
 #[tokio::test]
-async fn who_is_refused_and_then_takes_nothing_was_refused() {
-    let relay = TestRelay::start(|config| {
-        config.request_timeout = Duration::from_secs(6);
-        config.stall_timeout = Duration::from_secs(8);
-    });
-    let asks_nothing = Raw::connect_narrow(&relay).await;
-    let (_, leaving, left) = stalled_pair(&relay).await;
-    // This receiver takes nothing of what its sender says, and breaks the protocol.
-    let (_, mut pushing, mut wrong) = stalled_pair(&relay).await;
-    let (bytes, _) = message(7);
-    let pushes = async { while pushing.try_write(&bytes).await.is_ok() {} };
-    let refused = async {
-        let pinging = [ping_until_ended(asks_nothing), ping_until_ended(left)];
-        let others = async {
-            nothing_is_read(&relay).await;
-            leaving.vanish();
-            wrong.send(frame(wire::TEXT, "x").unmasked()).await;
-            relay.until("their end", |now| now.sessions == 1).await;
-        };
-        tokio::join!(join_all(pinging), others)
-    };
-    let all = async {
-        tokio::select! {
-            () = pushes => panic!("the sender was ended as well"),
-            _ = refused => {}
-        }
-    };
-    within("the end of them", all).await;
-    pushing.vanish();
-    relay.settled().await;
+async fn who_is_told_to_leave_and_takes_nothing_ended_as_it_was_told() {
+    let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(2));
+    let (_, sender, mut receiver) = stalled_pair(&relay).await;
+    let (_reader, writer) = sender.split();
+    let push = Push::start(writer, message(7).0, PUSHED);
+    push.stuck(&relay).await;
+    receiver.send(frame(wire::TEXT, "x").unmasked()).await;
+    relay.until("its end", |now| now.sessions == 1).await;
     let metrics = relay.metrics();
-    for (reason, count) in [
-        ("request_timeout", 1),
-        ("sender_disconnected", 1),
-        ("unmasked_frame", 1),
-        ("stalled", 0),
-    ] {
+    for (reason, count) in [("unmasked_frame", 1), ("stalled", 0)] {
         let name = format!("relay_sessions_ended_total{{reason=\"{reason}\"}}");
         assert_eq!(metrics.get(&name), count, "{name}");
     }
