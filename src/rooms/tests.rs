@@ -16,7 +16,7 @@ use crate::flow::{
 
 const TTL: Duration = Duration::from_secs(100);
 
-/// Longer than most tests last.
+/// Looked at each 1000 s, so that most tests never are.
 const PAIR_IDLE: Duration = Duration::from_secs(8000);
 
 struct World {
@@ -31,20 +31,25 @@ struct World {
 
 impl World {
     fn new(max_rooms: usize, max_queue: usize, buffers: usize) -> Self {
-        let limits = Limits {
-            ttl: TTL,
-            max_queue,
-            pair_idle: PAIR_IDLE,
-        };
         let start = Instant::now();
         Self {
-            rooms: Rooms::new(limits),
+            rooms: Rooms::new(Limits {
+                ttl: TTL,
+                max_queue,
+                pair_idle: PAIR_IDLE,
+            }),
             slots: Pool::new(max_rooms),
             buffers: Pool::new(buffers),
             start,
             now: start,
             windows: HashMap::new(),
         }
+    }
+
+    /// The same, with another time that a pair may move no data.
+    fn with_pair_idle(mut self, seconds: u64) -> Self {
+        self.rooms.limits.pair_idle = Duration::from_secs(seconds);
+        self
     }
 
     fn at(&mut self, seconds: u64) -> Vec<Seen> {
