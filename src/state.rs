@@ -63,11 +63,7 @@ impl Pools {
         let message = usize::try_from(config.max_msg_size).unwrap_or(usize::MAX);
         Self {
             handshakes: Pool::new(usize::MAX),
-            sessions: Shares::chosen(
-                config.max_sessions,
-                config.address_sessions,
-                LEAST_SESSIONS,
-            ),
+            sessions: Shares::chosen(config.max_sessions, config.address_sessions, LEAST_SESSIONS),
             rooms: Shares::chosen(config.max_rooms, config.address_rooms, LEAST_ROOMS),
             in_flight: Pool::new(usize::MAX),
             buffers: Shares::chosen(

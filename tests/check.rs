@@ -243,7 +243,7 @@ async fn a_full_relay_is_a_warning() {
 
 #[tokio::test]
 async fn a_rate_limited_relay_is_a_warning() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 3);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 3);
     assert_eq!(Check::local(relay.port(), &[]).json().exit, 0);
     let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("join", "warn", "wants us to wait for");

@@ -142,13 +142,7 @@ impl RoomRegistry {
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
     /// this place already.
-    fn join(
-        &mut self,
-        id: SessionId,
-        code: Option<RoomCode>,
-        place: Option<Share>,
-        now: Instant,
-    ) {
+    fn join(&mut self, id: SessionId, code: Option<RoomCode>, place: Option<Share>, now: Instant) {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };

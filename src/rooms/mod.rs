@@ -21,11 +21,11 @@ use relay_wire::{
     reply::{PeerId, Reply},
 };
 
+use self::room::{Receiver, Room};
 pub use self::{
     assembly::most_charged,
     effect::{BySession, Dropped, Effect, SessionId, Summary},
 };
-use self::room::{Receiver, Room};
 use crate::flow::{
     credit::{Full, Pool, Share},
     data::Data,

@@ -66,16 +66,26 @@ impl World {
     fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
         let codes = [code(sender)];
-        self.rooms
-            .create(self.now, SessionId(sender), &self.slots, codes, &mut effects)?;
+        self.rooms.create(
+            self.now,
+            SessionId(sender),
+            &self.slots,
+            codes,
+            &mut effects,
+        )?;
         Ok(effects.into_iter().filter_map(Seen::from).collect())
     }
 
     fn join(&mut self, receiver: u64, room: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
         let (peer, buffers) = (PeerId::random(), Arc::clone(&self.buffers));
-        self.rooms
-            .join(SessionId(receiver), peer, &code(room), buffers, &mut effects)?;
+        self.rooms.join(
+            SessionId(receiver),
+            peer,
+            &code(room),
+            buffers,
+            &mut effects,
+        )?;
         Ok(effects.into_iter().filter_map(Seen::from).collect())
     }
 

@@ -10,7 +10,7 @@
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `phase` | how far it has come |
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
-//! | `timers` | what follows when a timer fires |
+//! | `timers` | what follows when a timer fires, or when its client leaves before it is answered |
 //! | `socket` | what it has of its thread: a socket, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 

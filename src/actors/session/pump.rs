@@ -129,6 +129,9 @@ impl Connection {
             // Not yet: it is paused for what it was.
             Poll::Pending => socket.paused,
         };
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.watch(socket, task);
+        }
         self.note_pause(pause, now);
         self.run_timers(socket, now, task);
         self.write(socket, now, task);
@@ -320,7 +323,7 @@ impl Connection {
 
 impl Socket {
     /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.
-    fn poll_read(
+    pub(super) fn poll_read(
         &mut self,
         most: usize,
         task: &mut Task<'_>,

@@ -1,12 +1,13 @@
 //! What follows when a timer of a session fires.
 
 use std::{
-    task::Context as Task,
+    task::{Context as Task, Poll},
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
-use relay_wire::ending::Ending;
+use log::debug;
+use relay_wire::{ending::Ending, request::MAX_REQUEST};
 use socket2::SockRef;
 use tokio::io::Interest;
 
@@ -30,6 +31,8 @@ impl Connection {
     fn on_timer(&mut self, timer: Timer, socket: &Socket, now: Instant) {
         match timer {
             Timer::Request => self.dismiss(Ending::RequestTimeout, now),
+            // It has sent more than is read ahead, so that nothing else has told of its end.
+            Timer::Refusal if self.has_hung_up(socket) => self.vanish(),
             Timer::Refusal => {
                 if let Phase::Waiting { refusal } = &mut self.phase
                     && let Some(reply) = refusal.take()
@@ -52,8 +55,7 @@ impl Connection {
                 // Reading would tell whether the client is gone, but while we do not read, nothing
                 // else does. While somebody takes what it sent, the rest is still worth reading.
                 if self.has_hung_up(socket) {
-                    self.leave(Ending::PeerVanished);
-                    self.phase = Phase::Done;
+                    self.vanish();
                 } else {
                     self.clocks.still_under_way(now);
                 }
@@ -69,6 +71,34 @@ impl Connection {
             // The turn that it woke reads.
             Timer::Pace => {}
         }
+    }
+
+    /// Sees its client leave while an answer is due, which may be late: what comes is read ahead, as
+    /// far as another request may go, and not looked at. The socket wakes the session for the rest.
+    pub(super) fn watch(&mut self, socket: &mut Socket, task: &mut Task<'_>) {
+        while let left @ 1.. = MAX_REQUEST.saturating_sub(self.unread.len()) {
+            let unread = &mut self.unread;
+            let read = socket.poll_read(left, task, |bytes| {
+                *unread = [&unread[..], bytes].concat().into();
+            });
+            match read {
+                Poll::Pending => return,
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.pace.record(count);
+                    self.state.metrics.received(count);
+                }
+                Poll::Ready(result) => {
+                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
+                    return self.vanish();
+                }
+            }
+        }
+    }
+
+    /// Ends without a word, as nobody is there to hear it.
+    fn vanish(&mut self) {
+        self.leave(Ending::PeerVanished);
+        self.phase = Phase::Done;
     }
 
     /// Whether nothing more will come from the client than what is there to be read.

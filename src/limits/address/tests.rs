@@ -221,7 +221,9 @@ fn an_ipv6_client_counts_in_three_networks() {
         ("2001:db8:1:100::1", [false, false, true]),
         ("2001:db8:2:2::1", [false, false, false]),
     ] {
-        let pairs = levels("2001:db8:1:2:3:4:5:6").into_iter().zip(levels(other));
+        let pairs = levels("2001:db8:1:2:3:4:5:6")
+            .into_iter()
+            .zip(levels(other));
         let found: Vec<_> = pairs.map(|(one, other)| one == other).collect();
         assert_eq!(found, same, "{other}");
     }

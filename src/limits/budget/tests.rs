@@ -96,7 +96,9 @@ fn a_wider_network_has_more_and_what_is_refused_in_it_costs_the_narrower_nothing
     let start = Instant::now();
     let mut budgets = AddressBudgets::new(LIMIT, 1000);
     let mut taken = |clients: Vec<AddressKey>| {
-        let taken = clients.into_iter().filter(|&it| budgets.take(it, start).is_ok());
+        let taken = clients
+            .into_iter()
+            .filter(|&it| budgets.take(it, start).is_ok());
         taken.count()
     };
     assert_eq!(taken(vec![v6(0, 0); 10]), 3);
@@ -130,7 +132,10 @@ fn who_has_the_least_left_of_what_it_spent_makes_room() {
         budgets.record(key(n), start + secs(1));
     }
     assert_eq!(budgets.len(), 2);
-    assert!(budgets.check(key(1), start + secs(1)).is_err(), "remembered");
+    assert!(
+        budgets.check(key(1), start + secs(1)).is_err(),
+        "remembered"
+    );
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn a_prefix_has_no_more_however_many_networks_it_is_cut_into() {
     let shares = Shares::new(1000, 100);
     let same64 = [v6(1, 0, 0)];
     let same56: Vec<_> = (0..=u8::MAX).map(|n| v6(1, 0, n)).collect();
-    let same48: Vec<_> = (0..=u8::MAX).flat_map(|n| [v6(1, n, 0), v6(1, n, n)]).collect();
+    let same48: Vec<_> = (0..=u8::MAX)
+        .flat_map(|n| [v6(1, n, 0), v6(1, n, n)])
+        .collect();
     let taken = [&same64[..], &same56, &same48].map(|all| take_all(&shares, all).len());
     assert_eq!(taken, [100, 200, 300]);
     let two = [same48, vec![v6(2, 0, 0), v6(3, 0, 0)]].concat();
@@ -95,7 +97,9 @@ fn a_share_is_a_quarter_or_the_least_or_what_the_operator_says_and_never_over_th
 fn nobody_is_remembered_for_long_who_has_nothing() {
     let shares = Shares::new(usize::MAX, 10);
     let remembered = || shares.used.lock().unwrap().pools.len();
-    let kept: Vec<_> = (0..500).map(|n| take(&shares, v6(n, 0, 0)).unwrap()).collect();
+    let kept: Vec<_> = (0..500)
+        .map(|n| take(&shares, v6(n, 0, 0)).unwrap())
+        .collect();
     let mut most = 0;
     for n in 0..100_000 {
         drop(take(&shares, v4(n)));
