@@ -5,29 +5,27 @@
 //! listener's options.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{
-    net::SocketAddr,
-    panic::{AssertUnwindSafe, resume_unwind},
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "deadlines/site.rs"]
+mod site;
 
-use claude_distill_relay::{
-    config::Config,
-    process::{Counters, Relay, worker},
-};
+use std::time::Duration;
+
+use claude_distill_relay::config::Config;
 use futures_util::FutureExt;
 use relay_testing::{
-    DEADLINE, Frame, Raw, frame,
+    frame,
     http::UPGRADE,
-    wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
+    wire::{BINARY, CLOSE, CONTINUATION, TEXT},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},
-    sync::oneshot,
-    task,
-    time::advance,
+    net::tcp::OwnedReadHalf,
+};
+
+use self::site::{
+    LATE, TICK, answer_pings, at_a_still_clock, expect_last_close, next_now, now, settle,
+    with_config,
 };
 
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -38,83 +36,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes for which the slowest peer has a second.
 const SLOWEST: usize = 32 * 1024;
-/// The clock moves in steps of this length, and what follows from one is done before the next.
-const STEP: Duration = Duration::from_millis(100);
-/// Each step ends so long after a round time, since the runtime's timers round up.
-const TICK: Duration = Duration::from_millis(5);
-/// A deadline that follows from another one, and is met by the step after it.
-const LATE: Duration = Duration::from_millis(250);
-
-/// A relay whose clock only this test moves.
-struct Site {
-    addr: SocketAddr,
-    counters: Counters,
-    begun: Instant,
-}
-
-/// Runs a test beside a relay with the defaults, at a clock that stands still.
-fn at_a_still_clock(test: impl AsyncFnOnce(&Site)) {
-    worker::system().unwrap().block_on(async {
-        tokio::time::pause();
-        // The runtime moves a paused clock by itself whenever all tasks wait, unless a thread works.
-        // This one gives up at last, so that what waits in vain meets its own deadline.
-        let (awake, asleep) = mpsc::channel::<()>();
-        let working = task::spawn_blocking(move || asleep.recv_timeout(10 * DEADLINE).is_err());
-
-        let relay = Relay::bind(Config {
-            port: 0,
-            ..Config::default()
-        });
-        let relay = relay.unwrap();
-        let site = Site {
-            addr: relay.local_addr(),
-            counters: relay.counters(),
-            begun: now(),
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = actix_rt::spawn(relay.run(async { drop(stopped.await) }));
-        // A registry that is dropped by a panic ends the process, without a word of the test's.
-        let tested = AssertUnwindSafe(test(&site)).catch_unwind().await;
-        // From here on it may move: the drain has deadlines of its own.
-        drop((awake, stop));
-        working.await.unwrap();
-        running.await.unwrap().unwrap();
-        tested.unwrap_or_else(|panic| resume_unwind(panic));
-    });
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-/// Lets every task do what it can: each is polled many times, and the sockets are looked at.
-async fn settle() {
-    for _ in 0..150 {
-        task::yield_now().await;
-    }
-}
-
-/// The next frame, if one is there; none from a connection that has ended.
-fn next_now(client: &mut Raw) -> Option<Frame> {
-    client.next_or_end("a frame").now_or_never().flatten()
-}
-
-/// The last that the relay says: a Close, and the end of the connection.
-async fn expect_last_close(client: &mut Raw, code: u16, reason: &str) {
-    let close = client.next("a close").await;
-    let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
-    assert_eq!((close.opcode, &close.payload[..]), (CLOSE, &payload[..]));
-    assert_eq!(client.next_or_end("the end").await, None);
-}
-
-/// Shows that a client lives, whatever else it was sent.
-async fn answer_pings(client: &mut Raw) {
-    while let Some(frame) = next_now(client) {
-        if frame.opcode == PING {
-            client.pong(&frame.payload).await;
-        }
-    }
-}
 
 /// Reads until `text` has come.
 async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
@@ -128,79 +49,6 @@ async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
 /// Whether the connection has ended, after whatever was said on it.
 fn has_ended(reader: &mut OwnedReadHalf) -> bool {
     reader.read_to_end(&mut Vec::new()).now_or_never().is_some()
-}
-
-impl Site {
-    async fn dial(&self) -> Raw {
-        Raw::over(TcpStream::connect(self.addr).await.unwrap())
-    }
-
-    async fn connect(&self) -> Raw {
-        let mut raw = self.dial().await;
-        raw.upgrade(UPGRADE).await;
-        raw
-    }
-
-    /// A session whose system takes little that it does not read.
-    async fn connect_narrow(&self) -> Raw {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(16 * 1024).unwrap();
-        let mut raw = Raw::over(socket.connect(self.addr).await.unwrap());
-        raw.upgrade(UPGRADE).await;
-        raw
-    }
-
-    async fn pair(&self) -> (Raw, Raw) {
-        let (mut sender, code) = self.sender().await;
-        let mut receiver = self.connect_narrow().await;
-        receiver.join(&code).await;
-        sender.expect_peer().await;
-        (sender, receiver)
-    }
-
-    /// A sender, and the code of its room.
-    async fn sender(&self) -> (Raw, String) {
-        let mut sender = self.connect().await;
-        let code = sender.create_room().await;
-        (sender, code)
-    }
-
-    /// Waits until the relay reads nothing more.
-    async fn until_still(&self) {
-        let (mut last, mut same) = (0, 0);
-        while same < 10 {
-            settle().await;
-            let now = self.counters.snapshot().in_flight;
-            same = if now == last { same + 1 } else { 0 };
-            last = now;
-        }
-    }
-
-    fn sessions(&self) -> usize {
-        self.counters.snapshot().sessions
-    }
-
-    /// Moves the clock to so long after the beginning.
-    async fn at(&self, time: Duration) {
-        loop {
-            settle().await;
-            let passed = now() - self.begun;
-            let Some(left) = time.checked_sub(passed).filter(|left| !left.is_zero()) else {
-                return;
-            };
-            let rounds = (passed.as_millis() / STEP.as_millis()) as u32 + 1;
-            let next = STEP * rounds + TICK;
-            advance(left.min(next - passed)).await;
-        }
-    }
-
-    /// Of `before` sessions one is ended at this time after the beginning, and no sooner.
-    async fn one_ends_at(&self, before: usize, time: Duration) {
-        self.at(time - TICK).await;
-        assert_eq!(self.sessions(), before, "sooner than {time:?}");
-        self.at(time + LATE).await;
-        assert_eq!(self.sessions(), before - 1, "not after {time:?}");
-    }
 }
 
 #[test]
@@ -380,5 +228,36 @@ fn who_does_not_answer_our_close_is_ended() {
         let behind = Duration::from_secs(10);
         site.one_ends_at(1, behind + CLOSE_TIMEOUT + Duration::from_millis(1))
             .await;
+    });
+}
+
+#[test]
+fn a_pair_that_moves_no_data_ends_and_its_sender_goes_on() {
+    const PAIR_IDLE: Duration = Duration::from_secs(160);
+    const LOOK: Duration = Duration::from_secs(20);
+    let adjust = |config: &mut Config| config.pair_idle = PAIR_IDLE;
+    with_config(adjust, async |site| {
+        let (mut sender, code) = site.sender().await;
+        let mut receiver = site.connect().await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        let last = LOOK * 3 / 2;
+        site.alive_until(last, [&mut sender, &mut receiver]).await;
+        sender.send(frame(BINARY, "the last")).await;
+        let data = receiver.next("data").await;
+        assert_eq!(&data.payload[..], b"the last");
+
+        // From the next look on. What goes to and fro until then are Pings and Pongs.
+        let end = 2 * LOOK + PAIR_IDLE;
+        let quiet = [&mut sender, &mut receiver];
+        site.alive_until(end - TICK, quiet).await;
+        assert_eq!((next_now(&mut receiver), site.sessions()), (None, 2));
+        site.at(end + LATE).await;
+        receiver.send(frame(CLOSE, 1008_u16.to_be_bytes())).await;
+        expect_last_close(&mut receiver, 1008, "pair_idle").await;
+        sender.expect_peer_gone().await;
+        answer_pings(&mut sender).await;
+        site.connect().await.join(&code).await;
+        sender.expect_peer().await;
     });
 }

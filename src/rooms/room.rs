@@ -125,11 +125,12 @@ impl Room {
     /// Says when it is looked at next: at the end of its time, or to see whether a pair that may be
     /// quiet for so long has moved data.
     pub(super) fn look_again(&mut self, now: Instant, pair_idle: Duration) -> (Instant, u64) {
-        let next = now + pair_idle / LOOKS;
-        self.look.0 = match self.is_open() {
-            true => next.min(self.due),
-            false => next,
-        };
+        let step = pair_idle / LOOKS;
+        let due = Some(self.due).filter(|_| self.is_open());
+        // From one look to the next, so that late ones do not add up; but not to catch up.
+        let next = Some(self.look.0 + step).filter(|&next| next > now);
+        let next = next.unwrap_or(now + step);
+        self.look.0 = due.map_or(next, |due| due.min(next));
         self.look
     }
 
