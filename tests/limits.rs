@@ -329,3 +329,20 @@ async fn a_receiver_that_would_take_too_much_memory_is_closed() {
     sender.expect(vec![1; 500_000]).await;
     tokio::join!(sender.send(vec![2; 4 << 20]), next.expect(vec![2; 4 << 20]));
 }
+
+#[tokio::test]
+async fn who_waits_for_its_turn_is_sent_away_when_the_relay_stops() {
+    let mut relay = TestRelay::start(|config| {
+        config.failed_join_max = 1;
+        config.failed_join_window = Duration::from_secs(60);
+    });
+    let mut client = Client::connect(&relay).await;
+    client.send(reply::join("wrong1")).await;
+    client.expect_error("room_not_found").await;
+    client.send(reply::join("wrong2")).await;
+    relay.until("the wait", |now| now.waiting == 1).await;
+    relay.begin_shutdown();
+    client
+        .expect_close_after_error("server_shutdown", 1012)
+        .await;
+}
