@@ -8,12 +8,13 @@ mod site;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use relay_testing::{
     Raw, frame, reply,
-    wire::{PING, TEXT},
+    wire::{CLOSE, PING, TEXT},
 };
 
-use self::site::{LATE, Site, TICK, at_a_still_clock, next_now, now, settle};
+use self::site::{LATE, Site, TICK, at_a_still_clock, expect_last_close, next_now, now, settle};
 
 /// Wrong codes that an address has at once.
 const BUDGET: u32 = 10;
@@ -168,6 +169,53 @@ fn a_home_is_one_guesser_however_many_networks_it_has() {
     });
 }
 
+#[test]
+fn who_waits_has_its_pings_answered_and_may_say_goodbye() {
+    at_a_still_clock(async |site| {
+        let turn = site.spend(SPENT).await;
+        let mut polite = site.connect_for(SPENT).await;
+        let mut talker = site.connect_for(SPENT).await;
+        for client in [&mut polite, &mut talker] {
+            ask(client, "wrong2").await;
+        }
+        site.until_waiting(2).await;
+        polite.round_trip().await;
+        polite.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
+        expect_last_close(&mut polite, 1000, "").await;
+        site.until_waiting(1).await;
+
+        // Neither what comes behind other data is answered, nor more than a few of them.
+        talker.round_trip().await;
+        talker.send(frame(TEXT, "no request")).await;
+        talker.send(frame(PING, "later")).await;
+        settle().await;
+        assert_eq!(next_now(&mut talker), None);
+        site.at(turn + LATE).await;
+        talker.expect_error("room_not_found").await;
+        talker.expect_error("invalid_request").await;
+        assert_eq!(&talker.next("a pong").await.payload[..], b"later");
+    });
+}
+
+#[test]
+fn a_flood_of_pings_of_somebody_who_waits_ends_soon() {
+    at_a_still_clock(async |site| {
+        let _turn = site.spend(SPENT).await;
+        let mut flooder = site.connect_for(SPENT).await;
+        ask(&mut flooder, "wrong2").await;
+        site.until_waiting(1).await;
+        let pings = frame(PING, "").encode();
+        // As many as the system holds.
+        while let Some(Ok(())) = flooder.try_write(&pings.repeat(1000)).now_or_never() {}
+        settle().await;
+        let mut answered = 0;
+        while next_now(&mut flooder).is_some() {
+            answered += 1;
+        }
+        assert!(answered > 0 && answered * pings.len() <= 4096, "{answered}");
+    });
+}
+
 /// Has so many wrong codes come from all over that the next answer is as late as any.
 async fn brake(site: &Site) -> Vec<Raw> {
     let mut guessers = Vec::new();
@@ -204,7 +252,7 @@ fn who_leaves_behind_more_than_is_read_ahead_has_left_when_its_answer_is_due() {
         let held = brake(site).await;
         let mut eager = site.connect_for("203.0.113.1").await;
         let long = frame(TEXT, format!("{:4000}", reply::join("wrong1"))).encode();
-        eager.write(&long.repeat(BUDGET as usize)).await;
+        eager.write(&long.repeat(3 * BUDGET as usize)).await;
         settle().await;
         eager.vanish();
         drop(held);

@@ -216,10 +216,9 @@ fn closed(frame: Option<&CloseFrame>) -> Note {
             .means("RELAY_MAX_MSG_SIZE there is less than the message this check sends (1 MiB)")
             .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more")
     } else if by(Ending::BuffersFull) {
-        Note::warn(shown)
-            .means(
-                "no memory is left for messages: RELAY_MAX_BUFFERED is in use, or this address's part",
-            )
+        Note::warn(shown).means(
+            "no memory is left for messages: RELAY_MAX_BUFFERED is in use, or this address's part",
+        )
     } else {
         Note::fail(shown).means("the relay, or a proxy on the way, ended the session")
     }

@@ -47,6 +47,8 @@ pub(super) struct Connection {
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
     pub(super) unread: Bytes,
+    /// Bytes that may still be read before that.
+    pub(super) ahead: usize,
     pub(super) phase: Phase,
     /// Whether its registry still counts on it.
     attached: bool,
@@ -82,6 +84,7 @@ impl Connection {
             outbox: Outbox::default(),
             window,
             unread: Bytes::new(),
+            ahead: 0,
             phase: Phase::Asking(Collected::default()),
             attached: true,
             write_failed: false,

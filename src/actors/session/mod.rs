@@ -10,7 +10,8 @@
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `phase` | how far it has come |
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
-//! | `timers` | what follows when a timer fires, or when its client leaves before it is answered |
+//! | `timers` | what follows when a timer fires |
+//! | `waiting` | what it does while its request waits for an answer |
 //! | `socket` | what it has of its thread: a socket, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
@@ -21,6 +22,7 @@ mod pump;
 mod socket;
 mod timers;
 mod travel;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -32,6 +32,7 @@ use super::{
     connection::Connection,
     phase::Phase,
     socket::{Pause, Socket},
+    waiting::READ_AHEAD,
 };
 use crate::{
     actors::{
@@ -130,7 +131,7 @@ impl Connection {
             Poll::Pending => socket.paused,
         };
         if matches!(self.phase, Phase::Waiting { .. }) {
-            self.watch(socket, task);
+            self.read_ahead(socket, now, task);
         }
         self.note_pause(pause, now);
         self.run_timers(socket, now, task);
@@ -220,7 +221,7 @@ impl Connection {
     }
 
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
-    fn on_event(&mut self, event: Event, pongs: &mut Vec<u8>, now: Instant) {
+    pub(super) fn on_event(&mut self, event: Event, pongs: &mut Vec<u8>, now: Instant) {
         match event {
             Event::Data(data) => {
                 self.clocks.heard(now);
@@ -244,6 +245,7 @@ impl Connection {
             (Phase::Asking(request), Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
                     self.phase = Phase::Waiting { refusal: None };
+                    self.ahead = READ_AHEAD;
                     self.clocks.requested();
                     let id = self.id;
                     self.registry.do_send(Ask { id, request });

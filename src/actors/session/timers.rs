@@ -1,13 +1,12 @@
 //! What follows when a timer of a session fires.
 
 use std::{
-    task::{Context as Task, Poll},
+    task::Context as Task,
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
-use log::debug;
-use relay_wire::{ending::Ending, request::MAX_REQUEST};
+use relay_wire::ending::Ending;
 use socket2::SockRef;
 use tokio::io::Interest;
 
@@ -73,30 +72,8 @@ impl Connection {
         }
     }
 
-    /// Sees its client leave while an answer is due, which may be late: what comes is read ahead, as
-    /// far as another request may go, and not looked at. The socket wakes the session for the rest.
-    pub(super) fn watch(&mut self, socket: &mut Socket, task: &mut Task<'_>) {
-        while let left @ 1.. = MAX_REQUEST.saturating_sub(self.unread.len()) {
-            let unread = &mut self.unread;
-            let read = socket.poll_read(left, task, |bytes| {
-                *unread = [&unread[..], bytes].concat().into();
-            });
-            match read {
-                Poll::Pending => return,
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.pace.record(count);
-                    self.state.metrics.received(count);
-                }
-                Poll::Ready(result) => {
-                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
-                    return self.vanish();
-                }
-            }
-        }
-    }
-
     /// Ends without a word, as nobody is there to hear it.
-    fn vanish(&mut self) {
+    pub(super) fn vanish(&mut self) {
         self.leave(Ending::PeerVanished);
         self.phase = Phase::Done;
     }
