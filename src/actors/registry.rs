@@ -146,6 +146,7 @@ impl RoomRegistry {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };
+        let comes_to_wait = place.is_none();
         let (admission, buffers) = (&self.state.admission, &self.state.pools.buffers);
         let tried = admission.try_code(client, place, now, || {
             let code = code.ok_or(Ending::RoomNotFound)?;
@@ -155,7 +156,12 @@ impl RoomRegistry {
         match tried {
             Tried::Granted => self.grant(id),
             Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
-            Tried::Later(turn, place) => self.line.push(turn, id, (code, place)),
+            Tried::Later(turn, place) => {
+                self.line.push(turn, id, (code, place));
+                if comes_to_wait {
+                    self.send(id, Deliver::Late);
+                }
+            }
         }
     }
 

@@ -32,7 +32,6 @@ use super::{
     connection::Connection,
     phase::Phase,
     socket::{Pause, Socket},
-    waiting::READ_AHEAD,
 };
 use crate::{
     actors::{
@@ -130,9 +129,7 @@ impl Connection {
             // Not yet: it is paused for what it was.
             Poll::Pending => socket.paused,
         };
-        if matches!(self.phase, Phase::Waiting { .. }) {
-            self.read_ahead(socket, now, task);
-        }
+        self.read_ahead(socket, now, task);
         self.note_pause(pause, now);
         self.run_timers(socket, now, task);
         self.write(socket, now, task);
@@ -245,7 +242,7 @@ impl Connection {
             (Phase::Asking(request), Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
                     self.phase = Phase::Waiting { refusal: None };
-                    self.ahead = READ_AHEAD;
+                    self.ahead = None;
                     self.clocks.requested();
                     let id = self.id;
                     self.registry.do_send(Ask { id, request });

@@ -1,6 +1,6 @@
-//! What a session does while its request waits for an answer, which may be long: its client is let
-//! go when it leaves, and its Pings are answered. Anything else is kept as it came, since it may be
-//! data or another request.
+//! What a session does while its request waits for an answer that is late: its client is let go when
+//! it leaves, and its Pings are answered. Anything else is kept as it came, since it may be data or
+//! another request.
 
 use std::{
     task::{Context as Task, Poll},
@@ -14,21 +14,29 @@ use super::{connection::Connection, phase::Phase, socket::Socket};
 
 /// Bytes that are read behind a request before it is answered. It is little, as nobody has been
 /// granted anything; and a bound on all of them, so that a flood of Pings ends here.
-pub(super) const READ_AHEAD: usize = MAX_REQUEST;
+const READ_AHEAD: usize = MAX_REQUEST;
 
 impl Connection {
-    /// Reads ahead, and takes what does not have to wait. The socket wakes the session for the rest.
+    /// From here on its client may leave before it is answered.
+    pub(super) fn answer_is_late(&mut self) {
+        self.ahead.get_or_insert(READ_AHEAD);
+    }
+
+    /// Reads ahead where an answer is late, and takes what does not have to wait. The socket wakes the
+    /// session for the rest.
     pub(super) fn read_ahead(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
         self.take_control_frames(now);
-        while matches!(self.phase, Phase::Waiting { .. }) && self.ahead > 0 {
+        while matches!(self.phase, Phase::Waiting { .. })
+            && let Some(left @ 1..) = self.ahead
+        {
             let unread = &mut self.unread;
-            let read = socket.poll_read(self.ahead, task, |bytes| {
+            let read = socket.poll_read(left, task, |bytes| {
                 *unread = [&unread[..], bytes].concat().into();
             });
             match read {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    self.ahead -= count;
+                    self.ahead = Some(left - count);
                     self.pace.record(count);
                     self.state.metrics.received(count);
                     self.take_control_frames(now);
@@ -44,6 +52,7 @@ impl Connection {
     /// Acts on control frames that are all there, up to the first frame that is none.
     fn take_control_frames(&mut self, now: Instant) {
         while matches!(self.phase, Phase::Waiting { .. })
+            && self.ahead.is_some()
             && let Ok(Some((header, len))) = Header::parse(&self.unread)
             && header.opcode.is_control()
             && let Some(end) = usize::try_from(header.len)
