@@ -39,7 +39,7 @@ impl Limit {
 
 /// What is spent of one budget: a leaky bucket, as the time when it will have drained.
 ///
-/// Whatever happens pours in one [`Limit::step`], and must fit below [`Limit::window`]. Pass the
+/// Whatever happens pours in one step, `window / max`, and must fit below [`Limit::window`]. Pass the
 /// same [`Limit`] every time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
@@ -91,7 +91,7 @@ impl Spent {
 }
 
 /// A budget for each client address, over all of its sessions: for a /64, its /56 and its /48 if it
-/// is an IPv6 address, each with [`WIDER`] times the budget of the one before.
+/// is an IPv6 address, each with four times the budget of the one before.
 ///
 /// At most `cap` networks are remembered, at up to about 300 bytes each, whatever strangers send. A
 /// further one takes the place of the one that has the least left of what it spent, in O(log `cap`).

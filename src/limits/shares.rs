@@ -13,7 +13,7 @@ const FEW: usize = 64;
 
 /// A pool of the whole relay, and a share of it for each client address.
 ///
-/// An IPv6 client has a share as a /64, of twice the size as a /56, and of three times as a /48. What
+/// An IPv6 client has a share as a /64, one of twice the size as a /56, and of three times as a /48. What
 /// is taken for it must fit into all of them, and into the whole.
 ///
 /// A share is remembered for as long as anything is taken of it, or somebody is about to: there are
