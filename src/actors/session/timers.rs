@@ -31,7 +31,7 @@ impl Connection {
         match timer {
             Timer::Request => self.dismiss(Ending::RequestTimeout, now),
             // It has sent more than is read ahead, so that nothing else has told of its end.
-            Timer::Refusal if self.has_hung_up(socket) => self.vanish(),
+            Timer::Refusal if self.ahead.is_some() && self.has_hung_up(socket) => self.vanish(),
             Timer::Refusal => {
                 if let Phase::Waiting { refusal } = &mut self.phase
                     && let Some(reply) = refusal.take()
