@@ -114,6 +114,19 @@ fn nobody_is_remembered_for_long_who_has_nothing() {
     assert!(shares.used.lock().unwrap().pools.capacity() < 4 * FEW);
 }
 
+#[test]
+fn a_client_from_a_network_of_its_own_takes_little_memory() {
+    const CLIENTS: u16 = 20_000;
+    let shares = Shares::new(usize::MAX, 10);
+    let mut kept = Vec::with_capacity(CLIENTS.into());
+    let memory = allocation_counter::measure(|| {
+        kept.extend((0..CLIENTS).map(|n| take(&shares, v6(n, 0, 0)).unwrap()));
+    });
+    let each = memory.bytes_max / u64::from(CLIENTS);
+    // With a session's own 3 KiB it stays within the 4 of README's ceiling.
+    assert!(each <= 800, "{each} bytes");
+}
+
 proptest! {
     /// Against a list of what is taken.
     #[test]
