@@ -56,16 +56,16 @@ impl Pair {
         let mut rooms = Rooms::new(Limits {
             ttl: Duration::from_secs(1800),
             max_queue: 1,
-            rooms: Pool::new(1),
-            buffers: Pool::new(1 << 28),
+            pair_idle: Duration::from_secs(1800),
         });
+        let (slots, buffers) = (Pool::new(1), Pool::new(1 << 28));
         let code = RoomCode::from_typed("a7f3b2").unwrap();
         let mut effects = Vec::new();
         rooms
-            .create(Instant::now(), SENDER, [code], &mut effects)
+            .create(Instant::now(), SENDER, &slots, [code], &mut effects)
             .unwrap();
         rooms
-            .join(RECEIVER, PeerId::random(), &code, &mut effects)
+            .join(RECEIVER, PeerId::random(), &code, buffers, &mut effects)
             .unwrap();
         effects.clear();
         let readers = [SENDER, RECEIVER].map(|id| {

@@ -10,10 +10,15 @@ use std::sync::{
 use crate::{
     config::Config,
     flow::{clocks::Timeouts, credit::Pool},
-    limits::{address::Trust, admission::Admission},
+    limits::{address::Trust, admission::Admission, shares::Shares},
     observe::metrics::{Metrics, Snapshot},
-    rooms::{SessionId, placement::Placement},
+    rooms::{self, SessionId, placement::Placement},
 };
+
+/// Sessions that one address may have in any relay that has as many, unless its operator says less.
+const LEAST_SESSIONS: usize = 1000;
+/// Rooms, in the same way.
+const LEAST_ROOMS: usize = 100;
 
 /// What all workers of a relay have in common.
 pub struct State {
@@ -42,15 +47,32 @@ pub struct State {
 pub struct Pools {
     /// Connections on their way to becoming sessions.
     pub handshakes: Arc<Pool>,
-    /// Sessions; the limit is `RELAY_MAX_SESSIONS`.
-    pub sessions: Arc<Pool>,
-    /// Rooms; the limit is `RELAY_MAX_ROOMS`.
-    pub rooms: Arc<Pool>,
+    /// Sessions; the limit is `RELAY_MAX_SESSIONS`, and `RELAY_ADDRESS_SESSIONS` for an address.
+    pub sessions: Shares,
+    /// Rooms; the limit is `RELAY_MAX_ROOMS`, and `RELAY_ADDRESS_ROOMS` for a sender's address.
+    pub rooms: Shares,
     /// Bytes between one socket and another, overhead included, over all sessions' windows.
     pub in_flight: Arc<Pool>,
     /// Bytes of messages being assembled for senders, or assembled and not taken; the limit is
-    /// `RELAY_MAX_BUFFERED`.
-    pub buffers: Arc<Pool>,
+    /// `RELAY_MAX_BUFFERED`, and `RELAY_ADDRESS_BUFFERED` for a receiver's address.
+    pub buffers: Shares,
+}
+
+impl Pools {
+    fn new(config: &Config) -> Self {
+        let message = usize::try_from(config.max_msg_size).unwrap_or(usize::MAX);
+        Self {
+            handshakes: Pool::new(usize::MAX),
+            sessions: Shares::chosen(config.max_sessions, config.address_sessions, LEAST_SESSIONS),
+            rooms: Shares::chosen(config.max_rooms, config.address_rooms, LEAST_ROOMS),
+            in_flight: Pool::new(usize::MAX),
+            buffers: Shares::chosen(
+                config.max_buffered,
+                config.address_buffered,
+                rooms::most_charged(message),
+            ),
+        }
+    }
 }
 
 impl State {
@@ -69,13 +91,7 @@ impl State {
             },
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
-            pools: Pools {
-                handshakes: Pool::new(usize::MAX),
-                sessions: Pool::new(config.max_sessions),
-                rooms: Pool::new(config.max_rooms),
-                in_flight: Pool::new(usize::MAX),
-                buffers: Pool::new(config.max_buffered),
-            },
+            pools: Pools::new(&config),
             metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
@@ -114,10 +130,11 @@ impl State {
     /// What is outstanding now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            sessions: self.pools.sessions.used(),
-            rooms: self.pools.rooms.used(),
+            sessions: self.pools.sessions.whole().used(),
+            rooms: self.pools.rooms.whole().used(),
             in_flight: self.pools.in_flight.used(),
-            buffered: self.pools.buffers.used(),
+            buffered: self.pools.buffers.whole().used(),
+            waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
         }
     }

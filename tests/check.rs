@@ -6,7 +6,7 @@ mod doubles;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
-use relay_testing::{Client, TestRelay, pair, port::Port};
+use relay_testing::{Client, TestRelay, pair, port::Port, reply};
 
 use self::doubles::{Certificate, Double, Proxy, command::Check};
 
@@ -243,7 +243,7 @@ async fn a_full_relay_is_a_warning() {
 
 #[tokio::test]
 async fn a_rate_limited_relay_is_a_warning() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 3);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 3);
     assert_eq!(Check::local(relay.port(), &[]).json().exit, 0);
     let outcome = Check::local(relay.port(), &[]).json();
     outcome.only_trouble("join", "warn", "wants us to wait for");
@@ -383,4 +383,35 @@ fn what_stands_around_the_relay_is_asked_by_its_own_tools() {
     for step in ["unit", "tunnel"] {
         assert!(outcome.step(step)["detail"].is_string());
     }
+}
+
+#[tokio::test]
+async fn a_relay_that_has_us_wait_for_our_turn_is_a_warning() {
+    let relay = TestRelay::start(|config| {
+        config.failed_join_max = 1;
+        config.failed_join_window = Duration::from_secs(60);
+    });
+    let mut guesser = Client::connect(&relay).await;
+    guesser.send(reply::join("wrong1")).await;
+    guesser.expect_error("room_not_found").await;
+    let outcome = Check::local(relay.port(), &["--timeout=2"]).json();
+    outcome.only_trouble("join", "warn", "keeps a join waiting");
+    drop(guesser);
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn an_address_that_has_its_share_is_a_warning() {
+    let relay = TestRelay::start(|config| config.address_sessions = 1);
+    let outcome = Check::local(relay.port(), &[]).json();
+    outcome.only_trouble("join", "warn", "RELAY_ADDRESS_SESSIONS");
+    relay.settled().await;
+
+    let relay = TestRelay::start(|config| config.address_rooms = 1);
+    let mut sender = Client::connect(&relay).await;
+    sender.create_room().await;
+    let outcome = Check::local(relay.port(), &[]).json();
+    outcome.only_trouble("room", "warn", "RELAY_ADDRESS_ROOMS");
+    drop(sender);
+    relay.settled().await;
 }

@@ -157,8 +157,12 @@ async fn come_and_vanish(workers: usize) {
         config.max_queue = 3;
         config.max_sessions = 180;
         config.max_buffered = 200_000;
+        config.address_sessions = 170;
+        config.address_rooms = 55;
+        config.address_buffered = 180_000;
         config.room_ttl = Duration::from_millis(700);
         config.rate_limit_max = 30;
+        config.address_rate_limit_max = 30;
         config.rate_limit_window = Duration::from_secs(1);
         config.failed_join_max = 30;
         config.failed_join_window = Duration::from_secs(1);
@@ -166,6 +170,7 @@ async fn come_and_vanish(workers: usize) {
         config.ping_interval = Duration::from_millis(100);
         config.ping_timeout = Duration::from_millis(300);
         config.stall_timeout = Duration::from_secs(1);
+        config.pair_idle = Duration::from_millis(400);
     });
     let codes = Codes::default();
     let rounds = Arc::new(AtomicUsize::new(0));

@@ -1,23 +1,33 @@
 //! README's table of dead peers, row by row: the clock is moved to each deadline, and nobody sleeps. And
 //! a pause of the whole process, behind which the living must not be taken for dead.
 //!
-//! The row that the system itself keeps (`TCP_USER_TIMEOUT`) has its test beside the listener's
-//! options.
+//! The relay runs on the test's own thread, whose clock stands still until it is moved; sockets are
+//! real ones. The row that the system itself keeps (`TCP_USER_TIMEOUT`) has its test beside the
+//! listener's options.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "deadlines/site.rs"]
 mod site;
 
 use std::time::Duration;
 
+use claude_distill_relay::config::Config;
+use futures_util::FutureExt;
 use relay_testing::{
-    Raw, frame,
+    frame,
     http::UPGRADE,
-    wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
+    wire::{BINARY, CLOSE, CONTINUATION, TEXT},
 };
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::tcp::OwnedReadHalf,
+};
 
-use self::site::{TICK, at_a_still_clock, has_ended, next_now, now, read_until, settle};
+use self::site::{
+    LATE, TICK, answer_pings, at_a_still_clock, expect_last_close, next_now, now, settle,
+    with_config,
+};
 
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,21 +38,18 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes for which the slowest peer has a second.
 const SLOWEST: usize = 32 * 1024;
 
-/// The last that the relay says: a Close, and the end of the connection.
-async fn expect_last_close(client: &mut Raw, code: u16, reason: &str) {
-    let close = client.next("a close").await;
-    let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
-    assert_eq!((close.opcode, &close.payload[..]), (CLOSE, &payload[..]));
-    assert_eq!(client.next_or_end("the end").await, None);
+/// Reads until `text` has come.
+async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let count = reader.read_buf(&mut seen).await.unwrap();
+        assert!(count > 0, "the end instead of {text}");
+    }
 }
 
-/// Shows that a client lives, whatever else it was sent.
-async fn answer_pings(client: &mut Raw) {
-    while let Some(frame) = next_now(client) {
-        if frame.opcode == PING {
-            client.pong(&frame.payload).await;
-        }
-    }
+/// Whether the connection has ended, after whatever was said on it.
+fn has_ended(reader: &mut OwnedReadHalf) -> bool {
+    reader.read_to_end(&mut Vec::new()).now_or_never().is_some()
 }
 
 #[test]
@@ -226,8 +233,44 @@ fn who_does_not_answer_our_close_is_ended() {
 }
 
 #[test]
+fn a_pair_that_moves_no_data_ends_and_its_sender_goes_on() {
+    const PAIR_IDLE: Duration = Duration::from_secs(160);
+    const LOOK: Duration = Duration::from_secs(20);
+    let adjust = |config: &mut Config| config.pair_idle = PAIR_IDLE;
+    with_config(adjust, async |site| {
+        let (mut sender, code) = site.sender().await;
+        let mut receiver = site.connect().await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        let last = LOOK * 3 / 2;
+        site.alive_until(last, [&mut sender, &mut receiver]).await;
+        sender.send(frame(BINARY, "the last")).await;
+        let data = receiver.next("data").await;
+        assert_eq!(&data.payload[..], b"the last");
+
+        // From the next look on. What goes to and fro until then are Pings and Pongs.
+        let end = 2 * LOOK + PAIR_IDLE;
+        let quiet = [&mut sender, &mut receiver];
+        site.alive_until(end - TICK, quiet).await;
+        assert_eq!((next_now(&mut receiver), site.sessions()), (None, 2));
+        site.at(end + LATE).await;
+        receiver.send(frame(CLOSE, 1008_u16.to_be_bytes())).await;
+        expect_last_close(&mut receiver, 1008, "pair_idle").await;
+        sender.expect_peer_gone().await;
+        answer_pings(&mut sender).await;
+        site.connect().await.join(&code).await;
+        sender.expect_peer().await;
+    });
+}
+
+/// All clients share one address.
+fn with_budgets(config: &mut Config) {
+    (config.rate_limit_max, config.address_rate_limit_max) = (1000, 1000);
+}
+
+#[test]
 fn whose_answer_came_during_a_pause_lives_on() {
-    at_a_still_clock(async |site| {
+    with_config(with_budgets, async |site| {
         let mut clients = Vec::new();
         for _ in 0..100 {
             clients.push(site.connect().await);
@@ -259,7 +302,7 @@ fn whose_answer_came_during_a_pause_lives_on() {
 
 #[test]
 fn whose_request_came_during_a_pause_is_answered() {
-    at_a_still_clock(async |site| {
+    with_config(with_budgets, async |site| {
         let mut clients = Vec::new();
         for _ in 0..100 {
             clients.push(site.connect().await);
@@ -279,7 +322,7 @@ fn whose_request_came_during_a_pause_is_answered() {
 
 #[test]
 fn whose_head_came_during_a_pause_has_its_session() {
-    at_a_still_clock(async |site| {
+    with_config(with_budgets, async |site| {
         let mut clients = Vec::new();
         for _ in 0..100 {
             clients.push(site.dial().await);

@@ -110,7 +110,7 @@ async fn flood(relay: &Relay, begin: &[u8], unit: &[u8]) -> JoinSet<()> {
 
 #[tokio::test]
 async fn floods_cost_others_no_more_than_users_do() {
-    let relay = Relay::start(&[("RELAY_RATE_LIMIT_MAX", 1_000_000)]);
+    let relay = Relay::start(&[("RELAY_ADDRESS_RATE_LIMIT_MAX", 1_000_000)]);
     let crowd = users(&relay).await;
     let users = measure(&relay).await;
     drop(crowd);

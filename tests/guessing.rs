@@ -1,5 +1,5 @@
 //! What guessing a room's code costs: a budget for each address, one for the whole relay, and
-//! answers that tell nothing.
+//! answers that tell nothing. Who waits for a turn is in `turns`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -47,7 +47,8 @@ async fn an_address_has_so_many_wrong_codes_and_no_other_pays_for_it() {
     let error = again.next_json("a refusal").await;
     reply::assert_error(&error, "rate_limited");
     let wait = error["retry_after"].as_u64().unwrap();
-    assert!((590..=600).contains(&wait), "{error}");
+    // Longer than anybody is kept waiting.
+    assert!((190..=200).contains(&wait), "{error}");
     // Opening a room is no guess.
     connect_for(&relay, "198.51.100.2")
         .await

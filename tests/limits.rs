@@ -59,7 +59,7 @@ async fn data_is_no_request() {
 
 #[tokio::test]
 async fn reconnecting_buys_no_requests() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 3);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 3);
     for _ in 0..3 {
         let mut client = Client::connect(&relay).await;
         client.create_room().await;
@@ -75,8 +75,8 @@ async fn reconnecting_buys_no_requests() {
 #[tokio::test]
 async fn waiting_for_retry_after_is_enough_and_asking_meanwhile_does_no_harm() {
     let relay = TestRelay::start(|config| {
-        config.rate_limit_max = 2;
-        config.rate_limit_window = Duration::from_secs(3);
+        config.address_rate_limit_max = 2;
+        config.rate_limit_window = Duration::from_secs(6);
     });
     let mut refusals = 0;
     let mut promised = None;
@@ -141,7 +141,7 @@ async fn may_ask(relay: &TestRelay, forwarded_for: &str) -> bool {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_address_has_its_own_budget() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 1);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 1);
     for address in [
         "192.0.2.1",
         "192.0.2.2",
@@ -151,12 +151,13 @@ async fn behind_a_trusted_proxy_each_address_has_its_own_budget() {
         assert!(may_ask(&relay, address).await, "{address}");
         assert!(!may_ask(&relay, address).await, "{address} again");
     }
-    assert_eq!(relay.counters().addresses, 4);
+    // Two addresses, two /64s, and the /56 and the /48 around those.
+    assert_eq!(relay.counters().addresses, 6);
 }
 
 #[tokio::test]
 async fn an_ipv6_network_of_64_bits_shares_one_budget() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 1);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 1);
     assert!(may_ask(&relay, "2001:db8:0:1::1").await);
     assert!(!may_ask(&relay, "2001:db8:0:1:ffff:ffff:ffff:ffff").await);
     assert!(!may_ask(&relay, "2001:0DB8:0:1:0:0:0:2").await);
@@ -169,7 +170,7 @@ async fn an_ipv6_network_of_64_bits_shares_one_budget() {
 #[tokio::test]
 async fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
     let relay = TestRelay::start(|config| {
-        config.rate_limit_max = 1;
+        config.address_rate_limit_max = 1;
         config.trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]
             .map(|net| net.parse().unwrap())
             .into();
@@ -203,7 +204,7 @@ async fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
 #[tokio::test]
 async fn a_header_from_a_stranger_changes_nothing() {
     let relay = TestRelay::start(|config| {
-        config.rate_limit_max = 1;
+        config.address_rate_limit_max = 1;
         config.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
     });
     assert!(may_ask(&relay, "192.0.2.1").await);
@@ -327,4 +328,21 @@ async fn a_receiver_that_would_take_too_much_memory_is_closed() {
     next.send(vec![1; 500_000]).await;
     sender.expect(vec![1; 500_000]).await;
     tokio::join!(sender.send(vec![2; 4 << 20]), next.expect(vec![2; 4 << 20]));
+}
+
+#[tokio::test]
+async fn who_waits_for_its_turn_is_sent_away_when_the_relay_stops() {
+    let mut relay = TestRelay::start(|config| {
+        config.failed_join_max = 1;
+        config.failed_join_window = Duration::from_secs(60);
+    });
+    let mut client = Client::connect(&relay).await;
+    client.send(reply::join("wrong1")).await;
+    client.expect_error("room_not_found").await;
+    client.send(reply::join("wrong2")).await;
+    relay.until("the wait", |now| now.waiting == 1).await;
+    relay.begin_shutdown();
+    client
+        .expect_close_after_error("server_shutdown", 1012)
+        .await;
 }

@@ -66,7 +66,7 @@ async fn a_quiet_session_is_not_cut() {
 
 #[tokio::test]
 async fn a_client_is_limited_by_its_own_address() {
-    let relay = TestRelay::start(|config| config.rate_limit_max = 2);
+    let relay = TestRelay::start(|config| config.address_rate_limit_max = 2);
     let nginx = nginx!(&relay);
     let one = [("x-forwarded-for", "198.51.100.1")];
     // What it claims itself is left of what the tunnel has seen.

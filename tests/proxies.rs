@@ -18,7 +18,7 @@ use tokio::net::TcpSocket;
 fn start(proxies: &str, header: &str) -> Relay {
     Start::new()
         .env("RUST_LOG", "info")
-        .env("RELAY_RATE_LIMIT_MAX", 1)
+        .env("RELAY_ADDRESS_RATE_LIMIT_MAX", 1)
         .env("RELAY_RATE_LIMIT_WINDOW", 3600)
         .env("RELAY_TRUSTED_PROXIES", proxies)
         .env("RELAY_CLIENT_IP_HEADER", header)

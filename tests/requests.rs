@@ -4,6 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use relay_testing::{Client, Raw, TestRelay, frame, pair, reply, text, wire};
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -237,4 +238,20 @@ async fn once_granted_no_message_is_parsed_as_a_request() {
         sender.expect(message.as_str()).await;
     }
     assert_eq!(relay.counters().rooms, 1);
+}
+
+#[tokio::test]
+async fn who_has_nothing_more_to_say_still_hears_why_not() {
+    let relay = TestRelay::start(|_| {});
+    for (request, reason) in [
+        ("?", "invalid_request"),
+        (&reply::join("nobody"), "room_not_found"),
+    ] {
+        let mut client = Raw::connect(&relay).await;
+        client.send(frame(wire::TEXT, request)).await;
+        client.writer().shutdown().await.unwrap();
+        client.expect_error(reason).await;
+        client.expect_end().await;
+    }
+    relay.settled().await;
 }

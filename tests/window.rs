@@ -213,14 +213,38 @@ fn shares_never_pass_the_limit_and_come_back_exactly() {
             });
             let shares = takers.map(|taker| taker.join().unwrap());
             let taken = shares.iter().zip(amounts);
-            let taken = taken.filter(|(share, _)| share.is_some());
+            let taken = taken.filter(|(share, _)| share.is_ok());
             assert_eq!(pool.used(), taken.map(|(_, amount)| amount).sum());
             // Whoever comes first fits, and both do where that is within the limit.
             let both = amounts.iter().sum::<usize>() <= limit;
-            assert!(shares.iter().any(Option::is_some));
-            assert_eq!(shares.iter().all(Option::is_some), both);
+            assert!(shares.iter().any(Result::is_ok));
+            assert_eq!(shares.iter().all(Result::is_ok), both);
             drop(shares);
             assert_eq!(pool.used(), 0);
+        });
+    }
+}
+
+#[test]
+fn parts_never_pass_the_limit_of_the_whole_and_all_of_it_comes_back() {
+    // Parts of two units each, and wholes that hold one of them, or both.
+    for limit in [2, 3, 4] {
+        model(move || {
+            let whole = Pool::new(limit);
+            let takers = [(); 2].map(|()| {
+                let (part, whole) = (Pool::part_of(&whole, 2), Arc::clone(&whole));
+                thread::spawn(move || {
+                    let share = Share::try_take(&part, 2);
+                    assert!(whole.used() <= limit);
+                    assert_eq!(part.used(), if share.is_ok() { 2 } else { 0 });
+                    share
+                })
+            });
+            let shares = takers.map(|taker| taker.join().unwrap());
+            let taken = shares.iter().filter(|share| share.is_ok()).count();
+            assert_eq!((taken, whole.used()), (limit / 2, 2 * taken));
+            drop(shares);
+            assert_eq!(whole.used(), 0);
         });
     }
 }

@@ -2,6 +2,8 @@
 //! notice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::Duration;
+
 use claude_distill_relay::rooms::placement::Placement;
 use futures_util::future::join_all;
 use relay_testing::{
@@ -142,6 +144,8 @@ async fn wrong_codes_are_counted_over_all_workers_at_once() {
         let relay = TestRelay::start(|config| {
             config.workers = WORKERS;
             config.failed_join_max = ALLOWED;
+            // The next turn is so far away that nobody waits for it.
+            config.failed_join_window = Duration::from_secs(6000);
         });
         let mut guessers = Vec::new();
         for _ in 0..3 * ALLOWED {
@@ -156,6 +160,40 @@ async fn wrong_codes_are_counted_over_all_workers_at_once() {
             wrong += usize::from(answer["reason"] == "room_not_found");
         }
         assert_eq!(wrong, ALLOWED);
+    }
+}
+
+#[tokio::test]
+async fn a_turn_is_waited_for_on_whichever_worker_the_room_is() {
+    let relay = TestRelay::start(|config| {
+        config.workers = WORKERS;
+        config.failed_join_max = 1;
+        config.failed_join_window = Duration::from_secs(6);
+    });
+    let mut senders = Vec::new();
+    for _ in 0..5 {
+        let mut sender = Client::connect(&relay).await;
+        let code = sender.create_room().await;
+        senders.push((sender, code));
+    }
+    let mut guesser = Client::connect(&relay).await;
+    guesser.send(reply::join("nobody")).await;
+    guesser.expect_error("room_not_found").await;
+    let mut receivers = Vec::new();
+    for (count, (_, code)) in senders.iter().enumerate() {
+        let mut receiver = Client::connect(&relay).await;
+        receiver.send(reply::join(code)).await;
+        receiver.send("at once").await;
+        relay
+            .until("the wait", |now| now.waiting == count + 1)
+            .await;
+        receivers.push(receiver);
+    }
+    for ((sender, _), receiver) in senders.iter_mut().zip(&mut receivers) {
+        let joined = receiver.next_json("an answer").await;
+        assert_eq!(joined["type"], "ROOM_JOINED", "{joined}");
+        sender.expect_peer().await;
+        sender.expect("at once").await;
     }
 }
 
@@ -206,7 +244,7 @@ async fn limits_are_the_relays_and_not_a_workers() {
 
     let relay = TestRelay::start(|config| {
         config.workers = WORKERS;
-        config.rate_limit_max = 4;
+        config.address_rate_limit_max = 4;
     });
     for request in 0..8 {
         let mut client = Client::connect(&relay).await;

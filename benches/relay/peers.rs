@@ -109,6 +109,9 @@ fn relay(port: u16, workers: usize) -> Program {
         .env("RELAY_PORT", port)
         .env("RELAY_WORKERS", workers)
         .env("RELAY_RATE_LIMIT_MAX", 1_000_000)
+        .env("RELAY_ADDRESS_RATE_LIMIT_MAX", 1_000_000)
+        .env("RELAY_ADDRESS_SESSIONS", 20_000)
+        .env("RELAY_ADDRESS_ROOMS", 20_000)
         .env("RELAY_MAX_SESSIONS", 20_000)
         .env("RELAY_MAX_ROOMS", 20_000)
 }

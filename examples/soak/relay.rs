@@ -39,8 +39,12 @@ pub fn serve() -> io::Result<()> {
         port: port.parse().map_err(io::Error::other)?,
         // Half of all pairs meet after one of them has changed workers.
         workers: 2,
-        // All clients share one address; budgets are not what is tested here.
+        // All clients share one address; budgets and shares are not what is tested here.
+        address_sessions: 1_000_000,
+        address_rooms: 1_000_000,
+        address_buffered: 1 << 40,
         rate_limit_max: 1_000_000,
+        address_rate_limit_max: 1_000_000,
         failed_join_max: 1_000_000,
         ping_interval: STALL / 2,
         stall_timeout: STALL,

@@ -94,6 +94,8 @@ pub enum Deliver {
         /// The request, and what is spent.
         moved: Box<Moved>,
     },
+    /// The request waits: its answer is late.
+    Late,
     /// The request is refused. The client is sent the reply after this delay, and may try again if
     /// the reply does not say otherwise.
     Refused(Reply, Duration),

@@ -5,7 +5,9 @@
 //! request is about another worker's room is sent there with it, so that no frame has to change
 //! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
-//! `limits`.
+//! `limits`; `line` keeps the joins that may not be answered yet.
+
+mod line;
 
 use std::{
     iter,
@@ -22,12 +24,14 @@ use relay_wire::{
     request::Request,
 };
 
+use self::line::Line;
 use super::{
     messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Moved, Shutdown},
     now,
 };
 use crate::{
-    limits::{address::AddressKey, budget::Spent},
+    flow::credit::Share,
+    limits::{address::AddressKey, admission::Tried, budget::Spent},
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
 };
@@ -52,6 +56,7 @@ pub struct RoomRegistry {
     worker: usize,
     rooms: Rooms,
     members: BySession<Member>,
+    line: Line,
     draining: bool,
     alarm: Option<(Instant, SpawnHandle)>,
     /// Filled and emptied with every message; kept for its memory.
@@ -64,14 +69,14 @@ impl RoomRegistry {
         let limits = Limits {
             ttl: state.config.room_ttl,
             max_queue: state.config.max_queue,
-            rooms: Arc::clone(&state.pools.rooms),
-            buffers: Arc::clone(&state.pools.buffers),
+            pair_idle: state.config.pair_idle,
         };
         Self {
             state: Arc::clone(&state),
             worker,
             rooms: Rooms::new(limits),
             members: BySession::default(),
+            line: Line::default(),
             draining: false,
             alarm: None,
             effects: Vec::new(),
@@ -121,32 +126,53 @@ impl RoomRegistry {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };
-        let done = match request {
-            Request::Create => self
-                .create(id, now)
-                .map_err(|ending| (ending.into(), Duration::ZERO)),
-            Request::Join(code) => self.state.admission.try_code(client, now, || {
-                let code = code.ok_or(Ending::RoomNotFound)?;
-                let peer = PeerId::random();
-                self.rooms.join(id, peer, &code, &mut self.effects)
-            }),
-        };
-        match done {
-            Ok(()) => {
-                self.send(id, Deliver::Granted);
-                self.carry_out();
-            }
-            Err((reply, delay)) => self.refuse(id, reply, delay),
+        match request {
+            Request::Create => match self.create(id, client, now) {
+                Ok(()) => self.grant(id),
+                Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
+            },
+            Request::Join(code) => self.join(id, code, None, now),
         }
     }
 
-    fn create(&mut self, id: SessionId, now: Instant) -> Result<(), Ending> {
+    fn grant(&mut self, id: SessionId) {
+        self.send(id, Deliver::Granted);
+        self.carry_out();
+    }
+
+    /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
+    /// this place already.
+    fn join(&mut self, id: SessionId, code: Option<RoomCode>, place: Option<Share>, now: Instant) {
+        let Some(&Member { client, .. }) = self.members.get(&id) else {
+            return;
+        };
+        let comes_to_wait = place.is_none();
+        let (admission, buffers) = (&self.state.admission, &self.state.pools.buffers);
+        let tried = admission.try_code(client, place, now, || {
+            let code = code.ok_or(Ending::RoomNotFound)?;
+            let (peer, buffers) = (PeerId::random(), buffers.of(client));
+            self.rooms.join(id, peer, &code, buffers, &mut self.effects)
+        });
+        match tried {
+            Tried::Granted => self.grant(id),
+            Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
+            Tried::Later(turn, place) => {
+                self.line.push(turn, id, (code, place));
+                if comes_to_wait {
+                    self.send(id, Deliver::Late);
+                }
+            }
+        }
+    }
+
+    fn create(&mut self, id: SessionId, client: AddressKey, now: Instant) -> Result<(), Ending> {
+        let slots = self.state.pools.rooms.of(client);
         let length = self.state.config.room_code_length;
         let codes = iter::from_fn(|| RoomCode::random(length).ok());
         let placement = &self.state.placement;
         let ours = codes.filter(|code| placement.home(code) == self.worker);
-        self.rooms
-            .create(now, id, ours.take(TRIES), &mut self.effects)
+        let codes = ours.take(TRIES);
+        self.rooms.create(now, id, &slots, codes, &mut self.effects)
     }
 
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
@@ -194,10 +220,14 @@ impl RoomRegistry {
         self.effects = effects;
     }
 
-    /// Looks again when the next room or budget runs out.
+    /// Looks again when the next room is to be looked at, a budget runs out, or a join has its turn.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let next_prune = self.state.admission.next_prune();
-        let Some(next) = self.rooms.next_expiry().into_iter().chain(next_prune).min() else {
+        let all = [
+            self.rooms.next_look(),
+            self.state.admission.next_prune(),
+            self.line.next_turn(),
+        ];
+        let Some(next) = all.into_iter().flatten().min() else {
             return;
         };
         match self.alarm {
@@ -212,8 +242,11 @@ impl RoomRegistry {
             let now = now();
             registry.alarm = None;
             registry.state.admission.prune(now);
-            registry.rooms.expire(now, &mut registry.effects);
+            registry.rooms.look(now, &mut registry.effects);
             registry.carry_out();
+            while let Some((id, (code, place))) = registry.line.pop(now) {
+                registry.join(id, code, Some(place), now);
+            }
             registry.set_alarm(ctx);
         });
         self.alarm = Some((next, alarm));
@@ -289,6 +322,7 @@ impl Handler<Leave> for RoomRegistry {
 
     fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
         self.members.remove(&id);
+        self.line.leave(id);
         self.rooms.leave(id, &mut self.effects);
         self.carry_out();
     }
@@ -299,6 +333,7 @@ impl Handler<Shutdown> for RoomRegistry {
 
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) {
         self.draining = true;
+        self.line = Line::default();
         match shutdown {
             Shutdown::Drain => self.rooms.drain(&mut self.effects),
             Shutdown::Now => self.rooms.shut_down(&mut self.effects),

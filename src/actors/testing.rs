@@ -70,7 +70,7 @@ impl Worker {
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),
             client: peer.ip().into(),
-            slot: Share::take(&self.state.pools.sessions, 1),
+            slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);
         (session, client)

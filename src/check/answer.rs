@@ -46,6 +46,13 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
                 .means("it works, but takes nobody in until others leave")
                 .next("a higher RELAY_MAX_SESSIONS, if the machine has the memory for it"),
         ),
+        Ending::AddressSessions => Some(
+            Note::warn("this address has RELAY_ADDRESS_SESSIONS open")
+                .means(
+                    "others get in; where all clients seem to have this address, a proxy names none",
+                )
+                .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_SESSIONS"),
+        ),
         Ending::RelayRestarting => Some(
             Note::warn("the relay is stopping or restarting")
                 .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
@@ -276,6 +283,12 @@ mod tests {
                 "The relay is full; try again in a moment.\n",
                 Status::Warn,
                 "full",
+            ),
+            (
+                429,
+                "Your address has too many connections here; try again in a moment.\n",
+                Status::Warn,
+                "RELAY_ADDRESS_SESSIONS",
             ),
             (
                 503,

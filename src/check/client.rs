@@ -216,8 +216,9 @@ fn closed(frame: Option<&CloseFrame>) -> Note {
             .means("RELAY_MAX_MSG_SIZE there is less than the message this check sends (1 MiB)")
             .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more")
     } else if by(Ending::BuffersFull) {
-        Note::warn(shown)
-            .means("the relay has no memory left for messages: RELAY_MAX_BUFFERED is in use")
+        Note::warn(shown).means(
+            "no memory is left for messages: RELAY_MAX_BUFFERED is in use, or this address's part",
+        )
     } else {
         Note::fail(shown).means("the relay, or a proxy on the way, ended the session")
     }
@@ -253,6 +254,9 @@ fn unexpected(reply: &Reply, what: &str) -> Note {
         Some(Ending::TooManyRooms) => Note::warn("the relay is full: RELAY_MAX_ROOMS are open")
             .means("it works, but nobody can open a room until another closes")
             .next("a higher RELAY_MAX_ROOMS, or a shorter RELAY_ROOM_TTL"),
+        Some(Ending::AddressRooms) => Note::warn("this address has RELAY_ADDRESS_ROOMS open")
+            .means("others can open rooms; where all seem to have this address, a proxy names none")
+            .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_ROOMS"),
         Some(Ending::RoomNotFound) => {
             Note::fail(format!("the room just created is not found ({reason})"))
                 .means("two relays answer to one name, and the second client met the other")

@@ -150,7 +150,7 @@ impl Exchange<'_> {
         let code = self.report.step(&ROOM, limit, create(sender)).await?;
 
         let opened = open(target, tls.as_ref(), address);
-        let joined = join(sender, &mut self.receiver, opened, &code);
+        let joined = join(sender, &mut self.receiver, opened, &code, limit / 2);
         self.report.step(&JOIN, limit, joined).await?;
         let receiver = self.receiver.as_mut()?;
 
@@ -264,10 +264,19 @@ async fn join(
     receiver: &mut Option<Client>,
     opened: impl Future<Output = Result<Client, Note>>,
     code: &Code,
+    patience: Duration,
 ) -> Outcome<()> {
     // Kept by the caller even if this ends halfway, so that it can take leave.
     let receiver = receiver.insert(opened.await?);
-    receiver.join(code).await?;
+    let Ok(joined) = timeout(patience, receiver.join(code)).await else {
+        sender.ping().await?;
+        return Err(
+            Note::warn("the relay keeps a join waiting, and answers others")
+                .means("from this address many wrong codes were tried, so that all wait for a turn")
+                .next("the same check in a minute; RELAY_TRUSTED_PROXIES, X-Forwarded-For"),
+        );
+    };
+    joined?;
     let paired = |reply: &Reply| matches!(reply, Reply::PeerJoined);
     sender.expect(paired, "PEER_JOINED").await?;
     Ok((

@@ -90,8 +90,16 @@ knobs! {
         window: usize = RELAY_WINDOW("262144", Bytes(16_384, 16_777_216));
     }
     "Fairness" {
-        /// Requests allowed per session, and per client address, in one rate limit window
+        /// Sessions of one client address; 0 is a quarter of RELAY_MAX_SESSIONS, and at least 1000
+        address_sessions: usize = RELAY_ADDRESS_SESSIONS("0", Count(0, 1_000_000));
+        /// Rooms of one client address; 0 is a quarter of RELAY_MAX_ROOMS, and at least 100
+        address_rooms: usize = RELAY_ADDRESS_ROOMS("0", Count(0, 1_000_000));
+        /// RELAY_MAX_BUFFERED of one client address; 0 is a quarter, and at least one longest message
+        address_buffered: usize = RELAY_ADDRESS_BUFFERED("0", Bytes(0, 1_099_511_627_776));
+        /// Requests allowed per session in one rate limit window
         rate_limit_max: usize = RELAY_RATE_LIMIT_MAX("20", Count(1, 1_000_000));
+        /// Requests allowed per client address in one rate limit window
+        address_rate_limit_max: usize = RELAY_ADDRESS_RATE_LIMIT_MAX("120", Count(1, 1_000_000));
         /// Length of the rate limit window
         rate_limit_window: Duration = RELAY_RATE_LIMIT_WINDOW("60", Seconds(1, 86_400));
         /// Wrong room codes allowed per client address in one failed join window
@@ -110,6 +118,8 @@ knobs! {
         ping_timeout: Duration = RELAY_PING_TIMEOUT("20", Seconds(1, 86_400));
         /// Time a peer may accept no bytes before it is dropped
         stall_timeout: Duration = RELAY_STALL_TIMEOUT("60", Seconds(1, 86_400));
+        /// Time a pair may move no data before its receiver is let go
+        pair_idle: Duration = RELAY_PAIR_IDLE("1800", Seconds(1, 604_800));
         /// Time for pairs to finish once the relay is told to stop
         drain_timeout: Duration = RELAY_DRAIN_TIMEOUT("20", Seconds(0, 86_400));
     }

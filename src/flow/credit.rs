@@ -1,7 +1,7 @@
 //! Counted amounts, and the guards that give back what they took.
 //!
-//! A [`Pool`] counts something of the whole relay: sessions, rooms, bytes put together for senders.
-//! A [`Window`] bounds the bytes that one session has sent and nobody has taken yet; it opens as
+//! A [`Pool`] counts something of the whole relay, or of a part of it: sessions, rooms, bytes put
+//! together for senders. A [`Window`] bounds the bytes that one session has sent and nobody has taken yet; it opens as
 //! they are taken, and wakes the session's task, which reads on. A [`Share`] of a pool and a
 //! [`Credit`] of a window give their amount back when dropped. They travel with what they were
 //! charged for, through mailboxes and outboxes, so whatever becomes of that (written, discarded,
@@ -9,26 +9,53 @@
 //!
 //! The atomics come from the parent module, so that a model checker can bring its own.
 
-use std::{sync::Arc, task::Context};
+use std::{iter::successors, sync::Arc, task::Context};
 
 use super::sync::{AtomicUsize, AtomicWaker, SeqCst};
 
-/// How much of something may be outstanding in the whole relay, and how much is.
+/// How much of something may be outstanding in the whole relay or in a part of it, and how much is.
 #[derive(Debug)]
 pub struct Pool {
     limit: usize,
     used: AtomicUsize,
+    /// Counts everything taken here as well.
+    whole: Option<Arc<Pool>>,
     waker: AtomicWaker,
+}
+
+/// Whose limit an amount would pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// A pool's that is no part of another.
+    Whole,
+    /// A part's.
+    Part,
 }
 
 impl Pool {
     /// A pool of `limit` units.
     pub fn new(limit: usize) -> Arc<Self> {
+        Self::within(limit, None)
+    }
+
+    /// A part of `whole`, which may itself be one: what is taken here is taken there too, and has to
+    /// fit into both.
+    pub fn part_of(whole: &Arc<Self>, limit: usize) -> Arc<Self> {
+        Self::within(limit, Some(Arc::clone(whole)))
+    }
+
+    fn within(limit: usize, whole: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
+            whole,
             waker: AtomicWaker::new(),
         })
+    }
+
+    /// The pool, and those it is a part of, to the whole.
+    fn levels(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |pool| pool.whole.as_deref())
     }
 
     /// Units outstanding.
@@ -44,10 +71,34 @@ impl Pool {
     }
 
     fn add(&self, amount: usize) {
-        self.used.fetch_add(amount, SeqCst);
+        for pool in self.levels() {
+            pool.used.fetch_add(amount, SeqCst);
+        }
+    }
+
+    fn try_add(&self, amount: usize) -> Result<(), Full> {
+        for (taken, pool) in self.levels().enumerate() {
+            let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= pool.limit);
+            if pool.used.fetch_update(SeqCst, SeqCst, fits).is_err() {
+                for pool in self.levels().take(taken) {
+                    pool.give_back_here(amount);
+                }
+                return Err(match pool.whole {
+                    None => Full::Whole,
+                    Some(_) => Full::Part,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn give_back(&self, amount: usize) {
+        for pool in self.levels() {
+            pool.give_back_here(amount);
+        }
+    }
+
+    fn give_back_here(&self, amount: usize) {
         if self.used.fetch_sub(amount, SeqCst) == amount {
             self.waker.wake();
         }
@@ -71,11 +122,15 @@ impl Share {
         }
     }
 
-    /// Takes `amount` if that stays within the limit.
-    pub fn try_take(pool: &Arc<Pool>, amount: usize) -> Option<Self> {
-        let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= pool.limit);
-        pool.used.fetch_update(SeqCst, SeqCst, fits).ok()?;
-        Some(Self {
+    /// Takes `amount` if that stays within the limit, and within that of each pool this one is a
+    /// part of.
+    ///
+    /// # Errors
+    ///
+    /// Which of them is full; then nothing is taken.
+    pub fn try_take(pool: &Arc<Pool>, amount: usize) -> Result<Self, Full> {
+        pool.try_add(amount)?;
+        Ok(Self {
             pool: Arc::clone(pool),
             amount,
         })

@@ -28,5 +28,6 @@ mod sync {
 
 // Not in `credit` itself, which `tests/window.rs` compiles with other atomics than these tests use.
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 #[path = "credit/tests.rs"]
 mod credit_tests;

@@ -29,7 +29,7 @@ use crate::{
         registry::RoomRegistry,
         session::{Session, Upgraded},
     },
-    flow::credit::Share,
+    flow::credit::{Full, Share},
     limits::address::{AddressKey, Client, Named, Source, client_addr},
     observe::metrics::Metrics,
     state::State,
@@ -108,9 +108,15 @@ impl Door {
         if self.state.is_refusing() {
             return Err(answer(Ending::RelayRestarting, metrics));
         }
-        let slot = Share::try_take(&self.state.pools.sessions, 1)
-            .ok_or_else(|| answer(Ending::RelayFull, metrics))?;
         let client = self.client(request, peer);
+        let places = self.state.pools.sessions.of(client.key());
+        let slot = Share::try_take(&places, 1).map_err(|full| {
+            let ending = match full {
+                Full::Whole => Ending::RelayFull,
+                Full::Part => Ending::AddressSessions,
+            };
+            answer(ending, metrics)
+        })?;
         let whose = if client.forwarded() {
             "forwarded"
         } else {

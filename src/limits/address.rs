@@ -70,25 +70,48 @@ pub enum Source {
     SilentProxy,
 }
 
-/// An address as budgets count it: an IPv4 address, or the /64 of an IPv6 address, since one
-/// subscriber has at least a whole /64 to pick addresses from.
+/// The lengths of the IPv6 networks that are counted, from the narrowest on: one subscriber has at
+/// least a whole /64 to pick addresses from, and often a /56 or a /48 to pick those from.
+const IPV6: [u8; 3] = [64, 56, 48];
+
+/// A client as budgets and shares count it: an IPv4 address, or an IPv6 network.
+///
+/// Made of an address it is the narrowest; [`AddressKey::levels`] has those around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AddressKey(IpAddr);
+pub struct AddressKey(IpNet);
+
+impl AddressKey {
+    /// This client and the wider ones that it counts in, from the narrowest on: an IPv4 address
+    /// alone, or a /64, its /56 and its /48.
+    pub fn levels(self) -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator + Clone {
+        let lens: &[u8] = match self.0 {
+            IpNet::V4(_) => &[32],
+            IpNet::V6(_) => &IPV6,
+        };
+        lens.iter().map(move |&len| network(self.0.addr(), len))
+    }
+}
+
+fn network(addr: IpAddr, len: u8) -> AddressKey {
+    // No longer than an address of its kind.
+    let network = IpNet::new(addr, len).unwrap_or_else(|_| addr.into());
+    AddressKey(network.trunc())
+}
 
 impl From<IpAddr> for AddressKey {
     fn from(addr: IpAddr) -> Self {
-        Self(match addr.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-            v4 => v4,
-        })
+        match addr.to_canonical() {
+            v4 @ IpAddr::V4(_) => Self(v4.into()),
+            v6 => network(v6, IPV6[0]),
+        }
     }
 }
 
 impl fmt::Display for AddressKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            IpAddr::V4(addr) => addr.fmt(f),
-            IpAddr::V6(network) => write!(f, "{network}/64"),
+            IpNet::V4(one) => one.addr().fmt(f),
+            IpNet::V6(network) => network.fmt(f),
         }
     }
 }

@@ -11,51 +11,63 @@ use super::{
     address::AddressKey,
     brake::Brake,
     budget::{AddressBudgets, Limit, Spent},
+    shares::Shares,
 };
-use crate::config::Config;
+use crate::{config::Config, flow::credit::Share};
 
-/// Addresses remembered in each set of budgets.
+/// Networks remembered in each set of budgets.
 const MAX_ADDRESSES: usize = 65_536;
 /// The longest a refused join is held back, whoever else is guessing.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// Refused joins a second that the whole relay answers at once.
 const REFUSALS_PER_SECOND: usize = 5;
+/// Joins from one address that wait for its next turn to try a code; more are refused.
+const MAX_LINE: usize = 5;
+/// The longest that a join waits for the next turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The budgets. Asked once a request, never for a frame, so a lock will do.
 #[derive(Debug)]
 pub struct Admission {
-    /// What a session may ask, and an address over all of its sessions.
+    /// What a session may ask.
     requests: Limit,
+    /// Joins that wait for the next turn of their address.
+    line: Shares,
     budgets: Mutex<Budgets>,
 }
 
 #[derive(Debug)]
 struct Budgets {
     requests: AddressBudgets,
-    refused_joins: AddressBudgets,
+    wrong_codes: AddressBudgets,
     brake: Brake,
+}
+
+/// What becomes of a join.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is granted.
+    Granted,
+    /// It is refused: the reply is to be sent after this time.
+    Refused(Reply, Duration),
+    /// It is to be tried again at this moment, with the place in line of its address.
+    Later(Instant, Share),
 }
 
 impl Admission {
     /// Budgets as configured, none of them touched.
     pub fn new(config: &Config) -> Self {
-        let requests = Limit {
-            max: config.rate_limit_max,
-            window: config.rate_limit_window,
-        };
-        let refused_joins = Limit {
-            max: config.failed_join_max,
-            window: config.failed_join_window,
-        };
-        let all_refusals = Limit {
-            max: REFUSALS_PER_SECOND,
-            window: Duration::from_secs(1),
-        };
+        let limit = |max, window| Limit { max, window };
+        let session = limit(config.rate_limit_max, config.rate_limit_window);
+        let address = limit(config.address_rate_limit_max, config.rate_limit_window);
+        let wrong_codes = limit(config.failed_join_max, config.failed_join_window);
+        let all_refusals = limit(REFUSALS_PER_SECOND, Duration::from_secs(1));
         Self {
-            requests,
+            requests: session,
+            line: Shares::new(usize::MAX, MAX_LINE),
             budgets: Mutex::new(Budgets {
-                requests: AddressBudgets::new(requests, MAX_ADDRESSES),
-                refused_joins: AddressBudgets::new(refused_joins, MAX_ADDRESSES),
+                requests: AddressBudgets::new(address, MAX_ADDRESSES),
+                wrong_codes: AddressBudgets::new(wrong_codes, MAX_ADDRESSES),
                 brake: Brake::new(all_refusals, LONGEST_DELAY),
             }),
         }
@@ -82,39 +94,50 @@ impl Admission {
         self.budgets().requests.take(client, now)
     }
 
-    /// Has `join` try a code, unless this address has tried too many wrong ones. Who is refused is
-    /// to hear of it after the delay that comes with the reply. No other try comes between the look
-    /// at the budget and the charge to it, from whatever worker.
+    /// Has `join` try a code, unless the budget of wrong codes of its address is spent. Then it waits
+    /// in line with the others from there, be it right or wrong, until one more is allowed. No other
+    /// try comes between the look at the budget and the charge to it, from whatever worker.
     ///
-    /// # Errors
-    ///
-    /// The reply to a refused join, and the time after which it is to be sent.
+    /// `place` is its own in that line, if it has waited already: who has none lets those go first.
     pub fn try_code(
         &self,
         client: AddressKey,
+        place: Option<Share>,
         now: Instant,
         join: impl FnOnce() -> Result<(), Ending>,
-    ) -> Result<(), (Reply, Duration)> {
+    ) -> Tried {
+        let refused = |reply| Tried::Refused(reply, Duration::ZERO);
         let mut budgets = self.budgets();
-        let may_try = budgets.refused_joins.check(client, now);
-        may_try.map_err(|wait| (Reply::rate_limited(wait), Duration::ZERO))?;
-        join().map_err(|reason| {
-            let delay = match reason {
-                Ending::RoomNotFound => {
-                    budgets.refused_joins.record(client, now);
-                    budgets.brake.refused(now)
-                }
-                _ => Duration::ZERO,
+        let wait = budgets.wrong_codes.check(client, now).err();
+        let line = self.line.of(client);
+        if wait.is_some() || (place.is_none() && line.used() > 0) {
+            let wait = wait.unwrap_or_default();
+            let place = match place {
+                None if wait <= LONGEST_WAIT => Share::try_take(&line, 1).ok(),
+                place => place.filter(|_| wait <= LONGEST_WAIT),
             };
-            (reason.into(), delay)
-        })
+            return match place {
+                Some(place) => Tried::Later(now + wait, place),
+                // Whoever comes back after no time at all would meet the same line.
+                None => refused(Reply::rate_limited(wait.max(Duration::from_secs(1)))),
+            };
+        }
+        match join() {
+            Ok(()) => Tried::Granted,
+            Err(Ending::RoomNotFound) => {
+                budgets.wrong_codes.record(client, now);
+                let delay = budgets.brake.refused(now);
+                Tried::Refused(Ending::RoomNotFound.into(), delay)
+            }
+            Err(other) => refused(other.into()),
+        }
     }
 
     /// Forgets the addresses whose time has passed.
     pub fn prune(&self, now: Instant) {
         let mut budgets = self.budgets();
         budgets.requests.prune(now);
-        budgets.refused_joins.prune(now);
+        budgets.wrong_codes.prune(now);
     }
 
     /// When [`Admission::prune`] has something to forget, if ever.
@@ -122,15 +145,20 @@ impl Admission {
         let budgets = self.budgets();
         let next = [
             budgets.requests.next_prune(),
-            budgets.refused_joins.next_prune(),
+            budgets.wrong_codes.next_prune(),
         ];
         next.into_iter().flatten().min()
     }
 
-    /// Addresses remembered.
+    /// Networks with a budget that is not whole.
     pub fn addresses(&self) -> usize {
         let budgets = self.budgets();
-        budgets.requests.len() + budgets.refused_joins.len()
+        budgets.requests.len() + budgets.wrong_codes.len()
+    }
+
+    /// Joins that wait in line.
+    pub fn waiting(&self) -> usize {
+        self.line.whole().used()
     }
 }
 

@@ -4,36 +4,46 @@
 //! how a refusal is worded and when to look again for [`AddressBudgets::prune`] are the caller's.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
 use super::address::AddressKey;
 
-/// At most `max` in any `window` of time.
+/// How many times the budget of a network the next wider one has: a /56 that of 4 /64s, a /48 that
+/// of 16.
+const WIDER: usize = 4;
+
+/// `max` at once, and another each `window / max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// How many; 0 counts as 1.
     pub max: usize,
-    /// In what time; after exactly this long a thing is no longer counted.
+    /// In what time; after this long nothing that happened before is counted.
     pub window: Duration,
 }
 
 impl Limit {
-    /// For how long something that happened at `then` is still counted.
-    fn left(&self, then: Instant, now: Instant) -> Duration {
-        self.window
-            .saturating_sub(now.saturating_duration_since(then))
+    /// The time in which one comes back.
+    pub(super) fn step(self) -> Duration {
+        self.window / u32::try_from(self.max).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn wider(self) -> Self {
+        Self {
+            max: self.max.max(1).saturating_mul(WIDER),
+            ..self
+        }
     }
 }
 
-/// What is spent of one budget: an exact log of the times.
+/// What is spent of one budget: a leaky bucket, as the time when it will have drained.
 ///
-/// It takes 16 bytes of heap for each of the newest [`Limit::max`] entries, and none before the
-/// first. Pass the same [`Limit`] every time.
-#[derive(Debug, Default)]
+/// Whatever happens pours in one step, `window / max`, and must fit below [`Limit::window`]. Pass the
+/// same [`Limit`] every time.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
-    log: VecDeque<Instant>,
+    empty_at: Option<Instant>,
 }
 
 impl Spent {
@@ -55,108 +65,120 @@ impl Spent {
     ///
     /// As of [`take`](Self::take).
     pub fn check(&self, now: Instant, limit: Limit) -> Result<(), Duration> {
-        match self.log.front() {
-            // Room is made when the oldest of the newest `max` has passed: the front of a full log.
-            Some(&oldest) if self.log.len() >= limit.max => match limit.left(oldest, now) {
-                Duration::ZERO => Ok(()),
-                wait => Err(wait),
-            },
-            _ => Ok(()),
+        let level = self.standing(now) + limit.step();
+        match level.saturating_sub(limit.window) {
+            Duration::ZERO => Ok(()),
+            over => Err(over),
         }
     }
 
     /// Spends one whether the budget allows it or not, for what is known only after the fact.
     pub fn record(&mut self, now: Instant, limit: Limit) {
-        while let Some(&oldest) = self.log.front()
-            && (self.log.len() >= limit.max || limit.left(oldest, now).is_zero())
-        {
-            self.log.pop_front();
-        }
-        if self.log.len() == self.log.capacity() {
-            // Doubled, as `push_back` would, but from one and not beyond `max`: there are many logs,
-            // and most stay short.
-            let len = self.log.len();
-            self.log
-                .reserve_exact(limit.max.saturating_sub(len).clamp(1, len.max(1)));
-        }
-        self.log.push_back(now);
+        self.pour(now, limit.step(), limit.window);
     }
 
-    fn newest(&self) -> Option<Instant> {
-        self.log.back().copied()
+    /// Pours in so much, up to a level of `most`; returns the level.
+    pub(super) fn pour(&mut self, now: Instant, amount: Duration, most: Duration) -> Duration {
+        let level = self.standing(now).saturating_add(amount).min(most);
+        self.empty_at = now.checked_add(level);
+        level
+    }
+
+    fn standing(&self, now: Instant) -> Duration {
+        self.empty_at
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 }
 
-/// A budget for each client address, over all of its sessions.
+/// A budget for each client address, over all of its sessions: for a /64, its /56 and its /48 if it
+/// is an IPv6 address, each with four times the budget of the one before.
 ///
-/// At most `cap` addresses are remembered, at up to about 300 bytes and 16 × [`Limit::max`] each,
-/// whatever strangers send. A further one takes the place of the one that has spent nothing for the
-/// longest, in O(log `cap`).
+/// At most `cap` networks are remembered, at up to about 300 bytes each, whatever strangers send. A
+/// further one takes the place of the one that has the least left of what it spent, in O(log `cap`).
 ///
-/// Forcing a budget to be forgotten takes `cap` other addresses, each spending within one window.
-/// Nobody else is worse off for it, as what is forgotten is what was *spent*. Who owns more than
-/// `cap` addresses and takes them in turns does escape these budgets, at the price of a new
-/// connection for every request; what then still holds are the budgets of sessions and of the whole
-/// relay. (Refusing unknown addresses instead would let the same attacker lock everybody out.)
+/// Nobody else is worse off for being forgotten, as what is forgotten is what was *spent*. To have a
+/// spent budget forgotten takes `cap` networks that have each spent as much: who owns so many and
+/// takes them in turns does escape these budgets, at the price of a new connection for every
+/// request; what then still holds are the budgets of sessions and of the whole relay. (Refusing
+/// unknown addresses instead would let the same attacker lock everybody out.)
 #[derive(Debug)]
 pub struct AddressBudgets {
     limit: Limit,
     cap: usize,
     spent: HashMap<AddressKey, Spent>,
-    /// Every address in `spent` under its newest entry: the order of expiry, and of eviction.
-    by_age: BTreeSet<(Instant, AddressKey)>,
+    /// Every network in `spent` under the time when its budget is whole again: the order of expiry,
+    /// and of eviction.
+    by_end: BTreeSet<(Instant, AddressKey)>,
 }
 
 impl AddressBudgets {
-    /// Gives each address the budget `limit`, and remembers at most `cap` (at least 1) of them.
+    /// Gives each address the budget `limit`, and remembers at most `cap` (at least 1) networks.
     pub fn new(limit: Limit, cap: usize) -> Self {
         Self {
             limit,
             cap,
             spent: HashMap::new(),
-            by_age: BTreeSet::new(),
+            by_end: BTreeSet::new(),
         }
     }
 
-    /// [`Spent::take`] for `key`.
+    /// The networks that a client counts in, with the budget of each.
+    fn levels(&self, client: AddressKey) -> impl Iterator<Item = (AddressKey, Limit)> + use<> {
+        let limits = std::iter::successors(Some(self.limit), |limit| Some(limit.wider()));
+        client.levels().zip(limits)
+    }
+
+    /// [`Spent::take`] for a client, from all budgets it counts in or from none.
     ///
     /// # Errors
     ///
-    /// As of [`Spent::take`].
-    pub fn take(&mut self, key: AddressKey, now: Instant) -> Result<(), Duration> {
-        self.check(key, now)?;
-        self.record(key, now);
+    /// The time after which all of them allow one again.
+    pub fn take(&mut self, client: AddressKey, now: Instant) -> Result<(), Duration> {
+        self.check(client, now)?;
+        self.record(client, now);
         Ok(())
     }
 
-    /// [`Spent::check`] for `key`.
+    /// [`Spent::check`] for a client.
     ///
     /// # Errors
     ///
-    /// As of [`Spent::take`].
-    pub fn check(&self, key: AddressKey, now: Instant) -> Result<(), Duration> {
-        self.spent
-            .get(&key)
-            .map_or(Ok(()), |spent| spent.check(now, self.limit))
+    /// As of [`take`](Self::take).
+    pub fn check(&self, client: AddressKey, now: Instant) -> Result<(), Duration> {
+        let waits = self.levels(client).filter_map(|(network, limit)| {
+            let spent = self.spent.get(&network)?;
+            spent.check(now, limit).err()
+        });
+        waits.max().map_or(Ok(()), Err)
     }
 
-    /// [`Spent::record`] for `key`.
-    pub fn record(&mut self, key: AddressKey, now: Instant) {
-        if self.len() >= self.cap && !self.spent.contains_key(&key) {
-            self.forget_oldest();
+    /// [`Spent::record`] for a client.
+    pub fn record(&mut self, client: AddressKey, now: Instant) {
+        for (network, limit) in self.levels(client) {
+            self.record_one(network, now, limit);
         }
-        let spent = self.spent.entry(key).or_default();
-        if let Some(newest) = spent.newest() {
-            self.by_age.remove(&(newest, key));
-        }
-        spent.record(now, self.limit);
-        self.by_age.insert((now, key));
     }
 
-    /// Forgets the addresses whose spending has all passed.
+    fn record_one(&mut self, network: AddressKey, now: Instant, limit: Limit) {
+        if self.len() >= self.cap && !self.spent.contains_key(&network) {
+            self.forget_first();
+        }
+        let spent = self.spent.entry(network).or_default();
+        if let Some(end) = spent.empty_at {
+            self.by_end.remove(&(end, network));
+        }
+        spent.record(now, limit);
+        match spent.empty_at {
+            Some(end) => drop(self.by_end.insert((end, network))),
+            // Beyond what the clock can tell.
+            None => drop(self.spent.remove(&network)),
+        }
+    }
+
+    /// Forgets the networks whose budget is whole again.
     pub fn prune(&mut self, now: Instant) {
         while self.next_prune().is_some_and(|due| due <= now) {
-            self.forget_oldest();
+            self.forget_first();
         }
         if self.spent.is_empty() {
             // The map would keep its size for as long as the relay runs.
@@ -166,11 +188,10 @@ impl AddressBudgets {
 
     /// When [`prune`](Self::prune) will next find something to forget; `None` while empty.
     pub fn next_prune(&self) -> Option<Instant> {
-        let (newest, _) = self.by_age.first()?;
-        newest.checked_add(self.limit.window)
+        self.by_end.first().map(|&(end, _)| end)
     }
 
-    /// How many addresses are remembered.
+    /// How many networks are remembered.
     pub fn len(&self) -> usize {
         self.spent.len()
     }
@@ -180,9 +201,9 @@ impl AddressBudgets {
         self.spent.is_empty()
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.by_age.pop_first() {
-            self.spent.remove(&key);
+    fn forget_first(&mut self) {
+        if let Some((_, network)) = self.by_end.pop_first() {
+            self.spent.remove(&network);
         }
     }
 }

@@ -34,6 +34,7 @@ pub struct Metrics {
     in_flight: Gauge,
     buffers: Gauge,
     addresses: Gauge,
+    waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -55,6 +56,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             buffers: Gauge::default(),
             addresses: Gauge::default(),
+            waiting: Gauge::default(),
         };
         registry.register(
             "sessions_begun",
@@ -115,8 +117,13 @@ impl Default for Metrics {
         );
         registry.register(
             "addresses",
-            "Client addresses with a budget",
+            "Client addresses and networks with a budget",
             metrics.addresses.clone(),
+        );
+        registry.register(
+            "joins_waiting",
+            "Joins that wait, as their address has tried many wrong codes",
+            metrics.waiting.clone(),
         );
         metrics.registry = registry;
         metrics.begin_at_zero();
@@ -201,6 +208,7 @@ impl Metrics {
         set(&self.in_flight, now.in_flight);
         set(&self.buffers, now.buffered);
         set(&self.addresses, now.addresses);
+        set(&self.waiting, now.waiting);
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
@@ -222,6 +230,8 @@ pub struct Snapshot {
     pub in_flight: usize,
     /// Bytes held of messages for senders.
     pub buffered: usize,
-    /// Client addresses with a budget.
+    /// Client addresses and networks with a budget.
     pub addresses: usize,
+    /// Joins that wait for the next turn of their address.
+    pub waiting: usize,
 }

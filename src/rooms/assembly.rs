@@ -7,7 +7,7 @@ use bytes::Bytes;
 use relay_wire::frame::{Header, Opcode};
 
 use crate::flow::{
-    credit::{Pool, Share, Window},
+    credit::{Full, Pool, Share, Window},
     data::{Chunk, Delivery, Fragment, OVERHEAD},
 };
 
@@ -18,13 +18,14 @@ const SMALL: usize = 4096;
 /// Bytes of copied fragments in one part.
 const PART: usize = 64 * 1024;
 
-/// The memory set apart for assembled messages is spent.
-#[derive(Debug, PartialEq, Eq)]
-pub struct OutOfBuffers;
+/// The most that a message of so many bytes is charged, however it is cut.
+pub const fn most_charged(message: usize) -> usize {
+    message.saturating_add((message / SMALL).saturating_mul(OVERHEAD))
+}
 
 /// A message that is not whole yet.
 ///
-/// Its bytes are charged to the relay's budget for such messages, and no longer to the window of
+/// Its bytes are charged to the share of its receiver in the memory for such messages, and no longer to the window of
 /// their receiver, which would otherwise never be let send the rest.
 #[derive(Debug)]
 pub struct Assembly {
@@ -50,10 +51,14 @@ impl Assembly {
     }
 
     /// Adds a fragment.
-    pub fn add(&mut self, fragment: &Fragment) -> Result<(), OutOfBuffers> {
+    ///
+    /// # Errors
+    ///
+    /// Whose memory for such messages is spent.
+    pub fn add(&mut self, fragment: &Fragment) -> Result<(), Full> {
         let payload = fragment.payload();
         let buffers = Arc::clone(self.tail_share.pool());
-        let charge = |amount| Share::try_take(&buffers, amount).ok_or(OutOfBuffers);
+        let charge = |amount| Share::try_take(&buffers, amount);
         let free = if self.size <= SMALL { self.size } else { 0 };
         self.size += payload.len();
         if self.size <= SMALL {

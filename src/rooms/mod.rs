@@ -21,10 +21,13 @@ use relay_wire::{
     reply::{PeerId, Reply},
 };
 
-pub use self::effect::{BySession, Dropped, Effect, SessionId, Summary};
 use self::room::{Receiver, Room};
+pub use self::{
+    assembly::most_charged,
+    effect::{BySession, Dropped, Effect, SessionId, Summary},
+};
 use crate::flow::{
-    credit::{Pool, Share},
+    credit::{Full, Pool, Share},
     data::Data,
 };
 
@@ -35,10 +38,8 @@ pub struct Limits {
     pub ttl: Duration,
     /// Receivers that may wait in one room.
     pub max_queue: usize,
-    /// Rooms that may be open, over all workers.
-    pub rooms: Arc<Pool>,
-    /// Bytes that may be held of unfinished messages, over all workers.
-    pub buffers: Arc<Pool>,
+    /// Time that a pair may move no data, to the eighth part of it.
+    pub pair_idle: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub struct Rooms {
     limits: Limits,
     rooms: HashMap<RoomCode, Room>,
     members: BySession<(RoomCode, Role)>,
-    /// Every open room whose time is not up, by when it will be; the number parts equals.
-    expiry: BTreeMap<(Instant, u64), RoomCode>,
+    /// Every room, by when it is to be looked at next; the number parts equals.
+    looks: BTreeMap<(Instant, u64), RoomCode>,
     opened: u64,
 }
 
@@ -65,31 +66,36 @@ impl Rooms {
             limits,
             rooms: HashMap::new(),
             members: BySession::default(),
-            expiry: BTreeMap::new(),
+            looks: BTreeMap::new(),
             opened: 0,
         }
     }
 
-    /// Opens a room for `sender`, under the first of `codes` that is not in use.
+    /// Opens a room for `sender`, charged to `slots`, under the first of `codes` that is not in use.
     ///
     /// # Errors
     ///
-    /// [`Ending::TooManyRooms`], also where none of the codes is free.
+    /// [`Ending::TooManyRooms`], also where none of the codes is free, and [`Ending::AddressRooms`].
     pub fn create(
         &mut self,
         now: Instant,
         sender: SessionId,
+        slots: &Arc<Pool>,
         codes: impl IntoIterator<Item = RoomCode>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ending> {
-        let slot = Share::try_take(&self.limits.rooms, 1).ok_or(Ending::TooManyRooms)?;
+        let slot = Share::try_take(slots, 1).map_err(|full| match full {
+            Full::Whole => Ending::TooManyRooms,
+            Full::Part => Ending::AddressRooms,
+        })?;
         let mut codes = codes.into_iter();
         let free = codes.find(|code| !self.rooms.contains_key(code));
         let code = free.ok_or(Ending::TooManyRooms)?;
         self.opened += 1;
-        let due = (now + self.limits.ttl, self.opened);
-        self.expiry.insert(due, code);
-        self.rooms.insert(code, Room::new(sender, now, due, slot));
+        let mut room = Room::new(sender, now, now + self.limits.ttl, self.opened, slot);
+        let look = room.look_again(now, self.limits.pair_idle);
+        self.looks.insert(look, code);
+        self.rooms.insert(code, room);
         self.members.insert(sender, (code, Role::Sender));
         let created = Reply::RoomCreated {
             room_id: code.reveal(),
@@ -99,7 +105,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Lets `receiver` into the room of this code, to be paired now or in its turn.
+    /// Lets `receiver` into the room of this code, to be paired now or in its turn. What is held of
+    /// its long messages is charged to `buffers`.
     ///
     /// # Errors
     ///
@@ -109,6 +116,7 @@ impl Rooms {
         receiver: SessionId,
         peer: PeerId,
         code: &RoomCode,
+        buffers: Arc<Pool>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ending> {
         let open = self.rooms.get_mut(code).filter(|room| room.is_open());
@@ -119,7 +127,7 @@ impl Rooms {
         self.members.insert(receiver, (*code, Role::Receiver));
         let room_id = code.reveal();
         effects.push(Effect::Reply(receiver, Reply::RoomJoined { room_id }));
-        room.admit(Receiver::new(receiver, peer));
+        room.admit(Receiver::new(receiver, peer, buffers));
         self.progress(*code, effects);
         Ok(())
     }
@@ -140,12 +148,8 @@ impl Rooms {
                 }
             }
             Role::Receiver => {
-                if room
-                    .receiver_sent(from, data, &self.limits.buffers, effects)
-                    .is_err()
-                {
-                    self.leave(from, effects);
-                    effects.push(Effect::Close(from, Ending::BuffersFull));
+                if let Err(full) = room.receiver_sent(from, data, effects) {
+                    self.send_away(from, of_buffers(full), effects);
                 }
             }
         }
@@ -178,19 +182,41 @@ impl Rooms {
         }
     }
 
-    /// Ends the rooms whose time is up; a pair may finish.
-    pub fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        while let Some((&(due, _), _)) = self.expiry.first_key_value()
-            && due <= now
-            && let Some((_, code)) = self.expiry.pop_first()
+    /// Ends the rooms whose time is up, though a pair may finish, and the pairs that have moved no
+    /// data for so long; their rooms go on.
+    pub fn look(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        while let Some((&(at, _), _)) = self.looks.first_key_value()
+            && at <= now
+            && let Some((_, code)) = self.looks.pop_first()
         {
-            self.end(code, Ending::RoomExpired, effects);
+            self.look_at(code, now, effects);
+            if let Some(room) = self.rooms.get_mut(&code) {
+                let again = room.look_again(now, self.limits.pair_idle);
+                self.looks.insert(again, code);
+            }
         }
     }
 
-    /// When [`Rooms::expire`] has something to do, if ever.
-    pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.first_key_value().map(|(&(due, _), _)| due)
+    /// When [`Rooms::look`] has something to do, if ever.
+    pub fn next_look(&self) -> Option<Instant> {
+        self.looks.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    fn look_at(&mut self, code: RoomCode, now: Instant, effects: &mut Vec<Effect>) {
+        if self.rooms.get(&code).is_some_and(|room| room.is_due(now)) {
+            self.end(code, Ending::RoomExpired, effects);
+        }
+        if let Some(room) = self.rooms.get_mut(&code)
+            && let Some(receiver) = room.quiet_receiver()
+        {
+            self.send_away(receiver, Ending::PairIdle, effects);
+        }
+    }
+
+    /// Closes on a receiver, whose place in its room is free from here on.
+    fn send_away(&mut self, receiver: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
+        self.leave(receiver, effects);
+        effects.push(Effect::Close(receiver, ending));
     }
 
     /// Begins the end of every room, as the relay is to stop; a pair may finish.
@@ -230,9 +256,8 @@ impl Rooms {
         }
         // Held data may be more than the relay has memory for; then that receiver is closed, and
         // the room is clearing.
-        if let Err(receiver) = room.pair_next(&self.limits.buffers, effects) {
-            self.leave(receiver, effects);
-            effects.push(Effect::Close(receiver, Ending::BuffersFull));
+        if let Err((receiver, full)) = room.pair_next(effects) {
+            self.send_away(receiver, of_buffers(full), effects);
         }
     }
 
@@ -240,10 +265,18 @@ impl Rooms {
         let Some(room) = self.rooms.remove(&code) else {
             return;
         };
-        self.expiry.remove(&room.due());
+        self.looks.remove(&room.look());
         for member in room.close(code, ending, effects) {
             self.members.remove(&member);
         }
+    }
+}
+
+/// What it means for a receiver that there is no memory for its message.
+fn of_buffers(full: Full) -> Ending {
+    match full {
+        Full::Whole => Ending::BuffersFull,
+        Full::Part => Ending::AddressBuffers,
     }
 }
 

@@ -1,6 +1,11 @@
 //! One room: its sender, the receiver paired with it, and the queue.
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use relay_wire::{
     code::RoomCode,
@@ -9,28 +14,34 @@ use relay_wire::{
 };
 
 use super::{
-    assembly::{Assembly, OutOfBuffers},
+    assembly::Assembly,
     effect::{Dropped, Effect, SessionId, Summary},
 };
 use crate::flow::{
-    credit::{Pool, Share},
+    credit::{Full, Pool, Share},
     data::{Data, Delivery, Fragment},
 };
+
+/// How many looks in a row find no data of a pair that has moved none for the time it may.
+const LOOKS: u32 = 8;
 
 /// A receiver, paired or queued.
 #[derive(Debug)]
 pub(super) struct Receiver {
     id: SessionId,
     peer: PeerId,
+    /// What its messages are charged to until they are whole, and taken.
+    buffers: Arc<Pool>,
     /// What it sent before its turn; its window bounds it.
     held: Vec<Data>,
 }
 
 impl Receiver {
-    pub(super) fn new(id: SessionId, peer: PeerId) -> Self {
+    pub(super) fn new(id: SessionId, peer: PeerId, buffers: Arc<Pool>) -> Self {
         Self {
             id,
             peer,
+            buffers,
             held: Vec::new(),
         }
     }
@@ -43,8 +54,12 @@ struct Pair {
     /// Whether the sender's message in progress began before this receiver came, so that the rest
     /// of it is not for this one either.
     skipping: bool,
+    buffers: Arc<Pool>,
     /// The receiver's message in progress.
     assembly: Option<Assembly>,
+    /// How often it was looked at since it last moved data. Counted, and not timed: the way of a
+    /// frame then needs no clock, and a process that was stopped for a while takes it for no silence.
+    quiet: u32,
 }
 
 #[derive(Debug)]
@@ -61,7 +76,10 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Room {
     sender: SessionId,
-    due: (Instant, u64),
+    /// When its time is up.
+    due: Instant,
+    /// Its place in the order of looks.
+    look: (Instant, u64),
     stage: Stage,
     /// Whether the sender has begun a message and not ended it.
     in_message: bool,
@@ -79,12 +97,14 @@ impl Room {
     pub(super) fn new(
         sender: SessionId,
         opened: Instant,
-        due: (Instant, u64),
+        due: Instant,
+        number: u64,
         slot: Share,
     ) -> Self {
         Self {
             sender,
             due,
+            look: (opened, number),
             stage: Stage::Vacant { told: false },
             in_message: false,
             queue: VecDeque::new(),
@@ -97,9 +117,36 @@ impl Room {
         }
     }
 
-    /// Its place in the order of expiry.
-    pub(super) fn due(&self) -> (Instant, u64) {
-        self.due
+    /// Its place in the order of looks.
+    pub(super) fn look(&self) -> (Instant, u64) {
+        self.look
+    }
+
+    /// Says when it is looked at next: at the end of its time, or to see whether a pair that may be
+    /// quiet for so long has moved data.
+    pub(super) fn look_again(&mut self, now: Instant, pair_idle: Duration) -> (Instant, u64) {
+        let step = pair_idle / LOOKS;
+        let due = Some(self.due).filter(|_| self.is_open());
+        // From one look to the next, so that late ones do not add up; but not to catch up.
+        let next = Some(self.look.0 + step).filter(|&next| next > now);
+        let next = next.unwrap_or(now + step);
+        self.look.0 = due.map_or(next, |due| due.min(next));
+        self.look
+    }
+
+    /// Whether its time is up, and it does not know yet.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.is_open() && self.due <= now
+    }
+
+    /// Looks whether the pair has moved data since the last look; its receiver, if it has moved none
+    /// for as long as it may.
+    pub(super) fn quiet_receiver(&mut self) -> Option<SessionId> {
+        let Stage::Paired(pair) = &mut self.stage else {
+            return None;
+        };
+        pair.quiet += 1;
+        (pair.quiet > LOOKS).then_some(pair.receiver)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -127,12 +174,12 @@ impl Room {
         self.queue.push_back(receiver);
     }
 
-    /// Pairs the first in the queue, if nobody is; fails for one whose held data is too much.
-    pub(super) fn pair_next(
-        &mut self,
-        buffers: &Arc<Pool>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), SessionId> {
+    /// Pairs the first in the queue, if nobody is.
+    ///
+    /// # Errors
+    ///
+    /// A receiver whose held data is too much, and for whom.
+    pub(super) fn pair_next(&mut self, effects: &mut Vec<Effect>) -> Result<(), (SessionId, Full)> {
         if self.must_wait() {
             return Ok(());
         }
@@ -143,14 +190,16 @@ impl Room {
             receiver: receiver.id,
             peer: receiver.peer,
             skipping: self.in_message,
+            buffers: receiver.buffers,
             assembly: None,
+            quiet: 0,
         });
         self.receivers += 1;
         let peer_id = receiver.peer;
         effects.push(Effect::Reply(self.sender, Reply::PeerJoined { peer_id }));
         for data in receiver.held {
-            self.receiver_sent(receiver.id, data, buffers, effects)
-                .map_err(|OutOfBuffers| receiver.id)?;
+            self.receiver_sent(receiver.id, data, effects)
+                .map_err(|full| (receiver.id, full))?;
         }
         Ok(())
     }
@@ -165,6 +214,7 @@ impl Room {
         self.in_message = !ends;
         match &mut self.stage {
             Stage::Paired(pair) => {
+                pair.quiet = 0;
                 pair.skipping &= !begins;
                 if pair.skipping {
                     effects.push(Effect::Dropped(Dropped::TailOfMessage, bytes));
@@ -187,18 +237,22 @@ impl Room {
     }
 
     /// What a receiver sent goes to the sender in whole messages, once it is paired.
+    ///
+    /// # Errors
+    ///
+    /// Whose memory for long messages is spent.
     pub(super) fn receiver_sent(
         &mut self,
         from: SessionId,
         data: Data,
-        buffers: &Arc<Pool>,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), OutOfBuffers> {
+    ) -> Result<(), Full> {
         match &mut self.stage {
             Stage::Paired(pair) if pair.receiver == from => {
+                pair.quiet = 0;
                 let sender = self.sender;
                 let to_sender = &mut self.to_sender;
-                pair.assemble(data, buffers, |delivery| {
+                pair.assemble(data, |delivery| {
                     *to_sender += delivery.size() as u64;
                     effects.push(Effect::Deliver(sender, delivery));
                 })
@@ -295,12 +349,7 @@ fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
 }
 
 impl Pair {
-    fn assemble(
-        &mut self,
-        data: Data,
-        buffers: &Arc<Pool>,
-        mut deliver: impl FnMut(Delivery),
-    ) -> Result<(), OutOfBuffers> {
+    fn assemble(&mut self, data: Data, mut deliver: impl FnMut(Delivery)) -> Result<(), Full> {
         let fragment: Fragment = match data {
             Data::Messages(chunk) => {
                 deliver(chunk.into());
@@ -314,7 +363,7 @@ impl Pair {
         };
         let assembly = self
             .assembly
-            .get_or_insert_with(|| Assembly::new(&fragment, buffers));
+            .get_or_insert_with(|| Assembly::new(&fragment, &self.buffers));
         assembly.add(&fragment)?;
         if fragment.fin
             && let Some(assembly) = self.assembly.take()

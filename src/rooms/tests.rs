@@ -16,9 +16,13 @@ use crate::flow::{
 
 const TTL: Duration = Duration::from_secs(100);
 
+/// Looked at each 1000 s, so that most tests never are.
+const PAIR_IDLE: Duration = Duration::from_secs(8000);
+
 struct World {
     rooms: Rooms,
-    limits: Limits,
+    slots: Arc<Pool>,
+    buffers: Arc<Pool>,
     start: Instant,
     now: Instant,
     /// One for each session, as in the relay.
@@ -27,25 +31,30 @@ struct World {
 
 impl World {
     fn new(max_rooms: usize, max_queue: usize, buffers: usize) -> Self {
-        let limits = Limits {
-            ttl: TTL,
-            max_queue,
-            rooms: Pool::new(max_rooms),
-            buffers: Pool::new(buffers),
-        };
         let start = Instant::now();
         Self {
-            rooms: Rooms::new(limits.clone()),
-            limits,
+            rooms: Rooms::new(Limits {
+                ttl: TTL,
+                max_queue,
+                pair_idle: PAIR_IDLE,
+            }),
+            slots: Pool::new(max_rooms),
+            buffers: Pool::new(buffers),
             start,
             now: start,
             windows: HashMap::new(),
         }
     }
 
+    /// The same, with another time that a pair may move no data.
+    fn with_pair_idle(mut self, seconds: u64) -> Self {
+        self.rooms.limits.pair_idle = Duration::from_secs(seconds);
+        self
+    }
+
     fn at(&mut self, seconds: u64) -> Vec<Seen> {
         self.now = self.start + Duration::from_secs(seconds);
-        self.run(|rooms, now, effects| rooms.expire(now, effects))
+        self.run(|rooms, now, effects| rooms.look(now, effects))
     }
 
     fn run(&mut self, call: impl FnOnce(&mut Rooms, Instant, &mut Vec<Effect>)) -> Vec<Seen> {
@@ -57,16 +66,26 @@ impl World {
     fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
         let codes = [code(sender)];
-        self.rooms
-            .create(self.now, SessionId(sender), codes, &mut effects)?;
+        self.rooms.create(
+            self.now,
+            SessionId(sender),
+            &self.slots,
+            codes,
+            &mut effects,
+        )?;
         Ok(effects.into_iter().filter_map(Seen::from).collect())
     }
 
     fn join(&mut self, receiver: u64, room: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
-        let peer = PeerId::random();
-        self.rooms
-            .join(SessionId(receiver), peer, &code(room), &mut effects)?;
+        let (peer, buffers) = (PeerId::random(), Arc::clone(&self.buffers));
+        self.rooms.join(
+            SessionId(receiver),
+            peer,
+            &code(room),
+            buffers,
+            &mut effects,
+        )?;
         Ok(effects.into_iter().filter_map(Seen::from).collect())
     }
 
@@ -90,9 +109,9 @@ impl World {
     fn is_empty(&self) -> bool {
         self.rooms.rooms.is_empty()
             && self.rooms.members.is_empty()
-            && self.rooms.expiry.is_empty()
-            && self.limits.rooms.used() == 0
-            && self.limits.buffers.used() == 0
+            && self.rooms.looks.is_empty()
+            && self.slots.used() == 0
+            && self.buffers.used() == 0
             && self.windows.values().all(|window| window.used() == 0)
     }
 }

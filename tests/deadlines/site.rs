@@ -1,5 +1,5 @@
-//! A relay with the defaults (but for budgets), on the test's own thread, whose clock stands still until it is moved. Its
-//! sockets are real ones.
+//! A relay on the test's own thread, whose clock stands still until it is moved; sockets are real
+//! ones.
 
 use std::{
     net::SocketAddr,
@@ -10,13 +10,17 @@ use std::{
 
 use claude_distill_relay::{
     config::Config,
+    observe::metrics::Snapshot,
     process::{Counters, Relay, worker},
 };
 use futures_util::FutureExt;
-use relay_testing::{DEADLINE, Frame, Raw, http::UPGRADE};
+use relay_testing::{
+    DEADLINE, Frame, Raw,
+    http::UPGRADE,
+    wire::{CLOSE, PING},
+};
 use tokio::{
-    io::AsyncReadExt,
-    net::{TcpSocket, TcpStream, tcp::OwnedReadHalf},
+    net::{TcpSocket, TcpStream},
     sync::oneshot,
     task,
     time::advance,
@@ -27,17 +31,23 @@ const STEP: Duration = Duration::from_millis(100);
 /// Each step ends so long after a round time, since the runtime's timers round up.
 pub const TICK: Duration = Duration::from_millis(5);
 /// A deadline that follows from another one, and is met by the step after it.
-const LATE: Duration = Duration::from_millis(250);
+pub const LATE: Duration = Duration::from_millis(250);
 
 /// A relay whose clock only this test moves.
 pub struct Site {
-    pub addr: SocketAddr,
-    pub counters: Counters,
+    addr: SocketAddr,
+    counters: Counters,
+    /// When its clock began.
     pub begun: Instant,
 }
 
 /// Runs a test beside a relay with the defaults, at a clock that stands still.
 pub fn at_a_still_clock(test: impl AsyncFnOnce(&Site)) {
+    with_config(|_| {}, test);
+}
+
+/// The same beside a relay that differs from the defaults in this.
+pub fn with_config(adjust: impl FnOnce(&mut Config), test: impl AsyncFnOnce(&Site)) {
     worker::system().unwrap().block_on(async {
         tokio::time::pause();
         // The runtime moves a paused clock by itself whenever all tasks wait, unless a thread works.
@@ -45,13 +55,12 @@ pub fn at_a_still_clock(test: impl AsyncFnOnce(&Site)) {
         let (awake, asleep) = mpsc::channel::<()>();
         let working = task::spawn_blocking(move || asleep.recv_timeout(10 * DEADLINE).is_err());
 
-        let relay = Relay::bind(Config {
+        let mut config = Config {
             port: 0,
-            // All clients share one address; budgets are not what is tested here.
-            rate_limit_max: 1000,
             ..Config::default()
-        });
-        let relay = relay.unwrap();
+        };
+        adjust(&mut config);
+        let relay = Relay::bind(config).unwrap();
         let site = Site {
             addr: relay.local_addr(),
             counters: relay.counters(),
@@ -69,7 +78,6 @@ pub fn at_a_still_clock(test: impl AsyncFnOnce(&Site)) {
     });
 }
 
-/// The time as the relay has it.
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -86,30 +94,39 @@ pub fn next_now(client: &mut Raw) -> Option<Frame> {
     client.next_or_end("a frame").now_or_never().flatten()
 }
 
-/// Reads until `text` has come.
-pub async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
-    let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains(text) {
-        let count = reader.read_buf(&mut seen).await.unwrap();
-        assert!(count > 0, "the end instead of {text}");
+/// The last that the relay says: a Close, and the end of the connection.
+pub async fn expect_last_close(client: &mut Raw, code: u16, reason: &str) {
+    let close = client.next("a close").await;
+    let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+    assert_eq!((close.opcode, &close.payload[..]), (CLOSE, &payload[..]));
+    assert_eq!(client.next_or_end("the end").await, None);
+}
+
+/// Shows that a client lives, whatever else it was sent.
+pub async fn answer_pings(client: &mut Raw) {
+    while let Some(frame) = next_now(client) {
+        if frame.opcode == PING {
+            client.pong(&frame.payload).await;
+        }
     }
 }
 
-/// Whether the connection has ended, after whatever was said on it.
-pub fn has_ended(reader: &mut OwnedReadHalf) -> bool {
-    reader.read_to_end(&mut Vec::new()).now_or_never().is_some()
-}
-
 impl Site {
-    /// A connection on which nothing was said.
     pub async fn dial(&self) -> Raw {
         Raw::over(TcpStream::connect(self.addr).await.unwrap())
     }
 
-    /// A session.
     pub async fn connect(&self) -> Raw {
         let mut raw = self.dial().await;
         raw.upgrade(UPGRADE).await;
+        raw
+    }
+
+    /// A session of a client behind a trusted proxy.
+    pub async fn connect_for(&self, client: &str) -> Raw {
+        let mut raw = self.dial().await;
+        let head = format!("{UPGRADE}X-Forwarded-For: {client}\r\n");
+        raw.upgrade(&head).await;
         raw
     }
 
@@ -122,7 +139,6 @@ impl Site {
         raw
     }
 
-    /// A sender, and a receiver whose system takes little.
     pub async fn pair(&self) -> (Raw, Raw) {
         let (mut sender, code) = self.sender().await;
         let mut receiver = self.connect_narrow().await;
@@ -149,14 +165,18 @@ impl Site {
         }
     }
 
-    /// Sessions that are open.
     pub fn sessions(&self) -> usize {
-        self.counters.snapshot().sessions
+        self.now().sessions
     }
 
     /// Moves the clock on while nothing of the relay runs: it is as if the process had stood still.
     pub async fn pause(&self, time: Duration) {
         advance(time).await;
+    }
+
+    /// What is outstanding.
+    pub fn now(&self) -> Snapshot {
+        self.counters.snapshot()
     }
 
     /// Moves the clock to so long after the beginning.
@@ -170,6 +190,19 @@ impl Site {
             let rounds = (passed.as_millis() / STEP.as_millis()) as u32 + 1;
             let next = STEP * rounds + TICK;
             advance(left.min(next - passed)).await;
+        }
+    }
+
+    /// The same, while these clients answer their Pings and say nothing else.
+    pub async fn alive_until<const N: usize>(&self, time: Duration, mut clients: [&mut Raw; N]) {
+        const OFTEN: Duration = Duration::from_secs(10);
+        while let left = time.saturating_sub(now() - self.begun)
+            && !left.is_zero()
+        {
+            self.at(time - left + left.min(OFTEN)).await;
+            for client in &mut clients {
+                answer_pings(client).await;
+            }
         }
     }
 

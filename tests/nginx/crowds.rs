@@ -171,7 +171,7 @@ async fn without_a_tunnel_nginx_is_believed_and_its_clients_are_not() {
     let Some(hosts) = Hosts::new() else {
         return;
     };
-    let relay = hosts.run(process::Start::new().env("RELAY_RATE_LIMIT_MAX", 1));
+    let relay = hosts.run(process::Start::new().env("RELAY_ADDRESS_RATE_LIMIT_MAX", 1));
     let Some(start) = Start::through(hosts.command("nginx"), relay.addr().port()) else {
         return;
     };

@@ -34,12 +34,17 @@ pub struct TestRelay {
 }
 
 impl TestRelay {
-    /// Starts a relay with the defaults, but budgets of requests that no test meets by accident.
+    /// Starts a relay with the defaults, but budgets and shares of an address that no test meets by
+    /// accident.
     pub fn start(adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            address_sessions: 100_000,
+            address_rooms: 100_000,
+            address_buffered: 1 << 40,
             rate_limit_max: 100_000,
+            address_rate_limit_max: 100_000,
             failed_join_max: 100_000,
             drain_timeout: Duration::from_millis(200),
             ..Config::default()

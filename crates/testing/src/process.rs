@@ -46,7 +46,8 @@ pub struct Start {
 }
 
 impl Start {
-    /// The program itself, at a port of its own, with budgets that no test meets by accident.
+    /// The program itself, at a port of its own, with budgets and shares of an address that no
+    /// test meets by accident.
     pub fn new() -> Self {
         Self::through(Program::new(program()))
     }
@@ -65,7 +66,11 @@ impl Start {
         start
             .env("RUST_LOG", "warn")
             .env("RELAY_PORT", number)
+            .env("RELAY_ADDRESS_SESSIONS", 100_000)
+            .env("RELAY_ADDRESS_ROOMS", 100_000)
+            .env("RELAY_ADDRESS_BUFFERED", 1_u64 << 40)
             .env("RELAY_RATE_LIMIT_MAX", 100_000)
+            .env("RELAY_ADDRESS_RATE_LIMIT_MAX", 100_000)
             .env("RELAY_FAILED_JOIN_MAX", 100_000)
     }
 

@@ -93,6 +93,9 @@ endings! {
     /// `RELAY_MAX_SESSIONS` are open.
     RelayFull = "relay_full", Http(503), Later,
         "The relay is full; try again in a moment.";
+    /// The client's address has `RELAY_ADDRESS_SESSIONS` open.
+    AddressSessions = "address_sessions", Http(429), Later,
+        "Your address has too many connections here; try again in a moment.";
     /// The relay is about to stop, and nobody else accepts its connections.
     RelayRestarting = "relay_restarting", Http(503), Later,
         "The relay is restarting; try again in a moment.";
@@ -109,6 +112,9 @@ endings! {
     /// `RELAY_MAX_ROOMS` are open.
     TooManyRooms = "too_many_rooms", Error, Later,
         "The relay has no room to spare right now.";
+    /// The client's address has `RELAY_ADDRESS_ROOMS` open.
+    AddressRooms = "address_rooms", Error, Later,
+        "Your address has too many rooms here right now.";
     /// A sender that is paired with nobody has sent data, which was dropped.
     NoPeer = "no_peer", Error, No,
         "No receiver is here; what you sent was dropped.";
@@ -132,6 +138,10 @@ endings! {
     // Sessions.
     /// The relay has no memory for a receiver's long message.
     BuffersFull = "relay_buffers_full", Close(1013), Later, "";
+    /// The share of the receiver's address in that memory is spent.
+    AddressBuffers = "address_buffers", Close(1013), Later, "";
+    /// A receiver and its sender have moved no data for `RELAY_PAIR_IDLE`.
+    PairIdle = "pair_idle", Close(1008), Later, "";
     /// No Pong came within `RELAY_PING_TIMEOUT`.
     PingTimeout = "ping_timeout", Close(1008), No, "";
     /// A client's frame has no mask (RFC 6455 §5.1).

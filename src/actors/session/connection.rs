@@ -63,6 +63,8 @@ pub(super) struct Connection {
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
     pub(super) unread: Bytes,
+    /// Bytes that may still be read before that, where the answer is late.
+    pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
     /// Whether its registry still counts on it.
     attached: bool,
@@ -103,6 +105,7 @@ impl Connection {
             outbox: Outbox::default(),
             window,
             unread: Bytes::new(),
+            ahead: None,
             phase: Phase::Asking(Collected::default()),
             attached: true,
             write_failed: false,
@@ -140,7 +143,11 @@ impl Connection {
             Deliver::Move { worker, moved } if waiting => {
                 self.phase = Phase::Moving { worker, moved };
             }
+            Deliver::Late if waiting => self.answer_is_late(),
             Deliver::Refused(reply, delay) if waiting => {
+                if !delay.is_zero() {
+                    self.answer_is_late();
+                }
                 self.phase = Phase::Waiting {
                     refusal: Some(reply),
                 };
@@ -153,6 +160,7 @@ impl Connection {
             }
             Deliver::Data(_)
             | Deliver::Granted
+            | Deliver::Late
             | Deliver::Move { .. }
             | Deliver::Refused(..)
             | Deliver::Stopping => {}

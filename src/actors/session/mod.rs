@@ -11,6 +11,7 @@
 //! | `phase` | how far it has come |
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
 //! | `timers` | what follows when a timer fires |
+//! | `waiting` | what it does while its request waits for an answer |
 //! | `socket` | what it has of its thread: a socket, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
@@ -21,6 +22,7 @@ mod pump;
 mod socket;
 mod timers;
 mod travel;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@ use crate::{actors::messages::Moved, flow::data::Fragment};
 pub(super) enum Phase {
     /// A request is due.
     Asking(Collected),
-    /// A request is with the registry, or its refusal is due. What follows it is not read: it may
-    /// be data or another.
+    /// A request is with the registry, or its refusal is due. What follows it is kept for
+    /// later: it may be data or another.
     Waiting {
         /// What the client is to be sent when it is due.
         refusal: Option<Reply>,

@@ -131,6 +131,7 @@ impl Connection {
             // Not yet: it is paused for what it was.
             Poll::Pending => socket.paused,
         };
+        self.read_ahead(socket, now, task);
         self.note_pause(pause, now);
         self.run_timers(socket, now, task);
         self.write(socket, now, task);
@@ -229,7 +230,7 @@ impl Connection {
     }
 
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
-    fn on_event(&mut self, event: Event, pongs: &mut Pongs, now: Instant) {
+    pub(super) fn on_event(&mut self, event: Event, pongs: &mut Pongs, now: Instant) {
         match event {
             Event::Data(data) => {
                 self.clocks.heard(now);
@@ -253,6 +254,7 @@ impl Connection {
             (Phase::Asking(request), Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
                     self.phase = Phase::Waiting { refusal: None };
+                    self.ahead = None;
                     self.clocks.requested();
                     let id = self.id;
                     self.registry.do_send(Ask { id, request });
@@ -336,7 +338,7 @@ impl Connection {
 
 impl Socket {
     /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.
-    fn poll_read(
+    pub(super) fn poll_read(
         &mut self,
         most: usize,
         task: &mut Task<'_>,

@@ -33,6 +33,8 @@ impl Connection {
     fn on_timer(&mut self, timer: Timer, socket: &Socket, now: Instant) {
         match timer {
             Timer::Request => self.dismiss(Ending::RequestTimeout, now),
+            // It has sent more than is read ahead, so that nothing else has told of its end.
+            Timer::Refusal if self.ahead.is_some() && self.has_hung_up(socket) => self.vanish(),
             Timer::Refusal => {
                 if let Phase::Waiting { refusal } = &mut self.phase
                     && let Some(reply) = refusal.take()
@@ -55,8 +57,7 @@ impl Connection {
                 // Reading would tell whether the client is gone, but while we do not read, nothing
                 // else does. While somebody takes what it sent, the rest is still worth reading.
                 if self.has_hung_up(socket) {
-                    self.leave(Ending::PeerVanished);
-                    self.phase = Phase::Done;
+                    self.vanish();
                 } else {
                     self.clocks.still_under_way(now);
                 }
@@ -72,6 +73,12 @@ impl Connection {
             // The turn that it woke reads.
             Timer::Pace => {}
         }
+    }
+
+    /// Ends without a word, as nobody is there to hear it.
+    pub(super) fn vanish(&mut self) {
+        self.leave(Ending::PeerVanished);
+        self.phase = Phase::Done;
     }
 
     /// Whether nothing more will come from the client than what is there to be read.

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use super::credit::{Credit, Pool, Share, Window};
+use super::credit::{Credit, Full, Pool, Share, Window};
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -56,11 +56,42 @@ fn who_waits_for_the_total_to_be_empty_is_woken() {
 fn try_take_stops_at_the_limit() {
     let pool = Pool::new(2);
     let kept = [Share::try_take(&pool, 1), Share::try_take(&pool, 1)];
-    assert!(kept.iter().all(Option::is_some));
-    assert!(Share::try_take(&pool, 1).is_none());
-    assert!(Share::try_take(&pool, usize::MAX).is_none());
+    assert!(kept.iter().all(Result::is_ok));
+    for amount in [1, usize::MAX] {
+        assert_eq!(
+            Share::try_take(&pool, amount).unwrap_err(),
+            Full::Whole,
+            "{amount}"
+        );
+    }
     drop(kept);
-    assert!(Share::try_take(&pool, 2).is_some());
+    assert!(Share::try_take(&pool, 2).is_ok());
+}
+
+#[test]
+fn a_part_is_taken_out_of_the_whole_too_or_out_of_neither() {
+    let whole = Pool::new(5);
+    let network = Pool::part_of(&whole, 4);
+    let [near, far] = [(); 2].map(|()| Pool::part_of(&network, 3));
+    let used = || [&near, &far, &network, &whole].map(|pool| pool.used());
+
+    let first = Share::try_take(&near, 3).unwrap();
+    assert_eq!(Share::try_take(&near, 1).unwrap_err(), Full::Part);
+    assert_eq!(Share::try_take(&far, 2).unwrap_err(), Full::Part);
+    assert_eq!(used(), [3, 0, 3, 3], "a refusal takes nothing");
+    let second = Share::try_take(&far, 1).unwrap();
+    let elsewhere = Share::try_take(&whole, 1).unwrap();
+    drop(second);
+    let past_the_limit = Share::take(&whole, 1);
+    assert_eq!(Share::try_take(&far, 1).unwrap_err(), Full::Whole);
+    assert_eq!(used(), [3, 0, 3, 5]);
+
+    drop((first, elsewhere, past_the_limit));
+    assert_eq!(used(), [0; 4]);
+    let all = Share::take(&far, 9);
+    assert_eq!(used(), [0, 9, 9, 9]);
+    drop(all);
+    assert_eq!(used(), [0; 4]);
 }
 
 #[test]

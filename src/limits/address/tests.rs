@@ -205,6 +205,30 @@ fn keys_are_ipv4_addresses_and_ipv6_networks() {
     );
 }
 
+#[test]
+fn an_ipv6_client_counts_in_three_networks() {
+    let levels = |addr| AddressKey::from(ip(addr)).levels().collect::<Vec<_>>();
+    let shown = levels("2001:db8:1:2:3:4:5:6").into_iter();
+    let shown: Vec<_> = shown.map(|level| level.to_string()).collect();
+    let expected = ["2001:db8:1:2::/64", "2001:db8:1::/56", "2001:db8:1::/48"];
+    assert_eq!(shown, expected);
+    assert_eq!(levels("1.2.3.4"), [AddressKey::from(ip("1.2.3.4"))]);
+
+    // What is the same, of two addresses, from the narrowest to the widest.
+    for (other, same) in [
+        ("2001:db8:1:2::1", [true, true, true]),
+        ("2001:db8:1:ff::1", [false, true, true]),
+        ("2001:db8:1:100::1", [false, false, true]),
+        ("2001:db8:2:2::1", [false, false, false]),
+    ] {
+        let pairs = levels("2001:db8:1:2:3:4:5:6")
+            .into_iter()
+            .zip(levels(other));
+        let found: Vec<_> = pairs.map(|(one, other)| one == other).collect();
+        assert_eq!(found, same, "{other}");
+    }
+}
+
 /// Any bytes a header value may hold, with those that mean something made likely.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![

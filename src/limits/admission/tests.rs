@@ -1,7 +1,7 @@
 //! Who is asked for what, and in which order; the budgets themselves are tested where they are.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -10,12 +10,13 @@ use crate::limits::budget::tests::{TICK, secs};
 
 const NONE: Duration = Duration::ZERO;
 
-/// Two requests a minute, two wrong codes in ten.
+/// Two requests a minute for a session, and four for an address; ten wrong codes in ten minutes.
 fn admission() -> (Admission, Instant) {
     let config = Config {
         rate_limit_max: 2,
+        address_rate_limit_max: 4,
         rate_limit_window: secs(60),
-        failed_join_max: 2,
+        failed_join_max: 10,
         failed_join_window: secs(600),
         ..Config::default()
     };
@@ -26,26 +27,76 @@ fn client(n: u8) -> AddressKey {
     AddressKey::from(IpAddr::from(Ipv4Addr::new(192, 0, 2, n)))
 }
 
+/// An address in this /48, this /56 of it, and this /64 of that.
+fn v6(net48: u16, net56: u8, net64: u8) -> AddressKey {
+    let subnet = u16::from_be_bytes([net56, net64]);
+    IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, net48, subnet, 0, 0, 0, 1)).into()
+}
+
 fn wrong() -> Result<(), Ending> {
     Err(Ending::RoomNotFound)
 }
 
-/// What comes of a wrong code of somebody who may still try one.
-fn not_found(delay: Duration) -> Result<(), (Reply, Duration)> {
-    Err((Ending::RoomNotFound.into(), delay))
+/// What comes of a try, without the place of who must wait.
+#[derive(Debug, PartialEq)]
+enum Came {
+    Granted,
+    Refused(Reply, Duration),
+    Later(Instant),
 }
 
-fn rate_limited(wait: Duration) -> Result<(), (Reply, Duration)> {
-    Err((Reply::rate_limited(wait), NONE))
+impl From<&Tried> for Came {
+    fn from(tried: &Tried) -> Self {
+        match tried {
+            Tried::Granted => Self::Granted,
+            Tried::Refused(reply, delay) => Self::Refused(reply.clone(), *delay),
+            Tried::Later(turn, _) => Self::Later(*turn),
+        }
+    }
+}
+
+impl Admission {
+    /// A try of somebody who has no place in line, and goes away if it must wait.
+    fn once(
+        &self,
+        client: AddressKey,
+        now: Instant,
+        join: impl FnOnce() -> Result<(), Ending>,
+    ) -> Came {
+        Came::from(&self.try_code(client, None, now, join))
+    }
+
+    /// The place of somebody who must wait for this turn.
+    fn line_up(&self, client: AddressKey, now: Instant, turn: Instant) -> Share {
+        match self.try_code(client, None, now, || panic!("not yet")) {
+            Tried::Later(at, place) if at == turn => place,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What comes of a wrong code of somebody who may still try one.
+fn not_found(delay: Duration) -> Came {
+    Came::Refused(Ending::RoomNotFound.into(), delay)
+}
+
+fn rate_limited(wait: Duration) -> Came {
+    Came::Refused(Reply::rate_limited(wait), NONE)
+}
+
+/// Spends the budget of wrong codes of an address.
+fn spend(admission: &Admission, client: AddressKey, now: Instant) {
+    for _ in 0..10 {
+        let tried = admission.once(client, now, wrong);
+        assert!(matches!(tried, Came::Refused(..)), "{tried:?}");
+    }
 }
 
 /// Spends the refusals of a second that are answered at once, on addresses from 100 on.
 fn guess_from_elsewhere(admission: &Admission, now: Instant) {
     for n in 0..REFUSALS_PER_SECOND as u8 {
-        assert_eq!(
-            admission.try_code(client(100 + n), now, wrong),
-            not_found(NONE)
-        );
+        let refused = admission.once(client(100 + n), now, wrong);
+        assert_eq!(refused, not_found(NONE));
     }
 }
 
@@ -53,10 +104,11 @@ fn guess_from_elsewhere(admission: &Admission, now: Instant) {
 fn a_new_session_does_not_bring_its_address_a_new_budget() {
     let (admission, now) = admission();
     let ask = |at| admission.ask(&mut Spent::default(), client(1), now + secs(at));
-    assert_eq!(ask(0), Ok(()));
-    assert_eq!(ask(10), Ok(()));
-    assert_eq!(ask(20), Err(secs(40)));
-    assert_eq!(ask(60), Ok(()));
+    for at in 0..4 {
+        assert_eq!(ask(at), Ok(()));
+    }
+    assert_eq!(ask(4), Err(secs(11)));
+    assert_eq!(ask(15), Ok(()));
 }
 
 #[test]
@@ -67,8 +119,22 @@ fn a_session_has_a_budget_whatever_its_address_and_is_asked_first() {
         assert_eq!(admission.ask(&mut session, client(n), now), Ok(()));
     }
     let asked = admission.ask(&mut session, client(3), now + secs(1));
-    assert_eq!(asked, Err(secs(59)));
+    assert_eq!(asked, Err(secs(29)));
     assert_eq!(admission.addresses(), 2, "it has cost the third nothing");
+}
+
+#[test]
+fn five_people_of_an_office_join_at_once_after_many_other_tries_of_theirs() {
+    let (admission, now) = (Admission::new(&Config::default()), Instant::now());
+    for n in 0..60 {
+        let mut colleague = Spent::default();
+        let asked = admission.ask(&mut colleague, client(1), now + secs(n / 2));
+        assert_eq!(asked, Ok(()), "{n}");
+    }
+    for _ in 0..5 {
+        let asked = admission.ask(&mut Spent::default(), client(1), now + secs(30));
+        assert_eq!(asked, Ok(()));
+    }
 }
 
 #[test]
@@ -76,24 +142,71 @@ fn a_right_code_costs_nothing() {
     let (admission, now) = admission();
     guess_from_elsewhere(&admission, now);
     for _ in 0..100 {
-        assert_eq!(admission.try_code(client(1), now, || Ok(())), Ok(()));
+        let tried = admission.once(client(1), now, || Ok(()));
+        assert_eq!(tried, Came::Granted);
     }
     assert_eq!(admission.addresses(), REFUSALS_PER_SECOND);
 }
 
 #[test]
-fn a_wrong_code_is_charged_once_and_none_is_tried_beyond_the_budget() {
+fn beyond_the_budget_each_code_waits_for_the_next_turn_right_or_wrong() {
     let (admission, now) = admission();
-    let try_code = |at| admission.try_code(client(1), now + secs(at), wrong);
-    assert_eq!(try_code(0), not_found(NONE));
-    assert_eq!(try_code(10), not_found(NONE));
-    let untried = || panic!("even a right one");
-    let spent = admission.try_code(client(1), now + secs(20), untried);
-    assert_eq!(spent, rate_limited(secs(580)));
-    let other = admission.try_code(client(2), now + secs(20), || Ok(()));
-    assert_eq!(other, Ok(()), "others may");
-    assert_eq!(try_code(600), not_found(NONE));
-    assert_eq!(try_code(600), rate_limited(secs(10)));
+    spend(&admission, client(1), now);
+    let turn = now + secs(60);
+    let wrong_one = admission.line_up(client(1), now + secs(1), turn);
+    let right_ones = [2, 3].map(|at| admission.line_up(client(1), now + secs(at), turn));
+    assert_eq!(admission.waiting(), 3);
+    assert_eq!(admission.once(client(2), now, || Ok(())), Came::Granted);
+
+    // The turn is the first one's, and not of somebody who comes just then.
+    let newcomer = admission.line_up(client(1), turn, turn);
+    drop(newcomer);
+    let tried = admission.try_code(client(1), Some(wrong_one), turn, wrong);
+    assert_eq!(Came::from(&tried), not_found(NONE));
+    let next = turn + secs(60);
+    let [second, third] = right_ones.map(|place| {
+        match admission.try_code(client(1), Some(place), turn, || panic!("not yet")) {
+            Tried::Later(at, place) if at == next => place,
+            other => panic!("{other:?}"),
+        }
+    });
+    // A right code takes nobody's turn.
+    for place in [second, third] {
+        let tried = admission.try_code(client(1), Some(place), next, || Ok(()));
+        assert_eq!(Came::from(&tried), Came::Granted);
+    }
+    assert_eq!(admission.waiting(), 0);
+    assert_eq!(admission.once(client(1), next, || Ok(())), Came::Granted);
+}
+
+#[test]
+fn a_line_is_short_and_a_place_in_it_is_free_again() {
+    let (admission, now) = admission();
+    spend(&admission, client(1), now);
+    let turn = now + secs(60);
+    let line = || admission.line_up(client(1), now, turn);
+    let mut places: Vec<_> = (0..MAX_LINE).map(|_| line()).collect();
+    let over = admission.once(client(1), now, || panic!("not yet"));
+    assert_eq!(over, rate_limited(secs(60)));
+    let at_the_turn = admission.once(client(1), turn, || panic!("others are first"));
+    assert_eq!(at_the_turn, rate_limited(secs(1)));
+    places.pop();
+    line();
+}
+
+#[test]
+fn who_would_wait_for_long_is_told_how_long() {
+    let config = Config {
+        failed_join_max: 1,
+        failed_join_window: secs(600),
+        ..Config::default()
+    };
+    let (admission, now) = (Admission::new(&config), Instant::now());
+    assert_eq!(admission.once(client(1), now, wrong), not_found(NONE));
+    let try_code = |at| admission.once(client(1), now + secs(at), || Ok(()));
+    assert_eq!(try_code(539), rate_limited(secs(61)));
+    assert_eq!(try_code(540), Came::Later(now + secs(600)));
+    assert_eq!(try_code(600), Came::Granted);
 }
 
 #[test]
@@ -101,25 +214,89 @@ fn only_a_wrong_code_is_charged_and_answered_late() {
     let (admission, now) = admission();
     guess_from_elsewhere(&admission, now);
     for _ in 0..100 {
-        let full = admission.try_code(client(1), now, || Err(Ending::RoomFull));
-        assert_eq!(full, Err((Ending::RoomFull.into(), NONE)));
+        let full = admission.once(client(1), now, || Err(Ending::RoomFull));
+        assert_eq!(full, Came::Refused(Ending::RoomFull.into(), NONE));
     }
     let step = secs(1) / REFUSALS_PER_SECOND as u32;
-    let try_code = || admission.try_code(client(1), now, wrong);
-    assert_eq!(try_code(), not_found(step));
-    assert_eq!(try_code(), not_found(2 * step));
-    for _ in 0..100 {
-        assert_eq!(try_code(), rate_limited(secs(600)), "at once");
+    for n in 1..=10 {
+        let tried = admission.once(client(1), now, wrong);
+        assert_eq!(tried, not_found(n * step));
     }
-    let later = admission.try_code(client(2), now, wrong);
-    assert_eq!(later, not_found(3 * step), "as if those had not been");
+    for _ in 0..100 {
+        let tried = admission.once(client(1), now, wrong);
+        assert_eq!(tried, Came::Later(now + secs(60)));
+    }
+    let later = admission.once(client(2), now, wrong);
+    assert_eq!(later, not_found(11 * step), "as if those had not been");
 }
 
 #[test]
 fn a_flood_of_wrong_codes_is_answered_after_the_longest_delay() {
     let (admission, now) = admission();
-    let guesses = (0..=u8::MAX).map(|n| admission.try_code(client(n), now, wrong));
+    let guesses = (0..=u8::MAX).map(|n| admission.once(client(n), now, wrong));
     assert_eq!(guesses.last(), Some(not_found(LONGEST_DELAY)));
+}
+
+/// Codes that a guesser tries in so many hours who has sessions waiting in line at all of these
+/// addresses at every moment.
+fn guessed(clients: &[AddressKey], hours: u64) -> usize {
+    let (admission, start) = (Admission::new(&Config::default()), Instant::now());
+    let mut lines: Vec<Vec<Share>> = clients.iter().map(|_| Vec::new()).collect();
+    let mut guessed = 0;
+    for second in (0..hours * 3600).step_by(5) {
+        let now = start + secs(second);
+        admission.prune(now);
+        for (&client, line) in clients.iter().zip(&mut lines) {
+            let mut places: Vec<_> = line.drain(..).map(Some).collect();
+            places.resize_with(MAX_LINE + 3, || None);
+            for place in places {
+                match admission.try_code(client, place, now, wrong) {
+                    Tried::Granted => panic!("a wrong one"),
+                    Tried::Refused(reply, _) if reply.ending() == Some(Ending::RoomNotFound) => {
+                        guessed += 1;
+                    }
+                    Tried::Refused(..) => {}
+                    Tried::Later(_, place) => line.push(place),
+                }
+            }
+        }
+    }
+    guessed
+}
+
+#[test]
+fn an_address_guesses_ten_codes_and_then_one_a_minute_however_many_wait() {
+    for hours in [1, 3] {
+        let guesses = guessed(&[client(1)], hours);
+        let most = 10 + 60 * hours as usize;
+        assert!((most - 1..=most).contains(&guesses), "{guesses}");
+    }
+}
+
+#[test]
+fn a_prefix_guesses_as_much_as_sixteen_addresses_whatever_it_holds() {
+    let same64 = [v6(1, 2, 3)];
+    let same56: Vec<_> = (0..20).map(|n| v6(1, 2, n)).collect();
+    let same48: Vec<_> = (0..60).map(|n| v6(1, n / 3, n)).collect();
+    for (clients, times) in [(&same64[..], 1), (&same56, 4), (&same48, 16)] {
+        let guesses = guessed(clients, 1);
+        let most = times * (10 + 60);
+        assert!(
+            (most * 98 / 100..=most).contains(&guesses),
+            "{guesses} for {times}"
+        );
+    }
+}
+
+#[test]
+fn a_home_with_many_networks_is_one_that_asks_too_much() {
+    let (admission, now) = admission();
+    let ask = |client| admission.ask(&mut Spent::default(), client, now).is_ok();
+    let allowed = |clients: Vec<_>| clients.into_iter().filter(|&it| ask(it)).count();
+    assert_eq!(allowed((0..=u8::MAX).map(|n| v6(1, 0, n)).collect()), 16);
+    let more = (0..=u8::MAX).flat_map(|n| [v6(1, n, 1), v6(1, n, 2)]);
+    assert_eq!(allowed(more.collect()), 64 - 16);
+    assert!(ask(v6(2, 0, 0)), "another is not");
 }
 
 #[test]
@@ -129,13 +306,13 @@ fn no_other_try_comes_between_the_look_at_the_budget_and_the_charge_to_it() {
         assert!(admission.budgets.try_lock().is_err());
         Ok(())
     };
-    assert_eq!(admission.try_code(client(1), now, join), Ok(()));
+    assert_eq!(admission.once(client(1), now, join), Came::Granted);
 }
 
 #[test]
 fn a_panic_while_a_code_is_tried_leaves_the_budgets_to_others() {
     let (admission, now) = admission();
-    let fault = || admission.try_code(client(1), now, || panic!("a fault of the rooms"));
+    let fault = || admission.once(client(1), now, || panic!("a fault of the rooms"));
     assert!(catch_unwind(AssertUnwindSafe(fault)).is_err());
     assert_eq!(admission.ask(&mut Spent::default(), client(1), now), Ok(()));
 }
@@ -144,18 +321,18 @@ fn a_panic_while_a_code_is_tried_leaves_the_budgets_to_others() {
 fn addresses_are_forgotten_each_budget_in_its_time() {
     let (admission, now) = admission();
     assert_eq!((admission.addresses(), admission.next_prune()), (0, None));
-    admission.try_code(client(1), now, wrong).unwrap_err();
-    assert_eq!(admission.next_prune(), Some(now + secs(600)));
-    let asked = now + secs(100);
+    admission.once(client(1), now, wrong);
+    assert_eq!(admission.next_prune(), Some(now + secs(60)));
+    let asked = now + secs(10);
     admission
         .ask(&mut Spent::default(), client(1), asked)
         .unwrap();
-    assert_eq!(admission.next_prune(), Some(asked + secs(60)));
-    admission.prune(asked + secs(60) - TICK);
+    assert_eq!(admission.next_prune(), Some(asked + secs(15)));
+    admission.prune(asked + secs(15) - TICK);
     assert_eq!(admission.addresses(), 2);
-    admission.prune(asked + secs(60));
+    admission.prune(asked + secs(15));
     assert_eq!(admission.addresses(), 1);
-    assert_eq!(admission.next_prune(), Some(now + secs(600)));
-    admission.prune(now + secs(600));
+    assert_eq!(admission.next_prune(), Some(now + secs(60)));
+    admission.prune(now + secs(60));
     assert_eq!((admission.addresses(), admission.next_prune()), (0, None));
 }

@@ -1,10 +1,11 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
 pub(in crate::limits) const TICK: Duration = Duration::from_nanos(1);
+/// One comes back every 20 seconds.
 const LIMIT: Limit = Limit {
     max: 3,
     window: Duration::from_secs(60),
@@ -18,18 +19,30 @@ fn key(n: u8) -> AddressKey {
     AddressKey::from(IpAddr::from(Ipv4Addr::new(192, 0, 2, n)))
 }
 
+/// An address in this /56 of a /48, and this /64 of that.
+fn v6(net56: u8, net64: u8) -> AddressKey {
+    let subnet = u16::from_be_bytes([net56, net64]);
+    IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 1, subnet, 0, 0, 0, 1)).into()
+}
+
 #[test]
 fn a_budget_is_spent_and_comes_back_one_by_one() {
     let start = Instant::now();
     let mut spent = Spent::default();
-    for at in [0, 10, 20] {
+    for at in [0, 1, 2] {
         assert_eq!(spent.take(start + secs(at), LIMIT), Ok(()));
     }
-    assert_eq!(spent.take(start + secs(30), LIMIT), Err(secs(30)));
-    assert_eq!(spent.take(start + secs(60) - TICK, LIMIT), Err(TICK));
-    assert_eq!(spent.take(start + secs(60), LIMIT), Ok(()));
-    assert_eq!(spent.take(start + secs(60), LIMIT), Err(secs(10)));
-    assert_eq!(spent.take(start + secs(70), LIMIT), Ok(()));
+    assert_eq!(spent.take(start + secs(10), LIMIT), Err(secs(10)));
+    assert_eq!(spent.take(start + secs(20) - TICK, LIMIT), Err(TICK));
+    for at in [20, 40, 60] {
+        assert_eq!(spent.take(start + secs(at), LIMIT), Ok(()));
+        assert_eq!(spent.take(start + secs(at), LIMIT), Err(secs(20)));
+    }
+    let rested = start + secs(120);
+    for _ in 0..3 {
+        assert_eq!(spent.take(rested, LIMIT), Ok(()), "all of it is back");
+    }
+    assert_eq!(spent.take(rested, LIMIT), Err(secs(20)));
 }
 
 #[test]
@@ -39,21 +52,21 @@ fn refusals_do_not_extend_the_wait() {
     for _ in 0..LIMIT.max {
         assert_eq!(spent.take(start, LIMIT), Ok(()));
     }
-    for at in 1..60 {
-        assert_eq!(spent.take(start + secs(at), LIMIT), Err(secs(60 - at)));
+    for at in 1..20 {
+        assert_eq!(spent.take(start + secs(at), LIMIT), Err(secs(20 - at)));
     }
-    assert_eq!(spent.take(start + secs(60), LIMIT), Ok(()));
+    assert_eq!(spent.take(start + secs(20), LIMIT), Ok(()));
 }
 
 #[test]
-fn recording_beyond_the_budget_keeps_the_newest() {
+fn what_is_recorded_beyond_the_budget_makes_nobody_wait_for_longer() {
     let start = Instant::now();
     let mut spent = Spent::default();
-    for at in 0..10 {
-        spent.record(start + secs(at), LIMIT);
+    for _ in 0..10 {
+        spent.record(start, LIMIT);
     }
-    assert_eq!(spent.check(start + secs(10), LIMIT), Err(secs(57)));
-    assert_eq!(spent.check(start + secs(67), LIMIT), Ok(()));
+    assert_eq!(spent.check(start, LIMIT), Err(secs(20)));
+    assert_eq!(spent.check(start + secs(20), LIMIT), Ok(()));
 }
 
 #[test]
@@ -67,25 +80,36 @@ fn a_limit_of_none_counts_as_one() {
 }
 
 #[test]
-fn an_unused_budget_holds_no_memory_and_a_used_one_no_more_than_its_limit() {
-    let mut spent = Spent::default();
-    assert_eq!(spent.log.capacity(), 0);
-    for _ in 0..100 {
-        spent.record(Instant::now(), LIMIT);
-        assert!(spent.log.capacity() <= LIMIT.max);
-    }
-}
-
-#[test]
 fn addresses_have_a_budget_each() {
     let start = Instant::now();
     let mut budgets = AddressBudgets::new(LIMIT, 10);
     for _ in 0..LIMIT.max {
         assert_eq!(budgets.take(key(1), start), Ok(()));
     }
-    assert_eq!(budgets.take(key(1), start), Err(LIMIT.window));
+    assert_eq!(budgets.take(key(1), start), Err(secs(20)));
     assert_eq!(budgets.take(key(2), start), Ok(()));
     assert_eq!((budgets.len(), budgets.is_empty()), (2, false));
+}
+
+#[test]
+fn a_wider_network_has_more_and_what_is_refused_in_it_costs_the_narrower_nothing() {
+    let start = Instant::now();
+    let mut budgets = AddressBudgets::new(LIMIT, 1000);
+    let mut taken = |clients: Vec<AddressKey>| {
+        let taken = clients
+            .into_iter()
+            .filter(|&it| budgets.take(it, start).is_ok());
+        taken.count()
+    };
+    assert_eq!(taken(vec![v6(0, 0); 10]), 3);
+    assert_eq!(taken((1..100).map(|n| v6(0, n)).collect()), 12 - 3);
+    let others = (1..100).flat_map(|n| [v6(n, 0), v6(n, 1)]);
+    assert_eq!(taken(others.collect()), 48 - 12);
+    // Each waits for the widest that is spent.
+    assert_eq!(budgets.check(v6(200, 0), start), Err(secs(60) / 48));
+    assert_eq!(budgets.check(v6(0, 200), start), Err(secs(5)));
+    assert_eq!(budgets.check(v6(0, 0), start), Err(secs(20)));
+    assert_eq!(budgets.take(v6(200, 0), start + secs(2)), Ok(()));
 }
 
 #[test]
@@ -97,33 +121,36 @@ fn asking_remembers_nobody() {
 }
 
 #[test]
-fn the_longest_untouched_makes_room() {
+fn who_has_the_least_left_of_what_it_spent_makes_room() {
     let start = Instant::now();
-    let full = Limit { max: 1, ..LIMIT };
-    let mut budgets = AddressBudgets::new(full, 2);
-    budgets.record(key(1), start);
-    budgets.record(key(2), start + secs(1));
-    budgets.record(key(1), start + secs(2));
-    budgets.record(key(3), start + secs(3));
+    let mut budgets = AddressBudgets::new(LIMIT, 2);
+    for _ in 0..3 {
+        budgets.record(key(1), start);
+    }
+    // Many others that spend one each.
+    for n in 2..100 {
+        budgets.record(key(n), start + secs(1));
+    }
     assert_eq!(budgets.len(), 2);
-    assert_eq!(budgets.check(key(2), start + secs(3)), Ok(()), "forgotten");
-    assert_eq!(budgets.check(key(1), start + secs(3)), Err(secs(59)));
-    assert_eq!(budgets.check(key(3), start + secs(3)), Err(secs(60)));
+    assert!(
+        budgets.check(key(1), start + secs(1)).is_err(),
+        "remembered"
+    );
 }
 
 #[test]
-fn addresses_are_forgotten_when_their_window_has_passed() {
+fn addresses_are_forgotten_when_their_budget_is_whole() {
     let start = Instant::now();
     let mut budgets = AddressBudgets::new(LIMIT, 10);
     budgets.record(key(1), start);
     budgets.record(key(2), start + secs(5));
     budgets.record(key(1), start + secs(9));
-    assert_eq!(budgets.next_prune(), Some(start + secs(65)));
-    budgets.prune(start + secs(65) - TICK);
+    assert_eq!(budgets.next_prune(), Some(start + secs(25)));
+    budgets.prune(start + secs(25) - TICK);
     assert_eq!(budgets.len(), 2);
-    budgets.prune(start + secs(65));
+    budgets.prune(start + secs(25));
     assert_eq!(budgets.len(), 1);
-    budgets.prune(start + secs(69));
+    budgets.prune(start + secs(40));
     assert!(budgets.is_empty());
     assert_eq!(budgets.spent.capacity(), 0);
 }
@@ -149,84 +176,63 @@ pub(in crate::limits) fn times() -> impl Strategy<Value = Vec<Instant>> {
     })
 }
 
-/// How many of `log` are counted at `now`.
-fn counted(log: &[Instant], now: Instant, limit: Limit) -> usize {
-    log.iter()
-        .filter(|&&then| now - then < limit.window)
-        .count()
-}
-
 proptest! {
     #[test]
-    fn exactly_the_budget_is_granted_in_any_window(limit in limit(), times in times()) {
+    fn a_window_grants_the_budget_and_what_comes_back_meanwhile(
+        limit in limit(),
+        times in times(),
+    ) {
         let mut spent = Spent::default();
-        let mut granted = Vec::new();
+        let mut granted: Vec<Instant> = Vec::new();
         for now in times {
-            let room = counted(&granted, now, limit) < limit.max;
-            let taken = spent.take(now, limit);
-            prop_assert_eq!(taken.is_ok(), room);
-            match taken {
+            match spent.take(now, limit) {
                 Ok(()) => granted.push(now),
                 Err(wait) => {
+                    prop_assert!(wait <= limit.step());
                     prop_assert_eq!(spent.check(now + wait - TICK, limit), Err(TICK));
                     prop_assert_eq!(spent.check(now + wait, limit), Ok(()));
+                    // Not without cause.
+                    let lately = granted.iter().filter(|&&then| now - then < limit.window);
+                    prop_assert!(lately.count() >= limit.max);
                 }
             }
-            prop_assert!(spent.log.capacity() <= limit.max);
         }
-        for run in granted.windows(limit.max + 1) {
-            prop_assert!(run[limit.max] - run[0] >= limit.window);
-        }
-    }
-
-    #[test]
-    fn what_is_recorded_counts_even_beyond_the_budget(limit in limit(), times in times()) {
-        let mut spent = Spent::default();
-        let mut recorded = Vec::new();
-        for now in times {
-            let room = counted(&recorded, now, limit) < limit.max;
-            prop_assert_eq!(spent.check(now, limit).is_ok(), room);
-            spent.record(now, limit);
-            recorded.push(now);
+        for (first, &begun) in granted.iter().enumerate() {
+            for (more, &ended) in granted[first..].iter().enumerate() {
+                let back = (ended - begun).as_nanos() / limit.step().as_nanos();
+                prop_assert!(more as u128 <= limit.max as u128 + back);
+            }
         }
     }
 
-    /// Against a model that remembers everything in a list, the longest untouched first.
+    /// Against budgets that forget nobody.
     #[test]
-    fn addresses_are_forgotten_only_for_age_or_for_the_cap(
+    fn addresses_are_forgotten_only_for_time_or_for_the_cap(
         limit in limit(),
-        cap in 1..8usize,
+        cap in 3..20usize,
         times in times(),
-        keys in vec((0..10u8, any::<bool>()), 200),
+        clients in vec((0..4u8, 0..4u8, any::<bool>(), any::<bool>()), 200),
     ) {
         let mut budgets = AddressBudgets::new(limit, cap);
-        let mut model: Vec<(AddressKey, Vec<Instant>)> = Vec::new();
+        let mut all = AddressBudgets::new(limit, usize::MAX);
         let mut end = None;
-        for (now, (n, prune)) in times.into_iter().zip(keys) {
-            let key = key(n);
+        let mut forgotten = false;
+        for (now, (one, two, is_v4, prune)) in times.into_iter().zip(clients) {
+            let client = if is_v4 { key(one) } else { v6(one, two) };
             if prune {
                 budgets.prune(now);
-                model.retain(|(_, log)| counted(log, now, limit) > 0);
             }
-            let known = model.iter().position(|(k, _)| *k == key);
-            let log = known.map(|at| model[at].1.clone()).unwrap_or_default();
-            let room = counted(&log, now, limit) < limit.max;
-            prop_assert_eq!(budgets.take(key, now).is_ok(), room);
-            if room {
-                match known {
-                    Some(at) => drop(model.remove(at)),
-                    // Of several last touched at the same time, any may go.
-                    None if model.len() == cap => {
-                        let gone = model.iter().position(|(k, _)| !budgets.spent.contains_key(k));
-                        let gone = model.remove(gone.unwrap());
-                        prop_assert!(model.iter().all(|(_, log)| log.last() >= gone.1.last()));
-                    }
-                    None => {}
-                }
-                model.push((key, [log, vec![now]].concat()));
+            let (found, expected) = (budgets.check(client, now), all.check(client, now));
+            match forgotten {
+                false => prop_assert_eq!(found, expected),
+                true => prop_assert!(found.is_ok() || found <= expected),
             }
-            prop_assert_eq!(budgets.len(), model.len());
-            prop_assert_eq!(budgets.by_age.len(), model.len());
+            if found.is_ok() {
+                budgets.record(client, now);
+                all.record(client, now);
+            }
+            forgotten |= budgets.len() == cap;
+            prop_assert_eq!(budgets.by_end.len(), budgets.len());
             prop_assert!(budgets.len() <= cap);
             end = Some(now);
         }

@@ -59,19 +59,105 @@ fn a_drain_lets_pairs_finish_and_the_end_does_not() {
 }
 
 #[test]
-fn the_next_to_expire_is_known_until_none_is_left() {
+fn the_next_look_is_known_until_no_room_is_left() {
     let mut world = World::new(10, 10, 0);
-    assert_eq!(world.rooms.next_expiry(), None);
+    assert_eq!(world.rooms.next_look(), None);
     world.create(S).unwrap();
     world.at(60);
     world.create(7).unwrap();
-    assert_eq!(world.rooms.next_expiry(), Some(world.start + TTL));
+    assert_eq!(world.rooms.next_look(), Some(world.start + TTL));
     world.join(1, S).unwrap();
     world.at(100);
     let second = world.start + Duration::from_secs(60) + TTL;
-    assert_eq!(world.rooms.next_expiry(), Some(second), "not of the pair");
+    assert_eq!(world.rooms.next_look(), Some(second));
     world.leave(7);
-    assert_eq!(world.rooms.next_expiry(), None);
+    let at_the_pair = world.now + PAIR_IDLE / 8;
+    assert_eq!(world.rooms.next_look(), Some(at_the_pair));
+    world.leave(S);
+    assert_eq!(world.rooms.next_look(), None);
+}
+
+/// Moves the time on, second by second, to the end of a pair; when that was, and what was seen.
+fn until_seen(world: &mut World, from: u64) -> (u64, Vec<Seen>) {
+    for second in from.. {
+        let seen = world.at(second);
+        if !seen.is_empty() {
+            return (second, seen);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_pair_that_moves_no_data_ends_and_its_room_is_the_next_receivers() {
+    let mut world = World::new(10, 10, 0).with_pair_idle(40);
+    world.create(S).unwrap();
+    for receiver in [1, 2] {
+        world.join(receiver, S).unwrap();
+    }
+    let (time, seen) = until_seen(&mut world, 0);
+    let end = [
+        Told(S, "peer_disconnected"),
+        Pinged(S),
+        Closed(1, "pair_idle"),
+    ];
+    assert_eq!(seen, end);
+    assert!((40..=45).contains(&time), "{time}");
+    // The next has all of its time, from when it is paired.
+    world.at(time + 3);
+    assert_eq!(world.cleared(S), [Told(S, "peer_joined")]);
+    let (later, seen) = until_seen(&mut world, time + 4);
+    assert_eq!(seen.last(), Some(&Closed(2, "pair_idle")));
+    assert!((time + 43..=time + 48).contains(&later), "{later}");
+    // Nobody is paired: the room has its own time, and no other.
+    world.cleared(S);
+    let expired = [Told(S, "room_expired"), Closed(S, "room_expired")];
+    assert_eq!(until_seen(&mut world, later), (100, expired.into()));
+    assert!(world.is_empty());
+}
+
+#[test]
+fn whatever_data_either_side_moves_keeps_a_pair() {
+    let mut world = World::new(10, 10, 0).with_pair_idle(40);
+    world.create(S).unwrap();
+    world.join(1, S).unwrap();
+    let mut time = 0;
+    for (from, piece) in [
+        (S, Piece::Whole),
+        (1, Piece::Whole),
+        (S, Piece::First),
+        (1, Piece::First),
+        (S, Piece::Last),
+        (1, Piece::Middle),
+    ] {
+        for _ in 0..39 {
+            time += 1;
+            let seen = world.at(time);
+            assert_eq!(seen, [], "at {time}");
+        }
+        world.send(from, piece, b"x");
+    }
+    let (end, seen) = until_seen(&mut world, time);
+    // Its room's time had passed long before.
+    let all = [
+        Told(S, "peer_disconnected"),
+        Told(S, "room_expired"),
+        Closed(S, "room_expired"),
+        Closed(1, "pair_idle"),
+    ];
+    assert_eq!(seen, all);
+    assert!((time + 40..=time + 45).contains(&end), "{end}");
+    assert!(world.is_empty());
+}
+
+#[test]
+fn a_relay_that_was_stopped_for_a_while_ends_no_pair_for_it() {
+    let mut world = World::new(10, 10, 0).with_pair_idle(40);
+    world.create(S).unwrap();
+    world.join(1, S).unwrap();
+    assert_eq!(world.at(5000), []);
+    assert_eq!(world.at(9000), []);
+    assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(1, whole(b"x"))]);
 }
 
 #[test]

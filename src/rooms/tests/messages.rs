@@ -6,14 +6,14 @@ use super::*;
 fn a_receiver_that_dies_in_mid_message_leaves_nothing_half_said() {
     let mut world = room(&[1]);
     assert_eq!(world.send(1, Piece::First, &[1; 9000]), []);
-    assert!(world.limits.buffers.used() >= 9000);
+    assert!(world.buffers.used() >= 9000);
     assert_eq!(
         world.windows[&SessionId(1)].used(),
         0,
         "it may go on sending"
     );
     assert_eq!(world.leave(1), [Told(S, "peer_disconnected"), Pinged(S)]);
-    assert_eq!(world.limits.buffers.used(), 0);
+    assert_eq!(world.buffers.used(), 0);
 }
 
 #[test]
@@ -24,9 +24,9 @@ fn an_assembled_message_counts_against_its_receiver_until_it_is_taken() {
     let data = Piece::Last.data(&[2; 10], &window);
     let mut effects = Vec::new();
     world.rooms.forward(SessionId(1), data, &mut effects);
-    assert!(window.used() >= 9010 && world.limits.buffers.used() >= 9010);
+    assert!(window.used() >= 9010 && world.buffers.used() >= 9010);
     drop(effects);
-    assert_eq!((window.used(), world.limits.buffers.used()), (0, 0));
+    assert_eq!((window.used(), world.buffers.used()), (0, 0));
 }
 
 #[test]
@@ -67,11 +67,11 @@ fn a_short_message_in_two_parts_passes_however_little_memory_there_is() {
 fn the_beginning_of_a_long_message_is_counted_with_the_rest() {
     let mut world = room(&[1]);
     world.send(1, Piece::First, &[1; 4000]);
-    assert_eq!(world.limits.buffers.used(), 0);
+    assert_eq!(world.buffers.used(), 0);
     world.send(1, Piece::Middle, &[1; 1000]);
-    assert_eq!(world.limits.buffers.used(), 5000);
+    assert_eq!(world.buffers.used(), 5000);
     world.send(1, Piece::Middle, &[1; 1]);
-    assert_eq!(world.limits.buffers.used(), 5001);
+    assert_eq!(world.buffers.used(), 5001);
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn short_fragments_are_copied_together_and_long_ones_are_kept() {
     for _ in 1..40 {
         world.send(1, Piece::Middle, &[1; 4000]);
     }
-    assert_eq!(world.limits.buffers.used(), 40 * 4000);
+    assert_eq!(world.buffers.used(), 40 * 4000);
     world.send(1, Piece::Middle, &[1; 4096]);
     let kept = 4096 + OVERHEAD;
-    assert_eq!(world.limits.buffers.used(), 40 * 4000 + kept);
+    assert_eq!(world.buffers.used(), 40 * 4000 + kept);
     world.send(1, Piece::Middle, &[1; 4095]);
-    assert_eq!(world.limits.buffers.used(), 40 * 4000 + kept + 4095);
+    assert_eq!(world.buffers.used(), 40 * 4000 + kept + 4095);
     // Copies are a part once they reach 64 KiB, and where a fragment is kept after them.
     let expected = [10, 17 * 4000, 17 * 4000, 6 * 4000, 4096, 4095];
     assert_eq!(parts(&mut world, Piece::Last.data(b"", &window)), expected);

@@ -78,13 +78,36 @@ fn rooms_and_queues_are_bounded() {
 }
 
 #[test]
+fn who_has_no_more_of_an_address_hears_another_reason_than_of_a_full_relay() {
+    let mut world = World::new(1, 10, 6000);
+    let (all_slots, all_buffers) = (Arc::clone(&world.slots), Arc::clone(&world.buffers));
+    world.slots = Pool::part_of(&all_slots, 0);
+    assert_eq!(world.create(S), Err(Ending::AddressRooms));
+    world.slots = Pool::part_of(&all_slots, 2);
+    world.create(S).unwrap();
+    assert_eq!(world.create(5), Err(Ending::TooManyRooms));
+
+    for (receiver, share, end) in [
+        (1, 5000, "address_buffers"),
+        (2, 7000, "relay_buffers_full"),
+    ] {
+        world.buffers = Pool::part_of(&all_buffers, share);
+        world.join(receiver, S).unwrap();
+        let sent = world.send(receiver, Piece::First, &[1; 6000]);
+        assert_eq!(sent.last(), Some(&Closed(receiver, end)));
+        world.cleared(S);
+    }
+    assert_eq!((world.buffers.used(), all_buffers.used()), (0, 0));
+}
+
+#[test]
 fn a_code_in_use_is_not_given_again() {
     let mut world = room(&[]);
     let mut effects = Vec::new();
     let codes = [code(S), code(S), code(9)];
     world
         .rooms
-        .create(world.now, SessionId(9), codes, &mut effects)
+        .create(world.now, SessionId(9), &world.slots, codes, &mut effects)
         .unwrap();
     assert!(world.join(1, 9).is_ok());
 }

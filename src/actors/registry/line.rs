@@ -1,0 +1,52 @@
+//! Joins that wait for their address's next turn to try a code.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use relay_wire::code::RoomCode;
+
+use crate::{
+    flow::credit::Share,
+    rooms::{BySession, SessionId},
+};
+
+/// The joins of one worker, each under the moment when it is to be tried, and of several the one of
+/// the older session first. The places they hold bound how many there are.
+#[derive(Default)]
+pub(super) struct Line {
+    joins: BTreeMap<(Instant, SessionId), Waiting>,
+    turns: BySession<Instant>,
+}
+
+/// One join: its code, if that can be one, and its place.
+pub(super) type Waiting = (Option<RoomCode>, Share);
+
+impl Line {
+    /// A join is to be tried at this moment.
+    pub(super) fn push(&mut self, turn: Instant, id: SessionId, waiting: Waiting) {
+        self.joins.insert((turn, id), waiting);
+        self.turns.insert(id, turn);
+    }
+
+    /// A session does not wait any more, if it did.
+    pub(super) fn leave(&mut self, id: SessionId) {
+        if let Some(turn) = self.turns.remove(&id) {
+            self.joins.remove(&(turn, id));
+        }
+    }
+
+    /// When the next is to be tried, if any is.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        self.joins.first_key_value().map(|(&(turn, _), _)| turn)
+    }
+
+    /// Takes a join that is to be tried at `now`.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(SessionId, Waiting)> {
+        let first = self.joins.first_entry()?;
+        let (turn, id) = *first.key();
+        if turn > now {
+            return None;
+        }
+        self.turns.remove(&id);
+        Some((id, first.remove()))
+    }
+}
