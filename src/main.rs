@@ -25,7 +25,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const KEPT_BLOCK: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
-    let flags = cli::command().get_matches();
+    let flags = match cli::command().try_get_matches() {
+        Ok(flags) => flags,
+        Err(instead) => return cli::say(instead),
+    };
     if let Some(status) = cli::subcommand(&flags) {
         return status;
     }
@@ -42,7 +45,13 @@ fn main() -> ExitCode {
         warnings,
         ..
     } = settings;
-    logging::init(log_filter.as_deref());
+    let _log = match logging::init(log_filter.as_deref()) {
+        Ok(log) => log,
+        Err(error) => {
+            logging::print_error(&format_args!("the log cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     log_panics();
     keep_freed_memory();
     for warning in warnings {
@@ -76,7 +85,11 @@ async fn serve(config: Config) -> Result<(), String> {
     let shutdown = async move {
         let signal = signals.next().await;
         info!("stopping on {}; again to stop at once", signal.name);
-        actix_rt::spawn(async move { process::exit(signals.next().await.status) });
+        actix_rt::spawn(async move {
+            let signal = signals.next().await;
+            logging::flush();
+            process::exit(signal.status)
+        });
     };
     let ended = relay.run(shutdown).await;
     ended.map_err(|error| format!("the relay cannot go on: {error}"))

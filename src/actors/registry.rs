@@ -14,7 +14,6 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
-use log::info;
 use relay_wire::{
     code::RoomCode,
     ending::Ending,
@@ -28,6 +27,7 @@ use super::{
 };
 use crate::{
     limits::{address::AddressKey, budget::Spent},
+    observe::logging::{self, log_client},
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
 };
@@ -134,7 +134,7 @@ impl RoomRegistry {
         match done {
             Ok(()) => {
                 self.send(id, Deliver::Granted);
-                self.carry_out();
+                self.carry_out_for(Some(client));
             }
             Err((reply, delay)) => self.refuse(id, reply, delay),
         }
@@ -152,7 +152,8 @@ impl RoomRegistry {
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
         if let Some(ending) = reply.ending() {
             self.state.metrics.refused(ending);
-            info!("session {} refused: {}", id.0, ending.name());
+            let client = self.members.get(&id).map(|it| it.client);
+            log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
         }
         self.send(id, Deliver::Refused(reply, delay));
     }
@@ -164,6 +165,11 @@ impl RoomRegistry {
     }
 
     fn carry_out(&mut self) {
+        self.carry_out_for(None);
+    }
+
+    /// The same where a client may have caused a room to open or to close.
+    fn carry_out_for(&mut self, cause: Option<AddressKey>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
@@ -180,12 +186,12 @@ impl RoomRegistry {
                 Effect::Opened(code) => {
                     self.state.placement.opened(self.worker);
                     self.state.metrics.room_opened();
-                    info!("room {code} opened");
+                    log_client!(Info, cause, "room {code} opened");
                 }
                 Effect::Closed(summary) => {
                     self.state.placement.closed(self.worker);
                     self.state.metrics.room_closed(summary.ending);
-                    info!("{}", summary.at(now()));
+                    log_client!(Info, cause, "{}", summary.at(now()));
                 }
             }
         }
@@ -288,9 +294,9 @@ impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
-        self.members.remove(&id);
+        let client = self.members.remove(&id).map(|it| it.client);
         self.rooms.leave(id, &mut self.effects);
-        self.carry_out();
+        self.carry_out_for(client);
     }
 }
 
@@ -321,6 +327,7 @@ impl Drop for RoomRegistry {
         if std::thread::panicking() && !cfg!(test) {
             // Without it every session of this worker would wait for ever. A fresh process serves
             // them better, and whoever supervises this one will start it.
+            logging::flush();
             std::process::abort();
         }
     }

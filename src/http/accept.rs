@@ -15,12 +15,14 @@ use actix_rt::{
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use futures_util::future::select;
-use log::{debug, warn};
+use log::warn;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::sync::{Semaphore, watch};
 
 use super::{handshake::Door, head::OneHead, pages};
-use crate::{config::Config, flow::credit::Share};
+use crate::{
+    config::Config, flow::credit::Share, limits::address::AddressKey, observe::logging::log_client,
+};
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,11 +92,16 @@ pub async fn accept(listener: TcpListener, door: Door, mut closed: watch::Receiv
             let (socket, peer) = next(&listener).await;
             let serving = service.call((OneHead::new(socket), Some(peer)));
             let counted = Share::take(&handshakes, 1);
+            let key = AddressKey::from(peer.ip());
             actix_rt::spawn(async move {
                 match timeout(2 * HEAD_TIMEOUT, serving).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!("a connection ended before its upgrade: {error}"),
-                    Err(_) => debug!("a connection took too long over one request"),
+                    Ok(Err(error)) => {
+                        log_client!(Debug, key, "a connection ended before its upgrade: {error}")
+                    }
+                    Err(_) => {
+                        log_client!(Debug, key, "a connection took too long over one request")
+                    }
                 }
                 drop((place, counted));
             });

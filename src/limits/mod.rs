@@ -1,5 +1,5 @@
-//! Who is asking, and whether they may: client addresses behind proxies, budgets of requests and of
-//! wrong codes, and the brake on guessing.
+//! Who is asking, and whether they may: client addresses behind proxies, budgets of requests, of
+//! wrong codes and of log lines, and the brake on guessing.
 //!
 //! Pure: headers and the time are passed in. Which requests there are, and what follows a refusal,
 //! is for the registry.
@@ -8,3 +8,4 @@ pub mod address;
 pub mod admission;
 pub mod brake;
 pub mod budget;
+pub mod log_budget;
