@@ -5,7 +5,7 @@
 
 use std::{
     future::poll_fn,
-    hint, io, panic,
+    io, panic,
     process::{self, ExitCode},
     task::Poll,
 };
@@ -18,11 +18,14 @@ use claude_distill_relay::{
     process::{Relay, systemd, worker},
 };
 use log::{error, info, warn};
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The largest block that glibc's allocator is to keep when it is freed, in bytes. It keeps up to
-/// twice as much of them at the end of a heap.
-const KEPT_BLOCK: usize = 1024 * 1024;
+/// It gives memory back to the system by a thread of its own, some seconds after it was last needed,
+/// wherever it lies (.cargo/config.toml says how many). glibc's allocator keeps all that lies below
+/// something still in use, for ever.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let flags = match cli::command().try_get_matches() {
@@ -53,7 +56,6 @@ fn main() -> ExitCode {
         }
     };
     log_panics();
-    keep_freed_memory();
     for warning in warnings {
         warn!("{warning}");
     }
@@ -101,14 +103,6 @@ fn log_panics() {
         Some(place) => error!("panic at {place}"),
         None => error!("panic at an unknown place"),
     }));
-}
-
-/// Has glibc keep the memory of one frame for the next. At first it returns 128 KiB to the system
-/// as soon as they are free, and takes them back, page by page, a frame later, which can double
-/// what a long message costs. Freeing a larger block tells it otherwise: mallopt(3),
-/// `M_MMAP_THRESHOLD`. The block is never touched, so it takes no memory.
-fn keep_freed_memory() {
-    drop(hint::black_box(Vec::<u8>::with_capacity(KEPT_BLOCK)));
 }
 
 /// Raises the limit of open files to what the sessions need.
