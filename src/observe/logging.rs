@@ -1,7 +1,7 @@
 //! How log lines look: for a person, `time LEVEL message`; for systemd's journal, which keeps the
 //! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for
 //! all of them. What is logged is for `RUST_LOG` and the callers to say; what a client can cause at
-//! will goes through [`log_client!`](log_client), which has a budget.
+//! will goes through `log_client!`, which has a budget.
 
 use std::{
     env,
