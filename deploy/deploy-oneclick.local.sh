@@ -134,7 +134,7 @@ check_machine() {
 	fi
 	if [[ -z $rollback$uninstall ]]; then
 		[[ ! -e $repo/.git ]] || have git || missing+=(git)
-		[[ -n $binary ]] || have cc || missing+=(build-essential)
+		[[ -n $binary ]] || { have cc && have make; } || missing+=(build-essential)
 		[[ -z $nginx ]] || PATH=$PATH:/usr/sbin have nginx || missing+=(nginx-light)
 		[[ -z $ufw ]] || PATH=$PATH:/usr/sbin have ufw || missing+=(ufw)
 		((${#missing[@]} == 0)) || fail "not installed: ${missing[*]}" "sudo apt-get install -y ${missing[*]}; then run this again"

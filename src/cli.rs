@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use crate::{check, config};
+use crate::{check, config, observe::logging};
 
 /// All of it.
 pub fn command() -> Command {
@@ -18,4 +18,20 @@ pub fn command() -> Command {
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
     let (_, arguments) = flags.subcommand()?;
     Some(check::run(arguments, || config::load_installed(flags)))
+}
+
+/// Prints what is to be said in place of doing anything: the help, the version, or what is wrong
+/// with the command line. Returns the status to end with.
+pub fn say(instead: clap::Error) -> ExitCode {
+    let status = match instead.exit_code() {
+        0 => instead.print().map(|()| ExitCode::SUCCESS),
+        _ => {
+            logging::print_to_stderr(move || instead.print());
+            Ok(ExitCode::from(2))
+        }
+    };
+    status.unwrap_or_else(|error| {
+        logging::print_error(&format_args!("this cannot be printed: {error}"));
+        ExitCode::FAILURE
+    })
 }

@@ -5,7 +5,7 @@
 
 use std::{
     future::poll_fn,
-    hint, io, panic,
+    io, panic,
     process::{self, ExitCode},
     task::Poll,
 };
@@ -17,14 +17,20 @@ use claude_distill_relay::{
     process::{Relay, systemd, worker},
 };
 use log::{error, info, warn};
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The largest block that glibc's allocator is to keep when it is freed, in bytes. It keeps up to
-/// twice as much of them at the end of a heap.
-const KEPT_BLOCK: usize = 1024 * 1024;
+/// It gives memory back to the system by a thread of its own, some seconds after it was last needed,
+/// wherever it lies (.cargo/config.toml says how many). glibc's allocator keeps all that lies below
+/// something still in use, for ever.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    let flags = cli::command().get_matches();
+    let flags = match cli::command().try_get_matches() {
+        Ok(flags) => flags,
+        Err(instead) => return cli::say(instead),
+    };
     if let Some(status) = cli::subcommand(&flags) {
         return status;
     }
@@ -41,9 +47,14 @@ fn main() -> ExitCode {
         warnings,
         ..
     } = settings;
-    logging::init(log_filter.as_deref());
+    let _log = match logging::init(log_filter.as_deref()) {
+        Ok(log) => log,
+        Err(error) => {
+            logging::print_error(&format_args!("the log cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     log_panics();
-    keep_freed_memory();
     for warning in warnings {
         warn!("{warning}");
     }
@@ -74,7 +85,11 @@ async fn serve(config: Config) -> Result<(), String> {
     let shutdown = async move {
         let signal = signals.next().await;
         info!("stopping on {}; again to stop at once", signal.name);
-        actix_rt::spawn(async move { process::exit(signals.next().await.status) });
+        actix_rt::spawn(async move {
+            let signal = signals.next().await;
+            logging::flush();
+            process::exit(signal.status)
+        });
     };
     let ended = relay.run(shutdown).await;
     ended.map_err(|error| format!("the relay cannot go on: {error}"))
@@ -86,14 +101,6 @@ fn log_panics() {
         Some(place) => error!("panic at {place}"),
         None => error!("panic at an unknown place"),
     }));
-}
-
-/// Has glibc keep the memory of one frame for the next. At first it returns 128 KiB to the system
-/// as soon as they are free, and takes them back, page by page, a frame later, which can double
-/// what a long message costs. Freeing a larger block tells it otherwise: mallopt(3),
-/// `M_MMAP_THRESHOLD`. The block is never touched, so it takes no memory.
-fn keep_freed_memory() {
-    drop(hint::black_box(Vec::<u8>::with_capacity(KEPT_BLOCK)));
 }
 
 /// Why we cannot listen on `port` of `host`, and what to do about it.

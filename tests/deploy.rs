@@ -22,7 +22,7 @@ const MAIN_PID: &str = "systemctl show --value -p MainPID claude-distill-relay";
 
 /// A compiler that copies what is built already; each time it makes another program of it.
 const BUILD_FAKED: &str = r#"
-    sudo tee /usr/local/bin/cargo /usr/local/bin/cc >/tmp/cargo <<'END'
+    sudo tee /usr/local/bin/cargo /usr/local/bin/cc /usr/local/bin/make >/tmp/cargo <<'END'
 #!/bin/sh
 set -e
 if [ -e /tmp/cargo-fails ]; then echo 'error: no such crate'; exit 101; fi
@@ -30,7 +30,7 @@ mkdir -p target/release
 (cat /opt/claude-distill-relay; date +%N) >target/release/claude-distill-relay
 chmod +x target/release/claude-distill-relay
 END
-    sudo chmod +x /usr/local/bin/cargo /usr/local/bin/cc
+    sudo chmod +x /usr/local/bin/cargo /usr/local/bin/cc /usr/local/bin/make
 "#;
 
 /// Boots a machine, or ends a test that cannot have one here.

@@ -16,7 +16,6 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
-use log::info;
 use relay_wire::{
     code::RoomCode,
     ending::Ending,
@@ -32,6 +31,7 @@ use super::{
 use crate::{
     flow::credit::Share,
     limits::{address::AddressKey, admission::Tried, budget::Spent},
+    observe::logging::{self, log_client},
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
 };
@@ -128,16 +128,16 @@ impl RoomRegistry {
         };
         match request {
             Request::Create => match self.create(id, client, now) {
-                Ok(()) => self.grant(id),
+                Ok(()) => self.grant(id, client),
                 Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
             },
             Request::Join(code) => self.join(id, code, None, now),
         }
     }
 
-    fn grant(&mut self, id: SessionId) {
+    fn grant(&mut self, id: SessionId, client: AddressKey) {
         self.send(id, Deliver::Granted);
-        self.carry_out();
+        self.carry_out_for(Some(client));
     }
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
@@ -154,7 +154,7 @@ impl RoomRegistry {
             self.rooms.join(id, peer, &code, buffers, &mut self.effects)
         });
         match tried {
-            Tried::Granted => self.grant(id),
+            Tried::Granted => self.grant(id, client),
             Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
             Tried::Later(turn, place) => {
                 self.line.push(turn, id, (code, place));
@@ -178,7 +178,8 @@ impl RoomRegistry {
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
         if let Some(ending) = reply.ending() {
             self.state.metrics.refused(ending);
-            info!("session {} refused: {}", id.0, ending.name());
+            let client = self.members.get(&id).map(|it| it.client);
+            log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
         }
         self.send(id, Deliver::Refused(reply, delay));
     }
@@ -190,6 +191,11 @@ impl RoomRegistry {
     }
 
     fn carry_out(&mut self) {
+        self.carry_out_for(None);
+    }
+
+    /// The same where a client may have caused a room to open or to close.
+    fn carry_out_for(&mut self, cause: Option<AddressKey>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
@@ -206,12 +212,12 @@ impl RoomRegistry {
                 Effect::Opened(code) => {
                     self.state.placement.opened(self.worker);
                     self.state.metrics.room_opened();
-                    info!("room {code} opened");
+                    log_client!(Info, cause, "room {code} opened");
                 }
                 Effect::Closed(summary) => {
                     self.state.placement.closed(self.worker);
                     self.state.metrics.room_closed(summary.ending);
-                    info!("{}", summary.at(now()));
+                    log_client!(Info, cause, "{}", summary.at(now()));
                 }
             }
         }
@@ -321,10 +327,10 @@ impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
-        self.members.remove(&id);
+        let client = self.members.remove(&id).map(|it| it.client);
         self.line.leave(id);
         self.rooms.leave(id, &mut self.effects);
-        self.carry_out();
+        self.carry_out_for(client);
     }
 }
 
@@ -356,6 +362,7 @@ impl Drop for RoomRegistry {
         if std::thread::panicking() && !cfg!(test) {
             // Without it every session of this worker would wait for ever. A fresh process serves
             // them better, and whoever supervises this one will start it.
+            logging::flush();
             std::process::abort();
         }
     }

@@ -40,12 +40,16 @@ use self::{
     report::Report,
     target::Target,
 };
-use crate::config::{self, Settings};
+use crate::{
+    config::{self, Settings},
+    observe::logging,
+};
 
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
     stands around it: the systemd unit, nginx, the tunnel. With one it checks what clients meet \
     there. It takes two requests of its address's budget, and leaves no room behind.\n\n\
-    Exit status: 0 all is well, 1 there are warnings, 2 there are failures.";
+    Exit status: 0 all is well, 1 there are warnings, 2 there are failures, or \
+    this cannot be printed.";
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -106,10 +110,7 @@ pub fn run(
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!(
-                "{}: the check cannot start: {error}",
-                env!("CARGO_PKG_NAME")
-            );
+            logging::print_error(&format_args!("the check cannot start: {error}"));
             return ExitCode::from(Status::Fail.exit());
         }
     };

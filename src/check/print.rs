@@ -31,15 +31,20 @@ impl Printer {
         }
     }
 
-    pub(super) fn title(self, target: &str) {
-        if let Self::Table { .. } = self {
-            write(&format!("Checking {}\n", escaped(target)));
+    /// # Errors
+    ///
+    /// Here and below, where the system does not take it all.
+    pub(super) fn title(self, target: &str) -> io::Result<()> {
+        match self {
+            Self::Table { .. } => write(&format!("Checking {}\n", escaped(target))),
+            Self::Json => Ok(()),
         }
     }
 
-    pub(super) fn finding(self, finding: &Finding) {
-        if let Self::Table { colour } = self {
-            write(&lines(finding, colour));
+    pub(super) fn finding(self, finding: &Finding) -> io::Result<()> {
+        match self {
+            Self::Table { colour } => write(&lines(finding, colour)),
+            Self::Json => Ok(()),
         }
     }
 
@@ -49,7 +54,7 @@ impl Printer {
         failures: usize,
         warnings: usize,
         summary: impl FnOnce() -> T,
-    ) {
+    ) -> io::Result<()> {
         let text = match self {
             Self::Table { .. } if failures + warnings == 0 => "All is well.\n".to_owned(),
             Self::Table { .. } => format!(
@@ -63,15 +68,14 @@ impl Printer {
                 escaped_json(&json) + "\n"
             }
         };
-        write(&text);
+        write(&text)
     }
 }
 
-/// Whoever reads may have gone, as `head` does: that is no reason to end in another way.
-fn write(text: &str) {
+fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    drop(written);
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// A finding as the lines of a table.

@@ -1,7 +1,10 @@
 //! All that a check has found: one [`Note`] for each step, and the verdict over all of them. What
 //! is tried is left to the other modules.
 
-use std::time::{Duration, Instant};
+use std::{
+    io, mem,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use tokio::time::timeout;
@@ -10,6 +13,7 @@ use super::{
     note::{Finding, Note, Outcome, Status},
     print::Printer,
 };
+use crate::observe::logging;
 
 /// A step, as the table names it.
 pub(super) struct Step {
@@ -25,6 +29,8 @@ pub(super) struct Report {
     look: &'static str,
     findings: Vec<Finding>,
     printer: Printer,
+    /// Whether all of it could be shown so far.
+    shown: io::Result<()>,
 }
 
 #[derive(Serialize)]
@@ -37,8 +43,8 @@ struct Summary<'a> {
 
 impl Report {
     pub(super) fn new(target: String, look: &'static str, printer: Printer) -> Self {
-        printer.title(&target);
         Self {
+            shown: printer.title(&target),
             target,
             look,
             findings: Vec::new(),
@@ -90,7 +96,8 @@ impl Report {
             note,
             milliseconds,
         };
-        self.printer.finding(&finding);
+        let shown = self.printer.finding(&finding);
+        self.shown = mem::replace(&mut self.shown, Ok(())).and(shown);
         self.findings.push(finding);
     }
 
@@ -100,7 +107,8 @@ impl Report {
         findings.any(|done| done.step == step.name && done.note.status == Status::Ok)
     }
 
-    /// Ends the report. Returns the worst of its findings.
+    /// Ends the report. Returns the worst of its findings. What could not be shown to whoever asked is
+    /// a failure, too: they would take silence for health.
     pub(super) fn finish(self) -> Status {
         let count = |status| {
             let found = self.findings.iter().filter(|it| it.note.status == status);
@@ -112,12 +120,18 @@ impl Report {
             (0, _) => Status::Warn,
             _ => Status::Fail,
         };
-        self.printer.end(failures, warnings, || Summary {
+        let ended = self.printer.end(failures, warnings, || Summary {
             version: env!("CARGO_PKG_VERSION"),
             target: &self.target,
             status,
             steps: &self.findings,
         });
-        status
+        match self.shown.and(ended) {
+            Ok(()) => status,
+            Err(error) => {
+                logging::print_error(&format_args!("the report cannot be printed: {error}"));
+                Status::Fail
+            }
+        }
     }
 }

@@ -16,7 +16,6 @@ use actix_rt::{
 };
 use actix_service::Service;
 use futures_util::future::{Either, select};
-use log::debug;
 use relay_wire::ending::Ending;
 use tokio::time::timeout_at;
 
@@ -27,6 +26,8 @@ use super::{
 };
 use crate::{
     flow::{clocks::TIME_TO_READ, credit::Share},
+    limits::address::AddressKey,
+    observe::logging::log_client,
     state::State,
 };
 
@@ -75,32 +76,33 @@ where
             _counted,
         } = arrival;
         let mut request = OneHead::new(socket);
-        let head = match read(&mut request, &mut place, &mut lost).await {
+        let client = AddressKey::from(peer.ip());
+        let head = match read(&mut request, client, &mut place, &mut lost).await {
             Ok(head) => head,
-            Err(Some(ending)) => return self.refuse(&request, ending),
+            Err(Some(ending)) => return self.refuse(&request, client, ending),
             Err(None) => return,
         };
         let answering = async {
             if head == Head::TooLarge {
-                self.refuse(&request, Ending::HeadTooLarge);
+                self.refuse(&request, client, Ending::HeadTooLarge);
                 // If that fails, it is gone.
                 let _ = request.let_go().await;
             } else {
                 place.whole();
                 // On the heap, so that it is no part of what a head that is half there takes.
                 let served = Box::pin(self.service.call((request, Some(peer)))).await;
-                self.note(served);
+                self.note(client, served);
             }
         };
         let answering = pin!(timeout(HEAD_TIMEOUT, answering));
         if let Either::Left((Err(_), _)) = select(answering, lost).await {
-            debug!("a connection took too long over one request");
+            log_client!(Debug, client, "a connection took too long over one request");
         }
     }
 
     /// Tells a client that its request is not even looked into, and why.
-    fn refuse(&self, request: &OneHead, ending: Ending) {
-        let answer = handshake::answer(ending, &self.state.metrics);
+    fn refuse(&self, request: &OneHead, client: AddressKey, ending: Ending) {
+        let answer = handshake::answer(ending, client, &self.state.metrics);
         let codec = Codec::new(self.config.clone());
         if let Ok(answer) = handshake::encode(codec, answer) {
             request.say_last(&answer);
@@ -108,7 +110,7 @@ where
     }
 
     /// Counts a request that the parser has refused.
-    fn note(&self, served: Result<(), DispatchError>) {
+    fn note(&self, client: AddressKey, served: Result<(), DispatchError>) {
         let Err(error) = served else {
             return;
         };
@@ -120,8 +122,13 @@ where
         };
         if let Some(ending) = ending {
             self.state.metrics.handshake_refused(ending);
+            log_client!(Info, client, "handshake refused: {}", ending.name());
         }
-        debug!("a connection ended before its upgrade: {error}");
+        log_client!(
+            Debug,
+            client,
+            "a connection ended before its upgrade: {error}"
+        );
     }
 }
 
@@ -129,6 +136,7 @@ where
 /// is to be told, if it is there.
 async fn read(
     request: &mut OneHead,
+    client: AddressKey,
     place: &mut Place,
     lost: &mut Lost,
 ) -> Result<Head, Option<Ending>> {
@@ -144,7 +152,11 @@ async fn read(
     match select(pin!(reading), lost).await {
         Either::Left((Ok(Ok(head)), _)) => Ok(head),
         Either::Left((Ok(Err(error)), _)) => {
-            debug!("a connection ended before its request: {error}");
+            log_client!(
+                Debug,
+                client,
+                "a connection ended before its request: {error}"
+            );
             Err(None)
         }
         Either::Left((Err(_), _)) => Err(Some(Ending::HandshakeTimeout)),

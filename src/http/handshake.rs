@@ -18,7 +18,7 @@ use base64::{
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::{Bytes, BytesMut};
-use log::{debug, warn};
+use log::warn;
 use relay_wire::ending::{Ending, Retry, Told};
 use tokio::io::AsyncWriteExt;
 
@@ -31,7 +31,7 @@ use crate::{
     },
     flow::credit::{Full, Share},
     limits::address::{AddressKey, Client, Named, Source, client_addr},
-    observe::metrics::Metrics,
+    observe::{logging::log_client, metrics::Metrics},
     state::State,
 };
 
@@ -94,29 +94,41 @@ impl Door {
 
     /// Whether this request becomes a session: it must be a handshake, and there must be room.
     fn admit(&self, request: &Request, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
-        let metrics = &self.state.metrics;
         let head = request.head();
+        let client = client(head, peer, &self.state);
+        let refused = |ending| answer(ending, client.key(), &self.state.metrics);
         if !is_well_formed(head) {
-            return Err(answer(Ending::BadHandshake, metrics));
+            return Err(refused(Ending::BadHandshake));
         }
         verify(head).map_err(|error| {
-            debug!("handshake refused: {error}");
+            log_client!(
+                Debug,
+                client.key(),
+                "what is wrong with a handshake: {error}"
+            );
             // With the headers that tell the client what would be right.
-            let plain = answer(ending_of(&error), metrics);
+            let plain = refused(ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
         if self.state.is_refusing() {
-            return Err(answer(Ending::RelayRestarting, metrics));
+            return Err(refused(Ending::RelayRestarting));
         }
-        let client = self.client(request, peer);
         let places = self.state.pools.sessions.of(client.key());
         let slot = Share::try_take(&places, 1).map_err(|full| {
-            let ending = match full {
+            refused(match full {
                 Full::Whole => Ending::RelayFull,
                 Full::Part => Ending::AddressSessions,
-            };
-            answer(ending, metrics)
+            })
         })?;
+        if client.source == Source::SilentProxy {
+            self.state.warn_unnamed(|| {
+                warn!(
+                    "a trusted proxy says nothing of who is behind it: all of its clients share \
+                     the budgets and shares of one address (set X-Forwarded-For there, or \
+                     RELAY_TRUSTED_PROXIES here)"
+                );
+            });
+        }
         let whose = if client.forwarded() {
             "forwarded"
         } else {
@@ -127,29 +139,21 @@ impl Door {
             .finish();
         Ok((response.map_into_boxed_body(), client.key(), slot))
     }
+}
 
-    fn client(&self, request: &Request, peer: IpAddr) -> Client {
-        let (trust, headers) = (&self.state.trust, &request.head().headers);
-        let own = trust.header.as_deref();
-        let named = Named {
-            alone: own
-                .and_then(|name| headers.get_all(name).next_back())
-                .map(|value| value.as_bytes()),
-            chain: headers
-                .get_all(header::X_FORWARDED_FOR)
-                .map(|value| value.as_bytes()),
-        };
-        let client = client_addr(peer, named, trust);
-        if client.source == Source::SilentProxy {
-            self.state.warn_unnamed(|| {
-                warn!(
-                    "a trusted proxy says nothing of who is behind it: all of its clients share \
-                     one budget (set X-Forwarded-For there, or RELAY_TRUSTED_PROXIES here)"
-                );
-            });
-        }
-        client
-    }
+/// Whose request this is that came from the TCP peer `peer`.
+pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client {
+    let (trust, headers) = (&state.trust, &head.headers);
+    let own = trust.header.as_deref();
+    let named = Named {
+        alone: own
+            .and_then(|name| headers.get_all(name).next_back())
+            .map(|value| value.as_bytes()),
+        chain: headers
+            .get_all(header::X_FORWARDED_FOR)
+            .map(|value| value.as_bytes()),
+    };
+    client_addr(peer, named, trust)
 }
 
 type Admitted = (Response<BoxBody>, AddressKey, Share);
@@ -218,9 +222,14 @@ fn ending_of(error: &HandshakeError) -> Ending {
     }
 }
 
-/// The answer in plain HTTP to a request that ends so, which is counted.
-pub(super) fn answer(ending: Ending, metrics: &Metrics) -> Response<BoxBody> {
+/// The answer in plain HTTP to a client whose request ends so, which is counted and logged.
+pub(super) fn answer(
+    ending: Ending,
+    client: impl Into<Option<AddressKey>>,
+    metrics: &Metrics,
+) -> Response<BoxBody> {
     metrics.handshake_refused(ending);
+    log_client!(Info, client, "handshake refused: {}", ending.name());
     let status = match ending.told() {
         Told::Http(status) => StatusCode::from_u16(status).ok(),
         Told::Error | Told::Close(_) | Told::Echo | Told::Nothing => None,

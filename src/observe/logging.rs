@@ -1,6 +1,7 @@
 //! How log lines look: for a person, `time LEVEL message`; for systemd's journal, which keeps the
 //! time itself, `<priority>message`. Messages quote strangers, so they are escaped here, once, for
-//! all of them. What is logged is for `RUST_LOG` and the callers to say.
+//! all of them. What is logged is for `RUST_LOG` and the callers to say; what a client can cause at
+//! will goes through `log_client!`, which has a budget.
 
 use std::{
     env,
@@ -8,42 +9,162 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{fd::AsFd, unix::fs::MetadataExt},
+    sync::{LazyLock, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
-use log::Level;
+use jiff::Timestamp;
+use log::{Level, LevelFilter, warn};
 use relay_wire::text::escaped;
 
-/// The HTTP library has an error to report for every stranger that talks nonsense to it.
-const DEFAULT_FILTER: &str = "info,actix_http=off";
+use super::{metrics::LeftOut, writer::Queue};
+use crate::limits::address::AddressKey;
+
+/// What is logged where nobody says.
+const DEFAULT_FILTER: &str = "info";
+/// The HTTP library has an error to report for every stranger that talks nonsense to it: it is heard
+/// only where a filter names it.
+const SILENT: &str = "actix_http";
+/// How long the end of the process waits for whoever reads standard error.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::new);
+
+/// Logs a line that a client can cause at will: at a level, for a client's address (or `None` where
+/// that is not known), with a message. Beyond what [`has_room`] allows, the line is not even put
+/// together. A warning is for what clients cannot cause.
+macro_rules! log_client {
+    ($level:ident, $client:expr, $($message:tt)+) => {
+        if log::log_enabled!(log::Level::$level) && $crate::observe::logging::has_room($client) {
+            log::log!(log::Level::$level, $($message)+);
+        }
+    };
+}
+pub(crate) use log_client;
+
+/// Whether the log has room for a line that this client causes. One that it has not is counted, and
+/// the log tells of it within a second.
+pub fn has_room(client: impl Into<Option<AddressKey>>) -> bool {
+    QUEUE.has_room(client.into(), Instant::now())
+}
+
+/// The log. Where it ends, what was logged is written.
+#[must_use]
+pub struct Log(());
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        flush();
+    }
+}
 
 /// Starts logging to stderr: what `filter` lets through, in the syntax of `RUST_LOG`, or else
 /// what the relay itself says from `info` on.
-pub fn init(filter: Option<&str>) {
+///
+/// # Errors
+///
+/// Where the system has no thread for it.
+pub fn init(filter: Option<&str>) -> io::Result<Log> {
     let journal = stderr_is_the_journal();
+    let show = move |level, message: &str| line(prefix(level, journal), message) + "\n";
+    let tell = move |why: LeftOut, lines| show(level_of(why), &sentence(why, lines));
+    let writer = thread::Builder::new().name("log".to_owned());
+    writer.spawn(move || QUEUE.write_to(io::stderr(), tell))?;
+
+    let filter = filter.unwrap_or(DEFAULT_FILTER);
+    // It would say so on stderr itself, and wait there.
+    let bad = env_filter::Builder::new().try_parse(filter).err();
     let started = env_logger::Builder::new()
-        .parse_filters(filter.unwrap_or(DEFAULT_FILTER))
+        .filter_module(SILENT, LevelFilter::Off)
+        .parse_filters(if bad.is_some() {
+            DEFAULT_FILTER
+        } else {
+            filter
+        })
+        .target(env_logger::Target::Pipe(Box::new(Lines)))
         .format(move |out, record| {
-            let prefix = if journal {
-                journal_prefix(record.level())
-            } else {
-                plain_prefix(&out.timestamp(), record.level())
-            };
-            writeln!(out, "{}", line(prefix, &record.args().to_string()))
+            out.write_all(show(record.level(), &record.args().to_string()).as_bytes())
         })
         .try_init();
     // Only a logger that is there already can stand in the way, and it is as good as ours.
     drop(started);
+    if let Some(error) = bad {
+        warn!("RUST_LOG is {filter:?}, of which the relay makes no sense: {error}");
+    }
+    Ok(Log(()))
 }
 
-/// Prints an error to stderr before anything says how to log: the sentence is an error to the
-/// journal, and has the program's name in front of it for a person.
+/// Waits until what was logged is written, for no longer than a second. Whoever ends the process
+/// does so first.
+pub fn flush() {
+    QUEUE.flush(PATIENCE);
+}
+
+/// Prints an error to stderr where there is no log: the sentence is an error to the journal, and has
+/// the program's name in front of it for a person.
 pub fn print_error(sentence: &impl Display) {
     let prefix = if stderr_is_the_journal() {
         journal_prefix(Level::Error)
     } else {
         format!("{}: ", env!("CARGO_PKG_NAME"))
     };
-    eprintln!("{}", line(prefix, &sentence.to_string()));
+    let line = line(prefix, &sentence.to_string()) + "\n";
+    print_to_stderr(move || io::stderr().write_all(line.as_bytes()));
+}
+
+/// Has `print` write to stderr, and waits for that no longer than a second, as nobody may be reading
+/// it. Where it cannot be printed there is nobody to be told.
+pub fn print_to_stderr(print: impl FnOnce() -> io::Result<()> + Send + 'static) {
+    let (printed, wait) = mpsc::channel();
+    let printing = thread::Builder::new().spawn(move || {
+        drop(print());
+        drop(printed);
+    });
+    if printing.is_ok() {
+        // An error at once, when it is done.
+        let _ = wait.recv_timeout(PATIENCE) as Result<(), _>;
+    }
+}
+
+/// Where the logger puts its lines, each in one write.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        QUEUE.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// That so many lines are not there, and why.
+fn sentence(why: LeftOut, lines: u64) -> String {
+    match why {
+        LeftOut::Full => format!("{lines} lines were left out: standard error took no more"),
+        LeftOut::OverBudget => {
+            format!("{lines} lines were left out: clients cause more than the log has room for")
+        }
+    }
+}
+
+/// How much it says: what is left out over the budget are no warnings.
+fn level_of(why: LeftOut) -> Level {
+    match why {
+        LeftOut::Full => Level::Warn,
+        LeftOut::OverBudget => Level::Info,
+    }
+}
+
+fn prefix(level: Level, journal: bool) -> String {
+    if journal {
+        journal_prefix(level)
+    } else {
+        plain_prefix(Timestamp::now(), level)
+    }
 }
 
 /// Severity as syslog counts it, which is how the journal takes it.
@@ -57,8 +178,9 @@ fn journal_prefix(level: Level) -> String {
     format!("<{priority}>")
 }
 
-fn plain_prefix(time: &impl Display, level: Level) -> String {
-    format!("{time} {level:5} ")
+/// The time in whole seconds (RFC 3339, UTC), and the level.
+fn plain_prefix(time: Timestamp, level: Level) -> String {
+    format!("{time:.0} {level:5} ")
 }
 
 /// The message behind its prefix, on one line whatever is in it.
@@ -78,12 +200,14 @@ fn stderr_is_the_journal() -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_line_for_a_person_has_time_level_and_message() {
-        let prefix = plain_prefix(&"2026-01-02T03:04:05Z", Level::Info);
+        let time = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        let prefix = plain_prefix(time, Level::Info);
         assert_eq!(
             line(prefix, "listening"),
             "2026-01-02T03:04:05Z INFO  listening"

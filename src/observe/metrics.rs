@@ -1,6 +1,6 @@
 //! What is counted, and how it reads in the Prometheus text format.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -15,6 +15,36 @@ use crate::rooms::Dropped;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
     reason: &'static str,
+}
+
+/// Why a line is not in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Standard error took no more.
+    Full,
+    /// Clients caused more lines than the log has room for.
+    OverBudget,
+}
+
+impl LeftOut {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::OverBudget];
+
+    /// Its label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::OverBudget => "over_budget",
+        }
+    }
+}
+
+/// The log is the process's, and so is the count of what is missing in it.
+static LOG_LINES_LEFT_OUT: LazyLock<Family<Why, Counter>> = LazyLock::new(Family::default);
+
+/// Lines were left out of the log.
+pub(super) fn log_lines_left_out(why: LeftOut, lines: u64) {
+    count(&LOG_LINES_LEFT_OUT, why.name(), lines);
 }
 
 /// The counters of a relay.
@@ -101,6 +131,11 @@ impl Default for Metrics {
             Unit::Bytes,
             metrics.dropped.clone(),
         );
+        registry.register(
+            "log_lines_dropped",
+            "Lines left out of the log, by why",
+            LOG_LINES_LEFT_OUT.clone(),
+        );
         registry.register("sessions", "Sessions now", metrics.open_sessions.clone());
         registry.register("rooms", "Rooms now", metrics.open_rooms.clone());
         registry.register_with_unit(
@@ -148,6 +183,9 @@ impl Metrics {
         }
         for why in Dropped::ALL {
             count(&self.dropped, why.name(), 0);
+        }
+        for why in LeftOut::ALL {
+            log_lines_left_out(why, 0);
         }
     }
 

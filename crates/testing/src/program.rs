@@ -34,6 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub struct Program {
     command: Command,
     directory: TempDir,
+    stdout_is_given: bool,
 }
 
 impl Program {
@@ -50,7 +51,11 @@ impl Program {
             }
         }
         command.env_remove("RUST_LOG").env_remove("JOURNAL_STREAM");
-        Self { command, directory }
+        Self {
+            command,
+            directory,
+            stdout_is_given: false,
+        }
     }
 
     /// With a variable in its environment.
@@ -77,6 +82,13 @@ impl Program {
         self
     }
 
+    /// With its standard output going there, and not to who asks for its output.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self.stdout_is_given = true;
+        self
+    }
+
     /// With its standard error going there, and not to who asks for its lines.
     pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
         self.command.stderr(stderr);
@@ -90,8 +102,10 @@ impl Program {
 
     /// Runs it to its end, and fails if it goes on for too long.
     pub fn output(mut self) -> Output {
-        let child = self.command.stdout(Stdio::piped()).spawn();
-        let child = child.expect("a program");
+        if !self.stdout_is_given {
+            self.command.stdout(Stdio::piped());
+        }
+        let child = self.command.spawn().expect("a program");
         let id = child.id();
         let (send, ended) = mpsc::channel();
         thread::spawn(move || send.send(child.wait_with_output()));
@@ -198,6 +212,11 @@ impl Process {
         assert!(self.status().is_some(), "it may have more to say");
         self.hear_all();
         self.said.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// What it has said of which a test has heard: after [`lines_with`](Self::lines_with), all.
+    pub fn said(&self) -> &[String] {
+        &self.said
     }
 
     /// Takes what is said up to its end.

@@ -5,7 +5,6 @@ use std::{mem, sync::Arc, time::Instant};
 
 use actix::Addr;
 use bytes::Bytes;
-use log::{debug, info};
 use relay_wire::{
     ending::Ending,
     frame::{self, Opcode},
@@ -30,6 +29,7 @@ use crate::{
         reader::FrameReader,
     },
     limits::address::AddressKey,
+    observe::logging::log_client,
     rooms::SessionId,
     state::State,
 };
@@ -218,7 +218,13 @@ impl Connection {
     /// Ends a session that is in no room.
     pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
         self.state.metrics.refused(ending);
-        info!("session {} refused: {}", self.id.0, ending.name());
+        log_client!(
+            Info,
+            self.client,
+            "session {} refused: {}",
+            self.id.0,
+            ending.name()
+        );
         self.refuse(&ending.into(), now);
     }
 
@@ -296,6 +302,12 @@ impl Drop for Connection {
             Ending::PeerVanished
         });
         self.state.metrics.session_ended(self.ending);
-        debug!("session {} ended: {}", self.id.0, self.ending.name());
+        log_client!(
+            Debug,
+            self.client,
+            "session {} ended: {}",
+            self.id.0,
+            self.ending.name()
+        );
     }
 }

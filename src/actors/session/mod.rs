@@ -29,7 +29,6 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
-use log::debug;
 
 pub use self::actor::Session;
 use self::{connection::Connection, pump::Pump};
@@ -42,6 +41,7 @@ use super::{
 use crate::{
     flow::{credit::Share, data::Chunk},
     limits::address::AddressKey,
+    observe::logging::log_client,
     state::State,
 };
 
@@ -77,7 +77,13 @@ impl Session {
         );
         connection.outbox.push(Chunk::new(head, &connection.window));
         connection.unread = upgraded.unread;
-        debug!("session {} from {}", connection.id.0, upgraded.client);
+        log_client!(
+            Debug,
+            upgraded.client,
+            "session {} from {}",
+            connection.id.0,
+            upgraded.client
+        );
         Self::start_on(socket, connection, None)
     }
 

@@ -19,7 +19,6 @@ use std::{
 use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
-use log::debug;
 use relay_wire::ending::Ending;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,6 +40,7 @@ use crate::{
         outbox::Outbox,
         reader::{Counts, Event},
     },
+    observe::logging::log_client,
 };
 
 /// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
@@ -167,7 +167,13 @@ impl Connection {
                     left = left.saturating_sub(count + frames * FRAME_COST);
                 }
                 Poll::Ready(result) => {
-                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
+                    log_client!(
+                        Debug,
+                        self.client,
+                        "session {}: end of stream, {:?}",
+                        self.id.0,
+                        result.err()
+                    );
                     self.leave(Ending::PeerVanished);
                     self.phase = Phase::Done;
                 }
@@ -324,7 +330,7 @@ impl Connection {
                 self.clocks.wrote(now, count, !self.outbox.is_empty());
             }
             Err(error) => {
-                debug!("session {}: {error}", self.id.0);
+                log_client!(Debug, self.client, "session {}: {error}", self.id.0);
                 self.outbox.clear();
                 self.clocks.wrote(now, 0, false);
                 self.write_failed = true;

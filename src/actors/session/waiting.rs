@@ -7,7 +7,6 @@ use std::{
     time::Instant,
 };
 
-use log::debug;
 use relay_wire::{frame::Header, request::MAX_REQUEST};
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
     phase::Phase,
     socket::Socket,
 };
+use crate::observe::logging::log_client;
 
 /// Bytes that are read behind a request before it is answered. It is little, as nobody has been
 /// granted anything; and a bound on all of them, so that a flood of Pings ends here.
@@ -46,7 +46,13 @@ impl Connection {
                     self.take_control_frames(now);
                 }
                 Poll::Ready(result) => {
-                    debug!("session {}: end of stream, {:?}", self.id.0, result.err());
+                    log_client!(
+                        Debug,
+                        self.client,
+                        "session {}: end of stream, {:?}",
+                        self.id.0,
+                        result.err()
+                    );
                     self.vanish();
                 }
             }

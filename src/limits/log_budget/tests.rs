@@ -1,0 +1,89 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn address(number: u32) -> Option<AddressKey> {
+    Some(IpAddr::from(Ipv4Addr::from_bits(number)).into())
+}
+
+/// How many of so many lines at one moment are taken.
+fn taken(budget: &mut LogBudget, client: Option<AddressKey>, lines: usize, now: Instant) -> usize {
+    (0..lines).filter(|_| budget.take(client, now)).count()
+}
+
+#[test]
+fn an_address_has_its_burst_and_then_its_rate() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    assert_eq!(taken(&mut budget, address(1), 1000, begin), 40);
+    for second in 1..100 {
+        let now = begin + second * SECOND;
+        assert_eq!(taken(&mut budget, address(1), 1000, now), 5, "{second}");
+    }
+    // A burst that is whole grows no further.
+    let rested = begin + 3600 * SECOND;
+    assert_eq!(taken(&mut budget, address(1), 1000, rested), 40);
+}
+
+#[test]
+fn an_address_that_floods_leaves_the_others_theirs() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    for second in 0..100 {
+        let now = begin + second * SECOND;
+        taken(&mut budget, address(1), 5000, now);
+        assert_eq!(taken(&mut budget, address(2), 4, now), 4, "{second}");
+    }
+}
+
+#[test]
+fn all_together_stay_below_what_the_journal_takes() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    let mut lines = 0;
+    for second in 0..30 {
+        let now = begin + second * SECOND;
+        lines += (0..500)
+            .map(|it| taken(&mut budget, address(it), 100, now))
+            .sum::<usize>();
+    }
+    // Two further lines a second may tell how many were left out.
+    assert!((1800..1940).contains(&lines), "{lines}");
+}
+
+#[test]
+fn lines_of_nobody_in_particular_are_of_the_whole_budget() {
+    let (mut budget, now) = (LogBudget::default(), Instant::now());
+    assert_eq!(taken(&mut budget, None, 1000, now), 400);
+    assert!(!budget.take(address(1), now));
+}
+
+#[test]
+fn a_busy_relay_loses_no_line() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    // A thousand rooms a minute, each with a line for its begin and its end, from as many homes as
+    // the budgets of requests make it.
+    for room in 0..20_000 {
+        let now = begin + room * Duration::from_millis(60);
+        assert_eq!(taken(&mut budget, address(room % 50), 2, now), 2, "{room}");
+    }
+}
+
+#[test]
+fn what_is_left_out_costs_nothing() {
+    let (mut budget, now) = (LogBudget::default(), Instant::now());
+    taken(&mut budget, address(1), 1000, now);
+    assert_eq!(taken(&mut budget, None, 1000, now), 400 - 40);
+}
+
+#[test]
+fn no_more_addresses_are_remembered_than_have_had_a_line_of_late() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    let mut lines = 0;
+    for number in 0..200_000 {
+        // Each line from somebody else, as fast as they are taken.
+        let now = begin + number * Duration::from_millis(5);
+        lines += usize::from(budget.take(address(number), now));
+        assert!(budget.addresses.len() <= MAX_ADDRESSES);
+    }
+    assert!(lines > 10 * MAX_ADDRESSES, "{lines}");
+}
