@@ -911,7 +911,7 @@ fn the_settings_of_a_link_become_a_file_of_roots() {
     );
     machine.ok(&format!("{DEPLOY} --no-nginx"));
     let installed = "stat -c '%F %a %U' /etc/claude-distill-relay/relay.env
-        sudo grep MAX_ROOMS /etc/claude-distill-relay/relay.env";
+        sudo grep ^RELAY_MAX_ROOMS /etc/claude-distill-relay/relay.env";
     assert_eq!(
         machine.ok(installed),
         "regular file 640 root\nRELAY_MAX_ROOMS=7\n"

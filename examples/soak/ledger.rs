@@ -150,8 +150,15 @@ impl RoomAccount {
         } else {
             0
         };
-        totals.direction(&segment.account.sent, down_due, &visit.account.received);
-        totals.direction(&visit.account.sent, up_due, &segment.account.received);
+        let down = format!("to a receiver, after {:?} of its sender", self.end);
+        totals.direction(
+            &down,
+            &segment.account.sent,
+            down_due,
+            &visit.account.received,
+        );
+        let up = format!("to a sender, after {:?} of its receiver", visit.end);
+        totals.direction(&up, &visit.account.sent, up_due, &segment.account.received);
     }
 }
 
@@ -176,7 +183,7 @@ impl Totals {
         }
     }
 
-    fn direction(&mut self, sent: &[Digest], due: usize, received: &[Digest]) {
+    fn direction(&mut self, way: &str, sent: &[Digest], due: usize, received: &[Digest]) {
         let bytes = |digests: &[Digest]| digests.iter().map(|digest| digest.bytes).sum::<u64>();
         self.messages += received.len() as u64;
         self.bytes += bytes(received);
@@ -191,7 +198,8 @@ impl Totals {
         }
         self.lost += bytes(sent.get(received.len()..due).unwrap_or_default());
         if received.len() < due {
-            self.wrong("messages that were promised did not come");
+            let came = received.len();
+            self.wrong(&format!("{came} of {due} messages came {way}"));
         }
     }
 }

@@ -31,6 +31,10 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 32 * 1024;
 /// Bytes that systems and proxies may hold of what we wrote and their client is yet to get.
 const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
+/// Ping intervals after which a session that is not read is pinged, for the proxies in between. A client
+/// may have hung up with something to say that is not read yet, and what comes to it then takes that
+/// away: its system resets the connection. Whose peer is slow is read again sooner than this.
+const INTERVALS_UNREAD: u32 = 3;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
 /// Time to read what has come, before a peer is judged by what has not.
@@ -147,6 +151,8 @@ pub struct Clocks {
     /// filled up. As the system is full, it is as much until it takes more.
     behind: Option<Duration>,
     reading: Reading,
+    /// When it was last read.
+    read: Instant,
     /// Whether nobody has said Close yet.
     open: bool,
     /// Bytes of the session that were under way when that was last another amount.
@@ -166,6 +172,7 @@ impl Clocks {
             taken_by: now,
             behind: None,
             reading: Reading::Between,
+            read: now,
             open: true,
             untaken: 0,
             timeouts,
@@ -286,6 +293,9 @@ impl Clocks {
             return;
         }
         let paused = [self.reading, reading].contains(&Reading::Paused);
+        if self.reading != Reading::Paused || reading != Reading::Paused {
+            self.read = now;
+        }
         self.reading = reading;
         if paused {
             self.received = now;
@@ -376,18 +386,18 @@ impl Clocks {
         self.taken_by.max(now)
     }
 
-    /// Sets the next Ping, unless a Pong is awaited: after silence in either direction, or of ours
-    /// towards a peer that is not read.
+    /// Sets the next Ping, unless a Pong is awaited: after silence in either direction, or later where
+    /// the session is not read.
     fn set_ping(&mut self) {
         if self.timers.is_set(Timer::Pong) || !self.open {
             return;
         }
-        let quiet = match self.reading {
-            Reading::Paused => self.sent,
-            Reading::InMessage | Reading::Between => self.received.min(self.sent),
+        let (quiet, intervals) = match self.reading {
+            Reading::Paused => (self.sent.max(self.read), INTERVALS_UNREAD),
+            Reading::InMessage | Reading::Between => (self.received.min(self.sent), 1),
         };
         self.timers
-            .set(Timer::Ping, quiet + self.timeouts.ping_interval);
+            .set(Timer::Ping, quiet + intervals * self.timeouts.ping_interval);
     }
 }
 

@@ -119,9 +119,6 @@ impl Handler<Deliver> for Session {
 
 impl Connection {
     fn turn(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
-        if matches!(self.phase, Phase::Piping) {
-            socket.widen();
-        }
         let pause = match socket.poll_turn(task) {
             Poll::Ready(()) => {
                 let pause = self.read(socket, now, task);

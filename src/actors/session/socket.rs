@@ -3,7 +3,7 @@
 
 use std::{
     future::Future,
-    mem::{self, MaybeUninit},
+    mem::MaybeUninit,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context as Task, Poll, ready},
@@ -18,8 +18,6 @@ use futures_util::FutureExt;
 use socket2::SockRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
-
-use crate::flow::buffers::{UNREAD, UNREAD_WITHOUT_ROOM};
 
 /// Sessions of each line that may go on reading without their sockets each time the runtime looks at
 /// sockets. It takes up a few of them at a time (`process::worker`): if all who go on, as they have
@@ -63,8 +61,6 @@ pub(super) enum Pause {
 /// A session's socket. It must be made on the thread that uses it.
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
-    /// Whether the system holds little that we have not read.
-    narrow: bool,
     alarm: Pin<Box<Sleep>>,
     /// How its last turn ended.
     pub(super) paused: Pause,
@@ -75,25 +71,13 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// The socket of a session that is in no room.
     pub(super) fn new(stream: TcpStream) -> Self {
-        // A refusal costs memory only.
-        let _ = SockRef::from(&stream).set_recv_buffer_size(UNREAD_WITHOUT_ROOM);
         Self {
             stream,
-            narrow: true,
             alarm: Box::pin(sleep(FAR)),
             paused: Pause::Empty,
             line: PollSemaphore::new(LINES.with(|lines| Arc::clone(&lines.opened))),
             turn: None,
-        }
-    }
-
-    /// Lets the system hold as much of what comes as a transfer needs.
-    pub(super) fn widen(&mut self) {
-        if mem::take(&mut self.narrow) {
-            // A refusal costs speed only.
-            let _ = SockRef::from(&self.stream).set_recv_buffer_size(UNREAD);
         }
     }
 

@@ -176,7 +176,7 @@ fn what_we_do_not_read_is_not_held_against_the_peer() {
     let (at, mut live) = begin();
     live.pinged(at(0));
     live.wrote(at(90), 1, false);
-    assert_eq!(live.due(at(100), Paused), Due::Nothing(at(110)));
+    assert_eq!(live.due(at(100), Paused), Due::Nothing(at(160)));
     live.pinged(at(101));
     assert_eq!(live.due(at(107), Between), Due::Nothing(at(110)));
     live.pinged(at(110));
@@ -186,14 +186,15 @@ fn what_we_do_not_read_is_not_held_against_the_peer() {
 #[test]
 fn who_is_not_read_is_pinged_and_need_not_answer() {
     let (at, mut live) = begin();
+    live.read(at(0), Paused);
     for round in 1..=5 {
-        let next = at(20 * round);
-        assert_eq!(live.due(at(20 * round - 1), Paused), Due::Nothing(next));
+        let next = at(60 * round);
+        assert_eq!(live.due(at(60 * round - 1), Paused), Due::Nothing(next));
         assert_eq!(live.due(next, Paused), Due::Ping);
         live.pinged(next);
         live.wrote(next, 10, false);
     }
-    assert_eq!(live.due(at(119), Between), Due::Nothing(at(120)));
+    assert_eq!(live.due(at(310), Between), Due::Nothing(at(320)));
 }
 
 #[test]
