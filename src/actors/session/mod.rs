@@ -12,7 +12,7 @@
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
 //! | `timers` | what follows when a timer fires |
 //! | `waiting` | what it does while its request waits for an answer |
-//! | `socket` | what it has of its thread: a socket, an alarm, a turn to read |
+//! | `socket` | what it has of its thread: a socket to read and write, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
 mod actor;

@@ -7,12 +7,9 @@
 //! back each wake that task.
 
 use std::{
-    cell::RefCell,
-    ffi::c_int,
-    io::{self, IoSlice},
-    mem,
+    io, mem,
     pin::Pin,
-    task::{Context as Task, Poll, ready},
+    task::{Context as Task, Poll},
     time::Instant,
 };
 
@@ -20,14 +17,12 @@ use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use relay_wire::ending::Ending;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     actor::Session,
     connection::{Connection, Pongs},
     phase::Phase,
-    socket::{Pause, Socket},
+    socket::{Pause, READ, Socket},
 };
 use crate::{
     actors::{
@@ -37,25 +32,10 @@ use crate::{
     flow::{
         clocks::Reading,
         data::{Data, Delivery},
-        outbox::Outbox,
         reader::{Counts, Event},
     },
     observe::logging::log_client,
 };
-
-/// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
-/// copied out of it while it is unmasked, so an idle session has none.
-pub(super) const READ: usize = 64 * 1024;
-
-/// Chunks given to the system in one call.
-const MAX_SLICES: usize = 32;
-
-/// More is to follow: the FIN, so that the last bytes need no packet of their own.
-const WITH_FIN: c_int = libc::MSG_MORE;
-
-thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
-}
 
 /// What may be read from one session before the others have their turn: bytes, and so many more for
 /// each frame. Data in large frames are stopped earlier, by the window: this is a read more than that
@@ -336,86 +316,5 @@ impl Connection {
                 }
             }
         }
-    }
-}
-
-impl Socket {
-    /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.
-    pub(super) fn poll_read(
-        &mut self,
-        most: usize,
-        task: &mut Task<'_>,
-        consume: impl FnOnce(&[u8]),
-    ) -> Poll<io::Result<usize>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
-            ready!(Pin::new(&mut self.stream).poll_read(task, &mut buffer))?;
-            consume(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
-        })
-    }
-
-    /// Writes until nothing waits or the system takes no more, and says how many bytes that were;
-    /// the session's task is woken when it takes more.
-    fn write(&mut self, outbox: &mut Outbox, task: &mut Task<'_>) -> io::Result<usize> {
-        let mut written = 0;
-        while !outbox.is_empty() {
-            let stream = Pin::new(&mut self.stream);
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut filled = 0;
-            for (slice, bytes) in slices.iter_mut().zip(outbox.slices()) {
-                *slice = IoSlice::new(bytes);
-                filled += 1;
-            }
-            let count = match &slices[..filled] {
-                [only] => stream.poll_write(task, only),
-                several => stream.poll_write_vectored(task, several),
-            };
-            match count {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(count) => {
-                    let count = count?;
-                    outbox.written(count);
-                    written += count;
-                }
-                Poll::Pending => break,
-            }
-        }
-        Ok(written)
-    }
-
-    /// Offers what waits to the system without asking the runtime, which may not have heard yet
-    /// that there is room. Says how many bytes it took.
-    pub(super) fn offer(&self, outbox: &mut Outbox) -> io::Result<usize> {
-        self.send(outbox, 0)
-    }
-
-    /// The same for the last that is written, as far as it fits: what is shut next goes with it.
-    fn offer_last(&self, outbox: &mut Outbox) -> io::Result<usize> {
-        self.send(outbox, WITH_FIN)
-    }
-
-    fn send(&self, outbox: &mut Outbox, flags: c_int) -> io::Result<usize> {
-        let socket = SockRef::from(&self.stream);
-        let mut written = 0;
-        loop {
-            let first = outbox.slices().next();
-            match first.map(|bytes| socket.send_with_flags(bytes, flags)) {
-                None => break,
-                Some(Ok(count)) => {
-                    outbox.written(count);
-                    written += count;
-                }
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Some(Err(error)) => return Err(error),
-            }
-        }
-        Ok(written)
-    }
-
-    /// Shuts the sending side.
-    fn shut(&mut self, task: &mut Task<'_>) {
-        // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
-        drop(Pin::new(&mut self.stream).poll_shutdown(task));
     }
 }

@@ -1,8 +1,11 @@
-//! What a session has of the thread it is on: its socket, an alarm, and its place in the line of the
-//! sessions there that read.
+//! What a session has of the thread it is on: its socket, to read and to write, an alarm, and its place
+//! in the line of the sessions there that read. When it reads and writes is for the pump.
 
 use std::{
+    cell::RefCell,
+    ffi::c_int,
     future::Future,
+    io::{self, IoSlice},
     mem::MaybeUninit,
     pin::{Pin, pin},
     sync::Arc,
@@ -16,8 +19,13 @@ use actix_rt::{
 };
 use futures_util::FutureExt;
 use socket2::SockRef;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::PollSemaphore;
+
+use crate::flow::outbox::Outbox;
 
 /// Sessions of each line that may go on reading without their sockets each time the runtime looks at
 /// sockets. It takes up a few of them at a time (`process::worker`): if all who go on, as they have
@@ -26,6 +34,20 @@ const GOING_ON: usize = 1;
 
 /// When an alarm rings that nobody has set: the first turn, which comes at once, sets it.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Bytes read in one call. All sessions of a worker share one buffer of this size: what is read is
+/// copied out of it while it is unmasked, so an idle session has none.
+pub(super) const READ: usize = 64 * 1024;
+
+/// Chunks given to the system in one call.
+const MAX_SLICES: usize = 32;
+
+/// More is to follow: the FIN, so that the last bytes need no packet of their own.
+const WITH_FIN: c_int = libc::MSG_MORE;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
 
 /// Who goes on reading without a socket to wake it. There are two lines, so that however many have
 /// always more to say than one turn takes, who waits for its receiver is not behind them.
@@ -132,5 +154,84 @@ impl Socket {
         if self.alarm.poll_unpin(task).is_ready() {
             task.waker().wake_by_ref();
         }
+    }
+
+    /// Has `consume` look at what was read, at most `most` bytes; none at the end of the stream.
+    pub(super) fn poll_read(
+        &mut self,
+        most: usize,
+        task: &mut Task<'_>,
+        consume: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(&mut buffer[..most.min(READ)]);
+            ready!(Pin::new(&mut self.stream).poll_read(task, &mut buffer))?;
+            consume(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    /// Writes until nothing waits or the system takes no more, and says how many bytes that were;
+    /// the session's task is woken when it takes more.
+    pub(super) fn write(&mut self, outbox: &mut Outbox, task: &mut Task<'_>) -> io::Result<usize> {
+        let mut written = 0;
+        while !outbox.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut filled = 0;
+            for (slice, bytes) in slices.iter_mut().zip(outbox.slices()) {
+                *slice = IoSlice::new(bytes);
+                filled += 1;
+            }
+            let count = match &slices[..filled] {
+                [only] => stream.poll_write(task, only),
+                several => stream.poll_write_vectored(task, several),
+            };
+            match count {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => {
+                    let count = count?;
+                    outbox.written(count);
+                    written += count;
+                }
+                Poll::Pending => break,
+            }
+        }
+        Ok(written)
+    }
+
+    /// Offers what waits to the system without asking the runtime, which may not have heard yet
+    /// that there is room. Says how many bytes it took.
+    pub(super) fn offer(&self, outbox: &mut Outbox) -> io::Result<usize> {
+        self.send(outbox, 0)
+    }
+
+    /// The same for the last that is written, as far as it fits: what is shut next goes with it.
+    pub(super) fn offer_last(&self, outbox: &mut Outbox) -> io::Result<usize> {
+        self.send(outbox, WITH_FIN)
+    }
+
+    fn send(&self, outbox: &mut Outbox, flags: c_int) -> io::Result<usize> {
+        let socket = SockRef::from(&self.stream);
+        let mut written = 0;
+        loop {
+            let first = outbox.slices().next();
+            match first.map(|bytes| socket.send_with_flags(bytes, flags)) {
+                None => break,
+                Some(Ok(count)) => {
+                    outbox.written(count);
+                    written += count;
+                }
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Shuts the sending side.
+    pub(super) fn shut(&mut self, task: &mut Task<'_>) {
+        // Never pending: a TCP socket is shut in one system call. If it fails, it is gone.
+        drop(Pin::new(&mut self.stream).poll_shutdown(task));
     }
 }
