@@ -145,7 +145,7 @@ fn who_fills_its_window_in_a_queue_and_leaves_is_noticed() {
         site.until_still().await;
         queued.vanish();
         let mut time = Duration::ZERO;
-        let limit = STALL_TIMEOUT + PING_TIMEOUT + 2 * PING_INTERVAL;
+        let limit = STALL_TIMEOUT + PING_TIMEOUT + 4 * PING_INTERVAL;
         while site.sessions() == 3 {
             assert!(time < limit, "still there after {time:?}");
             time += PING_INTERVAL / 2;

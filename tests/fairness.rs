@@ -114,9 +114,11 @@ async fn floods_cost_others_no_more_than_users_do() {
     let crowd = users(&relay).await;
     let users = measure(&relay).await;
     drop(crowd);
-    // A relay that is not optimised takes ten times as long over a frame, and no longer over bytes.
-    let slower = if cfg!(debug_assertions) { 10 } else { 1 };
-    let bound = slower * Duration::from_millis(10);
+    // A relay that is not optimised takes many times as long over a frame, and no longer over bytes.
+    let (slower, bound) = match cfg!(debug_assertions) {
+        true => (2, Duration::from_millis(100)),
+        false => (1, Duration::from_millis(10)),
+    };
     println!("{CROWD} pairs that transfer leave {users:?}");
     for (what, begin, unit) in [
         ("pongs", vec![], frame(PONG, "")),
@@ -138,7 +140,7 @@ async fn floods_cost_others_no_more_than_users_do() {
         drop(crowd);
         println!("{CROWD} floods of {what} leave {left:?}");
         assert!(
-            left.transfer >= users.transfer / 2,
+            left.transfer >= users.transfer / slower,
             "{what}: {left:?} for {users:?}"
         );
         assert!(left.pong <= bound, "{what}: {left:?}");

@@ -9,7 +9,7 @@ use relay_wire::frame::{Opcode, encode_masked};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use super::{
@@ -17,7 +17,11 @@ use super::{
     registry::RoomRegistry,
     session::{Session, Upgraded},
 };
-use crate::{config::Config, flow::credit::Share, state::State};
+use crate::{
+    config::Config,
+    flow::{buffers::UNSENT, credit::Share},
+    state::State,
+};
 
 /// A worker on this thread.
 pub(super) struct Worker {
@@ -57,13 +61,24 @@ impl Worker {
 
     /// A session, and its client.
     pub(super) async fn connect(&self) -> (Addr<Session>, TcpStream) {
+        self.connect_by(TcpSocket::new_v4().unwrap()).await
+    }
+
+    /// A session, and its client whose system takes little that it does not read.
+    pub(super) async fn connect_narrow(&self) -> (Addr<Session>, TcpStream) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        self.connect_by(socket).await
+    }
+
+    async fn connect_by(&self, client: TcpSocket) -> (Addr<Session>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = SockRef::from(&listener);
         // So that a flood can be ahead of its reader, as it gets on a connection that lasts.
-        let roomy = SockRef::from(&listener).set_recv_buffer_size(4 << 20);
-        roomy.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        options.set_recv_buffer_size(4 << 20).unwrap();
+        options.set_tcp_notsent_lowat(UNSENT).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = client.connect(address).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
         let upgraded = Upgraded {
             socket,

@@ -4,7 +4,7 @@ Prints how they fared, and ends with status 1 if one of them was let down.
 
     attack.py SECONDS ATTACKERS_ADDRESS...
 
-An address behind a + is one that the tunnel forwards for.
+An address behind a + is one that the tunnel forwards for; +home is any in one IPv6 /56.
 """
 
 import asyncio
@@ -59,6 +59,8 @@ class Attackers:
         self.made += 1
         reader, writer = await asyncio.open_connection(sock=connection)
         self.opened[asyncio.current_task()].append(writer)
+        if address == "+home":
+            address = f"+2001:db8:0:1{random.randrange(256):02x}::1"
         if address.startswith("+"):
             head = HEAD + f"X-Forwarded-For: {address[1:]}\r\n"
         else:
@@ -134,6 +136,14 @@ class Attackers:
         joins = b"".join(text(json.dumps({"type": "JOIN_ROOM", "room_id": code})) for code in codes)
         _, writer = await self.session(behind=joins)
         writer.close()
+
+    async def guess_and_wait(self):
+        code = f"{random.randrange(10**6):06}"
+        reader, _ = await self.session(
+            behind=text(json.dumps({"type": "JOIN_ROOM", "room_id": code}))
+        )
+        while await reader.read(1 << 16):
+            pass
 
     async def ping_and_read_nothing(self):
         _, writer = await self.session(deaf=True)
@@ -243,6 +253,7 @@ async def main(seconds, addresses):
         attackers.ask_secretly: 5,
         attackers.hoard: 40,
         attackers.guess_and_leave: 10,
+        attackers.guess_and_wait: 10,
         attackers.ping_and_read_nothing: 20,
         attackers.hold_half_a_message: 10,
     }

@@ -66,6 +66,8 @@ fn an_attacked_relay_serves_its_users_and_is_then_as_before() {
     let Some(machine) = Machine::boot_with(&source("tests/deploy")) else {
         return;
     };
+    // Every one of these is over within the pause below.
+    machine.ok("printf 'RELAY_REQUEST_TIMEOUT=3\\nRELAY_PING_INTERVAL=2\\nRELAY_PING_TIMEOUT=3\\n' >.env.relay");
     machine.ok(DEPLOY);
     machine.ok("for host in 2 3; do sudo ip addr add 192.0.2.$host/32 dev lo; done");
     // Its first users have come, so that what it keeps for the next ones is there.
@@ -76,10 +78,10 @@ fn an_attacked_relay_serves_its_users_and_is_then_as_before() {
         // In the middle of it everything stands still for a while, as on a suspended host.
         scope.spawn(|| {
             thread::sleep(Duration::from_secs(30));
-            machine.ok("sudo systemctl kill -s STOP claude-distill-relay; sleep 3
+            machine.ok("sudo systemctl kill -s STOP claude-distill-relay; sleep 6
                 sudo systemctl kill -s CONT claude-distill-relay");
         });
-        let said = machine.ok("python3 /opt/attack.py 60 192.0.2.2 192.0.2.3 +203.0.113.9");
+        let said = machine.ok("python3 /opt/attack.py 60 192.0.2.2 192.0.2.3 +203.0.113.9 +home");
         println!("{said}");
     });
     let mut after = InUse::of(&machine);

@@ -257,6 +257,7 @@ impl Connection {
             return;
         }
         if self.outbox.has_written(self.ponged_by) {
+            self.owed = None;
             self.say(pongs.frames);
             self.ponged_by = self.outbox.end();
         } else {
@@ -265,7 +266,7 @@ impl Connection {
     }
 
     /// Queues the Pong that was put off, if it is due; whether it was.
-    pub(super) fn pong_owed(&mut self) -> bool {
+    pub(super) fn queue_owed_pong(&mut self) -> bool {
         let due = self.outbox.has_written(self.ponged_by);
         let Some(pong) = self.owed.take_if(|_| due) else {
             return false;

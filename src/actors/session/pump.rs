@@ -279,12 +279,12 @@ impl Connection {
             let written = socket.offer_last(&mut self.outbox);
             self.wrote(written, now);
         }
-        if !self.outbox.is_empty() {
+        self.queue_owed_pong();
+        while !self.outbox.is_empty() {
             let written = socket.write(&mut self.outbox, task);
             self.wrote(written, now);
-            if self.pong_owed() {
-                let written = socket.write(&mut self.outbox, task);
-                self.wrote(written, now);
+            if !self.queue_owed_pong() {
+                break;
             }
         }
         if self.outbox.is_empty() {

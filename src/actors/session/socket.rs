@@ -86,30 +86,36 @@ pub(super) struct Socket {
     alarm: Pin<Box<Sleep>>,
     /// How its last turn ended.
     pub(super) paused: Pause,
-    /// Its place in the line that it stood in last.
-    line: PollSemaphore,
+    /// Its place in each line, should it stand there.
+    more: PollSemaphore,
+    opened: PollSemaphore,
     /// Its turn, from when it has one until that is over.
     turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self {
+        LINES.with(|lines| Self {
             stream,
             alarm: Box::pin(sleep(FAR)),
             paused: Pause::Empty,
-            line: PollSemaphore::new(LINES.with(|lines| Arc::clone(&lines.opened))),
+            more: PollSemaphore::new(Arc::clone(&lines.more)),
+            opened: PollSemaphore::new(Arc::clone(&lines.opened)),
             turn: None,
-        }
+        })
     }
 
     /// Waits for its turn to read. Once it is pending it must be asked each time the session is
     /// woken, whatever its phase: a turn that is given and not taken holds up everybody in line.
     pub(super) fn poll_turn(&mut self, task: &mut Task<'_>) -> Poll<()> {
         // These go on without their sockets.
-        let goes_on = matches!(self.paused, Pause::More | Pause::Full);
-        if goes_on && self.turn.is_none() {
-            self.turn = ready!(self.line.poll_acquire(task));
+        let line = match self.paused {
+            Pause::More => &mut self.more,
+            Pause::Full => &mut self.opened,
+            Pause::Empty | Pause::Unwanted | Pause::Until(_) => return Poll::Ready(()),
+        };
+        if self.turn.is_none() {
+            self.turn = ready!(line.poll_acquire(task));
             // A plain wake-up would come sixty times before the runtime looks at other sockets.
             return pin!(tokio::task::yield_now()).poll(task);
         }
@@ -118,14 +124,7 @@ impl Socket {
 
     /// Gives others their turn.
     pub(super) fn end_turn(&mut self, paused: Pause, task: &mut Task<'_>) {
-        if paused != self.paused {
-            self.paused = paused;
-            LINES.with(|lines| match paused {
-                Pause::More => self.line = PollSemaphore::new(Arc::clone(&lines.more)),
-                Pause::Full => self.line = PollSemaphore::new(Arc::clone(&lines.opened)),
-                Pause::Empty | Pause::Unwanted | Pause::Until(_) => {}
-            });
-        }
+        self.paused = paused;
         self.turn = None;
         if paused == Pause::More {
             // Asked for the next one at once, as nothing else will wake it.

@@ -1,7 +1,7 @@
 //! What no client can bring about, or see: a panic in the middle of a session, whose turn it is, and
 //! what comes between two chunks.
 
-use std::{future::poll_fn, io::Write, mem, task::Poll};
+use std::{future::poll_fn, io::Write, mem, task::Poll, time::Duration};
 
 use actix::{Handler, Message};
 use relay_testing::metrics::Metrics;
@@ -9,7 +9,10 @@ use relay_wire::{
     ending::Ending,
     frame::{Header, Opcode, encode, encode_close, encode_masked},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::*;
 use crate::{
@@ -254,4 +257,41 @@ async fn who_takes_no_pongs_has_one_waiting_and_one_due() {
     let frames = frames(&written);
     let pongs: Vec<_> = frames[1..].iter().map(|(_, payload)| payload[0]).collect();
     assert_eq!(pongs, [0, 199]);
+}
+
+#[actix_rt::test]
+async fn a_pong_that_was_put_off_comes_whoever_has_written_the_one_before() {
+    for size in (15..=20).map(|step| step * 10_000) {
+        let worker = Worker::new(Config {
+            // The system is offered what waits every tenth of a second.
+            stall_timeout: Duration::from_millis(1600),
+            ..Config::default()
+        });
+        let (session, mut client) = worker.connect_narrow().await;
+        create(&mut client).await;
+        let window = Window::new(usize::MAX);
+        let message = encode(Opcode::Binary, &vec![7; size]);
+        session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+        let pings = [1_u8, 2].map(|number| encode_masked(Opcode::Ping, true, &[number], [0; 4]));
+        for (index, ping) in pings.iter().enumerate() {
+            client.write_all(ping).await.unwrap();
+            until_read(&worker, (index + 1) * ping.len()).await;
+        }
+        // A little is taken, and in the pause behind it the offer finds room for the rest.
+        let mut written = vec![0; 50_000];
+        client.read_exact(&mut written).await.unwrap();
+        actix_rt::time::sleep(Duration::from_millis(400)).await;
+        let last = encode(Opcode::Pong, &[2]);
+        let reading = async {
+            while !written.ends_with(&last) {
+                assert!(client.read_buf(&mut written).await.unwrap() > 0);
+            }
+        };
+        let came = timeout(Duration::from_secs(1), reading).await;
+        assert!(
+            came.is_ok(),
+            "of {size} bytes {} and no last pong",
+            written.len()
+        );
+    }
 }
