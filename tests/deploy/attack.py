@@ -215,7 +215,8 @@ class Users:
     async def in_time(self, what, does):
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            # The pause is as long as nearly half of it.
+            async with asyncio.timeout(2 * PATIENCE):
                 await does()
         except Exception as error:
             self.let_down.append(f"{what}: {error!r}")
