@@ -7,8 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Idle frames that may come at once: a hundred times what libraries send in a row.
-const BURST: u32 = 1000;
+/// Idle frames that may come at once: a hundred times what libraries send in a row. Clients are
+/// promised a thousand; the rest is for what jams up on the way and arrives together.
+const BURST: u32 = 1100;
 /// Time in which one more may come, however long that goes on: 50 a second. A library sends a Ping in
 /// some seconds, and one Pong for each of ours.
 const STEP: Duration = Duration::from_millis(20);
@@ -39,10 +40,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_may_come_at_once_and_no_more() {
+    fn a_thousand_and_some_may_come_at_once_and_no_more() {
         let now = Instant::now();
         let mut chatter = Chatter::new(now);
-        assert!(chatter.allows(1000, now));
+        assert!(chatter.allows(1100, now));
         assert!(!chatter.allows(1, now));
         assert!(!Chatter::new(now).allows(usize::MAX, now));
     }
@@ -51,7 +52,7 @@ mod tests {
     fn fifty_a_second_may_come_for_ever() {
         let start = Instant::now();
         let mut chatter = Chatter::new(start);
-        assert!(chatter.allows(1000, start));
+        assert!(chatter.allows(1100, start));
         for second in 1..10_000 {
             assert!(chatter.allows(50, start + second * Duration::from_secs(1)));
         }
@@ -63,7 +64,7 @@ mod tests {
         let start = Instant::now();
         let mut chatter = Chatter::new(start);
         let later = start + Duration::from_secs(86_400);
-        assert!(chatter.allows(1000, later));
+        assert!(chatter.allows(1100, later));
         assert!(!chatter.allows(1, later));
     }
 }

@@ -14,6 +14,9 @@ use crate::limits::{address::AddressKey, log_budget::LogBudget};
 
 /// Bytes of lines that may wait. As much again may be on its way to standard error.
 const MAX_WAITING: usize = 256 * 1024;
+/// Bytes of lines that may wait when a client causes another one. The rest is for what clients cannot
+/// cause, such as warnings.
+const MAX_BEFORE_CLIENTS: usize = MAX_WAITING / 4 * 3;
 /// How long lines may be left out before a line tells their number. So there is one a second of its
 /// kind at most.
 const TELL_AFTER: Duration = Duration::from_secs(1);
@@ -79,15 +82,19 @@ impl Queue {
         }
     }
 
-    /// Whether a line that this client causes is within the budget. One that is not counts as left
-    /// out.
+    /// Whether there is room for a line that this client causes, in the queue and in the budget. One
+    /// for which there is none counts as left out.
     pub(super) fn has_room(&self, client: Option<AddressKey>, now: Instant) -> bool {
         let mut waiting = self.lock();
-        let has_room = waiting.budget.take(client, now);
-        if !has_room {
-            self.leave_out(waiting, LeftOut::OverBudget);
-        }
-        has_room
+        let why = if waiting.lines.len() > MAX_BEFORE_CLIENTS {
+            LeftOut::Full
+        } else if !waiting.budget.take(client, now) {
+            LeftOut::OverBudget
+        } else {
+            return true;
+        };
+        self.leave_out(waiting, why);
+        false
     }
 
     fn leave_out(&self, mut waiting: MutexGuard<'_, Waiting>, why: LeftOut) {

@@ -130,3 +130,17 @@ fn what_clients_cause_beyond_the_budget_is_told_in_one_line() {
     assert_eq!(sum, 10_000 - taken);
     assert!(taken > 0 && told.len() <= 3, "{told:?}");
 }
+
+#[test]
+fn what_clients_cause_leaves_room_for_the_rest() {
+    let queue = Queue::new();
+    let line = vec![b'x'; 1024];
+    while queue.lock().lines.len() <= MAX_BEFORE_CLIENTS {
+        assert!(queue.has_room(None, Instant::now()));
+        queue.push(&line);
+    }
+    assert!(!queue.has_room(None, Instant::now()));
+    let before = queue.lock().lines.len();
+    queue.push(b"a warning\n");
+    assert_eq!(queue.lock().lines.len(), before + 10);
+}
