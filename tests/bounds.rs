@@ -24,11 +24,15 @@ const CROWD: usize = 20;
 const PUSHED: usize = 160 * MIB;
 /// What each of them pushes that the relay has to read, as it is for nobody.
 const DIGESTED: usize = 2 * MIB;
+/// Control frames that a session may send at once, and a few more.
+const ALLOWED: usize = 900;
 
 /// `RELAY_WINDOW`, its default.
 const WINDOW: usize = 256 * KIB;
 /// A session without anything under way.
 const IDLE: usize = 4 * KIB;
+/// What a session is charged for each chunk that waits, beside its bytes.
+const CHUNK: usize = 256;
 /// What is read at once, and taken after the window has room for it.
 const READ: usize = 64 * KIB;
 /// What the allocator keeps, and what the process needs once.
@@ -57,6 +61,12 @@ fn windows(sessions: usize) -> usize {
     sessions * (IDLE + WINDOW + READ) + SLACK
 }
 
+/// Nobody was thrown out for what it sent, and so everybody leans on what else there is.
+async fn assert_no_flood(relay: &Relay) {
+    let floods = r#"relay_sessions_ended_total{reason="control_flood"}"#;
+    assert_eq!(relay.metric(floods).await, 0);
+}
+
 /// Writes the same bytes again and again, `total` in all, in writes of this size, for as long as
 /// they are taken.
 fn push(writer: &mut JoinSet<Raw>, mut from: Raw, unit: Vec<u8>, total: usize) -> AbortHandle {
@@ -82,7 +92,6 @@ struct Shape {
     opening: Vec<u8>,
     /// Written again and again.
     unit: Vec<u8>,
-    total: usize,
     /// How many do so at once.
     crowd: usize,
 }
@@ -92,7 +101,6 @@ fn shapes() -> Vec<Shape> {
         name,
         opening,
         unit,
-        total: PUSHED,
         crowd: CROWD,
     };
     // Slow to make, and slow to read.
@@ -126,17 +134,18 @@ fn shapes() -> Vec<Shape> {
         ),
         single(
             "fragments of a byte, a segment each",
-            open.clone(),
+            open,
             fragment(b"x").encode(),
         ),
-        Shape {
-            total: DIGESTED,
-            ..shape("empty fragments", open, repeated(&[fragment(b"")], READ))
-        },
         shape(
-            "pings between messages",
+            "messages of a fragment and its end",
             vec![],
-            repeated(&[frame(PING, ""), frame(TEXT, "x")], READ),
+            repeated(&[frame(TEXT, "x").more(), frame(CONTINUATION, "")], READ),
+        ),
+        shape(
+            "pings between the first messages",
+            repeated(&[frame(PING, vec![7; 125]), frame(TEXT, "x")], 1).repeat(ALLOWED),
+            repeated(&[frame(TEXT, "x")], READ),
         ),
     ]
 }
@@ -147,7 +156,6 @@ async fn stalled_receivers_hold_no_more_than_the_windows_of_their_senders() {
         name,
         opening,
         unit,
-        total,
         crowd,
     } in shapes()
     {
@@ -157,59 +165,91 @@ async fn stalled_receivers_hold_no_more_than_the_windows_of_their_senders() {
         for _ in 0..crowd {
             let (mut sender, receiver) = relay.pair().await;
             sender.write(&opening).await;
-            push(&mut pushing, sender, unit.clone(), total);
+            push(&mut pushing, sender, unit.clone(), PUSHED);
             stalled.push(receiver);
         }
         relay.until_still().await;
         memory.assert_within(windows(crowd), name);
         assert_eq!(relay.metric("relay_sessions").await, 2 * crowd as u64);
+        assert_no_flood(&relay).await;
     }
 }
 
 #[tokio::test]
-async fn who_reads_no_pongs_is_read_no_further() {
-    let relay = start(&[]).await;
+async fn who_reads_no_answers_is_read_no_further() {
+    let plenty = 1_000_000;
+    let relay = start(&[
+        ("RELAY_RATE_LIMIT_MAX", plenty),
+        ("RELAY_ADDRESS_RATE_LIMIT_MAX", plenty),
+    ])
+    .await;
     let memory = relay.watch_memory();
     let mut pushing = JoinSet::new();
-    for payload in [0, 125] {
-        let pings = repeated(&[frame(PING, vec![7; payload])], READ);
-        for _ in 0..CROWD {
-            let session = relay.connect().await;
-            push(&mut pushing, session, pings.clone(), PUSHED);
-            let (sender, _) = relay.pair().await;
-            push(&mut pushing, sender, pings.clone(), PUSHED);
-        }
+    let requests = repeated(&[frame(TEXT, "no request")], READ);
+    for _ in 0..CROWD {
+        let session = relay.connect().await;
+        push(&mut pushing, session, requests.clone(), PUSHED);
     }
+    // It is their answers that stop them. A window takes nothing in while three quarters are full.
+    let full = (CROWD * WINDOW * 3 / 4) as u64;
+    relay
+        .until("relay_in_flight_bytes", |now| now >= full)
+        .await;
     relay.until_still().await;
-    memory.assert_within(windows(4 * CROWD), "pings without an answer read");
+    memory.assert_within(windows(CROWD), "requests without an answer read");
+    assert_eq!(relay.metric("relay_sessions").await, CROWD as u64);
+}
+
+#[tokio::test]
+async fn who_reads_no_pongs_has_few_made() {
+    const AT_ONCE: usize = 45;
+    let relay = start(&[]).await;
+    let (mut pushing, mut senders) = (JoinSet::new(), Vec::new());
+    for _ in 0..CROWD {
+        let (sender, receiver) = relay.pair().await;
+        let messages = repeated(&[frame(BINARY, vec![7; KIB])], READ);
+        push(&mut pushing, receiver, messages, PUSHED);
+        senders.push(sender);
+    }
+    // What waits for them already is more than the system takes.
+    relay.until_still().await;
+    let before = relay.metric("relay_in_flight_bytes").await;
+    let mut received = relay.metric("relay_received_bytes_total").await;
+    let pings = frame(PING, vec![7; 125]).encode().repeat(AT_ONCE);
+    for _ in 0..ALLOWED / AT_ONCE {
+        for sender in &mut senders {
+            sender.write(&pings).await;
+        }
+        received += (CROWD * pings.len()) as u64;
+        relay
+            .until("relay_received_bytes_total", |now| now >= received)
+            .await;
+    }
+    let made = relay.metric("relay_in_flight_bytes").await - before;
+    // Those of one read.
+    let pongs = CROWD * (AT_ONCE * (2 + 125) + CHUNK);
+    assert!((1..=pongs as u64).contains(&made), "{made} bytes of pongs");
+    assert_no_flood(&relay).await;
 }
 
 #[tokio::test]
 async fn pings_whose_pongs_are_read_leave_nothing_behind() {
+    const SESSIONS: usize = 10 * CROWD;
     let relay = start(&[]).await;
     let memory = relay.watch_memory();
-    let mut reading = JoinSet::new();
-    for _ in 0..CROWD {
-        let (mut reader, mut writer) = relay.connect().await.split();
-        let pings = repeated(&[frame(PING, "")], DIGESTED);
-        // A masked frame without a payload is six bytes, its answer two.
-        let mut pongs = vec![0; pings.len() / 3];
-        reading.spawn(async move {
-            use tokio::io::AsyncReadExt;
-            let (sent, read) = tokio::join!(
-                writer.write_all(&pings),
-                within("every pong", reader.read_exact(&mut pongs))
-            );
-            sent.unwrap();
-            read.unwrap();
-            assert!(pongs.chunks(2).all(|pong| pong == [0x8a, 0]));
-        });
+    let pings = frame(PING, vec![7; 125]).encode().repeat(ALLOWED);
+    let mut kept = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut session = relay.connect().await;
+        session.write(&pings).await;
+        session.send(frame(PING, "last")).await;
+        // Of those that come at once the last must be answered (RFC 6455 §5.5.3).
+        while session.next("the last pong").await.payload != "last" {}
+        kept.push(session);
     }
-    while let Some(done) = reading.join_next().await {
-        done.unwrap();
-    }
-    memory.assert_within(windows(CROWD), "pings with every answer read");
+    memory.assert_within(SESSIONS * IDLE + SLACK, "pings with every answer read");
     assert_eq!(relay.metric("relay_in_flight_bytes").await, 0);
+    assert_eq!(relay.metric("relay_sessions").await, SESSIONS as u64);
 }
 
 #[tokio::test]
@@ -217,16 +257,22 @@ async fn pongs_and_data_at_the_barrier_cost_nothing() {
     let relay = start(&[]).await;
     let memory = relay.watch_memory();
     let mut pushing = JoinSet::new();
-    let units = [
-        repeated(&[frame(PONG, "")], READ),
-        repeated(&[frame(PONG, vec![0xff; 8])], READ),
-        repeated(&[frame(TEXT, "x"), frame(PONG, "never asked")], READ),
+    let text = frame(TEXT, "x");
+    let pong = frame(PONG, "never asked");
+    let pongs = |payload| frame(PONG, payload).encode().repeat(ALLOWED);
+    // Each has data behind it, of which nothing is kept either.
+    let openings = [
+        pongs(vec![]),
+        pongs(vec![0xff; 8]),
+        repeated(&[text.clone(), pong], 1).repeat(ALLOWED),
     ];
-    for unit in units.iter().cycle().take(CROWD) {
+    for opening in openings.iter().cycle().take(CROWD) {
         let (mut sender, receiver) = relay.pair().await;
         receiver.vanish();
         sender.expect_peer_gone().await;
-        push(&mut pushing, sender, unit.clone(), DIGESTED);
+        sender.write(opening).await;
+        let data = repeated(std::slice::from_ref(&text), READ);
+        push(&mut pushing, sender, data, DIGESTED);
     }
     let mut senders = within("all to be read", pushing.join_all()).await;
     for sender in &mut senders {
@@ -235,7 +281,9 @@ async fn pongs_and_data_at_the_barrier_cost_nothing() {
         sender.round_trip().await;
         sender.pong(&ping).await;
     }
-    memory.assert_within(windows(CROWD), "pongs at the barrier");
+    let bound = CROWD * (IDLE + READ) + SLACK;
+    memory.assert_within(bound, "pongs and data at the barrier");
+    assert_no_flood(&relay).await;
 }
 
 /// Pages that a process was given so far.
@@ -314,7 +362,6 @@ async fn queued_receivers_hold_no_more_than_their_windows() {
         name,
         opening,
         unit,
-        total,
         crowd,
     } in shapes()
     {
@@ -328,10 +375,11 @@ async fn queued_receivers_hold_no_more_than_their_windows() {
         for _ in 0..crowd {
             let mut queued = relay.receiver(&code).await;
             queued.write(&opening).await;
-            push(&mut pushing, queued, unit.clone(), total);
+            push(&mut pushing, queued, unit.clone(), PUSHED);
         }
         relay.until_still().await;
         memory.assert_within(windows(crowd), &format!("{name}, queued"));
+        assert_no_flood(&relay).await;
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
 
 const PROXY_SITE: &str = "nginx -T | less   (on the relay's machine: which site has this name?)";
 const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
+const OVERLOADED: &str = "the request came too late: this machine or the way there is overloaded";
 const TUNNEL: &str = "systemctl status cloudflared   (on the relay's machine)";
 
 /// The answer to a handshake, in words.
@@ -58,6 +59,22 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
                 .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")
                 .next("the same check in half a minute"),
         ),
+        // Not a fault of the relay's, and strangers can bring it about: no reason to restart it.
+        Ending::TooManyHandshakes => Some(
+            Note::warn("more connect to the relay at once than it has places for")
+                .means("who has a session keeps it; others get in once these have come or given up")
+                .next("the same check in a minute; nginx's access log shows who they are"),
+        ),
+        Ending::HandshakeTimeout => Some(
+            Note::fail(format!("the relay has given up waiting for the request ({detail})"))
+                .means(OVERLOADED)
+                .next("uptime"),
+        ),
+        Ending::HeadTooLarge => Some(
+            Note::fail(format!("the relay finds the request too long ({detail})"))
+                .means("a proxy on the way adds more or longer headers than the relay takes")
+                .next(PROXY_SITE),
+        ),
         Ending::NotAWebSocket | Ending::BadHandshake => Some(
             Note::fail(format!(
                 "the relay is reached, but as plain HTTP ({detail})"
@@ -82,9 +99,7 @@ fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
     let cloudflare = answer.server.eq_ignore_ascii_case("cloudflare");
     let note = Note::fail(detail);
     match answer.status {
-        408 => note
-            .means("the request came too late: this machine or the way there is overloaded")
-            .next("uptime"),
+        408 => note.means(OVERLOADED).next("uptime"),
         _ if target.local => note
             .means("another program than the relay listens on its port")
             .next(format!("sudo ss -ltnp 'sport = :{}'", target.url.port)),
@@ -200,6 +215,7 @@ pub(super) fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use relay_wire::ending::{Retry, Told};
     use tokio_tungstenite::tungstenite::http::Response;
 
     use super::*;
@@ -306,6 +322,26 @@ mod tests {
             let note = answer("ws://relay.example", status, &[], body);
             assert_eq!(note.status, severity);
             assert!(note.detail.contains(part), "{}", note.detail);
+        }
+    }
+
+    /// Where the relay is asked directly, a stranger's page would mean that another program has its
+    /// port; and a check that fails may have the relay restarted.
+    #[test]
+    fn every_answer_of_the_relays_is_known() {
+        let handshakes = Ending::ALL.iter().filter(|it| it.is_of_handshake());
+        for &ending in handshakes {
+            let Told::Http(status) = ending.told() else {
+                unreachable!("{ending:?} answers a handshake");
+            };
+            let body = ending.sentence().unwrap_or_default();
+            let note = answer("ws://127.0.0.1:9784", status, &[], body);
+            let means = note.means.unwrap_or_default();
+            assert!(!means.contains("another program"), "{ending:?}: {means}");
+            assert!(note.next.is_some(), "{ending:?}");
+            if ending.retry() == Retry::Later {
+                assert_eq!(note.status, Status::Warn, "{ending:?}");
+            }
         }
     }
 

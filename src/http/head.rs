@@ -75,6 +75,7 @@ impl OneHead {
             };
             let end = self.end.find(read);
             let (last, rest) = read.split_at(end.unwrap_or(read.len()));
+            make_room(&mut head, last.len());
             head.extend_from_slice(last);
             if end.is_some() {
                 self.head = head.into();
@@ -174,6 +175,16 @@ impl ActixStream for OneHead {
     }
 }
 
+/// Makes room for so many bytes more. It doubles, so that a head that drips in is not copied for each
+/// drop; but a `Vec` by itself would go on to nearly twice [`MAX_HEAD`].
+fn make_room(head: &mut Vec<u8>, more: usize) {
+    let wanted = head.len() + more;
+    if wanted > head.capacity() {
+        let capacity = wanted.max((2 * head.capacity()).min(MAX_HEAD));
+        head.reserve_exact(capacity - head.len());
+    }
+}
+
 /// Looks for the empty line that ends a head (RFC 9112 §2.1), with the lone line feeds and the
 /// empty lines in front of a request that parsers put up with (§2.2).
 #[derive(Debug, Default)]
@@ -223,6 +234,22 @@ mod tests {
                 let found = found.or_else(|| end.find(second).map(|len| cut + len));
                 assert_eq!(found, Some(head.len()), "{all:?} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn a_head_takes_16_kib_at_most_however_it_comes() {
+        for first in [1, 3, 4_100, 8_191, READ] {
+            let (mut head, mut grown) = (Vec::new(), 0);
+            for count in [first, READ - 1].into_iter().chain([1; READ]) {
+                let count = count.min(MAX_HEAD - head.len());
+                let before = head.capacity();
+                make_room(&mut head, count);
+                grown += usize::from(head.capacity() > before);
+                head.extend_from_slice(&[b'x'; READ][..count]);
+            }
+            assert_eq!((head.len(), head.capacity()), (MAX_HEAD, MAX_HEAD));
+            assert!(grown <= 4, "from {first} on in {grown} steps");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use relay_testing::{Raw, TestRelay, frame, http::Response, process, reply, wire::PING, within};
+use relay_testing::{Raw, TestRelay, frame, http::Response, pairs::paired, process, reply, within};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
@@ -40,10 +40,15 @@ struct Site {
 }
 
 impl Site {
-    /// `None` where there can be none here. The relay gives up who takes nothing within a second.
+    /// `None` where there can be none here. The relay gives up who takes nothing within a second, and
+    /// who answers no Ping a little later.
     async fn start(adjust: impl FnOnce(Start) -> Start) -> Option<Self> {
         let hosts = Hosts::new()?;
-        let relay = hosts.run(process::Start::new().env("RELAY_STALL_TIMEOUT", 1));
+        let impatient = process::Start::new()
+            .env("RELAY_STALL_TIMEOUT", 1)
+            .env("RELAY_PING_INTERVAL", 5)
+            .env("RELAY_PING_TIMEOUT", 3);
+        let relay = hosts.run(impatient);
         let start = Start::through(hosts.command("nginx"), relay.addr().port())?;
         let nginx = adjust(start.behind_a_default_site()).run();
         let site = Self {
@@ -117,10 +122,7 @@ async fn who_reads_nothing_takes_little_from_the_others_and_not_for_long() {
         let mut attacker = site.dial(CLIENTS[0]);
         let other = format!("203.0.113.{}", number % 256);
         match ask_for(&mut attacker, &other).await.status {
-            101 => {
-                attacker.send(frame(1, reply::CREATE)).await;
-                admitted.push(attacker);
-            }
+            101 => admitted.push(attacker),
             429 => refused += 1,
             status => panic!("{status}"),
         }
@@ -128,12 +130,14 @@ async fn who_reads_nothing_takes_little_from_the_others_and_not_for_long() {
     assert_eq!(refused, CROWD - PER_CLIENT);
     assert!(site.connections() >= before + 2 * PER_CLIENT);
     let mut attackers = JoinSet::new();
-    for mut attacker in admitted {
+    while let (Some(sender), Some(receiver)) = (admitted.pop(), admitted.pop()) {
+        let (mut sender, receiver) = paired(sender, receiver).await;
         attackers.spawn(async move {
-            let pings = frame(PING, "x".repeat(125)).encode().repeat(4096);
+            // More than nginx and the system take for a receiver that does not read.
+            let messages = frame(2, vec![7; 1 << 20]).encode().repeat(4);
             // To the end, or until the relay takes no more, and then ends it.
-            drop(attacker.try_write(&pings).await);
-            attacker
+            drop(sender.try_write(&messages).await);
+            [sender, receiver]
         });
     }
     site.serves_others().await;
@@ -141,7 +145,7 @@ async fn who_reads_nothing_takes_little_from_the_others_and_not_for_long() {
     // None of them has hung up, or read a byte, when nginx is rid of them.
     let attackers = attackers.join_all().await;
     site.until("the attackers' end", |now| now <= before).await;
-    assert_eq!(attackers.len(), PER_CLIENT);
+    assert_eq!(attackers.as_flattened().len(), PER_CLIENT);
     site.serves_others().await;
     let mut reformed = site.dial(CLIENTS[0]);
     assert_eq!(ask_for(&mut reformed, "").await.status, 101);

@@ -81,9 +81,9 @@ endings! {
     /// The request breaks a rule of RFC 6455 §4.2.1 for handshakes.
     BadHandshake = "bad_handshake", Http(400), No,
         "This is claude-distill-relay. Connect to it with a WebSocket client.";
-    /// The head of a request is longer than any that is answered.
+    /// The head of a request is longer than any that is answered, or has more headers.
     HeadTooLarge = "head_too_large", Http(431), No,
-        "The head of a request may have 16 KiB.";
+        "The head of a request may have 16 KiB and 96 headers.";
     /// No whole head of a request came in time.
     HandshakeTimeout = "handshake_timeout", Http(408), No,
         "No whole request came in time.";
