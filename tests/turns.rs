@@ -24,6 +24,8 @@ const STEP: Duration = Duration::from_secs(60);
 const LINE: usize = 5;
 /// The longest that the answer to a wrong code is held back for those of others.
 const LONGEST: Duration = Duration::from_secs(5);
+/// Of silence before a Ping, and from there to the end.
+const SILENCE: Duration = Duration::from_secs(20);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An address whose budget is spent, and another.
@@ -39,14 +41,30 @@ async fn ask(client: &mut Raw, code: &str) {
     client.send(frame(TEXT, reply::join(code))).await;
 }
 
-/// The next of the relay's words that is there, in which Pings do not count.
-fn word(client: &mut Raw) -> Option<String> {
+/// The next of the relay's words that is there. Its Pings before that are answered.
+async fn word(client: &mut Raw) -> Option<String> {
     loop {
         let frame = next_now(client)?;
         if frame.opcode != PING {
             return Some(String::from_utf8_lossy(&frame.payload).into_owned());
         }
+        client.pong(&frame.payload).await;
     }
+}
+
+/// The next word of each.
+async fn words(clients: &mut [Raw]) -> Vec<Option<String>> {
+    let mut words = Vec::new();
+    for client in clients {
+        words.push(word(client).await);
+    }
+    words
+}
+
+/// The relay tells a client this at the moment, and why.
+async fn expect_refusal(client: &mut Raw, reason: &str) {
+    let word = word(client).await.expect("its turn");
+    reply::assert_error(&reply::parse(&word), reason);
 }
 
 impl Site {
@@ -63,6 +81,23 @@ impl Site {
         begun + STEP
     }
 
+    /// Moves the clock to so long after the beginning, while these clients answer their Pings and hear
+    /// nothing else.
+    async fn quiet_until(&self, time: Duration, clients: &mut [Raw]) {
+        const OFTEN: Duration = Duration::from_secs(10);
+        while let left = time.saturating_sub(now() - self.begun)
+            && !left.is_zero()
+        {
+            self.at(time - left + left.min(OFTEN)).await;
+            for client in &mut *clients {
+                while let Some(frame) = next_now(client) {
+                    assert_eq!(frame.opcode, PING, "{frame:?}");
+                    client.pong(&frame.payload).await;
+                }
+            }
+        }
+    }
+
     /// Waits until so many joins wait.
     async fn until_waiting(&self, joins: usize) {
         while self.now().waiting != joins {
@@ -77,7 +112,7 @@ fn beyond_the_budget_a_right_code_is_answered_at_the_turn_of_a_wrong_one() {
         let mut sender = site.connect_for(ELSEWHERE).await;
         let code = sender.create_room().await;
         let turn = site.spend(SPENT).await;
-        let mut clients = Vec::new();
+        let mut clients = vec![sender];
         // The first to come is tried first.
         for (count, code) in ["wrong2", &code, &code, "wrong3"].into_iter().enumerate() {
             let mut client = site.connect_for(SPENT).await;
@@ -85,23 +120,63 @@ fn beyond_the_budget_a_right_code_is_answered_at_the_turn_of_a_wrong_one() {
             site.until_waiting(count + 1).await;
             clients.push(client);
         }
-        site.alive_until(turn - TICK, [&mut sender]).await;
-        let words: Vec<_> = clients.iter_mut().map(word).collect();
-        assert_eq!(words, [const { None }; 4], "nobody hears anything before");
+        // Nobody hears anything before.
+        site.quiet_until(turn - TICK, &mut clients).await;
         // One wrong code, and no other.
         site.at(turn + LATE).await;
-        let words: Vec<_> = clients.iter_mut().map(word).collect();
+        let sender = clients.remove(0);
+        let words = self::words(&mut clients).await;
         assert!(words[0].as_ref().unwrap().contains("room_not_found"));
         assert_eq!(words[1..], [const { None }; 3]);
         // Right ones are for nothing, so that another has its turn at once.
-        site.alive_until(turn + STEP - TICK, [&mut sender]).await;
+        clients[0] = sender;
+        site.quiet_until(turn + STEP - TICK, &mut clients).await;
         assert_eq!(site.now().waiting, 3, "sooner");
         site.at(turn + STEP + LATE).await;
-        let words: Vec<_> = clients[1..].iter_mut().filter_map(word).collect();
+        let words = self::words(&mut clients[1..]).await;
+        let words: Vec<_> = words.into_iter().flatten().collect();
         assert_eq!(words.len(), 3);
         assert!(words[..2].iter().all(|word| word.contains("ROOM_JOINED")));
         assert!(words[2].contains("room_not_found"));
         assert_eq!(site.now().waiting, 0);
+    });
+}
+
+#[test]
+fn who_came_to_wait_first_is_tried_first_and_who_guesses_again_is_the_last() {
+    at_a_still_clock(async |site| {
+        // The guesser's session is the oldest of them all.
+        let mut guesser = site.connect_for(SPENT).await;
+        let mut sender = site.connect_for(ELSEWHERE).await;
+        let code = sender.create_room().await;
+        for second in 0..BUDGET {
+            site.at(seconds(second)).await;
+            ask(&mut guesser, "wrong1").await;
+            guesser.expect_error("room_not_found").await;
+        }
+        let mut neighbours = [site.connect_for(SPENT).await, site.connect_for(SPENT).await];
+        ask(&mut neighbours[1], "wrong2").await;
+        site.until_waiting(1).await;
+        ask(&mut guesser, "wrong3").await;
+        site.until_waiting(2).await;
+        ask(&mut neighbours[0], &code).await;
+        site.until_waiting(3).await;
+        let [right, wrong] = neighbours;
+        let mut clients = [sender, right, guesser, wrong];
+        site.quiet_until(STEP - TICK, &mut clients).await;
+        // The one that came first, though its session is the youngest.
+        site.at(STEP + LATE).await;
+        expect_refusal(&mut clients[3], "room_not_found").await;
+        // Then the guesser, which asks again at once and is behind the neighbour from there on.
+        site.quiet_until(2 * STEP - TICK, &mut clients[..3]).await;
+        site.at(2 * STEP + LATE).await;
+        expect_refusal(&mut clients[2], "room_not_found").await;
+        ask(&mut clients[2], "wrong4").await;
+        site.until_waiting(2).await;
+        site.quiet_until(3 * STEP - TICK, &mut clients[..3]).await;
+        site.at(3 * STEP + LATE).await;
+        let answer = word(&mut clients[1]).await.expect("its turn");
+        assert!(answer.contains("ROOM_JOINED"), "{answer}");
     });
 }
 
@@ -198,6 +273,85 @@ fn who_waits_has_its_pings_answered_and_may_say_goodbye() {
 }
 
 #[test]
+fn who_waits_and_is_silent_is_ended_as_anybody_is() {
+    at_a_still_clock(async |site| {
+        let turn = site.spend(SPENT).await;
+        let begun = now() - site.begun;
+        let mut silent = site.connect_for(SPENT).await;
+        ask(&mut silent, "wrong2").await;
+        site.until_waiting(1).await;
+        site.one_ends_at(1, begun + 2 * SILENCE).await;
+        assert!(begun + 2 * SILENCE < turn);
+        assert_eq!(silent.next("a ping").await.opcode, PING);
+        expect_last_close(&mut silent, 1008, "ping_timeout").await;
+        assert_eq!(site.now().waiting, 0, "its place is free");
+    });
+}
+
+#[test]
+fn who_has_said_more_behind_its_join_is_judged_once_that_is_answered() {
+    at_a_still_clock(async |site| {
+        let turn = site.spend(SPENT).await;
+        let mut silent = site.connect_for(SPENT).await;
+        ask(&mut silent, "wrong2").await;
+        silent.send(frame(TEXT, "more")).await;
+        site.until_waiting(1).await;
+        // A Pong would be behind that.
+        site.at(turn - TICK).await;
+        assert_eq!(site.sessions(), 1);
+        site.at(turn + 2 * SILENCE + LATE).await;
+        assert_eq!(site.sessions(), 0);
+    });
+}
+
+#[test]
+fn of_many_pings_that_one_read_brings_each_is_answered() {
+    at_a_still_clock(async |site| {
+        let _turn = site.spend(SPENT).await;
+        let mut client = site.connect_for(SPENT).await;
+        let pings = (0..100_u32).map(|number| frame(PING, number.to_be_bytes()).encode());
+        let join = frame(TEXT, reply::join("wrong2")).encode();
+        let all = [join].into_iter().chain(pings).collect::<Vec<_>>().concat();
+        client.write(&all).await;
+        for number in 0..100_u32 {
+            let pong = client.next("a pong").await;
+            assert_eq!(pong.payload[..], number.to_be_bytes());
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_pings_behind_a_join_that_waits_is_one() {
+    at_a_still_clock(async |site| {
+        let _turn = site.spend(SPENT).await;
+        let mut flooder = site.connect_for(SPENT).await;
+        let pings = frame(PING, "").encode().repeat(2000);
+        let join = frame(TEXT, reply::join("wrong2")).encode();
+        flooder.write(&[join, pings].concat()).await;
+        let close = loop {
+            let frame = flooder.next("the end").await;
+            if frame.opcode == CLOSE {
+                break frame;
+            }
+        };
+        assert_eq!(&close.payload[2..], b"control_flood");
+        assert_eq!(site.now().waiting, 0);
+    });
+}
+
+#[test]
+fn who_has_said_goodbye_is_not_kept_for_what_it_said_before() {
+    at_a_still_clock(async |site| {
+        let mut flooder = site.connect_for(SPENT).await;
+        let pings = frame(PING, "").encode().repeat(2000);
+        let close = frame(CLOSE, 1000_u16.to_be_bytes()).encode();
+        flooder.write(&[pings, close].concat()).await;
+        settle().await;
+        assert_eq!((site.sessions(), now()), (0, site.begun), "at once");
+    });
+}
+
+#[test]
 fn a_flood_of_pings_of_somebody_who_waits_ends_soon() {
     at_a_still_clock(async |site| {
         let _turn = site.spend(SPENT).await;
@@ -279,10 +433,10 @@ fn what_follows_a_held_request_is_answered_in_its_turn() {
             eager.write(piece).await;
             settle().await;
         }
-        assert_eq!(word(&mut eager), None);
+        assert_eq!(word(&mut eager).await, None);
         site.at(LONGEST + LATE).await;
         eager.expect_error("room_not_found").await;
-        assert!(word(&mut eager).unwrap().contains("ROOM_JOINED"));
+        assert!(word(&mut eager).await.unwrap().contains("ROOM_JOINED"));
         sender.expect_peer().await;
         let message = sender.next("the message").await;
         assert_eq!(&message.payload[..], b"and a message");

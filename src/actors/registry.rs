@@ -29,8 +29,11 @@ use super::{
     now,
 };
 use crate::{
-    flow::credit::Share,
-    limits::{address::AddressKey, admission::Tried, budget::Spent},
+    limits::{
+        address::AddressKey,
+        admission::{Place, Tried},
+        budget::Spent,
+    },
     observe::logging::{self, log_client},
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
@@ -142,7 +145,7 @@ impl RoomRegistry {
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
     /// this place already.
-    fn join(&mut self, id: SessionId, code: Option<RoomCode>, place: Option<Share>, now: Instant) {
+    fn join(&mut self, id: SessionId, code: Option<RoomCode>, place: Option<Place>, now: Instant) {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };

@@ -1,10 +1,10 @@
 //! Counted amounts, and the guards that give back what they took.
 //!
 //! A [`Pool`] counts something of the whole relay, or of a part of it: sessions, rooms, bytes put
-//! together for senders. A [`Window`] bounds the bytes that one session has sent and nobody has taken yet; it opens as
-//! they are taken, and wakes the session's task, which reads on. A [`Share`] of a pool and a
-//! [`Credit`] of a window give their amount back when dropped. They travel with what they were
-//! charged for, through mailboxes and outboxes, so whatever becomes of that (written, discarded,
+//! together for senders. A [`Window`] bounds the bytes that one session has sent and nobody has taken
+//! yet; it opens as they are taken, and wakes the session's task, which reads on. A [`Share`] of a
+//! pool and a [`Credit`] of a window give their amount back when dropped. They travel with what they
+//! were charged for, through mailboxes and outboxes, so whatever becomes of that (written, discarded,
 //! lost with a dead session), the amount comes back, once.
 //!
 //! The atomics come from the parent module, so that a model checker can bring its own.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Pure: bytes and the time are passed in, and what is to be written is handed out. Sockets and
-//! wake-ups are the session's, but for the one of a reader whose window has opened; what the frames are for (requests, rooms, peers) is decided
-//! elsewhere.
+//! wake-ups are the session's, but for the one of a reader whose window has opened; what the frames
+//! are for (requests, rooms, peers) is decided elsewhere.
 
 pub mod buffers;
 pub mod chatter;

@@ -1,10 +1,12 @@
 //! Places for connections on their way to becoming sessions, and who gives way when none is free.
 //!
-//! A worker has so many, and one client address a share of them. Whoever comes when they are taken
-//! gets in: the connection that has got least far gives way, and of several the oldest. So a crowd
-//! that connects and says nothing keeps nobody out, and whoever sends a whole request at once is
-//! served before its turn to give way comes. No I/O here: the connections themselves, and what one
-//! of them is told that gives way, are [`accept`](super::accept)'s.
+//! A worker has so many, and one client address a share of them: an IPv4 address or an IPv6 /64, as
+//! it is silence alone that a wider network could buy with more of them, and the silent give way.
+//! Whoever comes when they are taken gets in: the connection that has got least far gives way, and
+//! of several the oldest. So a crowd that connects and says nothing keeps nobody out, and whoever
+//! sends a whole request at once is served before its turn to give way comes. No I/O here: the
+//! connections themselves, and what one of them is told that gives way, are
+//! [`desk`](super::desk)'s.
 
 use std::{
     cell::RefCell,

@@ -1,7 +1,7 @@
 //! Who may ask now: the budgets of sessions and of client addresses, one set for all workers.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,10 @@ use super::{
     budget::{AddressBudgets, Limit, Spent},
     shares::Shares,
 };
-use crate::{config::Config, flow::credit::Share};
+use crate::{
+    config::Config,
+    flow::credit::{Pool, Share},
+};
 
 /// Networks remembered in each set of budgets.
 const MAX_ADDRESSES: usize = 65_536;
@@ -41,6 +44,22 @@ struct Budgets {
     requests: AddressBudgets,
     wrong_codes: AddressBudgets,
     brake: Brake,
+    /// Places in line that were ever taken.
+    places: u64,
+}
+
+/// A place in line, free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    number: u64,
+    _share: Share,
+}
+
+impl Place {
+    /// Its number: whoever took a place before has a lower one, on whatever worker.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 /// What becomes of a join.
@@ -51,7 +70,7 @@ pub enum Tried {
     /// It is refused: the reply is to be sent after this time.
     Refused(Reply, Duration),
     /// It is to be tried again at this moment, with the place in line of its address.
-    Later(Instant, Share),
+    Later(Instant, Place),
 }
 
 impl Admission {
@@ -69,6 +88,7 @@ impl Admission {
                 requests: AddressBudgets::new(address, MAX_ADDRESSES),
                 wrong_codes: AddressBudgets::new(wrong_codes, MAX_ADDRESSES),
                 brake: Brake::new(all_refusals, LONGEST_DELAY),
+                places: 0,
             }),
         }
     }
@@ -98,29 +118,34 @@ impl Admission {
     /// in line with the others from there, be it right or wrong, until one more is allowed. No other
     /// try comes between the look at the budget and the charge to it, from whatever worker.
     ///
-    /// `place` is its own in that line, if it has waited already: who has none lets those go first.
+    /// `place` is its own in that line, if it has waited already. Who has none lets those go first that
+    /// wait anywhere in the widest network around it.
     pub fn try_code(
         &self,
         client: AddressKey,
-        place: Option<Share>,
+        place: Option<Place>,
         now: Instant,
         join: impl FnOnce() -> Result<(), Ending>,
     ) -> Tried {
         let refused = |reply| Tried::Refused(reply, Duration::ZERO);
         let mut budgets = self.budgets();
         let wait = budgets.wrong_codes.check(client, now).err();
-        let line = self.line.of(client);
-        if wait.is_some() || (place.is_none() && line.used() > 0) {
-            let wait = wait.unwrap_or_default();
+        let goes_on = place.is_some() || self.line.used_around(client) == 0;
+        if wait.is_some() || !goes_on {
+            let line = self.line.of(client);
+            let time = wait.unwrap_or_default();
             let place = match place {
-                None if wait <= LONGEST_WAIT => Share::try_take(&line, 1).ok(),
-                place => place.filter(|_| wait <= LONGEST_WAIT),
+                None if time <= LONGEST_WAIT => budgets.place_in(&line),
+                place => place.filter(|_| time <= LONGEST_WAIT),
             };
-            return match place {
-                Some(place) => Tried::Later(now + wait, place),
+            match place {
+                Some(place) => return Tried::Later(now + time, place),
+                // The line is full of those from elsewhere in its network, who may wait for budgets
+                // that it has no part in.
+                None if wait.is_none() && line.used() == 0 => {}
                 // Whoever comes back after no time at all would meet the same line.
-                None => refused(Reply::rate_limited(wait.max(Duration::from_secs(1)))),
-            };
+                None => return refused(Reply::rate_limited(time.max(Duration::from_secs(1)))),
+            }
         }
         match join() {
             Ok(()) => Tried::Granted,
@@ -159,6 +184,18 @@ impl Admission {
     /// Joins that wait in line.
     pub fn waiting(&self) -> usize {
         self.line.whole().used()
+    }
+}
+
+impl Budgets {
+    /// The next place in a line, if one is free.
+    fn place_in(&mut self, line: &Arc<Pool>) -> Option<Place> {
+        let share = Share::try_take(line, 1).ok()?;
+        self.places += 1;
+        Some(Place {
+            number: self.places,
+            _share: share,
+        })
     }
 }
 

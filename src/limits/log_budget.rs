@@ -17,15 +17,16 @@ const WHOLE: Rate = Rate {
     pause: Duration::from_millis(20),
     burst: 400,
 };
-/// Of one client address: a tenth of that.
+/// Of one client address: a tenth of that. An IPv6 /56 has twice as much and a /48 three times, as of
+/// [`Shares`](super::shares::Shares), so that no home has all of the log.
 const ADDRESS: Rate = Rate {
     pause: Duration::from_millis(200),
     burst: 40,
 };
-/// Addresses that are remembered before those are forgotten that have their whole burst again. All
+/// Networks that are remembered before those are forgotten that have their whole burst again. All
 /// others have had a line in the time that a burst of [`ADDRESS`] takes to come back, which are no
-/// more than [`WHOLE`] allows in that time: less than half of this.
-const MAX_ADDRESSES: usize = 2048;
+/// more than [`WHOLE`] allows in that time, with three networks for each: less than half of this.
+const MAX_NETWORKS: usize = 3 * 2048;
 
 /// One every `pause`, and `burst` at once after a time of rest.
 #[derive(Clone, Copy)]
@@ -35,6 +36,14 @@ struct Rate {
 }
 
 impl Rate {
+    /// So many times as much, which comes back in the same time.
+    fn times(self, times: u32) -> Self {
+        Self {
+            pause: self.pause / times,
+            burst: self.burst * times,
+        }
+    }
+
     /// When the burst of somebody is whole again that takes one at `now`, and for whom it would
     /// have been at `full_at`; `None` where there is none to take.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
@@ -47,25 +56,28 @@ impl Rate {
 #[derive(Debug, Default)]
 pub struct LogBudget {
     whole: Option<Instant>,
-    addresses: HashMap<AddressKey, Instant>,
+    networks: HashMap<AddressKey, Instant>,
 }
 
 impl LogBudget {
-    /// Takes a line that this client causes, or some client nobody knows, from its budget and from
-    /// the one of all. False, and free, where either has none.
+    /// Takes a line that this client causes, or some client nobody knows, from the budgets it counts in
+    /// and from the one of all. False, and free, where any of them has none.
     pub fn take(&mut self, client: Option<AddressKey>, now: Instant) -> bool {
         let Some(whole) = WHOLE.take(self.whole, now) else {
             return false;
         };
         if let Some(client) = client {
-            let full_at = self.addresses.get(&client).copied();
-            let Some(full_at) = ADDRESS.take(full_at, now) else {
+            let levels = client.levels().zip(1..).map(|(network, times)| {
+                let full_at = self.networks.get(&network).copied();
+                Some((network, ADDRESS.times(times).take(full_at, now)?))
+            });
+            let Some(levels) = levels.collect::<Option<Vec<_>>>() else {
                 return false;
             };
-            if self.addresses.len() >= MAX_ADDRESSES {
-                self.addresses.retain(|_, full_at| *full_at > now);
+            if self.networks.len() + levels.len() > MAX_NETWORKS {
+                self.networks.retain(|_, full_at| *full_at > now);
             }
-            self.addresses.insert(client, full_at);
+            self.networks.extend(levels);
         }
         self.whole = Some(whole);
         true

@@ -57,7 +57,7 @@ impl Shares {
         &self.whole
     }
 
-    /// The pool of a client. Asked once a session or a room, so a lock will do.
+    /// The pool of a client. Asked once a session, a room or a join, so a lock will do.
     pub fn of(&self, client: AddressKey) -> Arc<Pool> {
         // Every change to the pools is whole before anything can panic.
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +67,14 @@ impl Shares {
         });
         used.sweep();
         pool
+    }
+
+    /// How much is taken for the widest network that a client counts in.
+    pub fn used_around(&self, client: AddressKey) -> usize {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let widest = client.levels().next_back();
+        let pool = widest.and_then(|network| used.pools.get(&network)?.upgrade());
+        pool.map_or(0, |pool| pool.used())
     }
 }
 

@@ -25,8 +25,8 @@ pub const fn most_charged(message: usize) -> usize {
 
 /// A message that is not whole yet.
 ///
-/// Its bytes are charged to the share of its receiver in the memory for such messages, and no longer to the window of
-/// their receiver, which would otherwise never be let send the rest.
+/// Its bytes are charged to the share of its receiver in the memory for such messages, and no longer to
+/// the window of that receiver, which would otherwise never be let send the rest.
 #[derive(Debug)]
 pub struct Assembly {
     kind: Opcode,

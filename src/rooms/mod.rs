@@ -207,7 +207,7 @@ impl Rooms {
             self.end(code, Ending::RoomExpired, effects);
         }
         if let Some(room) = self.rooms.get_mut(&code)
-            && let Some(receiver) = room.quiet_receiver()
+            && let Some(receiver) = room.quiet_receiver(now)
         {
             self.send_away(receiver, Ending::PairIdle, effects);
         }

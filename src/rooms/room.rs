@@ -80,6 +80,8 @@ pub(super) struct Room {
     due: Instant,
     /// Its place in the order of looks.
     look: (Instant, u64),
+    /// When it is seen next whether its pair has moved data.
+    pair_look: Instant,
     stage: Stage,
     /// Whether the sender has begun a message and not ended it.
     in_message: bool,
@@ -105,6 +107,7 @@ impl Room {
             sender,
             due,
             look: (opened, number),
+            pair_look: opened,
             stage: Stage::Vacant { told: false },
             in_message: false,
             queue: VecDeque::new(),
@@ -125,12 +128,14 @@ impl Room {
     /// Says when it is looked at next: at the end of its time, or to see whether a pair that may be
     /// quiet for so long has moved data.
     pub(super) fn look_again(&mut self, now: Instant, pair_idle: Duration) -> (Instant, u64) {
-        let step = pair_idle / LOOKS;
+        if self.pair_look <= now {
+            let step = pair_idle / LOOKS;
+            // From one look to the next, so that late ones do not add up; but not to catch up.
+            let next = Some(self.pair_look + step).filter(|&next| next > now);
+            self.pair_look = next.unwrap_or(now + step);
+        }
         let due = Some(self.due).filter(|_| self.is_open());
-        // From one look to the next, so that late ones do not add up; but not to catch up.
-        let next = Some(self.look.0 + step).filter(|&next| next > now);
-        let next = next.unwrap_or(now + step);
-        self.look.0 = due.map_or(next, |due| due.min(next));
+        self.look.0 = due.map_or(self.pair_look, |due| due.min(self.pair_look));
         self.look
     }
 
@@ -139,12 +144,16 @@ impl Room {
         self.is_open() && self.due <= now
     }
 
-    /// Looks whether the pair has moved data since the last look; its receiver, if it has moved none
-    /// for as long as it may.
-    pub(super) fn quiet_receiver(&mut self) -> Option<SessionId> {
+    /// Sees, if it is time for that, whether the pair has moved data since the last time; its
+    /// receiver, if it has moved none for as long as it may. A look at the end of the room's time
+    /// alone does not count.
+    pub(super) fn quiet_receiver(&mut self, now: Instant) -> Option<SessionId> {
         let Stage::Paired(pair) = &mut self.stage else {
             return None;
         };
+        if self.pair_look > now {
+            return None;
+        }
         pair.quiet += 1;
         (pair.quiet > LOOKS).then_some(pair.receiver)
     }

@@ -5,48 +5,52 @@ use std::{collections::BTreeMap, time::Instant};
 use relay_wire::code::RoomCode;
 
 use crate::{
-    flow::credit::Share,
+    limits::admission::Place,
     rooms::{BySession, SessionId},
 };
 
-/// The joins of one worker, each under the moment when it is to be tried, and of several the one of
-/// the older session first. The places they hold bound how many there are.
+/// The joins of one worker, each under the moment when it is to be tried, and of several the one that
+/// came first. The places they hold bound how many there are.
 #[derive(Default)]
 pub(super) struct Line {
-    joins: BTreeMap<(Instant, SessionId), Waiting>,
-    turns: BySession<Instant>,
+    joins: BTreeMap<Turn, (SessionId, Waiting)>,
+    turns: BySession<Turn>,
 }
 
+/// When a join is to be tried, and the number of its place.
+type Turn = (Instant, u64);
+
 /// One join: its code, if that can be one, and its place.
-pub(super) type Waiting = (Option<RoomCode>, Share);
+pub(super) type Waiting = (Option<RoomCode>, Place);
 
 impl Line {
     /// A join is to be tried at this moment.
-    pub(super) fn push(&mut self, turn: Instant, id: SessionId, waiting: Waiting) {
-        self.joins.insert((turn, id), waiting);
+    pub(super) fn push(&mut self, at: Instant, id: SessionId, waiting: Waiting) {
+        let turn = (at, waiting.1.number());
+        self.joins.insert(turn, (id, waiting));
         self.turns.insert(id, turn);
     }
 
     /// A session does not wait any more, if it did.
     pub(super) fn leave(&mut self, id: SessionId) {
         if let Some(turn) = self.turns.remove(&id) {
-            self.joins.remove(&(turn, id));
+            self.joins.remove(&turn);
         }
     }
 
     /// When the next is to be tried, if any is.
     pub(super) fn next_turn(&self) -> Option<Instant> {
-        self.joins.first_key_value().map(|(&(turn, _), _)| turn)
+        self.joins.first_key_value().map(|(&(at, _), _)| at)
     }
 
     /// Takes a join that is to be tried at `now`.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(SessionId, Waiting)> {
         let first = self.joins.first_entry()?;
-        let (turn, id) = *first.key();
-        if turn > now {
+        if first.key().0 > now {
             return None;
         }
+        let (id, waiting) = first.remove();
         self.turns.remove(&id);
-        Some((id, first.remove()))
+        Some((id, waiting))
     }
 }

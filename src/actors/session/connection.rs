@@ -4,7 +4,6 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use actix::Addr;
-use bytes::Bytes;
 use relay_wire::{
     ending::Ending,
     frame::{self, Opcode},
@@ -62,7 +61,7 @@ pub(super) struct Connection {
     pub(super) outbox: Outbox,
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
-    pub(super) unread: Bytes,
+    pub(super) unread: Vec<u8>,
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
@@ -104,7 +103,7 @@ impl Connection {
             reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
             outbox: Outbox::default(),
             window,
-            unread: Bytes::new(),
+            unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
             attached: true,

@@ -76,7 +76,7 @@ impl Session {
             now(),
         );
         connection.outbox.push(Chunk::new(head, &connection.window));
-        connection.unread = upgraded.unread;
+        connection.unread = upgraded.unread.into();
         log_client!(
             Debug,
             upgraded.client,

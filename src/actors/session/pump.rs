@@ -15,7 +15,6 @@ use std::{
 
 use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
-use bytes::Bytes;
 use relay_wire::ending::Ending;
 
 use super::{
@@ -109,7 +108,14 @@ impl Connection {
             Poll::Pending => socket.paused,
         };
         self.read_ahead(socket, now, task);
-        self.note_pause(pause, now);
+        self.note_pause(
+            if self.sees_pongs() {
+                Pause::Empty
+            } else {
+                pause
+            },
+            now,
+        );
         self.run_timers(socket, now, task);
         self.write(socket, now, task);
         if !matches!(self.phase, Phase::Done)
@@ -203,10 +209,17 @@ impl Connection {
         }
         self.pong(pongs);
         if matches!(self.phase, Phase::Waiting { .. }) {
-            self.unread = Bytes::copy_from_slice(bytes);
+            self.unread = bytes.to_vec();
         }
+        self.count_frames(now)
+    }
+
+    /// Counts the frames that have begun since the last time, and ends a session of which too many were
+    /// for nothing; returns how many they are.
+    pub(super) fn count_frames(&mut self, now: Instant) -> usize {
         let Counts { frames, idle } = self.reader.take_counts();
-        if idle > 0 && !self.chatter.allows(idle, now) && !matches!(self.phase, Phase::Lingering) {
+        let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
+        if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);
         }
         frames

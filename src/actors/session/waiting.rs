@@ -3,6 +3,7 @@
 //! another request.
 
 use std::{
+    mem,
     task::{Context as Task, Poll},
     time::Instant,
 };
@@ -26,6 +27,12 @@ impl Connection {
         self.ahead.get_or_insert(READ_AHEAD);
     }
 
+    /// Whether a Pong that comes now is seen: it is read, and nothing that has to wait is before it.
+    pub(super) fn sees_pongs(&self) -> bool {
+        let reads = matches!(self.phase, Phase::Waiting { .. }) && matches!(self.ahead, Some(1..));
+        reads && self.unread.is_empty()
+    }
+
     /// Reads ahead where an answer is late, and takes what does not have to wait. The socket wakes the
     /// session for the rest.
     pub(super) fn read_ahead(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
@@ -35,12 +42,15 @@ impl Connection {
         {
             let unread = &mut self.unread;
             let read = socket.poll_read(left, task, |bytes| {
-                *unread = [&unread[..], bytes].concat().into();
+                // Once for all that may still come, and no more.
+                unread.reserve_exact(left);
+                unread.extend_from_slice(bytes);
             });
             match read {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.ahead = Some(left - count);
+                    self.clocks.received(now);
                     self.pace.record(count);
                     self.state.metrics.received(count);
                     self.take_control_frames(now);
@@ -61,21 +71,32 @@ impl Connection {
 
     /// Acts on control frames that are all there, up to the first frame that is none.
     fn take_control_frames(&mut self, now: Instant) {
+        if self.ahead.is_none() || self.unread.is_empty() {
+            return;
+        }
+        let mut unread = mem::take(&mut self.unread);
+        let mut rest = &unread[..];
+        let mut pongs = Pongs::default();
         while matches!(self.phase, Phase::Waiting { .. })
-            && self.ahead.is_some()
-            && let Ok(Some((header, len))) = Header::parse(&self.unread)
-            && header.opcode.is_control()
-            && let Some(end) = usize::try_from(header.len)
-                .ok()
-                .map(|payload| len + payload)
-            && end <= self.unread.len()
+            && let Some((mut frame, behind)) = control_frame(rest)
         {
-            let frame = self.unread.split_to(end);
-            let mut pongs = Pongs::default();
-            if let Some(event) = self.reader.next(&mut &frame[..]) {
+            rest = behind;
+            if let Some(event) = self.reader.next(&mut frame) {
                 self.on_event(event, &mut pongs, now);
             }
-            self.pong(pongs);
         }
+        self.pong(pongs);
+        let taken = unread.len() - rest.len();
+        unread.drain(..taken);
+        self.unread = unread;
+        self.count_frames(now);
     }
+}
+
+/// The control frame that these bytes begin with, if it is all there, and what is behind it.
+fn control_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, len) = Header::parse(bytes).ok()??;
+    let payload = usize::try_from(header.len).ok()?;
+    let whole = header.opcode.is_control().then_some(len + payload)?;
+    bytes.split_at_checked(whole)
 }

@@ -67,7 +67,7 @@ impl Admission {
     }
 
     /// The place of somebody who must wait for this turn.
-    fn line_up(&self, client: AddressKey, now: Instant, turn: Instant) -> Share {
+    fn line_up(&self, client: AddressKey, now: Instant, turn: Instant) -> Place {
         match self.try_code(client, None, now, || panic!("not yet")) {
             Tried::Later(at, place) if at == turn => place,
             other => panic!("{other:?}"),
@@ -195,6 +195,64 @@ fn a_line_is_short_and_a_place_in_it_is_free_again() {
 }
 
 #[test]
+fn whoever_has_waited_longest_has_the_lowest_number() {
+    let (admission, now) = admission();
+    spend(&admission, client(1), now);
+    spend(&admission, client(2), now);
+    let turn = now + secs(60);
+    let line = [1, 2, 1].map(|n| admission.line_up(client(n), now, turn));
+    assert!(line.is_sorted_by(|one, next| one.number() < next.number()));
+    let [first, second, _] = line;
+    drop(first);
+    let number = second.number();
+    let tried = admission.try_code(client(2), Some(second), now, || panic!("not yet"));
+    match tried {
+        Tried::Later(_, place) => assert_eq!(place.number(), number, "it keeps its own"),
+        other => panic!("{other:?}"),
+    }
+    assert!(admission.line_up(client(1), now, turn).number() > number);
+}
+
+#[test]
+fn a_newcomer_of_the_same_home_lets_those_in_line_go_first() {
+    let (admission, now) = admission();
+    let home: Vec<_> = (0..4).map(|net| v6(1, 1, net)).collect();
+    for &network in &home {
+        spend(&admission, network, now);
+    }
+    // Four /64s have spent the budget of their /56, of which a code comes back each 15 s.
+    let newcomer = v6(1, 1, 9);
+    let turn = now + secs(15);
+    let first = admission.line_up(newcomer, now, turn);
+    let second = admission.line_up(v6(1, 1, 10), turn, turn);
+    let tried = admission.try_code(newcomer, Some(first), turn, wrong);
+    assert!(matches!(Came::from(&tried), Came::Refused(..)), "{tried:?}");
+    drop(second);
+    assert_eq!(admission.waiting(), 0);
+}
+
+#[test]
+fn a_line_full_of_others_in_its_network_keeps_nobody_out_who_has_a_budget() {
+    let (admission, now) = admission();
+    let guessers = [1, 2, 3].map(|net| v6(1, net, net));
+    for guesser in guessers {
+        spend(&admission, guesser, now);
+    }
+    let mut line = Vec::new();
+    for guesser in guessers {
+        let places = (0..MAX_LINE).map(|_| admission.line_up(guesser, now, now + secs(60)));
+        line.extend(places);
+    }
+    let neighbour = v6(1, 99, 1);
+    assert_eq!(admission.once(neighbour, now, || Ok(())), Came::Granted);
+    // With a place free it lets those go first that have their turn now: there are none.
+    line.pop();
+    let place = admission.line_up(neighbour, now, now);
+    let tried = admission.try_code(neighbour, Some(place), now, || Ok(()));
+    assert_eq!(Came::from(&tried), Came::Granted);
+}
+
+#[test]
 fn who_would_wait_for_long_is_told_how_long() {
     let config = Config {
         failed_join_max: 1,
@@ -241,7 +299,7 @@ fn a_flood_of_wrong_codes_is_answered_after_the_longest_delay() {
 /// addresses at every moment.
 fn guessed(clients: &[AddressKey], hours: u64) -> usize {
     let (admission, start) = (Admission::new(&Config::default()), Instant::now());
-    let mut lines: Vec<Vec<Share>> = clients.iter().map(|_| Vec::new()).collect();
+    let mut lines: Vec<Vec<Place>> = clients.iter().map(|_| Vec::new()).collect();
     let mut guessed = 0;
     for second in (0..hours * 3600).step_by(5) {
         let now = start + secs(second);

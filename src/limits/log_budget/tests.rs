@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::*;
 
@@ -83,7 +83,40 @@ fn no_more_addresses_are_remembered_than_have_had_a_line_of_late() {
         // Each line from somebody else, as fast as they are taken.
         let now = begin + number * Duration::from_millis(5);
         lines += usize::from(budget.take(address(number), now));
-        assert!(budget.addresses.len() <= MAX_ADDRESSES);
+        assert!(budget.networks.len() <= MAX_NETWORKS);
     }
-    assert!(lines > 10 * MAX_ADDRESSES, "{lines}");
+    assert!(lines > 10_000, "{lines}");
+}
+
+/// A client in this /48, this /56 of it, and this /64 of that.
+fn v6(net48: u16, net56: u8, net64: u8) -> Option<AddressKey> {
+    let subnet = u16::from_be_bytes([net56, net64]);
+    Some(IpAddr::from(Ipv6Addr::new(0x2001, net48, 0, subnet, 0, 0, 0, 1)).into())
+}
+
+#[test]
+fn a_home_has_no_more_than_its_share_however_many_networks_it_has() {
+    let same64 = vec![v6(1, 2, 3)];
+    let same56: Vec<_> = (0..=u8::MAX).map(|n| v6(1, 2, n)).collect();
+    let same48: Vec<_> = (0..=u8::MAX).map(|n| v6(1, n, n)).collect();
+    for (clients, times) in [(same64, 1), (same56, 2), (same48, 3)] {
+        let (mut budget, begin) = (LogBudget::default(), Instant::now());
+        let mut all = |now| -> usize {
+            let taken = |&client: &_| taken(&mut budget, client, 50, now);
+            clients.iter().map(taken).sum()
+        };
+        assert_eq!(all(begin), times * 40);
+        assert_eq!(all(begin + SECOND), times * 5);
+        assert_eq!(taken(&mut budget, address(1), 20, begin), 20);
+    }
+}
+
+#[test]
+fn no_more_networks_are_remembered_of_homes_that_have_had_a_line_of_late() {
+    let (mut budget, begin) = (LogBudget::default(), Instant::now());
+    for number in 0..60_000 {
+        let now = begin + u32::from(number) * Duration::from_millis(20);
+        assert!(budget.take(v6(number, 0, 0), now));
+        assert!(budget.networks.len() <= MAX_NETWORKS);
+    }
 }

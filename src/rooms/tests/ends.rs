@@ -71,7 +71,7 @@ fn the_next_look_is_known_until_no_room_is_left() {
     let second = world.start + Duration::from_secs(60) + TTL;
     assert_eq!(world.rooms.next_look(), Some(second));
     world.leave(7);
-    let at_the_pair = world.now + PAIR_IDLE / 8;
+    let at_the_pair = world.start + PAIR_IDLE / 8;
     assert_eq!(world.rooms.next_look(), Some(at_the_pair));
     world.leave(S);
     assert_eq!(world.rooms.next_look(), None);
@@ -147,6 +147,23 @@ fn whatever_data_either_side_moves_keeps_a_pair() {
     ];
     assert_eq!(seen, all);
     assert!((time + 40..=time + 45).contains(&end), "{end}");
+    assert!(world.is_empty());
+}
+
+#[test]
+fn the_end_of_a_rooms_time_takes_nothing_from_a_pair_that_is_quiet_around_it() {
+    // Looked at each 8 s; the room's time is up between two looks.
+    let mut world = World::new(10, 10, 0).with_pair_idle(64);
+    world.create(S).unwrap();
+    world.join(1, S).unwrap();
+    for time in (0..95).step_by(8) {
+        world.at(time);
+        world.send(S, Piece::Whole, b"x");
+    }
+    world.at(95);
+    world.send(S, Piece::Whole, b"the last");
+    let (end, _) = until_seen(&mut world, 95);
+    assert_eq!(end, 96 + 64);
     assert!(world.is_empty());
 }
 
