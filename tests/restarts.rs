@@ -129,6 +129,34 @@ async fn pairs_may_finish_and_the_process_ends_well() {
 }
 
 #[tokio::test]
+async fn what_came_while_it_stood_still_is_delivered_before_it_ends() {
+    for workers in [1, 2] {
+        let mut relay = Relay::start(&[("RELAY_DRAIN_TIMEOUT", 1), ("RELAY_WORKERS", workers)]);
+        let mut pairs = Vec::new();
+        for _ in 0..3 {
+            pairs.push(relay.pair().await);
+        }
+        let mut waiting = relay.connect().await;
+        waiting.round_trip().await;
+        relay.signal(Signal::SIGTERM);
+        // The drain has begun.
+        waiting.expect_error("server_shutdown").await;
+        relay.freeze().await;
+        for (sender, _) in &mut pairs {
+            sender.send(frame(TEXT, "the last")).await;
+        }
+        // For longer than the drain may last.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        relay.signal(Signal::SIGCONT);
+        for (_, receiver) in &mut pairs {
+            assert_eq!(&receiver.next("data").await.payload[..], b"the last");
+        }
+        drop(pairs);
+        assert_eq!(relay.ended().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (int, term) = ((Signal::SIGINT, 130), (Signal::SIGTERM, 143));
     for ((first, _), (second, status)) in [(term, term), (int, int), (term, int)] {

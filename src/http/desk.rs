@@ -10,14 +10,10 @@ use actix_http::{
     error::{DispatchError, ParseError},
     h1::Codec,
 };
-use actix_rt::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use actix_rt::{net::TcpStream, time::timeout};
 use actix_service::Service;
 use futures_util::future::{Either, select};
 use relay_wire::ending::Ending;
-use tokio::time::timeout_at;
 
 use super::{
     handshake,
@@ -25,16 +21,12 @@ use super::{
     places::{Lost, Place},
 };
 use crate::{
-    flow::{clocks::TIME_TO_READ, credit::Share},
-    limits::address::AddressKey,
-    observe::logging::log_client,
+    actors::within, flow::credit::Share, limits::address::AddressKey, observe::logging::log_client,
     state::State,
 };
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How late a deadline is noticed at most, while the process runs.
-const LATE: Duration = Duration::from_millis(100);
 
 /// A connection that was just accepted.
 pub(super) struct Arrival {
@@ -140,15 +132,7 @@ async fn read(
     place: &mut Place,
     lost: &mut Lost,
 ) -> Result<Head, Option<Ending>> {
-    let due = Instant::now() + HEAD_TIMEOUT;
-    let reading = async {
-        let mut reading = pin!(request.read(|| place.heard()));
-        match timeout_at(due, &mut reading).await {
-            // The whole process has stood still, and the rest may have come meanwhile.
-            Err(_) if due.elapsed() > LATE => timeout(TIME_TO_READ, reading).await,
-            read => read,
-        }
-    };
+    let reading = within(HEAD_TIMEOUT, request.read(|| place.heard()));
     match select(pin!(reading), lost).await {
         Either::Left((Ok(Ok(head)), _)) => Ok(head),
         Either::Left((Ok(Err(error)), _)) => {

@@ -2,12 +2,11 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
-use actix_rt::time::timeout;
 use log::info;
 
 use super::systemd;
 use crate::{
-    actors::{directory::Directory, messages::Shutdown},
+    actors::{directory::Directory, messages::Shutdown, within},
     flow::{clocks::CLOSE_TIMEOUT, credit::Pool},
     http::{accept::Origin, desk::HEAD_TIMEOUT},
     state::State,
@@ -45,5 +44,5 @@ async fn all_gone(pool: &Pool, most: Duration) -> bool {
         true => Poll::Ready(()),
         false => Poll::Pending,
     });
-    timeout(most, gone).await.is_ok()
+    within(most, gone).await.is_ok()
 }
