@@ -84,6 +84,11 @@ impl Spent {
         level
     }
 
+    /// Whether all that was spent has come back.
+    pub(super) fn is_whole(&self, now: Instant) -> bool {
+        self.standing(now).is_zero()
+    }
+
     fn standing(&self, now: Instant) -> Duration {
         self.empty_at
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
