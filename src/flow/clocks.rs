@@ -6,10 +6,15 @@
 //! the session, which tells of it here in turn. Nothing else changes a timer, but that a Pong which may
 //! come behind a message is given more time: asking for [`Clocks::next`] does not.
 
+mod timers;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+pub use self::timers::Timer;
+use self::timers::Timers;
 
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
@@ -39,86 +44,6 @@ const INTERVALS_UNREAD: u32 = 3;
 const LOOKS_AT_A_STALL: u32 = 16;
 /// Time to read what has come, before a peer is judged by what has not.
 pub const TIME_TO_READ: Duration = Duration::from_secs(2);
-
-/// What may become due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timer {
-    /// The time for a request is up.
-    Request,
-    /// A refusal that was held back is to be sent.
-    Refusal,
-    /// The time for the client's Close is up, or the time for what waits to be written to it.
-    Close,
-    /// The peer has accepted no bytes for too long.
-    Stall,
-    /// The peer may accept bytes again: the runtime says so late, not before a third of the
-    /// system's buffer is free.
-    Look,
-    /// A Ping is to be sent.
-    Ping,
-    /// No Pong has come in time: the peer is dead.
-    Pong,
-    /// Nobody has taken what the session sent for the time of a stall.
-    Untaken,
-    /// The session may be read again (`RELAY_SESSION_BYTES_PER_SEC`).
-    Pace,
-}
-
-impl Timer {
-    /// All timers; of two that are due, the first fires first.
-    const ALL: [Self; 9] = [
-        Self::Request,
-        Self::Refusal,
-        Self::Close,
-        Self::Look,
-        Self::Stall,
-        Self::Untaken,
-        Self::Ping,
-        Self::Pong,
-        Self::Pace,
-    ];
-}
-
-/// When each timer is due, if it is set.
-#[derive(Debug, Default)]
-struct Timers {
-    due: [Option<Instant>; Timer::ALL.len()],
-    /// A bit for each timer that was put off and has not been set since.
-    put_off: u16,
-}
-
-impl Timers {
-    fn set(&mut self, timer: Timer, at: Instant) {
-        self.due[timer as usize] = Some(at);
-        self.put_off &= !bit(timer);
-    }
-
-    fn clear(&mut self, timer: Timer) {
-        self.due[timer as usize] = None;
-    }
-
-    fn get(&self, timer: Timer) -> Option<Instant> {
-        self.due[timer as usize]
-    }
-
-    /// Sets a timer that has fired once more, unless that was done already.
-    fn put_off(&mut self, timer: Timer, at: Instant) -> bool {
-        let first = self.put_off & bit(timer) == 0;
-        if first {
-            self.set(timer, at);
-            self.put_off |= bit(timer);
-        }
-        first
-    }
-
-    fn is_set(&self, timer: Timer) -> bool {
-        self.get(timer).is_some()
-    }
-}
-
-fn bit(timer: Timer) -> u16 {
-    1 << timer as u16
-}
 
 /// How a session is read at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
