@@ -7,11 +7,20 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
+use relay_wire::ending::Ending;
+
 use crate::{
     config::Config,
     flow::{clocks::Timeouts, credit::Pool},
-    limits::{address::Trust, admission::Admission, shares::Shares},
-    observe::metrics::{Metrics, Snapshot},
+    limits::{
+        address::{AddressKey, Trust},
+        admission::Admission,
+        shares::Shares,
+    },
+    observe::{
+        logging::log_client,
+        metrics::{Metrics, Snapshot},
+    },
     rooms::{self, SessionId, placement::Placement},
 };
 
@@ -125,6 +134,12 @@ impl State {
     /// Does this the first time a trusted proxy names no client, and never again.
     pub fn warn_unnamed(&self, warn: impl FnOnce()) {
         self.unnamed.call_once(warn);
+    }
+
+    /// Counts and logs that a session of this client is refused something.
+    pub fn refused(&self, id: SessionId, client: impl Into<Option<AddressKey>>, ending: Ending) {
+        self.metrics.refused(ending);
+        log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
     }
 
     /// What is outstanding now.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use claude_distill_relay::config::Config;
 use futures_util::FutureExt;
 use relay_testing::{
-    frame,
+    Raw, frame,
     http::UPGRADE,
     wire::{BINARY, CLOSE, CONTINUATION, TEXT},
 };
@@ -268,13 +268,19 @@ fn with_budgets(config: &mut Config) {
     (config.rate_limit_max, config.address_rate_limit_max) = (1000, 1000);
 }
 
+/// As many as it takes to see whether all of them are looked at.
+async fn crowd(connect: impl AsyncFn() -> Raw) -> Vec<Raw> {
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(connect().await);
+    }
+    clients
+}
+
 #[test]
 fn whose_answer_came_during_a_pause_lives_on() {
     with_config(with_budgets, async |site| {
-        let mut clients = Vec::new();
-        for _ in 0..100 {
-            clients.push(site.connect().await);
-        }
+        let mut clients = crowd(async || site.connect().await).await;
         for client in &mut clients {
             client.create_room().await;
         }
@@ -303,10 +309,7 @@ fn whose_answer_came_during_a_pause_lives_on() {
 #[test]
 fn whose_request_came_during_a_pause_is_answered() {
     with_config(with_budgets, async |site| {
-        let mut clients = Vec::new();
-        for _ in 0..100 {
-            clients.push(site.connect().await);
-        }
+        let mut clients = crowd(async || site.connect().await).await;
         let request = frame(TEXT, r#"{"type":"CREATE_ROOM"}"#).encode();
         for client in &mut clients {
             client.write(&request).await;
@@ -323,10 +326,7 @@ fn whose_request_came_during_a_pause_is_answered() {
 #[test]
 fn whose_head_came_during_a_pause_has_its_session() {
     with_config(with_budgets, async |site| {
-        let mut clients = Vec::new();
-        for _ in 0..100 {
-            clients.push(site.dial().await);
-        }
+        let mut clients = crowd(async || site.dial().await).await;
         // They are accepted, and their heads are due.
         settle().await;
         for client in &mut clients {

@@ -180,9 +180,8 @@ impl RoomRegistry {
 
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
         if let Some(ending) = reply.ending() {
-            self.state.metrics.refused(ending);
             let client = self.members.get(&id).map(|it| it.client);
-            log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
+            self.state.refused(id, client, ending);
         }
         self.send(id, Deliver::Refused(reply, delay));
     }

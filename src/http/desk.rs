@@ -113,8 +113,7 @@ where
             _ => None,
         };
         if let Some(ending) = ending {
-            self.state.metrics.handshake_refused(ending);
-            log_client!(Info, client, "handshake refused: {}", ending.name());
+            handshake::refused(ending, client, &self.state.metrics);
         }
         log_client!(
             Debug,

@@ -222,14 +222,19 @@ fn ending_of(error: &HandshakeError) -> Ending {
     }
 }
 
+/// Counts and logs that a client's request ends so.
+pub(super) fn refused(ending: Ending, client: impl Into<Option<AddressKey>>, metrics: &Metrics) {
+    metrics.handshake_refused(ending);
+    log_client!(Info, client, "handshake refused: {}", ending.name());
+}
+
 /// The answer in plain HTTP to a client whose request ends so, which is counted and logged.
 pub(super) fn answer(
     ending: Ending,
     client: impl Into<Option<AddressKey>>,
     metrics: &Metrics,
 ) -> Response<BoxBody> {
-    metrics.handshake_refused(ending);
-    log_client!(Info, client, "handshake refused: {}", ending.name());
+    refused(ending, client, metrics);
     let status = match ending.told() {
         Told::Http(status) => StatusCode::from_u16(status).ok(),
         Told::Error | Told::Close(_) | Told::Echo | Told::Nothing => None,

@@ -216,14 +216,7 @@ impl Connection {
 
     /// Ends a session that is in no room.
     pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
-        self.state.metrics.refused(ending);
-        log_client!(
-            Info,
-            self.client,
-            "session {} refused: {}",
-            self.id.0,
-            ending.name()
-        );
+        self.state.refused(self.id, self.client, ending);
         self.refuse(&ending.into(), now);
     }
 

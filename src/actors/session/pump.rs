@@ -149,17 +149,7 @@ impl Connection {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     left = left.saturating_sub(count + frames * FRAME_COST);
                 }
-                Poll::Ready(result) => {
-                    log_client!(
-                        Debug,
-                        self.client,
-                        "session {}: end of stream, {:?}",
-                        self.id.0,
-                        result.err()
-                    );
-                    self.leave(Ending::PeerVanished);
-                    self.phase = Phase::Done;
-                }
+                Poll::Ready(result) => self.end_of_stream(result.err()),
             }
         }
     }
@@ -186,9 +176,7 @@ impl Connection {
 
     /// Takes in what was read; returns how many frames began in it.
     fn received(&mut self, bytes: &[u8], now: Instant) -> usize {
-        self.clocks.received(now);
-        self.pace.record(bytes.len());
-        self.state.metrics.received(bytes.len());
+        self.count_bytes(bytes.len(), now);
         match self.phase {
             Phase::Lingering => 0,
             _ => self.consume(bytes, now),
@@ -212,6 +200,24 @@ impl Connection {
             self.unread = bytes.to_vec();
         }
         self.count_frames(now)
+    }
+
+    /// Counts bytes that have come.
+    pub(super) fn count_bytes(&mut self, count: usize, now: Instant) {
+        self.clocks.received(now);
+        self.pace.record(count);
+        self.state.metrics.received(count);
+    }
+
+    /// Ends with its client's stream.
+    pub(super) fn end_of_stream(&mut self, error: Option<io::Error>) {
+        log_client!(
+            Debug,
+            self.client,
+            "session {}: end of stream, {error:?}",
+            self.id.0
+        );
+        self.vanish();
     }
 
     /// Counts the frames that have begun since the last time, and ends a session of which too many were

@@ -15,7 +15,6 @@ use super::{
     phase::Phase,
     socket::Socket,
 };
-use crate::observe::logging::log_client;
 
 /// Bytes that are read behind a request before it is answered. It is little, as nobody has been
 /// granted anything; and a bound on all of them, so that a flood of Pings ends here.
@@ -50,21 +49,10 @@ impl Connection {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.ahead = Some(left - count);
-                    self.clocks.received(now);
-                    self.pace.record(count);
-                    self.state.metrics.received(count);
+                    self.count_bytes(count, now);
                     self.take_control_frames(now);
                 }
-                Poll::Ready(result) => {
-                    log_client!(
-                        Debug,
-                        self.client,
-                        "session {}: end of stream, {:?}",
-                        self.id.0,
-                        result.err()
-                    );
-                    self.vanish();
-                }
+                Poll::Ready(result) => self.end_of_stream(result.err()),
             }
         }
     }
