@@ -15,6 +15,7 @@ import resource
 import socket
 import sys
 import time
+from contextlib import asynccontextmanager
 
 import websockets
 
@@ -200,17 +201,23 @@ class Users:
             assert await target.recv() == content
         self.shares += 1
 
-    async def meet(self, sender, receiver):
+    @asynccontextmanager
+    async def pair(self):
+        """A sender and its receiver, each of whom asks as soon as it is connected."""
+
         async def said(client, kind):
             message = json.loads(await client.recv())
             assert message["type"] == kind, message
             return message
 
-        await sender.send(json.dumps({"type": "CREATE_ROOM"}))
-        code = (await said(sender, "ROOM_CREATED"))["room_id"]
-        await receiver.send(json.dumps({"type": "JOIN_ROOM", "room_id": code}))
-        await said(receiver, "ROOM_JOINED")
-        await said(sender, "PEER_JOINED")
+        async with self.connect() as sender:
+            await sender.send(json.dumps({"type": "CREATE_ROOM"}))
+            code = (await said(sender, "ROOM_CREATED"))["room_id"]
+            async with self.connect() as receiver:
+                await receiver.send(json.dumps({"type": "JOIN_ROOM", "room_id": code}))
+                await said(receiver, "ROOM_JOINED")
+                await said(sender, "PEER_JOINED")
+                yield sender, receiver
 
     async def in_time(self, what, does):
         began = time.monotonic()
@@ -224,24 +231,22 @@ class Users:
 
     async def come_and_go(self):
         async def once():
-            async with self.connect() as sender, self.connect() as receiver:
-                await self.meet(sender, receiver)
-                await self.share(sender, receiver)
+            async with self.pair() as pair:
+                await self.share(*pair)
 
         while True:
             await self.in_time("new users", once)
             await asyncio.sleep(0.2)
 
     async def stay(self):
-        async with self.connect() as sender, self.connect() as receiver:
-            await self.meet(sender, receiver)
+        async with self.pair() as pair:
             while True:
-                await self.in_time("a pair", lambda: self.share(sender, receiver))
+                await self.in_time("a pair", lambda: self.share(*pair))
                 await asyncio.sleep(0.2)
 
 
-async def main(seconds, addresses):
-    attackers, users = Attackers(addresses), Users()
+async def attack(seconds, addresses):
+    attackers = Attackers(addresses)
     kinds = {
         attackers.flood_pongs: 5,
         attackers.flood_fragments: 5,
@@ -258,26 +263,39 @@ async def main(seconds, addresses):
         attackers.ping_and_read_nothing: 20,
         attackers.hold_half_a_message: 10,
     }
-    tasks = [asyncio.create_task(users.stay()), asyncio.create_task(users.come_and_go())]
+    # Once the first users are there.
     await asyncio.sleep(1)
-    for attack, count in kinds.items():
-        tasks += [asyncio.create_task(attackers.go_on(attack)) for _ in range(count)]
-    _, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    attacks = [attackers.go_on(kind) for kind, count in kinds.items() for _ in range(count)]
+    await asyncio.wait([asyncio.create_task(attack) for attack in attacks], timeout=seconds)
+    print(f"{attackers.made} connections of attackers", flush=True)
+
+
+async def use(seconds):
+    users = Users()
+    tasks = [asyncio.create_task(users.stay()), asyncio.create_task(users.come_and_go())]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         if task.done():
             # Nobody goes of their own accord.
             users.let_down.append(repr(task.exception()))
-        task.cancel()
-    print(
-        f"{attackers.made} connections of attackers; {users.shares} shares of honest users, "
-        f"the slowest in {users.slowest:.1f} s"
-    )
+    print(f"{users.shares} shares of honest users, the slowest in {users.slowest:.1f} s")
     for what in users.let_down[:20]:
         print("let down:", what)
     sys.stdout.flush()
-    # The rest goes with the process, as it would with a real attacker's.
-    os._exit(1 if users.let_down or users.shares < seconds else 0)
+    return 1 if users.let_down or users.shares < seconds else 0
 
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+def main(seconds, addresses):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    # In a process of their own, so that users wait for the relay, and not for this program.
+    attackers = os.fork()
+    if attackers == 0:
+        asyncio.new_event_loop().run_until_complete(attack(seconds, addresses))
+        # What is open goes with the process, as it would with a real attacker's.
+        os._exit(0)
+    status = asyncio.new_event_loop().run_until_complete(use(seconds + 1))
+    _, ended = os.waitpid(attackers, 0)
+    os._exit(status or os.waitstatus_to_exitcode(ended))
+
+
+main(int(sys.argv[1]), sys.argv[2:])
