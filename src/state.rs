@@ -11,7 +11,7 @@ use relay_wire::ending::Ending;
 
 use crate::{
     config::Config,
-    flow::{clocks::Timeouts, credit::Pool},
+    flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
         address::{AddressKey, Trust},
         admission::Admission,
@@ -43,6 +43,8 @@ pub struct State {
     pub admission: Admission,
     /// What is outstanding.
     pub pools: Pools,
+    /// What becomes of the payload.
+    pub ledger: Arc<Ledger>,
     /// What is counted.
     pub metrics: Metrics,
     stopping: AtomicBool,
@@ -87,6 +89,7 @@ impl Pools {
 impl State {
     /// What a relay of this configuration begins with.
     pub fn new(config: Config) -> Self {
+        let ledger = Arc::default();
         Self {
             timeouts: Arc::new(Timeouts {
                 request: config.request_timeout,
@@ -101,7 +104,8 @@ impl State {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(&ledger),
+            ledger,
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
@@ -149,6 +153,7 @@ impl State {
             rooms: self.pools.rooms.whole().used(),
             in_flight: self.pools.in_flight.used(),
             buffered: self.pools.buffers.whole().used(),
+            held: self.ledger.account().held(),
             waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
         }

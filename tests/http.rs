@@ -1,6 +1,7 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use claude_distill_relay::flow::ledger::Dropped;
 use relay_testing::{
     Raw, TestRelay, frame, http::UPGRADE, metrics::Metrics, reply, wire::TEXT, within,
 };
@@ -121,8 +122,8 @@ async fn every_label_stands_in_the_metrics_from_the_start() {
             }
         }
     }
-    for reason in ["no_peer", "receiver_gone", "tail_of_message"] {
-        has("dropped_bytes", reason);
+    for reason in Dropped::ALL {
+        has("dropped_bytes", reason.name());
     }
 }
 
@@ -252,8 +253,8 @@ async fn the_metrics_name_what_was_refused_and_what_went_nowhere() {
     let metrics = relay.metrics();
     for (name, value) in [
         (r#"relay_refused_total{reason="no_peer"}"#, 1),
-        (r#"relay_dropped_bytes_total{reason="no_peer"}"#, 11),
-        (r#"relay_dropped_bytes_total{reason="receiver_gone"}"#, 17),
+        (r#"relay_dropped_bytes_total{reason="no_peer"}"#, 9),
+        (r#"relay_dropped_bytes_total{reason="receiver_gone"}"#, 15),
     ] {
         assert_eq!(metrics.get(name), value, "{name}");
     }

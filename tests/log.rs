@@ -16,10 +16,10 @@ use relay_testing::{
     http::UPGRADE,
     process::{self, Relay, Start},
     program::Program,
-    wire::TEXT,
+    wire::{BINARY, CONTINUATION, TEXT, close},
     within,
 };
-use tokio::{net::TcpSocket, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, time::timeout};
 
 /// How a line ends that tells of lines that did not fit, and of those that clients cause.
 const FULL: &str = " lines were left out: standard error took no more";
@@ -209,4 +209,138 @@ async fn warnings_are_not_of_that_budget() {
     assert!(left_out > 0);
     let _session = relay.connect().await;
     relay.line_with("WARN  a trusted proxy says nothing");
+}
+
+/// The end of the log line with this text, from there on, without the seconds in it.
+fn tail(relay: &mut Relay, from: &str) -> String {
+    let line = relay.line_with(from);
+    let (_, tail) = line.split_once(from).unwrap();
+    tail.split_once(" s").unwrap().1.to_owned()
+}
+
+/// The number of a session, and its room's hash, from the line that tells of its opening.
+fn opened(relay: &mut Relay) -> (String, String) {
+    let line = relay.line_with(" opened by session ");
+    let (start, session) = line.split_once(" opened by session ").unwrap();
+    let (_, room) = start.rsplit_once(' ').unwrap();
+    (room.to_owned(), session.to_owned())
+}
+
+#[tokio::test]
+async fn the_log_says_whose_end_a_room_was_and_why() {
+    let start = Start::new().env("RUST_LOG", "");
+    let mut relay = start.env("RELAY_MAX_MSG_SIZE", 100).run();
+    let too_big = frame(TEXT, vec![b'x'; 101]).encode();
+    let in_two = [
+        frame(TEXT, vec![b'x'; 60]).more().encode(),
+        frame(CONTINUATION, vec![b'x'; 60]).encode(),
+    ];
+    for (end, why) in [
+        (too_big, "message_too_big (101 bytes of 100 allowed)"),
+        (
+            in_two.concat(),
+            "message_too_big (120 bytes of 100 allowed)",
+        ),
+        (frame(TEXT, "x").unmasked().encode(), "unmasked_frame"),
+        (frame(TEXT, [0xff]).encode(), "invalid_utf8"),
+        (frame(TEXT, "x").rsv(4).encode(), "reserved_bits"),
+        (close(1000, "").encode(), "peer_closed"),
+        (Vec::new(), "peer_vanished"),
+    ] {
+        let (mut sender, mut receiver) = relay.pair().await;
+        let (room, session) = opened(&mut relay);
+        let line = relay.line_with(&format!(" joined room {room}"));
+        let (_, other) = line.rsplit_once("session ").unwrap();
+        let (other, _) = other.split_once(' ').unwrap();
+        receiver.send(frame(TEXT, "four")).await;
+        sender.data(4, "a message").await;
+        if end.is_empty() {
+            sender.vanish();
+        } else {
+            sender.write(&end).await;
+        }
+        // What of a broken message came before the break was passed on.
+        let down: usize = match why.contains("120 bytes") {
+            true => receiver.data(60, "the beginning").await.len(),
+            false => 0,
+        };
+        let passed = format!("{down} bytes down, 4 bytes up");
+        assert_eq!(
+            tail(
+                &mut relay,
+                &format!("session {other} left room {room} after ")
+            ),
+            format!(" with sender_disconnected; {passed}")
+        );
+        assert_eq!(
+            tail(
+                &mut relay,
+                &format!("room {room} of session {session} closed after ")
+            ),
+            format!(": its sender ended with {why}; 1 receiver, {passed}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_receiver_left() {
+    let start = Start::new().env("RUST_LOG", "");
+    let start = start.env("RELAY_PING_INTERVAL", 1);
+    let mut relay = start.env("RELAY_PING_TIMEOUT", 1).run();
+
+    // It answers no Ping, and its sender does.
+    let (mut sender, _mute) = relay.pair().await;
+    let (room, _) = opened(&mut relay);
+    sender.next_alive("the end of its receiver").await;
+    let with = " with ping_timeout; 0 bytes down, 0 bytes up";
+    assert_eq!(tail(&mut relay, &format!(" left room {room} after ")), with);
+
+    // It takes nothing.
+    let start = Start::new().env("RUST_LOG", "");
+    let mut relay = start.env("RELAY_STALL_TIMEOUT", 1).run();
+    let (sender, _stalled) = relay.pair().await;
+    let (room, _) = opened(&mut relay);
+    let (_reader, mut writer) = sender.split();
+    let pushing = tokio::spawn(async move {
+        let message = frame(BINARY, vec![0; 1 << 20]).encode();
+        while writer.write_all(&message).await.is_ok() {}
+    });
+    let stalled = r#"relay_sessions_ended_total{reason="stalled"}"#;
+    relay.until(stalled, |now| now == 1).await;
+    let line = tail(&mut relay, &format!(" left room {room} after "));
+    assert!(line.starts_with(" with stalled; "), "{line}");
+    assert!(line.ends_with(" bytes down, 0 bytes up"), "{line}");
+    pushing.abort();
+}
+
+#[tokio::test]
+async fn the_log_tells_of_those_in_the_queue() {
+    let mut relay = Start::new().env("RUST_LOG", "").run();
+    let mut sender = relay.connect().await;
+    let code = sender.create_room().await;
+    let (room, _) = opened(&mut relay);
+    let _first = relay.receiver(&code).await;
+    relay.line_with(&format!(" joined room {room}"));
+    let second = relay.receiver(&code).await;
+    let line = relay.line_with(&format!(" joined room {room}"));
+    assert!(line.ends_with(", number 1 in its queue"), "{line}");
+    second.vanish();
+    let left = tail(
+        &mut relay,
+        &format!(" left the queue of room {room} after "),
+    );
+    assert_eq!(left, " with peer_vanished");
+}
+
+#[tokio::test]
+async fn the_log_has_the_addresses_of_sessions_at_debug() {
+    let mut relay = Start::new().env("RUST_LOG", "debug").run();
+    let _pair = relay.pair().await;
+    let addresses = [(); 2].map(|()| {
+        let line = relay.line_with(" from 127.0.0.1");
+        let (_, session) = line.rsplit_once("session ").unwrap();
+        session.strip_suffix(" from 127.0.0.1").unwrap().to_owned()
+    });
+    assert_eq!(opened(&mut relay).1, addresses[0]);
+    relay.line_with(&format!("session {} joined room ", addresses[1]));
 }

@@ -190,7 +190,10 @@ proptest! {
         let mut request: Value = others.into_iter().collect();
         request["type"] = "JOIN_ROOM".into();
         request["room_id"] = code.clone().into();
-        let join = Some(Request::Join(RoomCode::from_typed(&code)));
+        let join = Some(Request::Join {
+            code: RoomCode::from_typed(&code),
+            queue_updates: false,
+        });
         prop_assert_eq!(Request::parse(request.to_string().as_bytes()), join);
         prop_assert_eq!(Request::parse(format!("{request:#}").as_bytes()), join);
     }

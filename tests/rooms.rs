@@ -1,7 +1,11 @@
 //! Who is in a room with whom: pairing, the queue, and what each hears when another leaves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::{Duration, Instant};
+
 use relay_testing::{Client, Frame, Raw, TestRelay, frame, pair, raw_pair, reply, text, wire};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn the_sender_hears_of_each_receiver_by_an_id_of_its_own() {
@@ -320,4 +324,68 @@ async fn rooms_do_not_hear_each_other() {
         receiver.expect_silence().await;
         sender.expect_silence().await;
     }
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_hears_of_its_place_in_the_queue() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = Client::connect(&relay).await;
+    let code = sender.create_room().await;
+    let ask = format!(r#"{{"type":"JOIN_ROOM","room_id":"{code}","queue_updates":true}}"#);
+    let mut receivers = Vec::new();
+    for place in 0..3 {
+        let mut receiver = Client::connect(&relay).await;
+        receiver.send(text(ask.clone())).await;
+        let joined = receiver.next_json("ROOM_JOINED").await;
+        assert_eq!(joined["type"], "ROOM_JOINED");
+        let queued = receiver.next_json("QUEUED").await;
+        assert_eq!(queued, json!({"type": "QUEUED", "position": place}));
+        receivers.push(receiver);
+    }
+    sender.expect_peer().await;
+    sender.send(text("for the first")).await;
+    receivers[0].expect(text("for the first")).await;
+    receivers.remove(0).close().await;
+    sender.expect_peer_gone().await;
+    sender.expect_peer().await;
+    sender.send(text("for the second")).await;
+    for (place, receiver) in receivers.iter_mut().enumerate() {
+        let queued = receiver.next_json("QUEUED").await;
+        assert_eq!(queued, json!({"type": "QUEUED", "position": place}));
+    }
+    receivers[0].expect(text("for the second")).await;
+}
+
+#[tokio::test]
+async fn a_frozen_receiver_gives_way_to_those_who_wait_and_a_live_one_does_not() {
+    // Half of it is what a receiver has to show a sign.
+    let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(2));
+    let mut sender = Client::connect(&relay).await;
+    let code = sender.create_room().await;
+    let mut frozen = Raw::connect(&relay).await;
+    frozen.join(&code).await;
+    sender.expect_peer().await;
+    // Much of it is on its way to the frozen one, whose Pong would be behind all of it.
+    sender.send(Message::binary(vec![0; 1 << 20])).await;
+    let began = Instant::now();
+    let mut next = Raw::connect(&relay).await;
+    next.join(&code).await;
+    sender.expect_peer_gone().await;
+    sender.expect_peer().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let ended = r#"relay_sessions_ended_total{reason="gave_way"}"#;
+    assert_eq!(relay.metrics().get(ended), 1);
+
+    // The next takes nothing either, as there is nothing; but it answers, for longer than it has to.
+    let mut last = Client::connect(&relay).await;
+    last.join(&code).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        let ping = next.expect_ping().await;
+        next.pong(&ping).await;
+    }
+    sender.send(text("still there")).await;
+    assert_eq!(&next.data(11, "a message").await[..], b"still there");
+    assert_eq!(relay.metrics().get(ended), 1);
 }

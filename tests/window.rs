@@ -15,6 +15,9 @@ use loom::{future::block_on, model::Builder, thread};
 )]
 #[path = "../src/flow/credit.rs"]
 mod credit;
+#[allow(dead_code, reason = "nobody reads the account here")]
+#[path = "../src/flow/ledger.rs"]
+mod ledger;
 #[path = "window/sync.rs"]
 mod sync;
 
@@ -152,7 +155,7 @@ fn who_waits_for_all_windows_to_be_empty_wakes_at_the_last_credit_of_any() {
     model(|| {
         let total = Pool::new(0);
         let droppers = [1, 2].map(|amount| {
-            let window = Window::part_of(&total, 1);
+            let window = Window::part_of(&total, &Default::default(), 1);
             let credits = [amount, 1].map(|amount| Credit::charge(&window, amount));
             thread::spawn(move || drop(credits))
         });
@@ -168,7 +171,7 @@ fn who_waits_for_all_windows_to_be_empty_wakes_at_the_last_credit_of_any() {
 fn a_window_wakes_its_reader_and_who_waits_for_the_total() {
     model(|| {
         let total = Pool::new(0);
-        let window = Window::part_of(&total, 2);
+        let window = Window::part_of(&total, &Default::default(), 2);
         let credits = [1, 1, 1].map(|amount| Credit::charge(&window, amount));
         let reader = thread::spawn(move || wait_for_room(&window));
         let dropper = thread::spawn(move || drop(credits));

@@ -25,11 +25,12 @@ use crate::times::{PATIENCE, STALL};
 pub const AS_RELAY: &str = "--as-relay";
 
 /// What must be back at nothing when everybody has left.
-const OUTSTANDING: [&str; 4] = [
+const OUTSTANDING: [&str; 5] = [
     "relay_sessions",
     "relay_rooms",
     "relay_in_flight_bytes",
     "relay_buffered_bytes",
+    "relay_held_bytes",
 ];
 
 /// Runs a relay in this process until it is told to stop, at the port in its environment.

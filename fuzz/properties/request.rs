@@ -12,9 +12,11 @@ pub fn check(bytes: &[u8]) {
     let string = |field: &str| request?.get(field)?.as_str();
     let expected = match string("type") {
         Some("CREATE_ROOM") => Some(Request::Create),
-        Some("JOIN_ROOM") => Some(Request::Join(
-            string("room_id").and_then(RoomCode::from_typed),
-        )),
+        Some("JOIN_ROOM") => Some(Request::Join {
+            code: string("room_id").and_then(RoomCode::from_typed),
+            queue_updates: request.and_then(|it| it.get("queue_updates"))
+                == Some(&Value::Bool(true)),
+        }),
         _ => None,
     };
     assert_eq!(Request::parse(bytes), expected);

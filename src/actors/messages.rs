@@ -8,7 +8,7 @@ use relay_wire::{ending::Ending, reply::Reply, request::Request};
 use crate::{
     flow::data::{Data, Delivery},
     limits::{address::AddressKey, budget::Spent},
-    rooms::SessionId,
+    rooms::{Departure, SessionId},
 };
 
 /// A session has begun, or has come from another worker.
@@ -64,7 +64,12 @@ pub struct Cleared(pub SessionId);
 /// A session is over, or about to be: it has sent its last.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Leave(pub SessionId);
+pub struct Leave {
+    /// Which.
+    pub id: SessionId,
+    /// How.
+    pub departure: Departure,
+}
 
 /// Answered by a registry whose thread is not stuck.
 #[derive(Message)]
@@ -103,6 +108,8 @@ pub enum Deliver {
     Reply(Reply),
     /// Write this, which the peer sent.
     Data(Delivery),
+    /// Whether others wait for the place that its client has in its room.
+    Awaited(bool),
     /// Ping the client, and say [`Cleared`] when it has answered.
     Ping,
     /// Close with this ending, after everything before.

@@ -23,7 +23,7 @@ use relay_wire::{
     request::Request,
 };
 
-use self::line::Line;
+use self::line::{Join, Line};
 use super::{
     messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Moved, Shutdown},
     now,
@@ -35,7 +35,7 @@ use crate::{
         budget::Spent,
     },
     observe::logging::{self, log_client},
-    rooms::{BySession, Effect, Limits, Rooms, SessionId},
+    rooms::{BySession, Effect, Limits, Receiver, Rooms, SessionId},
     state::State,
 };
 
@@ -109,10 +109,10 @@ impl RoomRegistry {
         let home = match request {
             Request::Create => placement.home_for_new(self.worker),
             // A worker that has not started has no rooms either.
-            Request::Join(Some(code)) if placement.has_started(placement.home(&code)) => {
-                placement.home(&code)
-            }
-            Request::Join(_) => self.worker,
+            Request::Join {
+                code: Some(code), ..
+            } if placement.has_started(placement.home(&code)) => placement.home(&code),
+            Request::Join { .. } => self.worker,
         };
         if home == self.worker {
             self.answer(id, request, now);
@@ -134,7 +134,16 @@ impl RoomRegistry {
                 Ok(()) => self.grant(id, client),
                 Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
             },
-            Request::Join(code) => self.join(id, code, None, now),
+            Request::Join {
+                code,
+                queue_updates,
+            } => {
+                let join = Join {
+                    code,
+                    queue_updates,
+                };
+                self.join(id, join, None, now);
+            }
         }
     }
 
@@ -145,22 +154,23 @@ impl RoomRegistry {
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
     /// this place already.
-    fn join(&mut self, id: SessionId, code: Option<RoomCode>, place: Option<Place>, now: Instant) {
+    fn join(&mut self, id: SessionId, join: Join, place: Option<Place>, now: Instant) {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };
         let comes_to_wait = place.is_none();
         let (admission, buffers) = (&self.state.admission, &self.state.pools.buffers);
         let tried = admission.try_code(client, place, now, || {
-            let code = code.ok_or(Ending::RoomNotFound)?;
-            let (peer, buffers) = (PeerId::random(), buffers.of(client));
-            self.rooms.join(id, peer, &code, buffers, &mut self.effects)
+            let code = join.code.ok_or(Ending::RoomNotFound)?;
+            let receiver = Receiver::new(id, PeerId::random(), buffers.of(client), now)
+                .with_queue_updates(join.queue_updates);
+            self.rooms.join(&code, receiver, &mut self.effects)
         });
         match tried {
             Tried::Granted => self.grant(id, client),
             Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
             Tried::Later(turn, place) => {
-                self.line.push(turn, id, (code, place));
+                self.line.push(turn, id, (join, place));
                 if comes_to_wait {
                     self.send(id, Deliver::Late);
                 }
@@ -208,13 +218,19 @@ impl RoomRegistry {
                     }
                     self.send(id, Deliver::Reply(reply));
                 }
-                Effect::Dropped(why, bytes) => self.state.metrics.dropped(why, bytes),
                 Effect::Ping(id) => self.send(id, Deliver::Ping),
+                Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
-                Effect::Opened(code) => {
+                Effect::Opened(id, code) => {
                     self.state.placement.opened(self.worker);
                     self.state.metrics.room_opened();
-                    log_client!(Info, cause, "room {code} opened");
+                    log_client!(Info, cause, "room {code} opened by session {}", id.0);
+                }
+                Effect::Joined(joined) => log_client!(Info, cause, "{joined}"),
+                Effect::Left(visit) => {
+                    let member = self.members.get(&visit.receiver);
+                    let client = member.map(|it| it.client).or(cause);
+                    log_client!(Info, client, "{}", visit.at(now()));
                 }
                 Effect::Closed(summary) => {
                     self.state.placement.closed(self.worker);
@@ -252,8 +268,8 @@ impl RoomRegistry {
             registry.state.admission.prune(now);
             registry.rooms.look(now, &mut registry.effects);
             registry.carry_out();
-            while let Some((id, (code, place))) = registry.line.pop(now) {
-                registry.join(id, code, Some(place), now);
+            while let Some((id, (join, place))) = registry.line.pop(now) {
+                registry.join(id, join, Some(place), now);
             }
             registry.set_alarm(ctx);
         });
@@ -328,10 +344,10 @@ impl Handler<Cleared> for RoomRegistry {
 impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
-    fn handle(&mut self, Leave(id): Leave, _: &mut Self::Context) {
+    fn handle(&mut self, Leave { id, departure }: Leave, _: &mut Self::Context) {
         let client = self.members.remove(&id).map(|it| it.client);
         self.line.leave(id);
-        self.rooms.leave(id, &mut self.effects);
+        self.rooms.leave(id, departure, &mut self.effects);
         self.carry_out_for(client);
     }
 }

@@ -42,6 +42,9 @@ const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 const INTERVALS_UNREAD: u32 = 3;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
+/// How often a client is asked for a sign, while others wait for its place: so many times in the time of
+/// a stall.
+const SIGNS: u32 = 6;
 /// Time to read what has come, before a peer is judged by what has not.
 pub const TIME_TO_READ: Duration = Duration::from_secs(2);
 
@@ -128,6 +131,11 @@ impl Clocks {
                 self.timers.set(Timer::Pong, now + self.timeouts.ping);
                 continue;
             }
+            if timer == Timer::GiveWay && self.reading == Reading::Paused && self.behind.is_none() {
+                // A sign of it could not reach us.
+                self.asked(now);
+                continue;
+            }
             return Some(timer);
         }
     }
@@ -139,7 +147,7 @@ impl Clocks {
     ///
     /// Returns whether it has more time.
     pub fn put_off(&mut self, timer: Timer, now: Instant, unread: impl FnOnce() -> bool) -> bool {
-        matches!(timer, Timer::Request | Timer::Pong)
+        matches!(timer, Timer::Request | Timer::Pong | Timer::GiveWay)
             && unread()
             && self.timers.put_off(timer, now + TIME_TO_READ)
     }
@@ -169,8 +177,41 @@ impl Clocks {
     /// Somebody has said Close: from here on its own deadline is all there is, but for a stall.
     pub fn closing(&mut self) {
         self.open = false;
-        for timer in [Timer::Request, Timer::Refusal, Timer::Ping, Timer::Pong] {
+        for timer in [
+            Timer::Request,
+            Timer::Refusal,
+            Timer::Ping,
+            Timer::Pong,
+            Timer::Ask,
+            Timer::GiveWay,
+        ] {
             self.timers.clear(timer);
+        }
+    }
+
+    /// Others have come to wait for the client's place, or none does any more. While they wait, it
+    /// must show that it takes what it is sent, within half the time of a stall after being asked: by
+    /// an answer to a Ping, by data, or as its system takes bytes that had to wait.
+    pub fn awaited(&mut self, now: Instant, others: bool) {
+        self.timers.clear(Timer::GiveWay);
+        match others && self.open {
+            true => self.timers.set(Timer::Ask, now),
+            false => self.timers.clear(Timer::Ask),
+        }
+    }
+
+    /// The client was asked for a sign.
+    pub fn asked(&mut self, now: Instant) {
+        self.timers
+            .set(Timer::GiveWay, now + self.timeouts.stall / 2);
+    }
+
+    /// The client has shown that it takes what it is sent.
+    pub fn shows_a_sign(&mut self, now: Instant) {
+        if self.timers.is_set(Timer::GiveWay) {
+            self.timers.clear(Timer::GiveWay);
+            self.timers
+                .set(Timer::Ask, now + self.timeouts.stall / SIGNS);
         }
     }
 
@@ -209,6 +250,7 @@ impl Clocks {
     /// and reads at the same time says nothing of how far it has read.
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;
+        self.shows_a_sign(now);
     }
 
     /// The session has been read, and is so at the moment. While we do not read, nothing is held
@@ -256,6 +298,9 @@ impl Clocks {
             self.sent = now;
             self.since_ping = self.since_ping.saturating_add(count as u64);
             let waited = self.behind.is_some();
+            if waited {
+                self.shows_a_sign(now);
+            }
             let in_front = match self.behind.take() {
                 Some(behind) => {
                     self.timers.clear(Timer::Stall);

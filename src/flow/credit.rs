@@ -5,13 +5,17 @@
 //! yet; it opens as they are taken, and wakes the session's task, which reads on. A [`Share`] of a
 //! pool and a [`Credit`] of a window give their amount back when dropped. They travel with what they
 //! were charged for, through mailboxes and outboxes, so whatever becomes of that (written, discarded,
-//! lost with a dead session), the amount comes back, once.
+//! lost with a dead session), the amount comes back, once. In the same way a [`Credit`] books what
+//! becomes of the payload among its bytes.
 //!
 //! The atomics come from the parent module, so that a model checker can bring its own.
 
-use std::{iter::successors, sync::Arc, task::Context};
+use std::{iter::successors, mem, sync::Arc, task::Context};
 
-use super::sync::{AtomicUsize, AtomicWaker, SeqCst};
+use super::{
+    ledger::{Dropped, Ledger},
+    sync::{AtomicUsize, AtomicWaker, SeqCst},
+};
 
 /// How much of something may be outstanding in the whole relay or in a part of it, and how much is.
 #[derive(Debug)]
@@ -144,7 +148,7 @@ impl Share {
     /// Takes over the amount of another share of the same pool.
     pub fn merge(&mut self, mut other: Share) {
         debug_assert!(Arc::ptr_eq(&self.pool, &other.pool));
-        self.amount += std::mem::take(&mut other.amount);
+        self.amount += mem::take(&mut other.amount);
     }
 }
 
@@ -163,27 +167,36 @@ pub struct Window {
     used: AtomicUsize,
     /// Counts everything charged here as well: one figure over all sessions.
     total: Option<Arc<Pool>>,
+    /// Where payload is booked.
+    ledger: Arc<Ledger>,
     waker: AtomicWaker,
 }
 
 impl Window {
-    /// A window of `limit` bytes.
+    /// A window of `limit` bytes, whose payload nobody asks about.
     pub fn new(limit: usize) -> Arc<Self> {
-        Self::counted(limit, None)
+        Self::counted(limit, None, Arc::default())
     }
 
-    /// A window whose charges are counted in `total` too, whatever the limit of that.
-    pub fn part_of(total: &Arc<Pool>, limit: usize) -> Arc<Self> {
-        Self::counted(limit, Some(Arc::clone(total)))
+    /// A window whose charges are counted in `total` too, whatever the limit of that, and whose
+    /// payload is booked in `ledger`.
+    pub fn part_of(total: &Arc<Pool>, ledger: &Arc<Ledger>, limit: usize) -> Arc<Self> {
+        Self::counted(limit, Some(Arc::clone(total)), Arc::clone(ledger))
     }
 
-    fn counted(limit: usize, total: Option<Arc<Pool>>) -> Arc<Self> {
+    fn counted(limit: usize, total: Option<Arc<Pool>>, ledger: Arc<Ledger>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
             total,
+            ledger,
             waker: AtomicWaker::new(),
         })
+    }
+
+    /// Where payload is booked.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// Bytes outstanding.
@@ -225,11 +238,13 @@ impl Window {
     }
 }
 
-/// Bytes charged to a [`Window`], given back on drop.
+/// Bytes charged to a [`Window`], given back on drop, and the payload among them, which is booked as
+/// dropped if nobody has said before what became of it.
 #[derive(Debug)]
 pub struct Credit {
     window: Arc<Window>,
     amount: usize,
+    payload: usize,
 }
 
 impl Credit {
@@ -242,6 +257,7 @@ impl Credit {
         Self {
             window: Arc::clone(window),
             amount,
+            payload: 0,
         }
     }
 
@@ -249,10 +265,44 @@ impl Credit {
     pub fn window(&self) -> &Arc<Window> {
         &self.window
     }
+
+    /// Bytes of payload of which nobody has said yet what became of them.
+    pub fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// Books so many bytes of payload as taken from a client.
+    pub fn take_payload(&mut self, bytes: usize) {
+        self.window.ledger.taken(bytes);
+        self.payload += bytes;
+    }
+
+    /// Has so many bytes of another's payload from here on.
+    pub fn take_over(&mut self, other: &mut Self, bytes: usize) {
+        debug_assert!(Arc::ptr_eq(&self.window.ledger, &other.window.ledger));
+        let bytes = bytes.min(other.payload);
+        other.payload -= bytes;
+        self.payload += bytes;
+    }
+
+    /// Books the payload as given to its recipient.
+    pub fn given(&mut self) {
+        self.window.ledger.given(mem::take(&mut self.payload));
+    }
+
+    /// Books the payload as dropped.
+    pub fn dropped(&mut self, why: Dropped) {
+        self.window
+            .ledger
+            .dropped(mem::take(&mut self.payload), why);
+    }
 }
 
 impl Drop for Credit {
     fn drop(&mut self) {
+        if self.payload > 0 {
+            self.dropped(Dropped::PeerGone);
+        }
         if self.amount > 0 {
             self.window.give_back(self.amount);
         }

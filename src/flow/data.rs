@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use relay_wire::frame::{Header, MAX_SENT_HEADER, Opcode};
 
-use super::credit::{Credit, Share, Window};
+use super::{
+    credit::{Credit, Share, Window},
+    ledger::Dropped,
+};
 
 /// Bytes that a chunk is charged beside its own: its part in a mailbox and in an outbox, its own
 /// allocation, its counters. Without it a flood of empty frames would be free.
@@ -32,6 +35,13 @@ impl Chunk {
             assembled: None,
         }
     }
+
+    /// The same, where so many of the bytes are a client's payload.
+    pub fn of_payload(bytes: impl Into<Bytes>, payload: usize, window: &Arc<Window>) -> Self {
+        let mut chunk = Self::new(bytes, window);
+        chunk.credit.take_payload(payload);
+        chunk
+    }
 }
 
 /// Whole frames for one socket. Nothing else may come between their bytes.
@@ -57,6 +67,14 @@ impl Delivery {
             Self::Parts(parts) => parts.iter().map(|part| part.bytes.len()).sum(),
         }
     }
+
+    /// How many of them are a client's payload.
+    pub fn payload(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.credit.payload(),
+            Self::Parts(parts) => parts.iter().map(|part| part.credit.payload()).sum(),
+        }
+    }
 }
 
 /// What a client sent, as it can be passed on.
@@ -66,6 +84,17 @@ pub enum Data {
     Messages(Chunk),
     /// Part of one message.
     Fragment(Fragment),
+}
+
+impl Data {
+    /// Books its payload as dropped.
+    pub fn dropped(self, why: Dropped) {
+        let mut chunk = match self {
+            Self::Messages(chunk) => chunk,
+            Self::Fragment(fragment) => fragment.chunk,
+        };
+        chunk.credit.dropped(why);
+    }
 }
 
 /// Part of a message: a frame of its own on the wire.

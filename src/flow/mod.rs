@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! socket ─► FrameReader ─► Data ─► … mailboxes … ─► Delivery ─► Outbox ─► socket
-//!                 └ charges a Credit, which the Outbox drops when the bytes are written
+//!                 └ charges a Credit, which the Outbox drops when the bytes are written;
+//!                   it also books in the Ledger what becomes of them
 //! ```
 //!
 //! Pure: bytes and the time are passed in, and what is to be written is handed out. Sockets and
@@ -15,6 +16,8 @@ pub mod chatter;
 pub mod clocks;
 pub mod credit;
 pub mod data;
+mod event;
+pub mod ledger;
 pub mod outbox;
 pub mod pace;
 pub mod reader;

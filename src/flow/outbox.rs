@@ -9,7 +9,8 @@ use super::data::{Chunk, Delivery};
 /// Slots an empty outbox keeps for the next chunks; a longer queue was a rarity, and goes.
 const KEPT_SLOTS: usize = 8;
 
-/// A queue of encoded frames. Each chunk keeps its credit until its last byte is with the system.
+/// A queue of encoded frames. Each chunk keeps its credit until its last byte is with the system, and
+/// its payload is given then.
 ///
 /// It has no bound of its own: credits bound what their owners put here.
 #[derive(Debug, Default)]
@@ -66,6 +67,7 @@ impl Outbox {
                 return;
             }
             count -= first.bytes.len();
+            first.credit.given();
             self.chunks.pop_front();
         }
         if self.chunks.capacity() > KEPT_SLOTS {

@@ -16,25 +16,11 @@ use relay_wire::{
     utf8::{self, Utf8Check},
 };
 
+pub use super::event::{Counts, Event, Oversize};
 use super::{
     credit::Window,
     data::{Chunk, Data, Fragment, Part},
 };
-
-/// What the bytes said.
-#[derive(Debug)]
-pub enum Event {
-    /// Something to pass on.
-    Data(Data),
-    /// A Ping, to be answered with the same payload.
-    Ping(Vec<u8>),
-    /// The first answer to the Ping of this number.
-    Pong(u64),
-    /// The closing handshake, with the peer's code if it gave one.
-    Close(Option<u16>),
-    /// The peer broke the protocol in this way; nothing is read after that.
-    Violation(Ending),
-}
 
 /// The frame whose payload is coming in.
 #[derive(Debug)]
@@ -72,23 +58,15 @@ pub struct FrameReader {
     message: Option<Message>,
     /// The payload of a control frame.
     control: Vec<u8>,
-    /// Whole messages of this read, encoded.
+    /// Whole messages of this read, encoded, and how many of these bytes are payload.
     run: Vec<u8>,
+    run_payload: usize,
     /// What this read brought of the message in progress.
     part: Option<Part>,
     /// What comes after the data read before it.
     next: Option<Event>,
     counts: Counts,
-}
-
-/// Frames that began since they were last counted.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// All of them.
-    pub frames: usize,
-    /// Those that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
-    /// answer one of our Pings, and empty fragments that do not end their message.
-    pub idle: usize,
+    oversize: Option<Oversize>,
 }
 
 impl FrameReader {
@@ -106,10 +84,17 @@ impl FrameReader {
             message: None,
             control: Vec::new(),
             run: Vec::new(),
+            run_payload: 0,
             part: None,
             next: None,
             counts: Counts::default(),
+            oversize: None,
         }
+    }
+
+    /// The message that was over the limit, where that ended the stream.
+    pub fn oversize(&self) -> Option<Oversize> {
+        self.oversize
     }
 
     /// What was counted since the last call.
@@ -221,7 +206,12 @@ impl FrameReader {
         }
         let before = self.message.as_ref().map_or(0, |message| message.size);
         // No overflow: the top bit of the length is clear, and `before` is within the limit.
-        if before + header.len > self.max_message {
+        let size = before + header.len;
+        if size > self.max_message {
+            self.oversize = Some(Oversize {
+                size,
+                limit: self.max_message,
+            });
             return Err(Ending::MessageTooBig);
         }
         if self.joining && header.fin && !continues && header.len <= input.len() as u64 {
@@ -251,6 +241,7 @@ impl FrameReader {
                 return Err(Ending::InvalidUtf8);
             }
         }
+        self.run_payload += payload.len();
         Ok(Step::On)
     }
 
@@ -360,9 +351,10 @@ impl FrameReader {
             };
             self.extend_run(&header, 0);
             self.run.extend_from_slice(part.payload());
+            self.run_payload += part.payload().len();
             return Ok(Step::On);
         }
-        let fragment = message.fragment(part, true, &self.window);
+        let fragment = self.book(message.fragment(part, true, &self.window));
         Ok(Step::Now(Event::Data(Data::Fragment(fragment))))
     }
 
@@ -373,12 +365,26 @@ impl FrameReader {
         if !run.is_empty() {
             // Boxed, so that it keeps no more memory alive than it is charged for.
             let run = Bytes::from(run.into_boxed_slice());
-            return Some(Data::Messages(Chunk::new(run, &self.window)));
+            let payload = mem::take(&mut self.run_payload);
+            return Some(Data::Messages(Chunk::of_payload(
+                run,
+                payload,
+                &self.window,
+            )));
         }
         let (part, message) = (self.part.take()?, self.message.as_mut()?);
         let fragment = message.fragment(part, false, &self.window);
         message.started = true;
-        Some(Data::Fragment(fragment))
+        Some(Data::Fragment(self.book(fragment)))
+    }
+
+    /// Books what a fragment takes from the client, unless it is part of a request.
+    fn book(&self, mut fragment: Fragment) -> Fragment {
+        if self.joining {
+            let payload = fragment.payload().len();
+            fragment.chunk.credit.take_payload(payload);
+        }
+        fragment
     }
 }
 

@@ -1,6 +1,11 @@
 //! What is counted, and how it reads in the Prometheus text format.
 
-use std::{fmt, sync::LazyLock};
+mod payload;
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -10,7 +15,8 @@ use prometheus_client::{
 
 use relay_wire::ending::Ending;
 
-use crate::rooms::Dropped;
+use self::payload::Payload;
+use crate::flow::ledger::Ledger;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -58,7 +64,6 @@ pub struct Metrics {
     rooms_closed: Family<Why, Counter>,
     received: Counter,
     sent: Counter,
-    dropped: Family<Why, Counter>,
     open_sessions: Gauge,
     open_rooms: Gauge,
     in_flight: Gauge,
@@ -67,8 +72,9 @@ pub struct Metrics {
     waiting: Gauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Nothing counted yet, in a relay with this ledger.
+    pub fn new(ledger: &Arc<Ledger>) -> Self {
         let mut registry = Registry::with_prefix("relay");
         let mut metrics = Self {
             registry: Registry::default(),
@@ -80,7 +86,6 @@ impl Default for Metrics {
             rooms_closed: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
-            dropped: Family::default(),
             open_sessions: Gauge::default(),
             open_rooms: Gauge::default(),
             in_flight: Gauge::default(),
@@ -120,17 +125,17 @@ impl Default for Metrics {
         );
         registry.register_with_unit(
             "received",
-            "Bytes read",
+            "Bytes read from sessions, from behind the request for them",
             Unit::Bytes,
             metrics.received.clone(),
         );
-        registry.register_with_unit("sent", "Bytes written", Unit::Bytes, metrics.sent.clone());
         registry.register_with_unit(
-            "dropped",
-            "Bytes of senders that were for nobody, by why",
+            "sent",
+            "Bytes written to sessions, with the answer to that request",
             Unit::Bytes,
-            metrics.dropped.clone(),
+            metrics.sent.clone(),
         );
+        registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",
@@ -164,9 +169,7 @@ impl Default for Metrics {
         metrics.begin_at_zero();
         metrics
     }
-}
 
-impl Metrics {
     /// Gives every label its counter, so that the first of its kind is seen as a change.
     fn begin_at_zero(&self) {
         for &ending in Ending::ALL {
@@ -180,9 +183,6 @@ impl Metrics {
                     count(family, ending.name(), 0);
                 }
             }
-        }
-        for why in Dropped::ALL {
-            count(&self.dropped, why.name(), 0);
         }
         for why in LeftOut::ALL {
             log_lines_left_out(why, 0);
@@ -229,11 +229,6 @@ impl Metrics {
         self.sent.inc_by(bytes as u64);
     }
 
-    /// Bytes of a sender's went to nobody.
-    pub fn dropped(&self, why: Dropped, bytes: usize) {
-        count(&self.dropped, why.name(), bytes as u64);
-    }
-
     /// All of it as text, with what is outstanding at this moment.
     ///
     /// # Errors
@@ -268,6 +263,8 @@ pub struct Snapshot {
     pub in_flight: usize,
     /// Bytes held of messages for senders.
     pub buffered: usize,
+    /// Bytes of payload that are neither given nor dropped.
+    pub held: u64,
     /// Client addresses and networks with a budget.
     pub addresses: usize,
     /// Joins that wait for the next turn of their address.

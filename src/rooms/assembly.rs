@@ -7,8 +7,9 @@ use bytes::Bytes;
 use relay_wire::frame::{Header, Opcode};
 
 use crate::flow::{
-    credit::{Full, Pool, Share, Window},
+    credit::{Credit, Full, Pool, Share, Window},
     data::{Chunk, Delivery, Fragment, OVERHEAD},
+    ledger::Dropped,
 };
 
 /// Fragments shorter than this are copied together: their bookkeeping would outweigh them. As much
@@ -35,6 +36,15 @@ pub struct Assembly {
     parts: Vec<(Bytes, Share)>,
     tail: Vec<u8>,
     tail_share: Share,
+    /// Has the payload of all of them, and nothing of the window.
+    booked: Credit,
+}
+
+impl Drop for Assembly {
+    /// It is finished, and has nothing left, or its receiver is gone.
+    fn drop(&mut self) {
+        self.booked.dropped(Dropped::Unfinished);
+    }
 }
 
 impl Assembly {
@@ -47,6 +57,7 @@ impl Assembly {
             parts: Vec::new(),
             tail: Vec::new(),
             tail_share: Share::take(buffers, 0),
+            booked: Credit::charge(first.chunk.credit.window(), 0),
         }
     }
 
@@ -55,7 +66,9 @@ impl Assembly {
     /// # Errors
     ///
     /// Whose memory for such messages is spent.
-    pub fn add(&mut self, fragment: &Fragment) -> Result<(), Full> {
+    pub fn add(&mut self, fragment: &mut Fragment) -> Result<(), Full> {
+        let booked = fragment.chunk.credit.payload();
+        self.booked.take_over(&mut fragment.chunk.credit, booked);
         let payload = fragment.payload();
         let buffers = Arc::clone(self.tail_share.pool());
         let charge = |amount| Share::try_take(&buffers, amount);
@@ -100,9 +113,12 @@ impl Assembly {
         };
         let (encoded, len) = header.encode();
         let header = Chunk::new(Bytes::copy_from_slice(&encoded[..len]), window);
-        let parts = self.parts.into_iter().map(|(bytes, share)| Chunk {
-            assembled: Some(share),
-            ..Chunk::new(bytes, window)
+        let parts = mem::take(&mut self.parts);
+        let parts = parts.into_iter().map(|(bytes, share)| {
+            let mut part = Chunk::new(bytes, window);
+            part.credit.take_over(&mut self.booked, part.bytes.len());
+            part.assembled = Some(share);
+            part
         });
         Delivery::Parts(iter::once(header).chain(parts).collect())
     }

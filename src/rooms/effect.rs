@@ -1,11 +1,11 @@
 //! What follows from what the members of a room do, as data: the registry carries it out.
 
-use std::{collections::HashMap, fmt, time::Instant};
+use std::{collections::HashMap, fmt, ops::AddAssign, time::Instant};
 
 use foldhash::fast::RandomState;
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
-use crate::flow::data::Delivery;
+use crate::flow::{data::Delivery, reader::Oversize};
 
 /// A session, for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,38 +24,130 @@ pub enum Effect {
     Deliver(SessionId, Delivery),
     /// Ping it, and report when the answer has come.
     Ping(SessionId),
+    /// Tell it whether others wait for its place.
+    Awaited(SessionId, bool),
     /// Close it, after what it is still to get; it is in no room any more.
     Close(SessionId, Ending),
-    /// Count so many bytes of a sender's that go nowhere.
-    Dropped(Dropped, usize),
-    /// This room is open: to be logged and counted.
-    Opened(RoomCode),
+    /// This session has opened this room: to be logged and counted.
+    Opened(SessionId, RoomCode),
+    /// A receiver has come into a room: to be logged.
+    Joined(Joined),
+    /// A receiver has left its room: to be logged.
+    Left(Visit),
     /// This room is closed: to be logged and counted.
     Closed(Summary),
 }
 
-/// Why what a sender sent goes to nobody.
+/// How a session leaves its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dropped {
-    /// Nobody is paired with it.
-    NoPeer,
-    /// It was for a receiver that is gone, or may have been.
-    ReceiverGone,
-    /// It ends a message that began before this receiver came.
-    TailOfMessage,
+pub struct Departure {
+    /// Why.
+    pub ending: Ending,
+    /// Its message over the limit, where that is why.
+    pub oversize: Option<Oversize>,
 }
 
-impl Dropped {
-    /// Every reason there is.
-    pub const ALL: [Self; 3] = [Self::NoPeer, Self::ReceiverGone, Self::TailOfMessage];
-
-    /// Its metric label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoPeer => "no_peer",
-            Self::ReceiverGone => "receiver_gone",
-            Self::TailOfMessage => "tail_of_message",
+impl From<Ending> for Departure {
+    fn from(ending: Ending) -> Self {
+        Self {
+            ending,
+            oversize: None,
         }
+    }
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.ending.name())?;
+        match self.oversize {
+            Some(Oversize { size, limit }) => {
+                write!(f, " ({} of {limit} allowed)", counted(size, "byte"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A receiver that has come into a room, for the log.
+#[derive(Debug)]
+pub struct Joined {
+    /// Which room.
+    pub code: RoomCode,
+    /// Which receiver.
+    pub receiver: SessionId,
+    /// Its place in the queue; 0 where it was paired at once.
+    pub place: usize,
+}
+
+impl fmt::Display for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {} joined room {}", self.receiver.0, self.code)?;
+        match self.place {
+            0 => Ok(()),
+            place => write!(f, ", number {place} in its queue"),
+        }
+    }
+}
+
+/// A receiver's stay in a room, for the log.
+#[derive(Debug)]
+pub struct Visit {
+    /// Which room.
+    pub code: RoomCode,
+    /// Which receiver.
+    pub receiver: SessionId,
+    /// When it joined.
+    pub since: Instant,
+    /// Whether it was paired with the sender.
+    pub paired: bool,
+    /// What passed between it and the sender.
+    pub passed: Passed,
+    /// How it left.
+    pub departure: Departure,
+}
+
+impl Visit {
+    /// The log line, for a receiver that leaves at `now`.
+    pub fn at(&self, now: Instant) -> impl fmt::Display {
+        let (receiver, code, passed) = (self.receiver.0, self.code, self.passed);
+        let time = now.duration_since(self.since).as_secs();
+        let departure = self.departure;
+        fmt::from_fn(move |f| {
+            if self.paired {
+                write!(
+                    f,
+                    "session {receiver} left room {code} after {time} s with {departure}; {passed}"
+                )
+            } else {
+                write!(
+                    f,
+                    "session {receiver} left the queue of room {code} after {time} s with {departure}"
+                )
+            }
+        })
+    }
+}
+
+/// What a pair has said to each other, or all pairs of a room have, in bytes of payload.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes passed on to the receiver.
+    pub down: u64,
+    /// Bytes passed on to the sender.
+    pub up: u64,
+}
+
+impl AddAssign for Passed {
+    fn add_assign(&mut self, other: Self) {
+        self.down += other.down;
+        self.up += other.up;
+    }
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (down, up) = (counted(self.down, "byte"), counted(self.up, "byte"));
+        write!(f, "{down} down, {up} up")
     }
 }
 
@@ -64,29 +156,39 @@ impl Dropped {
 pub struct Summary {
     /// Which room.
     pub code: RoomCode,
+    /// Its sender.
+    pub sender: SessionId,
     /// When it was opened.
     pub opened: Instant,
     /// Why it closed.
     pub ending: Ending,
+    /// How its sender left, where that is why.
+    pub departure: Option<Departure>,
     /// Receivers that were paired.
     pub receivers: u64,
-    /// Bytes forwarded to receivers, frame headers included.
-    pub to_receivers: u64,
-    /// Bytes forwarded to the sender, frame headers included.
-    pub to_sender: u64,
+    /// What passed between them and the sender.
+    pub passed: Passed,
 }
 
 impl Summary {
     /// The log line, for a room that closes at `now`.
     pub fn at(&self, now: Instant) -> impl fmt::Display {
         let age = now.duration_since(self.opened).as_secs();
-        format!(
-            "room {} closed: {} after {age} s, {} receivers, {} bytes to them, {} bytes back",
-            self.code,
-            self.ending.name(),
-            self.receivers,
-            self.to_receivers,
-            self.to_sender,
-        )
+        fmt::from_fn(move |f| {
+            let (code, sender) = (self.code, self.sender.0);
+            write!(f, "room {code} of session {sender} closed after {age} s: ")?;
+            match self.departure {
+                Some(departure) => write!(f, "its sender ended with {departure}")?,
+                None => f.write_str(self.ending.name())?,
+            }
+            let receivers = counted(self.receivers, "receiver");
+            write!(f, "; {receivers}, {}", self.passed)
+        })
     }
+}
+
+/// A number of things, in English.
+fn counted(number: u64, thing: &str) -> impl fmt::Display {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }

@@ -7,6 +7,7 @@
 mod assembly;
 mod effect;
 pub mod placement;
+mod receiver;
 mod room;
 
 use std::{
@@ -15,20 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_wire::{
-    code::RoomCode,
-    ending::Ending,
-    reply::{PeerId, Reply},
-};
+use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
-use self::room::{Receiver, Room};
+use self::room::Room;
 pub use self::{
     assembly::most_charged,
-    effect::{BySession, Dropped, Effect, SessionId, Summary},
+    effect::{BySession, Departure, Effect, SessionId},
+    receiver::Receiver,
 };
 use crate::flow::{
     credit::{Full, Pool, Share},
     data::Data,
+    ledger::Dropped,
 };
 
 /// What bounds the rooms.
@@ -101,22 +100,19 @@ impl Rooms {
             room_id: code.reveal(),
             expires_in: self.limits.ttl.as_secs(),
         };
-        effects.extend([Effect::Opened(code), Effect::Reply(sender, created)]);
+        effects.extend([Effect::Opened(sender, code), Effect::Reply(sender, created)]);
         Ok(())
     }
 
-    /// Lets `receiver` into the room of this code, to be paired now or in its turn. What is held of
-    /// its long messages is charged to `buffers`.
+    /// Lets a receiver into the room of this code, to be paired now or in its turn.
     ///
     /// # Errors
     ///
     /// [`Ending::RoomNotFound`] and [`Ending::RoomFull`].
     pub fn join(
         &mut self,
-        receiver: SessionId,
-        peer: PeerId,
         code: &RoomCode,
-        buffers: Arc<Pool>,
+        receiver: Receiver,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ending> {
         let open = self.rooms.get_mut(code).filter(|room| room.is_open());
@@ -124,20 +120,20 @@ impl Rooms {
         if room.must_wait() && room.queue_len() >= self.limits.max_queue {
             return Err(Ending::RoomFull);
         }
-        self.members.insert(receiver, (*code, Role::Receiver));
+        self.members.insert(receiver.id, (*code, Role::Receiver));
         let room_id = code.reveal();
-        effects.push(Effect::Reply(receiver, Reply::RoomJoined { room_id }));
-        room.admit(Receiver::new(receiver, peer, buffers));
+        effects.push(Effect::Reply(receiver.id, Reply::RoomJoined { room_id }));
+        effects.push(room.admit(*code, receiver));
         self.progress(*code, effects);
         Ok(())
     }
 
     /// Takes what a member sent; from anybody else it is dropped.
     pub fn forward(&mut self, from: SessionId, data: Data, effects: &mut Vec<Effect>) {
-        let Some(&(code, role)) = self.members.get(&from) else {
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(&code) else {
+        let member = self.members.get(&from);
+        let room = member.and_then(|&(code, role)| Some((code, role, self.rooms.get_mut(&code)?)));
+        let Some((code, role, room)) = room else {
+            data.dropped(Dropped::RoomGone);
             return;
         };
         match role {
@@ -166,7 +162,7 @@ impl Rooms {
     }
 
     /// A session is gone; one that is in no room changes nothing.
-    pub fn leave(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+    pub fn leave(&mut self, session: SessionId, departure: Departure, effects: &mut Vec<Effect>) {
         let Some((code, role)) = self.members.remove(&session) else {
             return;
         };
@@ -174,9 +170,11 @@ impl Rooms {
             return;
         };
         match role {
-            Role::Sender => self.close(code, Ending::SenderDisconnected, effects),
+            Role::Sender => {
+                self.close(code, Ending::SenderDisconnected, Some(departure), effects);
+            }
             Role::Receiver => {
-                room.lose(session, effects);
+                room.lose(code, session, departure, effects);
                 self.progress(code, effects);
             }
         }
@@ -215,7 +213,7 @@ impl Rooms {
 
     /// Closes on a receiver, whose place in its room is free from here on.
     fn send_away(&mut self, receiver: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
-        self.leave(receiver, effects);
+        self.leave(receiver, ending.into(), effects);
         effects.push(Effect::Close(receiver, ending));
     }
 
@@ -231,7 +229,7 @@ impl Rooms {
     pub fn shut_down(&mut self, effects: &mut Vec<Effect>) {
         let codes: Vec<_> = self.rooms.keys().copied().collect();
         for code in codes {
-            self.close(code, Ending::ServerShutdown, effects);
+            self.close(code, Ending::ServerShutdown, None, effects);
         }
     }
 
@@ -239,7 +237,7 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(&code) else {
             return;
         };
-        for receiver in room.end(ending, effects) {
+        for receiver in room.end(code, ending, effects) {
             self.members.remove(&receiver);
         }
         self.progress(code, effects);
@@ -251,22 +249,30 @@ impl Rooms {
             return;
         };
         if let Some(ending) = room.is_over() {
-            self.close(code, ending, effects);
+            self.close(code, ending, None, effects);
             return;
         }
         // Held data may be more than the relay has memory for; then that receiver is closed, and
         // the room is clearing.
         if let Err((receiver, full)) = room.pair_next(effects) {
             self.send_away(receiver, of_buffers(full), effects);
+        } else {
+            room.tell_of_the_queue(effects);
         }
     }
 
-    fn close(&mut self, code: RoomCode, ending: Ending, effects: &mut Vec<Effect>) {
+    fn close(
+        &mut self,
+        code: RoomCode,
+        ending: Ending,
+        departure: Option<Departure>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(room) = self.rooms.remove(&code) else {
             return;
         };
         self.looks.remove(&room.look());
-        for member in room.close(code, ending, effects) {
+        for member in room.close(code, ending, departure, effects) {
             self.members.remove(&member);
         }
     }

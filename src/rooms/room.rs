@@ -3,64 +3,23 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use relay_wire::{
-    code::RoomCode,
-    ending::Ending,
-    reply::{PeerId, Reply},
-};
+use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use super::{
-    assembly::Assembly,
-    effect::{Dropped, Effect, SessionId, Summary},
+    effect::{Departure, Effect, Joined, Passed, SessionId, Summary},
+    receiver::{Pair, Receiver, drop_held},
 };
 use crate::flow::{
-    credit::{Full, Pool, Share},
-    data::{Data, Delivery, Fragment},
+    credit::{Full, Share},
+    data::Data,
+    ledger::Dropped,
 };
 
 /// How many looks in a row find no data of a pair that has moved none for the time it may.
 const LOOKS: u32 = 8;
-
-/// A receiver, paired or queued.
-#[derive(Debug)]
-pub(super) struct Receiver {
-    id: SessionId,
-    peer: PeerId,
-    /// What its messages are charged to until they are whole, and taken.
-    buffers: Arc<Pool>,
-    /// What it sent before its turn; its window bounds it.
-    held: Vec<Data>,
-}
-
-impl Receiver {
-    pub(super) fn new(id: SessionId, peer: PeerId, buffers: Arc<Pool>) -> Self {
-        Self {
-            id,
-            peer,
-            buffers,
-            held: Vec::new(),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Pair {
-    receiver: SessionId,
-    peer: PeerId,
-    /// Whether the sender's message in progress began before this receiver came, so that the rest
-    /// of it is not for this one either.
-    skipping: bool,
-    buffers: Arc<Pool>,
-    /// The receiver's message in progress.
-    assembly: Option<Assembly>,
-    /// How often it was looked at since it last moved data. Counted, and not timed: the way of a
-    /// frame then needs no clock, and a process that was stopped for a while takes it for no silence.
-    quiet: u32,
-}
 
 #[derive(Debug)]
 enum Stage {
@@ -90,8 +49,8 @@ pub(super) struct Room {
     ending: Option<Ending>,
     opened: Instant,
     receivers: u64,
-    to_receivers: u64,
-    to_sender: u64,
+    /// What passed between the sender and those receivers that have left.
+    passed: Passed,
     _slot: Share,
 }
 
@@ -114,8 +73,7 @@ impl Room {
             ending: None,
             opened,
             receivers: 0,
-            to_receivers: 0,
-            to_sender: 0,
+            passed: Passed::default(),
             _slot: slot,
         }
     }
@@ -179,8 +137,19 @@ impl Room {
         }
     }
 
-    pub(super) fn admit(&mut self, receiver: Receiver) {
+    /// Takes a receiver into the queue.
+    pub(super) fn admit(&mut self, code: RoomCode, receiver: Receiver) -> Effect {
+        let id = receiver.id;
         self.queue.push_back(receiver);
+        Effect::Joined(Joined {
+            code,
+            receiver: id,
+            place: if self.must_wait() {
+                self.queue.len()
+            } else {
+                0
+            },
+        })
     }
 
     /// Pairs the first in the queue, if nobody is.
@@ -192,52 +161,63 @@ impl Room {
         if self.must_wait() {
             return Ok(());
         }
-        let Some(receiver) = self.queue.pop_front() else {
+        let Some(mut receiver) = self.queue.pop_front() else {
             return Ok(());
         };
-        self.stage = Stage::Paired(Pair {
-            receiver: receiver.id,
-            peer: receiver.peer,
-            skipping: self.in_message,
-            buffers: receiver.buffers,
-            assembly: None,
-            quiet: 0,
-        });
+        effects.extend(receiver.tell_place(0));
+        let (pair, held) = receiver.pair(self.in_message);
+        let (receiver, peer_id) = (pair.receiver, pair.peer);
+        self.stage = Stage::Paired(pair);
         self.receivers += 1;
-        let peer_id = receiver.peer;
         effects.push(Effect::Reply(self.sender, Reply::PeerJoined { peer_id }));
-        for data in receiver.held {
-            self.receiver_sent(receiver.id, data, effects)
-                .map_err(|full| (receiver.id, full))?;
+        let mut held = held.into_iter();
+        while let Some(data) = held.next() {
+            if let Err(full) = self.receiver_sent(receiver, data, effects) {
+                drop_held(held);
+                return Err((receiver, full));
+            }
         }
         Ok(())
     }
 
+    /// Tells those who want to know of their places in the queue, and the receiver that is paired
+    /// whether there is one.
+    pub(super) fn tell_of_the_queue(&mut self, effects: &mut Vec<Effect>) {
+        for (receiver, place) in self.queue.iter_mut().zip(1..) {
+            effects.extend(receiver.tell_place(place));
+        }
+        let others = !self.queue.is_empty();
+        if let Stage::Paired(pair) = &mut self.stage
+            && mem::replace(&mut pair.awaited, others) != others
+        {
+            effects.push(Effect::Awaited(pair.receiver, others));
+        }
+    }
+
     /// What the sender sent goes to its receiver as it comes, or nowhere.
     pub(super) fn sender_sent(&mut self, data: Data, effects: &mut Vec<Effect>) {
-        let (chunk, begins, ends) = match data {
+        let (mut chunk, begins, ends) = match data {
             Data::Messages(chunk) => (chunk, true, true),
             Data::Fragment(part) => (part.chunk, part.first, part.fin),
         };
-        let bytes = chunk.bytes.len();
         self.in_message = !ends;
         match &mut self.stage {
             Stage::Paired(pair) => {
                 pair.quiet = 0;
                 pair.skipping &= !begins;
                 if pair.skipping {
-                    effects.push(Effect::Dropped(Dropped::TailOfMessage, bytes));
+                    chunk.credit.dropped(Dropped::TailOfMessage);
                 } else {
-                    self.to_receivers += bytes as u64;
+                    pair.passed.down += chunk.credit.payload() as u64;
                     effects.push(Effect::Deliver(pair.receiver, chunk.into()));
                 }
             }
             Stage::Clearing { .. } => {
-                effects.push(Effect::Dropped(Dropped::ReceiverGone, bytes));
+                chunk.credit.dropped(Dropped::ReceiverGone);
                 self.clear();
             }
             Stage::Vacant { told } => {
-                effects.push(Effect::Dropped(Dropped::NoPeer, bytes));
+                chunk.credit.dropped(Dropped::NoPeer);
                 if !mem::replace(told, true) {
                     effects.push(Effect::Reply(self.sender, Ending::NoPeer.into()));
                 }
@@ -260,34 +240,47 @@ impl Room {
             Stage::Paired(pair) if pair.receiver == from => {
                 pair.quiet = 0;
                 let sender = self.sender;
-                let to_sender = &mut self.to_sender;
-                pair.assemble(data, |delivery| {
-                    *to_sender += delivery.size() as u64;
+                if let Some(delivery) = pair.assemble(data)? {
+                    pair.passed.up += delivery.payload() as u64;
                     effects.push(Effect::Deliver(sender, delivery));
-                })
-            }
-            _ => {
-                if let Some(receiver) = self.queue.iter_mut().find(|receiver| receiver.id == from) {
-                    receiver.held.push(data);
                 }
-                Ok(())
             }
+            _ => match self.queue.iter_mut().find(|receiver| receiver.id == from) {
+                Some(receiver) => receiver.held.push(data),
+                // A member that is neither paired nor queued: there is none.
+                None => data.dropped(Dropped::RoomGone),
+            },
         }
+        Ok(())
     }
 
     /// A receiver is gone, whether it was paired or queued.
-    pub(super) fn lose(&mut self, receiver: SessionId, effects: &mut Vec<Effect>) {
+    pub(super) fn lose(
+        &mut self,
+        code: RoomCode,
+        receiver: SessionId,
+        departure: Departure,
+        effects: &mut Vec<Effect>,
+    ) {
         match &self.stage {
             Stage::Paired(pair) if pair.receiver == receiver => {
                 let peer_id = pair.peer;
                 let gone = Reply::PeerDisconnected { peer_id };
-                effects.push(Effect::Reply(self.sender, gone));
+                effects.extend([
+                    Effect::Reply(self.sender, gone),
+                    pair.leave(code, departure),
+                ]);
                 if self.is_open() {
                     effects.push(Effect::Ping(self.sender));
                 }
+                self.passed += pair.passed;
                 self.stage = Stage::Clearing { ponged: false };
             }
-            _ => self.queue.retain(|queued| queued.id != receiver),
+            _ => {
+                let place = self.queue.iter().position(|queued| queued.id == receiver);
+                let queued = place.and_then(|place| self.queue.remove(place));
+                effects.extend(queued.map(|queued| queued.leave(code, departure)));
+            }
         }
     }
 
@@ -307,15 +300,30 @@ impl Room {
     }
 
     /// Lets nobody in any more, and sends the queue away; returns who that was.
-    pub(super) fn end(&mut self, ending: Ending, effects: &mut Vec<Effect>) -> Vec<SessionId> {
+    pub(super) fn end(
+        &mut self,
+        code: RoomCode,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<SessionId> {
         self.ending.get_or_insert(ending);
-        self.dismiss_queue(ending, effects)
+        self.dismiss_queue(code, ending, effects)
     }
 
-    fn dismiss_queue(&mut self, ending: Ending, effects: &mut Vec<Effect>) -> Vec<SessionId> {
-        let queue = mem::take(&mut self.queue);
-        let ids = queue.into_iter().map(|receiver| receiver.id);
-        ids.inspect(|&id| dismiss(id, ending, effects)).collect()
+    fn dismiss_queue(
+        &mut self,
+        code: RoomCode,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<SessionId> {
+        let queue = mem::take(&mut self.queue).into_iter();
+        let dismissed = queue.map(|receiver| {
+            let id = receiver.id;
+            dismiss(id, ending, effects);
+            effects.push(receiver.leave(code, ending.into()));
+            id
+        });
+        dismissed.collect()
     }
 
     /// Sends everybody away; returns who that was.
@@ -323,17 +331,22 @@ impl Room {
         mut self,
         code: RoomCode,
         ending: Ending,
+        departure: Option<Departure>,
         effects: &mut Vec<Effect>,
     ) -> Vec<SessionId> {
-        let mut members = self.dismiss_queue(ending, effects);
+        let mut members = self.dismiss_queue(code, ending, effects);
         if let Stage::Paired(pair) = &self.stage {
             // Its stream is the sender's: it is told by the close alone.
             let close = match ending {
                 Ending::RoomExpired => Ending::SenderDisconnected,
                 other => other,
             };
-            effects.push(Effect::Close(pair.receiver, close));
+            effects.extend([
+                Effect::Close(pair.receiver, close),
+                pair.leave(code, close.into()),
+            ]);
             members.push(pair.receiver);
+            self.passed += pair.passed;
         }
         if ending != Ending::SenderDisconnected {
             dismiss(self.sender, ending, effects);
@@ -341,11 +354,12 @@ impl Room {
         }
         effects.push(Effect::Closed(Summary {
             code,
+            sender: self.sender,
             opened: self.opened,
             ending,
+            departure,
             receivers: self.receivers,
-            to_receivers: self.to_receivers,
-            to_sender: self.to_sender,
+            passed: self.passed,
         }));
         members
     }
@@ -355,30 +369,4 @@ impl Room {
 fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
     effects.push(Effect::Reply(session, ending.into()));
     effects.push(Effect::Close(session, ending));
-}
-
-impl Pair {
-    fn assemble(&mut self, data: Data, mut deliver: impl FnMut(Delivery)) -> Result<(), Full> {
-        let fragment: Fragment = match data {
-            Data::Messages(chunk) => {
-                deliver(chunk.into());
-                return Ok(());
-            }
-            Data::Fragment(whole) if whole.first && whole.fin => {
-                deliver(whole.chunk.into());
-                return Ok(());
-            }
-            Data::Fragment(fragment) => fragment,
-        };
-        let assembly = self
-            .assembly
-            .get_or_insert_with(|| Assembly::new(&fragment, &self.buffers));
-        assembly.add(&fragment)?;
-        if fragment.fin
-            && let Some(assembly) = self.assembly.take()
-        {
-            deliver(assembly.finish(fragment.chunk.credit.window()));
-        }
-        Ok(())
-    }
 }

@@ -6,12 +6,16 @@ mod messages;
 mod pairs;
 mod promises;
 
-use relay_wire::frame::{self, Header, Opcode};
+use relay_wire::{
+    frame::{self, Header, Opcode},
+    reply::PeerId,
+};
 
 use super::*;
 use crate::flow::{
     credit::Window,
     data::{Chunk, Delivery, Fragment, OVERHEAD},
+    ledger::{Account, Ledger},
 };
 
 const TTL: Duration = Duration::from_secs(100);
@@ -27,6 +31,7 @@ struct World {
     now: Instant,
     /// One for each session, as in the relay.
     windows: HashMap<SessionId, Arc<Window>>,
+    ledger: Arc<Ledger>,
 }
 
 impl World {
@@ -43,6 +48,7 @@ impl World {
             start,
             now: start,
             windows: HashMap::new(),
+            ledger: Arc::default(),
         }
     }
 
@@ -60,7 +66,7 @@ impl World {
     fn run(&mut self, call: impl FnOnce(&mut Rooms, Instant, &mut Vec<Effect>)) -> Vec<Seen> {
         let mut effects = Vec::new();
         call(&mut self.rooms, self.now, &mut effects);
-        effects.into_iter().filter_map(Seen::from).collect()
+        see(effects)
     }
 
     fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Ending> {
@@ -73,33 +79,39 @@ impl World {
             codes,
             &mut effects,
         )?;
-        Ok(effects.into_iter().filter_map(Seen::from).collect())
+        Ok(see(effects))
     }
 
     fn join(&mut self, receiver: u64, room: u64) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
+        let receiver = self.receiver(receiver);
+        self.rooms.join(&code(room), receiver, &mut effects)?;
+        Ok(see(effects))
+    }
+
+    fn receiver(&self, id: u64) -> Receiver {
         let (peer, buffers) = (PeerId::random(), Arc::clone(&self.buffers));
-        self.rooms.join(
-            SessionId(receiver),
-            peer,
-            &code(room),
-            buffers,
-            &mut effects,
-        )?;
-        Ok(effects.into_iter().filter_map(Seen::from).collect())
+        Receiver::new(SessionId(id), peer, buffers, self.now)
     }
 
     fn send(&mut self, from: u64, piece: Piece, payload: &[u8]) -> Vec<Seen> {
-        let window = self
-            .windows
-            .entry(SessionId(from))
-            .or_insert_with(|| Window::new(1 << 20));
-        let data = piece.data(payload, window);
+        let data = piece.data(payload, &self.window(from));
         self.run(|rooms, _, effects| rooms.forward(SessionId(from), data, effects))
     }
 
+    fn window(&mut self, session: u64) -> Arc<Window> {
+        let window = self.windows.entry(SessionId(session));
+        let window =
+            window.or_insert_with(|| Window::part_of(&Pool::new(0), &self.ledger, 1 << 20));
+        Arc::clone(window)
+    }
+
     fn leave(&mut self, session: u64) -> Vec<Seen> {
-        self.run(|rooms, _, effects| rooms.leave(SessionId(session), effects))
+        self.end(session, Ending::PeerClosed)
+    }
+
+    fn end(&mut self, session: u64, ending: Ending) -> Vec<Seen> {
+        self.run(|rooms, _, effects| rooms.leave(SessionId(session), ending.into(), effects))
     }
 
     fn cleared(&mut self, sender: u64) -> Vec<Seen> {
@@ -132,7 +144,8 @@ enum Piece {
 impl Piece {
     fn data(self, payload: &[u8], window: &Arc<Window>) -> Data {
         if self == Self::Whole {
-            return Data::Messages(Chunk::new(frame::encode(Opcode::Binary, payload), window));
+            let frame = frame::encode(Opcode::Binary, payload);
+            return Data::Messages(Chunk::of_payload(frame, payload.len(), window));
         }
         let (first, fin) = (self == Self::First, self == Self::Last);
         let opcode = if first {
@@ -147,11 +160,14 @@ impl Piece {
             fin,
             kind: Opcode::Binary,
             rsv: 0,
-            chunk: Chunk::new(frame, window),
+            chunk: Chunk::of_payload(frame, payload.len(), window),
             header_len,
         })
     }
 }
+
+/// What a receiver is told that is paired, next, or behind that one.
+const PLACES: [&str; 3] = ["paired", "next", "second"];
 
 /// An effect, as far as these tests care.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +175,7 @@ enum Seen {
     Told(u64, &'static str),
     Got(u64, Vec<u8>),
     Pinged(u64),
+    Awaited(u64, bool),
     Closed(u64, &'static str),
 }
 
@@ -170,16 +187,36 @@ impl Seen {
                 match reply {
                     Reply::RoomCreated { .. } => "created",
                     Reply::RoomJoined { .. } => "joined",
+                    Reply::Queued { position } => PLACES[position],
                     Reply::PeerJoined { .. } => "peer_joined",
                     Reply::PeerDisconnected { .. } => "peer_disconnected",
                     Reply::Error { reason, .. } => reason.name(),
                 },
             ),
-            Effect::Deliver(id, delivery) => Self::Got(id.0, bytes_of(&delivery)),
+            Effect::Deliver(id, mut delivery) => {
+                let bytes = bytes_of(&delivery);
+                give(&mut delivery);
+                Self::Got(id.0, bytes)
+            }
             Effect::Ping(id) => Self::Pinged(id.0),
             Effect::Close(id, ending) => Self::Closed(id.0, ending.name()),
-            Effect::Dropped(..) | Effect::Opened(_) | Effect::Closed(_) => return None,
+            Effect::Awaited(id, others) => Self::Awaited(id.0, others),
+            Effect::Opened(..) | Effect::Joined(_) | Effect::Left(_) | Effect::Closed(_) => {
+                return None;
+            }
         })
+    }
+}
+
+fn see(effects: Vec<Effect>) -> Vec<Seen> {
+    effects.into_iter().filter_map(Seen::from).collect()
+}
+
+/// Writes all of it, as an outbox does.
+fn give(delivery: &mut Delivery) {
+    match delivery {
+        Delivery::Chunk(chunk) => chunk.credit.given(),
+        Delivery::Parts(parts) => parts.iter_mut().for_each(|part| part.credit.given()),
     }
 }
 
@@ -190,7 +227,7 @@ fn bytes_of(delivery: &Delivery) -> Vec<u8> {
     }
 }
 
-use Seen::{Closed, Got, Pinged, Told};
+use Seen::{Awaited, Closed, Got, Pinged, Told};
 
 const S: u64 = 0;
 

@@ -26,6 +26,11 @@ pub enum Reply {
         /// The code, as the relay writes it.
         room_id: String,
     },
+    /// The receiver's place in the queue, for one that has asked to hear of it.
+    Queued {
+        /// 1 is the next; 0 where it is paired, and everything behind this is its sender's.
+        position: usize,
+    },
     /// A receiver is paired with the sender.
     PeerJoined {
         /// Its name.

@@ -14,9 +14,13 @@ pub const MAX_REQUEST: usize = 4096;
 pub enum Request {
     /// `CREATE_ROOM`: to be the sender of a new room.
     Create,
-    /// `JOIN_ROOM`: to be a receiver in the room of this code; `None` where what was typed can be
-    /// no code, so that no room has it.
-    Join(Option<RoomCode>),
+    /// `JOIN_ROOM`: to be a receiver in a room.
+    Join {
+        /// The room's code; `None` where what was typed can be no code, so that no room has it.
+        code: Option<RoomCode>,
+        /// Whether the client wants to hear how long the queue before it is.
+        queue_updates: bool,
+    },
 }
 
 impl Request {
@@ -27,9 +31,12 @@ impl Request {
         let text = |name| serde_json::from_str::<String>(fields.get(name)?.get()).ok();
         match text("type")?.as_str() {
             "CREATE_ROOM" => Some(Self::Create),
-            "JOIN_ROOM" => Some(Self::Join(
-                text("room_id").and_then(|typed| RoomCode::from_typed(&typed)),
-            )),
+            "JOIN_ROOM" => Some(Self::Join {
+                code: text("room_id").and_then(|typed| RoomCode::from_typed(&typed)),
+                queue_updates: fields
+                    .get("queue_updates")
+                    .is_some_and(|value| value.get() == "true"),
+            }),
             _ => None,
         }
     }
@@ -41,12 +48,27 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_everything_else_is_none() {
-        let join = |code: &str| Some(Request::Join(RoomCode::from_typed(code)));
+        let asked = |code: &str, queue_updates| {
+            let code = RoomCode::from_typed(code);
+            Some(Request::Join {
+                code,
+                queue_updates,
+            })
+        };
+        let join = |code: &str| asked(code, false);
         for (message, request) in [
             (r#"{"type":"CREATE_ROOM"}"#, Some(Request::Create)),
             (r#" {"type":"CREATE_ROOM","x":[1]} "#, Some(Request::Create)),
             (r#"{"type":"JOIN_ROOM","room_id":"a7f3b2"}"#, join("a7f3b2")),
             (r#"{"room_id":" A7 ","type":"JOIN_ROOM"}"#, join(" A7 ")),
+            (
+                r#"{"type":"JOIN_ROOM","room_id":"a7f3b2","queue_updates": true }"#,
+                asked("a7f3b2", true),
+            ),
+            (
+                r#"{"type":"JOIN_ROOM","room_id":"a7f3b2","queue_updates":"true"}"#,
+                join("a7f3b2"),
+            ),
             (
                 r#"{"type":"CREATE_ROOM","x":[1e400,"\ud83d"]}"#,
                 Some(Request::Create),

@@ -20,8 +20,17 @@ pub(super) struct Line {
 /// When a join is to be tried, and the number of its place.
 type Turn = (Instant, u64);
 
-/// One join: its code, if that can be one, and its place.
-pub(super) type Waiting = (Option<RoomCode>, Place);
+/// One join, and its place.
+pub(super) type Waiting = (Join, Place);
+
+/// What a session asks for that joins.
+#[derive(Clone, Copy)]
+pub(super) struct Join {
+    /// Its code, if what was typed can be one.
+    pub(super) code: Option<RoomCode>,
+    /// Whether it wants to hear of its place in the room's queue.
+    pub(super) queue_updates: bool,
+}
 
 impl Line {
     /// A join is to be tried at this moment.

@@ -14,7 +14,7 @@ use super::phase::{Collected, Phase};
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Deliver, Leave},
+        messages::{Cleared, Deliver, Leave},
         now,
         registry::RoomRegistry,
     },
@@ -29,7 +29,7 @@ use crate::{
     },
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::SessionId,
+    rooms::{Departure, SessionId},
     state::State,
 };
 
@@ -79,8 +79,12 @@ pub(super) struct Connection {
     ponged_by: u64,
     /// The Pong that is due once those are written.
     owed: Option<Vec<u8>>,
+    /// The number of the last Ping whose answer is due.
+    pinged: u64,
+    /// Bytes of its peer's that were queued behind our last Ping.
+    pub(super) unmarked: usize,
     /// The number of the Ping whose answer the registry waits for.
-    pub(super) barrier: Option<u64>,
+    barrier: Option<u64>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     _slot: Share,
 }
@@ -96,7 +100,7 @@ impl Connection {
     ) -> Self {
         let (state, directory, registry) = home;
         let config = &state.config;
-        let window = Window::part_of(&state.pools.in_flight, config.window);
+        let window = Window::part_of(&state.pools.in_flight, &state.ledger, config.window);
         Self {
             id,
             client,
@@ -114,6 +118,8 @@ impl Connection {
             chatter: Chatter::new(now),
             ponged_by: 0,
             owed: None,
+            pinged: 0,
+            unmarked: 0,
             barrier: None,
             _slot: slot,
             state: Arc::clone(state),
@@ -153,6 +159,7 @@ impl Connection {
                 self.clocks.refusal_due(now(), delay);
             }
             Deliver::Ping => self.barrier = Some(self.ping(now())),
+            Deliver::Awaited(others) => self.clocks.awaited(now(), others),
             Deliver::Close(ending) => self.close(ending),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
@@ -270,10 +277,29 @@ impl Connection {
 
     /// Pings the client; returns the number it will answer with.
     pub(super) fn ping(&mut self, now: Instant) -> u64 {
+        self.clocks.pinged(now);
+        self.pinged = self.mark();
+        self.pinged
+    }
+
+    /// Pings the client for no other reason than to hear how far it has read; returns the number it
+    /// will answer with.
+    pub(super) fn mark(&mut self) -> u64 {
         let number = self.reader.next_ping();
         self.say(frame::encode(Opcode::Ping, &number.to_be_bytes()));
-        self.clocks.pinged(now);
+        self.unmarked = 0;
         number
+    }
+
+    /// The client has answered the Ping of this number, and so those before it.
+    pub(super) fn on_pong(&mut self, number: u64, now: Instant) {
+        self.clocks.shows_a_sign(now);
+        if number >= self.pinged {
+            self.clocks.ponged(now);
+        }
+        if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
+            self.registry.do_send(Cleared(self.id));
+        }
     }
 
     /// Tells the registry that nothing more will come, once.
@@ -281,7 +307,12 @@ impl Connection {
         self.clocks.closing();
         if mem::take(&mut self.attached) {
             self.ending = ending;
-            self.registry.do_send(Leave(self.id));
+            let departure = Departure {
+                ending,
+                oversize: self.reader.oversize(),
+            };
+            let id = self.id;
+            self.registry.do_send(Leave { id, departure });
         }
     }
 }

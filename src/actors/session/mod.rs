@@ -67,15 +67,16 @@ impl Session {
         directory: &Arc<Directory>,
         registry: &Addr<RoomRegistry>,
     ) -> Addr<Self> {
-        let (socket, head) = (upgraded.socket, upgraded.head);
+        let (socket, head, now) = (upgraded.socket, upgraded.head, now());
         let mut connection = Connection::new(
             state.next_session(),
             upgraded.client,
             upgraded.slot,
             (state, directory, registry),
-            now(),
+            now,
         );
         connection.outbox.push(Chunk::new(head, &connection.window));
+        connection.count_bytes(upgraded.unread.len(), now);
         connection.unread = upgraded.unread.into();
         log_client!(
             Debug,

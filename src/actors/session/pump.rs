@@ -25,12 +25,13 @@ use super::{
 };
 use crate::{
     actors::{
-        messages::{Ask, Cleared, Deliver, Forward},
+        messages::{Ask, Deliver, Forward},
         now,
     },
     flow::{
         clocks::Reading,
         data::{Data, Delivery},
+        ledger::Dropped,
         reader::{Counts, Event},
     },
     observe::logging::log_client,
@@ -42,6 +43,11 @@ use crate::{
 pub(super) const TURN: usize = 5 * READ;
 /// Bytes that take as much time as a frame does, whatever is in it.
 pub(super) const FRAME_COST: usize = 64;
+
+/// Bytes behind which a Ping shows that they have arrived, however many of them are in the buffers of
+/// systems and proxies: few enough for the slowest client worth waiting for to show it in time (see
+/// [`Clocks::awaited`](crate::flow::clocks::Clocks::awaited)), and many enough to cost nothing.
+const MARKED: usize = 512 * 1024;
 
 /// Drives the session it is spawned into, for as long as that has its socket here.
 pub(super) struct Pump(Option<Socket>);
@@ -239,12 +245,7 @@ impl Connection {
                 self.on_data(data);
             }
             Event::Ping(payload) => pongs.push(&payload),
-            Event::Pong(number) => {
-                self.clocks.ponged(now);
-                if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
-                    self.registry.do_send(Cleared(self.id));
-                }
-            }
+            Event::Pong(number) => self.on_pong(number, now),
             Event::Close(code) => self.on_peer_close(code, now),
             Event::Violation(violation) => self.on_violation(violation, now),
         }
@@ -262,7 +263,7 @@ impl Connection {
                     self.registry.do_send(Ask { id, request });
                 }
             }
-            _ => {}
+            (_, data) => data.dropped(Dropped::Closing),
         }
     }
 
@@ -286,10 +287,14 @@ impl Connection {
         });
     }
 
-    /// Queues what the peer sent.
+    /// Queues what the peer sent, and a Ping now and then that tells how much of it has arrived.
     fn deliver(&mut self, delivery: Delivery) {
         if self.is_open() && !self.write_failed {
+            self.unmarked += delivery.size();
             self.outbox.push(delivery);
+            if self.unmarked >= MARKED {
+                self.mark();
+            }
         }
     }
 

@@ -65,6 +65,11 @@ impl Connection {
             Timer::Ping => {
                 self.ping(now);
             }
+            Timer::Ask => {
+                self.mark();
+                self.clocks.asked(now);
+            }
+            Timer::GiveWay => self.close(Ending::GaveWay),
             Timer::Pong => {
                 self.leave(Ending::PingTimeout);
                 self.push_close(Ending::PingTimeout);

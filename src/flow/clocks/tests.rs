@@ -1,5 +1,7 @@
 //! The clocks alone, with a time that is passed in.
 
+use std::iter;
+
 use super::*;
 use Reading::{Between, InMessage, Paused};
 
@@ -345,4 +347,78 @@ fn nothing_is_put_off_for_who_has_sent_nothing_nor_what_judges_nobody() {
     for timer in [Timer::Ping, Timer::Look, Timer::Close, Timer::Pace] {
         assert!(!clocks.put_off(timer, at(1), || panic!("{timer:?} asks")));
     }
+}
+
+/// The timers that fire at this moment.
+fn fired(clocks: &mut Clocks, now: Instant) -> Vec<Timer> {
+    iter::from_fn(|| clocks.fire(now)).collect()
+}
+
+#[test]
+fn whose_place_is_wanted_gives_way_when_it_shows_no_sign() {
+    let (at, mut frozen) = begin();
+    frozen.received(at(15));
+    frozen.awaited(at(15), true);
+    assert_eq!(fired(&mut frozen, at(15)), [Timer::Ask]);
+    frozen.asked(at(15));
+    frozen.pinged(at(15));
+    // Bytes that fit into the buffers on the way show nothing.
+    frozen.wrote(at(16), 8 << 20, false);
+    assert_eq!(fired(&mut frozen, at(44)), [Timer::Pong]);
+    assert_eq!(fired(&mut frozen, at(45)), [Timer::GiveWay]);
+
+    let (at, mut live) = begin();
+    live.awaited(at(0), true);
+    for round in 0..20 {
+        assert_eq!(fired(&mut live, at(30 * round)).last(), Some(&Timer::Ask));
+        live.asked(at(30 * round));
+        live.read(at(30 * round + 20), Between);
+        live.shows_a_sign(at(30 * round + 20));
+    }
+    live.awaited(at(600), false);
+    assert!(!fired(&mut live, at(900)).contains(&Timer::GiveWay));
+}
+
+#[test]
+fn each_sign_of_taking_something_keeps_the_place() {
+    let signs: [fn(&mut Clocks, Instant); 3] = [
+        |clocks, now| clocks.shows_a_sign(now),
+        |clocks, now| clocks.heard(now),
+        |clocks, now| {
+            clocks.wrote(now, 100, true);
+            clocks.wrote(now, 100, true);
+        },
+    ];
+    for sign in signs {
+        let (at, mut live) = begin();
+        live.awaited(at(0), true);
+        fired(&mut live, at(0));
+        live.asked(at(0));
+        sign(&mut live, at(29));
+        assert!(!fired(&mut live, at(38)).contains(&Timer::Ask));
+        assert_eq!(fired(&mut live, at(39)).last(), Some(&Timer::Ask));
+        live.asked(at(39));
+        assert!(!fired(&mut live, at(68)).contains(&Timer::GiveWay));
+        assert!(fired(&mut live, at(69)).contains(&Timer::GiveWay));
+    }
+}
+
+#[test]
+fn what_is_not_read_is_not_held_against_whose_place_is_wanted() {
+    let (at, mut unread) = begin();
+    unread.awaited(at(0), true);
+    fired(&mut unread, at(0));
+    unread.asked(at(0));
+    unread.read(at(1), Paused);
+    assert!(!fired(&mut unread, at(30)).contains(&Timer::GiveWay));
+    unread.read(at(40), Between);
+    assert!(fired(&mut unread, at(60)).contains(&Timer::GiveWay));
+    // After a pause of the process its answer may have come, and is read first.
+    assert!(unread.put_off(Timer::GiveWay, at(60), || true));
+    unread.shows_a_sign(at(60));
+    assert!(!fired(&mut unread, at(62)).contains(&Timer::GiveWay));
+    // Who is being closed has a deadline of its own.
+    unread.closing();
+    unread.awaited(at(70), true);
+    assert!(!fired(&mut unread, at(200)).contains(&Timer::Ask));
 }

@@ -20,6 +20,10 @@ pub enum Timer {
     Ping,
     /// No Pong has come in time: the peer is dead.
     Pong,
+    /// Others wait for its client's place: it is to be asked for a sign that it takes what it is sent.
+    Ask,
+    /// No such sign has come in time.
+    GiveWay,
     /// Nobody has taken what the session sent for the time of a stall.
     Untaken,
     /// The session may be read again (`RELAY_SESSION_BYTES_PER_SEC`).
@@ -28,7 +32,7 @@ pub enum Timer {
 
 impl Timer {
     /// All timers; of two that are due, the first fires first.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Request,
         Self::Refusal,
         Self::Close,
@@ -37,6 +41,8 @@ impl Timer {
         Self::Untaken,
         Self::Ping,
         Self::Pong,
+        Self::Ask,
+        Self::GiveWay,
         Self::Pace,
     ];
 }

@@ -9,7 +9,10 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use super::credit::{Credit, Full, Pool, Share, Window};
+use super::{
+    credit::{Credit, Full, Pool, Share, Window},
+    ledger::{Dropped, Ledger},
+};
 
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -29,7 +32,7 @@ impl Wake for Flag {
 #[test]
 fn a_credit_gives_back_what_it_took_to_both_counts() {
     let total = Pool::new(0);
-    let window = Window::part_of(&total, 100);
+    let window = Window::part_of(&total, &Arc::default(), 100);
     let credits = [60, 70].map(|amount| Credit::charge(&window, amount));
     assert_eq!((window.used(), total.used(), window.free()), (130, 130, 0));
     drop(credits);
@@ -39,7 +42,7 @@ fn a_credit_gives_back_what_it_took_to_both_counts() {
 #[test]
 fn who_waits_for_the_total_to_be_empty_is_woken() {
     let total = Pool::new(usize::MAX);
-    let windows = [(); 2].map(|()| Window::part_of(&total, 100));
+    let windows = [(); 2].map(|()| Window::part_of(&total, &Arc::default(), 100));
     let credits = windows.each_ref().map(|window| Credit::charge(window, 1));
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(Arc::clone(&flag));
@@ -133,4 +136,31 @@ fn what_is_free_is_not_taken_in_crumbs() {
         let _credit = Credit::charge(&window, used);
         assert_eq!(window.free(), free, "{used} of {limit}");
     }
+}
+
+#[test]
+fn payload_is_booked_once_whatever_becomes_of_its_credit() {
+    let ledger = Arc::<Ledger>::default();
+    let window = Window::part_of(&Pool::new(0), &ledger, 100);
+    let booked = |bytes| {
+        let mut credit = Credit::charge(&window, 0);
+        credit.take_payload(bytes);
+        credit
+    };
+    let mut given = booked(10);
+    given.given();
+    given.dropped(Dropped::NoPeer);
+    drop(given);
+    let mut dropped = booked(20);
+    dropped.dropped(Dropped::NoPeer);
+    drop(dropped);
+    drop(booked(40));
+    let (mut first, mut second) = (booked(80), booked(160));
+    first.take_over(&mut second, 60);
+    first.given();
+    let account = ledger.account();
+    assert_eq!((account.taken, account.given), (310, 150));
+    assert_eq!(account.dropped(Dropped::NoPeer), 20);
+    assert_eq!(account.dropped(Dropped::PeerGone), 40);
+    assert_eq!((account.held(), second.payload()), (100, 100));
 }

@@ -28,7 +28,11 @@ fn an_expired_room_ends_at_once_or_with_its_pair() {
     let mut world = room(&[1, 2]);
     assert_eq!(
         world.at(100),
-        [Told(2, "room_expired"), Closed(2, "room_expired")]
+        [
+            Told(2, "room_expired"),
+            Closed(2, "room_expired"),
+            Awaited(1, false)
+        ]
     );
     assert_eq!(world.join(3, S), Err(Ending::RoomNotFound));
     assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(1, whole(b"x"))]);
@@ -48,7 +52,8 @@ fn a_drain_lets_pairs_finish_and_the_end_does_not() {
     let mut drained = world.run(|rooms, _, effects| rooms.drain(effects));
     drained.sort_by_key(|seen| matches!(seen, Told(7, _) | Closed(7, _)));
     let away = |id| [Told(id, "server_shutdown"), Closed(id, "server_shutdown")];
-    assert_eq!(drained, [away(2), away(7)].concat());
+    let nobody_waits = [Awaited(1, false)];
+    assert_eq!(drained, [&away(2)[..], &nobody_waits, &away(7)].concat());
     assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(1, whole(b"x"))]);
     let end = world.run(|rooms, _, effects| rooms.shut_down(effects));
     assert_eq!(

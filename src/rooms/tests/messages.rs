@@ -108,7 +108,7 @@ fn parts(world: &mut World, data: Data) -> Vec<usize> {
 #[test]
 fn short_fragments_are_copied_together_and_long_ones_are_kept() {
     let mut world = room(&[1]);
-    let window = Window::new(1 << 20);
+    let window = world.window(1);
     world.send(1, Piece::First, &[1; 4000]);
     for _ in 1..40 {
         world.send(1, Piece::Middle, &[1; 4000]);

@@ -2,12 +2,15 @@
 
 use super::*;
 
+/// The first receiver hears that others wait.
+const AWAITED: Seen = Awaited(1, true);
+
 #[test]
 fn the_first_receiver_is_paired_at_once_and_the_next_in_its_turn() {
     let mut world = room(&[]);
     let joined = [Told(1, "joined"), Told(S, "peer_joined")];
     assert_eq!(world.join(1, S).unwrap(), joined);
-    assert_eq!(world.join(2, S).unwrap(), [Told(2, "joined")]);
+    assert_eq!(world.join(2, S).unwrap(), [Told(2, "joined"), AWAITED]);
     assert_eq!(world.leave(1), [Told(S, "peer_disconnected"), Pinged(S)]);
     assert_eq!(world.cleared(S), [Told(S, "peer_joined")]);
     assert_eq!(world.send(S, Piece::Whole, b"x"), [Got(2, whole(b"x"))]);
@@ -110,4 +113,49 @@ fn a_code_in_use_is_not_given_again() {
         .create(world.now, SessionId(9), &world.slots, codes, &mut effects)
         .unwrap();
     assert!(world.join(1, 9).is_ok());
+}
+
+#[test]
+fn who_asks_for_it_hears_of_each_place_it_has_in_the_queue() {
+    let mut world = room(&[1]);
+    let mut join = |id, wanted| {
+        let receiver = world.receiver(id).with_queue_updates(wanted);
+        world.run(|rooms, _, effects| rooms.join(&code(S), receiver, effects).unwrap())
+    };
+    assert_eq!(join(2, false), [Told(2, "joined"), AWAITED]);
+    assert_eq!(join(3, true), [Told(3, "joined"), Told(3, "second")]);
+    assert_eq!(world.leave(2), [Told(3, "next")]);
+    world.leave(1);
+    assert_eq!(
+        world.cleared(S),
+        [Told(3, "paired"), Told(S, "peer_joined")],
+        "before anything of its sender's"
+    );
+    let receiver = world.receiver(4).with_queue_updates(true);
+    let joined = world.run(|rooms, _, effects| rooms.join(&code(S), receiver, effects).unwrap());
+    assert_eq!(
+        joined,
+        [Told(4, "joined"), Told(4, "next"), Awaited(3, true)]
+    );
+    assert_eq!(world.leave(4), [Awaited(3, false)]);
+
+    let mut world = room(&[]);
+    let receiver = world.receiver(1).with_queue_updates(true);
+    let joined = world.run(|rooms, _, effects| rooms.join(&code(S), receiver, effects).unwrap());
+    let at_once = [Told(1, "joined"), Told(1, "paired"), Told(S, "peer_joined")];
+    assert_eq!(joined, at_once);
+}
+
+#[test]
+fn a_receiver_is_told_once_that_others_wait_for_its_place() {
+    let mut world = room(&[1]);
+    assert_eq!(world.join(2, S).unwrap(), [Told(2, "joined"), AWAITED]);
+    assert_eq!(world.join(3, S).unwrap(), [Told(3, "joined")]);
+    assert_eq!(world.leave(3), []);
+    assert_eq!(world.leave(2), [Awaited(1, false)]);
+    world.join(4, S).unwrap();
+    world.join(5, S).unwrap();
+    world.leave(1);
+    let next = [Told(S, "peer_joined"), Awaited(4, true)];
+    assert_eq!(world.cleared(S), next, "the next as well");
 }

@@ -68,7 +68,7 @@ impl Model {
                         "in order, whole, from its receiver"
                     );
                 }
-                Got(..) | Told(..) => {}
+                Got(..) | Told(..) | Awaited(..) => {}
             }
         }
     }

@@ -1,0 +1,39 @@
+//! What the reader of a client's frames tells of them.
+
+use relay_wire::ending::Ending;
+
+use super::data::Data;
+
+/// What the bytes said.
+#[derive(Debug)]
+pub enum Event {
+    /// Something to pass on.
+    Data(Data),
+    /// A Ping, to be answered with the same payload.
+    Ping(Vec<u8>),
+    /// The first answer to the Ping of this number.
+    Pong(u64),
+    /// The closing handshake, with the peer's code if it gave one.
+    Close(Option<u16>),
+    /// The peer broke the protocol in this way; nothing is read after that.
+    Violation(Ending),
+}
+
+/// A message over the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Oversize {
+    /// Bytes of payload that were announced when it was refused; more may have been to come.
+    pub size: u64,
+    /// Bytes of payload that a message may have.
+    pub limit: u64,
+}
+
+/// Frames that began since they were last counted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub frames: usize,
+    /// Those that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
+    /// answer one of our Pings, and empty fragments that do not end their message.
+    pub idle: usize,
+}

@@ -1,0 +1,141 @@
+//! What becomes of the payload that clients send each other: the relay takes it from one of them, and
+//! then gives it to the other, drops it for a reason, or still holds it.
+//!
+//! A [`Credit`](super::credit::Credit) travels with the payload and books each byte, once. Payload is
+//! what is inside the data frames of a session that is in a room: no header, no request, no control
+//! frame, and nothing of a frame that broke the protocol. It is given when the recipient's system has
+//! the last byte of the chunk it is in; of a chunk that was written in part all is dropped.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Why payload went to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Its sender is paired with nobody.
+    NoPeer,
+    /// It was for a receiver that is gone, or may have been.
+    ReceiverGone,
+    /// It ends a message that began before this receiver came.
+    TailOfMessage,
+    /// Its receiver left before its turn.
+    NotPaired,
+    /// Its receiver left in the middle of a message, which its sender gets whole or not at all.
+    Unfinished,
+    /// Its room was closed when it came.
+    RoomGone,
+    /// Its session was being closed when it came.
+    Closing,
+    /// It was on its way to a peer whose connection took no more.
+    PeerGone,
+}
+
+impl Dropped {
+    /// Every reason there is.
+    pub const ALL: [Self; 8] = [
+        Self::NoPeer,
+        Self::ReceiverGone,
+        Self::TailOfMessage,
+        Self::NotPaired,
+        Self::Unfinished,
+        Self::RoomGone,
+        Self::Closing,
+        Self::PeerGone,
+    ];
+
+    /// Its metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoPeer => "no_peer",
+            Self::ReceiverGone => "receiver_gone",
+            Self::TailOfMessage => "tail_of_message",
+            Self::NotPaired => "not_paired",
+            Self::Unfinished => "unfinished",
+            Self::RoomGone => "room_gone",
+            Self::Closing => "closing",
+            Self::PeerGone => "peer_gone",
+        }
+    }
+}
+
+/// The bytes of payload of a whole relay, by what became of them.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    taken: AtomicU64,
+    given: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+}
+
+/// A ledger at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Bytes taken from clients.
+    pub taken: u64,
+    /// Bytes of these that were given to their peers.
+    pub given: u64,
+    /// Bytes of these that were dropped, in the order of [`Dropped::ALL`].
+    pub dropped: [u64; Dropped::ALL.len()],
+}
+
+impl Ledger {
+    pub(super) fn taken(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, SeqCst);
+    }
+
+    pub(super) fn given(&self, bytes: usize) {
+        self.given.fetch_add(bytes as u64, SeqCst);
+    }
+
+    pub(super) fn dropped(&self, bytes: usize, why: Dropped) {
+        self.dropped[why as usize].fetch_add(bytes as u64, SeqCst);
+    }
+
+    /// How it stands now.
+    pub fn account(&self) -> Account {
+        // What was taken is read last: it is never less than what became of it.
+        Account {
+            dropped: self.dropped.each_ref().map(|bytes| bytes.load(SeqCst)),
+            given: self.given.load(SeqCst),
+            taken: self.taken.load(SeqCst),
+        }
+    }
+}
+
+impl Account {
+    /// Bytes dropped for this reason.
+    pub fn dropped(&self, why: Dropped) -> u64 {
+        self.dropped[why as usize]
+    }
+
+    /// Bytes that are neither given nor dropped.
+    pub fn held(&self) -> u64 {
+        self.taken - self.given - self.dropped.iter().sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_has_a_place_and_a_label_of_its_own() {
+        let names: HashSet<_> = Dropped::ALL.iter().map(|why| why.name()).collect();
+        assert_eq!(names.len(), Dropped::ALL.len());
+        for (place, why) in Dropped::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, place);
+        }
+    }
+
+    #[test]
+    fn what_is_neither_given_nor_dropped_is_held() {
+        let ledger = Ledger::default();
+        ledger.taken(100);
+        ledger.given(60);
+        ledger.dropped(7, Dropped::PeerGone);
+        ledger.dropped(3, Dropped::NoPeer);
+        let account = ledger.account();
+        assert_eq!(account.dropped(Dropped::NoPeer), 3);
+        assert_eq!(account.held(), 30);
+    }
+}
