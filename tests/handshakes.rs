@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use claude_distill_relay::config::Sites;
 use relay_testing::{Raw, TestRelay, http::UPGRADE, skip};
 
 use self::table::{PEERS, ROWS, Row};
@@ -56,6 +57,94 @@ async fn lone_line_feeds_and_an_empty_line_in_front_are_put_up_with() {
     let plain = format!("{UPGRADE}\r\n");
     for head in [plain.replace('\r', ""), format!("\r\n{plain}")] {
         assert_eq!(answered(&relay, &head).await, 101, "{head:?}");
+    }
+}
+
+/// What the relay answers to a handshake with these lines beside `Host: relay.example`.
+async fn answered_with(relay: &TestRelay, lines: &str) -> u16 {
+    answered(relay, &format!("{UPGRADE}{lines}\r\n")).await
+}
+
+#[tokio::test]
+async fn a_page_of_another_host_may_not_connect() {
+    let relay = TestRelay::start(|_| {});
+    for lines in [
+        "",
+        "Origin: https://relay.example\r\n",
+        "origin: http://RELAY.example:80\r\n",
+        // A proxy on this machine, which is trusted, asks by a name of its own.
+        "Origin: https://public.example\r\nX-Forwarded-Host: public.example\r\n",
+        "Origin: https://public.example:8443\r\nX-Forwarded-Host: a, public.example:8443\r\n",
+    ] {
+        assert_eq!(answered_with(&relay, lines).await, 101, "{lines}");
+    }
+    let others = [
+        "Origin: https://other.example\r\n",
+        "Origin: http://relay.example:3000\r\n",
+        "Origin: null\r\n",
+        "Origin:\r\n",
+        "Origin: file://\r\n",
+        "Origin: https://\u{e9}.example\r\n",
+        "Origin: https://relay.example\r\nOrigin: https://relay.example\r\n",
+        "Origin: https://public.example\r\nX-Forwarded-Host: other.example\r\n",
+    ];
+    for lines in others {
+        assert_eq!(answered_with(&relay, lines).await, 403, "{lines}");
+    }
+    let refused = r#"relay_handshakes_refused_total{reason="origin_not_allowed"}"#;
+    assert_eq!(relay.metrics().get(refused), others.len() as u64);
+    let request = format!("{UPGRADE}{}\r\n", others[0]);
+    let answer = Raw::ask(&relay, &request).await;
+    assert!(answer.body.contains("RELAY_ALLOWED_ORIGINS"), "{answer:?}");
+    // Pages are for everybody.
+    let health = format!(
+        "GET /healthz HTTP/1.1\r\nHost: relay.example\r\n{}\r\n",
+        others[0]
+    );
+    assert_eq!(Raw::ask(&relay, &health).await.status, 200);
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn the_host_that_a_target_names_goes_over_the_header() {
+    let relay = TestRelay::start(|_| {});
+    let request = UPGRADE.replace("GET /", "GET http://target.example/");
+    for (origin, status) in [
+        ("http://target.example", 101),
+        ("http://relay.example", 403),
+    ] {
+        let request = format!("{request}Origin: {origin}\r\n\r\n");
+        assert_eq!(answered(&relay, &request).await, status, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_of_the_host_is_not_believed() {
+    let relay = TestRelay::start(|config| config.trusted_proxies.clear());
+    let lines = "Origin: https://public.example\r\nX-Forwarded-Host: public.example\r\n";
+    assert_eq!(answered_with(&relay, lines).await, 403);
+}
+
+#[tokio::test]
+async fn the_operator_names_the_pages_that_may_connect() {
+    let (own, app) = ("https://relay.example", "https://app.example");
+    for (allowed, expected) in [
+        ("own", [101, 403, 403]),
+        ("https://app.example", [403, 101, 403]),
+        (
+            "https://other.example, own, https://app.example:443",
+            [101, 101, 403],
+        ),
+        ("*", [101, 101, 101]),
+        ("", [403, 403, 403]),
+    ] {
+        let sites = Sites::parse(allowed).unwrap();
+        let relay = TestRelay::start(|config| config.allowed_origins = sites.clone());
+        assert_eq!(answered_with(&relay, "").await, 101, "no page, {allowed}");
+        for (origin, status) in [own, app, "null"].into_iter().zip(expected) {
+            let answer = answered_with(&relay, &format!("Origin: {origin}\r\n")).await;
+            assert_eq!(answer, status, "{origin}, {allowed}");
+        }
     }
 }
 

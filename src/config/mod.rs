@@ -8,6 +8,7 @@
 
 mod knob;
 mod knobs;
+mod site;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use self::{
 pub use self::{
     knob::{Kind, Knob},
     knobs::{Config, KNOBS},
+    site::{Site, Sites},
     source::Error,
 };
 
@@ -63,7 +65,7 @@ pub fn command() -> Command {
 fn argument(knob: &Knob) -> Arg {
     let name = match knob.kind {
         Kind::Host => "HOST",
-        Kind::Networks => "LIST",
+        Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
         Kind::Count(..) => "N",
         Kind::Bytes(..) => "BYTES",

@@ -14,7 +14,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use log::warn;
-use relay_wire::ending::{Ending, Retry, Told};
+use relay_wire::{
+    ending::{Ending, Retry, Told},
+    text::escaped,
+};
 use tokio::io::AsyncWriteExt;
 
 use super::{head::OneHead, upgrade};
@@ -25,13 +28,18 @@ use crate::{
         session::{Session, Upgraded},
     },
     flow::credit::{Full, Share},
-    limits::address::{AddressKey, Client, Named, Source, client_addr},
+    limits::{
+        address::{AddressKey, Client, Named, Source, client_addr},
+        origin::may_connect,
+    },
     observe::{logging::log_client, metrics::Metrics},
     state::State,
 };
 
 /// Seconds after which a client that met a passing trouble may try again.
 const RETRY_AFTER: &str = "10";
+/// Bytes of an `Origin` that the log shows.
+const MAX_SHOWN: usize = 200;
 
 /// Where an upgrade becomes a session.
 pub struct Door {
@@ -95,6 +103,18 @@ impl Door {
             let plain = refused(ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
+        if !is_of_allowed_page(head, &client, &self.state) {
+            let origin = head.headers.get(header::ORIGIN);
+            let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
+            let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
+            log_client!(
+                Debug,
+                client.key(),
+                "a web page of {} may not connect",
+                escaped(&shown)
+            );
+            return Err(refused(Ending::OriginNotAllowed));
+        }
         if self.state.is_refusing() {
             return Err(refused(Ending::RelayRestarting));
         }
@@ -139,6 +159,22 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client 
             .map(|value| value.as_bytes()),
     };
     client_addr(peer, named, trust)
+}
+
+/// Whether a request is of no web page, or of one that may connect.
+fn is_of_allowed_page(head: &RequestHead, client: &Client, state: &State) -> bool {
+    let lines = |name| head.headers.get_all(name).map(|line| line.as_bytes());
+    // RFC 9112 §3.2.2: a target with a host goes over the header.
+    let target = head
+        .uri
+        .authority()
+        .map(|target| target.as_str().as_bytes());
+    let host = target.or_else(|| lines(header::HOST).next());
+    // Of proxies that ask for the relay by a name of their own. A page cannot set it.
+    let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
+    let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
+    let hosts = host.into_iter().chain(forwarded);
+    may_connect(&state.sites, lines(header::ORIGIN), hosts)
 }
 
 type Admitted = (Response<BoxBody>, AddressKey, Share);

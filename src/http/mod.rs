@@ -20,4 +20,4 @@ pub mod handshake;
 pub mod head;
 pub mod pages;
 pub mod places;
-mod upgrade;
+pub mod upgrade;
