@@ -59,7 +59,7 @@ impl Pair {
             pair_idle: Duration::from_secs(1800),
         });
         let (slots, buffers) = (Pool::new(1), Pool::new(1 << 28));
-        let code = RoomCode::from_typed("a7f3b2").unwrap();
+        let code = RoomCode::from_typed("a7f3k2").unwrap();
         let mut effects = Vec::new();
         rooms
             .create(Instant::now(), SENDER, &slots, [code], &mut effects)

@@ -10,7 +10,7 @@ use std::sync::{
 use relay_wire::ending::Ending;
 
 use crate::{
-    config::Config,
+    config::{Config, Sites},
     flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
         address::{AddressKey, Trust},
@@ -37,6 +37,8 @@ pub struct State {
     pub timeouts: Arc<Timeouts>,
     /// Whose word is taken for a client's address.
     pub trust: Trust,
+    /// Whose web pages may connect.
+    pub sites: Sites,
     /// Which worker keeps which room.
     pub placement: Placement,
     /// The budgets of client addresses.
@@ -101,6 +103,7 @@ impl State {
                 proxies: config.trusted_proxies.clone(),
                 header: config.client_ip_header.clone(),
             },
+            sites: config.allowed_origins.clone(),
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),

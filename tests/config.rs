@@ -53,6 +53,12 @@ fn a_bad_value_ends_the_start_with_status_2_and_one_sentence() {
             "proxy",
             "IP addresses and CIDR ranges, separated by commas",
         ),
+        (
+            "RELAY_ALLOWED_ORIGINS",
+            "own, app.example.com",
+            "own, *, or origins with a scheme and without a path or a slash at the end \
+             (https://app.example.com, http://localhost:3000), separated by commas",
+        ),
     ] {
         let sentence = format!(
             "claude-distill-relay: {variable}, from the environment, is {value:?}: it must be {allowed}\n"

@@ -74,9 +74,9 @@ async fn wrong_codes(relay: &Relay) -> (Vec<(&'static str, String)>, (Raw, Raw))
     expired.expect_error("room_expired").await;
     lasting.round_trip().await;
     let codes = [
-        ("unknown", "zzzzzz".to_owned()),
+        ("unknown", "yyyyyy".to_owned()),
         ("too long", "a".repeat(100)),
-        ("malformed", "a7-3b2".to_owned()),
+        ("malformed", "방7f3k2".to_owned()),
         ("empty", String::new()),
         ("closed", closed_code),
         ("expired", expired_code),

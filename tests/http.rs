@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 #[tokio::test]
 async fn a_plain_request_is_told_to_upgrade() {
     let relay = TestRelay::start(|_| {});
-    for path in ["/", "/rooms", "/?room=a7f3b2"] {
+    for path in ["/", "/rooms", "/?room=a7f3k2"] {
         let answer = Raw::ask(
             &relay,
             &format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n"),

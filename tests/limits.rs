@@ -108,10 +108,12 @@ async fn waiting_for_retry_after_is_enough_and_asking_meanwhile_does_no_harm() {
 
 #[tokio::test]
 async fn an_address_may_guess_only_so_many_wrong_codes() {
-    let relay = TestRelay::start(|config| config.failed_join_max = 2);
+    let relay = TestRelay::start(|config| config.failed_join_max = 4);
     let mut sender = Client::connect(&relay).await;
     let code = sender.create_room().await;
-    for wrong in ["aaaaaa", "not a code"] {
+    // A join is one guess, however its code is written; what could be two codes is none.
+    let two = format!("{code} {code}");
+    for wrong in ["aaaaaa", "AAA-aaa.", "not a code", &two] {
         let mut client = Client::connect_for(&relay, "192.0.2.1").await;
         client.send(reply::join(wrong)).await;
         client.expect_error("room_not_found").await;

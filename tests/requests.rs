@@ -60,15 +60,37 @@ async fn a_request_may_come_in_fragments_with_pings_between() {
 }
 
 #[tokio::test]
-async fn the_code_is_matched_without_regard_to_case_and_surrounding_blanks() {
+async fn the_code_is_found_in_what_a_person_types_or_pastes() {
     let relay = TestRelay::start(|_| {});
     let mut sender = Client::connect(&relay).await;
     let code = sender.create_room().await;
+    let shout = code.to_uppercase();
+    let (head, tail) = code.split_at(3);
+    let wide = code
+        .chars()
+        .map(|it| char::from_u32(u32::from(it) + 0xfee0));
+    let wide: Option<String> = wide.collect();
+    let alike = code.chars().map(|it| match it {
+        '2' => 'Z',
+        '5' => 's',
+        '9' => 'q',
+        'v' => 'u',
+        'a' => 'а', // Of the Cyrillic alphabet, as the next.
+        'e' => 'Е',
+        other => other,
+    });
     let typed = [
-        code.to_uppercase(),
+        shout.clone(),
         format!("  {code}"),
         format!("{code}\r\n"),
-        format!("\t {} \n", code.to_uppercase()),
+        format!("\t {shout} \n"),
+        format!("{head}-{tail}"),
+        format!("{head} {tail}"),
+        format!("{head}\u{2013}{tail}."),
+        format!("\u{201c}{code}\u{201d}"),
+        format!("\u{feff}{head}\u{200b}{tail}\u{ad}"),
+        wide.unwrap(),
+        alike.collect(),
     ];
     for typed in typed {
         let mut receiver = Client::connect(&relay).await;
@@ -167,7 +189,7 @@ async fn every_code_that_cannot_be_joined_gets_the_same_answer() {
         reply::join("ａａａａａａ"),
         reply::join("a\u{0}aaaa"),
         reply::join(&"a".repeat(3000)),
-        reply::join("zzzzz9"),
+        reply::join("방aaaaa"),
         reply::join(&closed),
         reply::join(&expired),
     ];
@@ -229,7 +251,7 @@ async fn once_granted_no_message_is_parsed_as_a_request() {
     let (mut sender, mut receiver) = pair(&relay).await;
     for message in [
         reply::CREATE.to_owned(),
-        reply::join("a7f3b2"),
+        reply::join("a7f3k2"),
         "{".to_owned(),
     ] {
         sender.send(message.as_str()).await;

@@ -39,8 +39,8 @@ use crate::{
     state::State,
 };
 
-/// Codes tried for a room before the relay counts as full: with the fewest characters and the most
-/// rooms allowed, more than half of all codes are in use.
+/// Codes tried for a room before the relay counts as full. Half of all are free at least, as the settings
+/// have it, and one in [`workers`](crate::config::Config::workers) of those is for a room of this worker.
 const TRIES: usize = 1000;
 
 /// Effects for which an empty list keeps its memory. One message seldom has more.

@@ -1,6 +1,6 @@
 //! What a knob is: a setting's names, and what its value may be.
 
-use Kind::{Bytes, Count, Header, Host, Networks, Seconds};
+use Kind::{Bytes, Count, Header, Host, Networks, Seconds, Sites};
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -29,6 +29,8 @@ pub enum Kind {
     Networks,
     /// The name of an HTTP header, or nothing.
     Header,
+    /// A comma separated list of web sites, by their origin.
+    Sites,
     /// A number of things.
     Count(u64, u64),
     /// A number of bytes.
@@ -50,7 +52,7 @@ impl Knob {
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
         match self.kind {
-            Host | Networks | Header => doc.to_owned(),
+            Host | Networks | Header | Sites => doc.to_owned(),
             Count(min, max) | Bytes(min, max) => format!("{doc} ({min} to {max})"),
             Seconds(min, max) => format!("{doc} ({min} to {max} seconds)"),
         }
@@ -64,6 +66,9 @@ impl Kind {
             Host => "an IP address or a host name, without a port".to_owned(),
             Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
             Header => "the name of an HTTP header, or empty".to_owned(),
+            Sites => "own, *, or origins with a scheme and without a path or a slash at the end \
+                      (https://app.example.com, http://localhost:3000), separated by commas"
+                .to_owned(),
             Count(min, max) => format!("a whole number from {min} to {max}"),
             Bytes(min, max) => format!("a whole number of bytes from {min} to {max}"),
             Seconds(min, max) => format!("a whole number of seconds from {min} to {max}"),

@@ -8,9 +8,10 @@ use ipnet::IpNet;
 
 use super::{
     knob::{
-        Kind::{Bytes, Count, Header, Host, Networks, Seconds},
+        Kind::{self, Bytes, Count, Header, Host, Networks, Seconds},
         Knob,
     },
+    site::Sites,
     source::{Error, Source},
     value,
 };
@@ -68,6 +69,8 @@ knobs! {
         port: u16 = RELAY_PORT("9784", Count(0, 65_535));
         /// Worker threads; a second one is for when the first fills its core
         workers: usize = RELAY_WORKERS("1", Count(1, 64));
+        /// Web pages that may connect: own (those of the host asked for), *, or origins; empty is none
+        allowed_origins: Sites = RELAY_ALLOWED_ORIGINS("own", Kind::Sites);
     }
     "Rooms" {
         /// Rooms open at once

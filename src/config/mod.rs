@@ -8,6 +8,7 @@
 
 mod knob;
 mod knobs;
+mod site;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod value;
 use std::{env, path::Path};
 
 use clap::{Arg, ArgMatches, Command};
+use relay_wire::code;
 
 use self::{
     knob::PREFIX,
@@ -25,6 +27,7 @@ use self::{
 pub use self::{
     knob::{Kind, Knob},
     knobs::{Config, KNOBS},
+    site::{Site, Sites},
     source::Error,
 };
 
@@ -62,7 +65,7 @@ pub fn command() -> Command {
 fn argument(knob: &Knob) -> Arg {
     let name = match knob.kind {
         Kind::Host => "HOST",
-        Kind::Networks => "LIST",
+        Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
         Kind::Count(..) => "N",
         Kind::Bytes(..) => "BYTES",
@@ -127,7 +130,7 @@ fn flag_values(flags: &ArgMatches) -> Source {
 fn settings(sources: &[Source]) -> Result<Settings, Error> {
     let log_filter = sources.iter().find_map(|source| source.get("RUST_LOG"));
     Ok(Settings {
-        config: Config::read(sources)?,
+        config: with_codes_to_spare(Config::read(sources)?)?,
         log_filter: log_filter
             .filter(|filter| !filter.is_empty())
             .map(str::to_owned),
@@ -140,6 +143,19 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
             _ => None,
         }),
     })
+}
+
+/// Sees that most codes are of no room: else guesses would meet one, and new rooms find none.
+fn with_codes_to_spare(config: Config) -> Result<Config, Error> {
+    let (rooms, length) = (config.max_rooms, config.room_code_length);
+    let most = code::count(length as u32) / 2;
+    if rooms as u128 > most {
+        return Err(Error(format!(
+            "RELAY_MAX_ROOMS is {rooms}, which is more than half of all codes of \
+             RELAY_ROOM_CODE_LENGTH={length} characters: allow {most} rooms at most, or longer codes"
+        )));
+    }
+    Ok(config)
 }
 
 /// A warning for each of our variables that others would read in another way.

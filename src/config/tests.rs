@@ -86,6 +86,28 @@ fn both_ends_of_every_range_are_allowed_and_nothing_beyond() {
 }
 
 #[test]
+fn half_of_all_codes_are_of_no_room() {
+    let with = |rooms: &str, length| {
+        started(
+            &[],
+            [
+                ("RELAY_MAX_ROOMS", rooms),
+                ("RELAY_ROOM_CODE_LENGTH", length),
+            ],
+        )
+        .map(|settings| settings.config.max_rooms)
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(with("195312", "4"), Ok(195_312));
+    assert_eq!(with("1000000", "5"), Ok(1_000_000));
+    assert_eq!(
+        with("195313", "4").unwrap_err(),
+        "RELAY_MAX_ROOMS is 195313, which is more than half of all codes of \
+         RELAY_ROOM_CODE_LENGTH=4 characters: allow 195312 rooms at most, or longer codes"
+    );
+}
+
+#[test]
 fn a_refusal_is_one_sentence_with_the_place() {
     let refusal = |flags: &[&str], value| {
         started(flags, [("RELAY_ROOM_TTL", value)])

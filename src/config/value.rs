@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::{
     knob::{Kind, Knob},
+    site::Sites,
     source::{Error, Origin, Source, quote},
 };
 
@@ -115,5 +116,11 @@ impl Value for Option<String> {
         text.bytes()
             .all(token)
             .then(|| (!text.is_empty()).then(|| text.to_owned()))
+    }
+}
+
+impl Value for Sites {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        Self::parse(text)
     }
 }

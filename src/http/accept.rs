@@ -19,7 +19,7 @@ use actix_rt::{
     net::{TcpListener, TcpStream},
     time::sleep,
 };
-use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use futures_util::future::select;
 use log::warn;
@@ -37,6 +37,7 @@ use crate::{
     config::Config,
     flow::{buffers::UNSENT, credit::Share},
     limits::address::{AddressKey, Trust},
+    state::State,
 };
 
 /// Connections that may be on their way to becoming sessions, for each worker: whoever comes when
@@ -107,11 +108,11 @@ pub async fn accept(
     mut closed: watch::Receiver<bool>,
 ) {
     let state = Arc::clone(&door.state);
-    let Ok(service) = service(Rc::new(door)).new_service(()).await else {
+    let Ok(pages) = pages(Arc::clone(&state)).new_service(()).await else {
         // Nothing in it can fail to start.
         return;
     };
-    let desk = Rc::new(Desk::new(service, Arc::clone(&state)));
+    let desk = Rc::new(Desk::new(pages, door));
     let most_leaving = places.div_ceil(PLACES_FOR_ONE_LEAVING);
     let places = Places::new(places);
     let accepting = pin!(async {
@@ -160,9 +161,9 @@ async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// HTTP on a socket, up to the point where it becomes a WebSocket.
-fn service(
-    door: Rc<Door>,
+/// Plain HTTP on a socket.
+fn pages(
+    state: Arc<State>,
 ) -> impl ServiceFactory<
     (OneHead, Option<SocketAddr>),
     Config = (),
@@ -176,23 +177,12 @@ fn service(
         Future: 'static,
     >,
 > {
-    let app = map_config(pages::app(Arc::clone(&door.state)), |()| {
-        AppConfig::default()
-    });
+    let app = map_config(pages::app(state), |()| AppConfig::default());
     HttpService::build()
         // The head is there before this begins.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(HEAD_TIMEOUT)
         .keep_alive(KeepAlive::Disabled)
-        .upgrade(fn_factory(move || {
-            let door = Rc::clone(&door);
-            async move {
-                Ok::<_, ()>(fn_service(move |(request, framed)| {
-                    let door = Rc::clone(&door);
-                    async move { door.upgrade(request, framed).await }
-                }))
-            }
-        }))
         .h1(app)
 }
 

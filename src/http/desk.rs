@@ -3,26 +3,28 @@
 //! Its head is read here, and handed on once it is whole. Who is too slow, says too much or has lost its
 //! place is told so.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
+use actix_codec::Decoder;
 use actix_http::{
-    ServiceConfig,
+    Request, ServiceConfig,
     error::{DispatchError, ParseError},
-    h1::Codec,
+    h1::{Codec, Message},
 };
 use actix_rt::{net::TcpStream, time::timeout};
 use actix_service::Service;
+use bytes::BytesMut;
 use futures_util::future::{Either, select};
 use relay_wire::ending::Ending;
 
 use super::{
-    handshake,
+    handshake::{self, Door},
     head::{Head, OneHead},
     places::{Lost, Place},
+    upgrade,
 };
 use crate::{
     actors::within, flow::credit::Share, limits::address::AddressKey, observe::logging::log_client,
-    state::State,
 };
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
@@ -38,11 +40,11 @@ pub(super) struct Arrival {
     pub(super) _counted: Share,
 }
 
-/// Where the connections of a worker are received. `S` answers what they ask.
+/// Where the connections of a worker are received. `S` answers those that ask for a page.
 pub(super) struct Desk<S> {
-    service: S,
-    state: Arc<State>,
-    /// For the answers to who is not even asked. One for all, as it keeps the date.
+    pages: S,
+    door: Door,
+    /// For what is read and answered here. One for all, as it keeps the date.
     config: ServiceConfig,
 }
 
@@ -50,10 +52,10 @@ impl<S> Desk<S>
 where
     S: Service<(OneHead, Option<SocketAddr>), Response = (), Error = DispatchError>,
 {
-    pub(super) fn new(service: S, state: Arc<State>) -> Self {
+    pub(super) fn new(pages: S, door: Door) -> Self {
         Self {
-            service,
-            state,
+            pages,
+            door,
             config: ServiceConfig::default(),
         }
     }
@@ -82,8 +84,7 @@ where
             } else {
                 place.whole();
                 // On the heap, so that it is no part of what a head that is half there takes.
-                let served = Box::pin(self.service.call((request, Some(peer)))).await;
-                self.note(client, served);
+                Box::pin(self.answer(request, peer, client)).await;
             }
         };
         let answering = pin!(timeout(HEAD_TIMEOUT, answering));
@@ -92,34 +93,56 @@ where
         }
     }
 
+    /// Passes a request whose head is whole to whom it is for.
+    async fn answer(&self, connection: OneHead, peer: SocketAddr, client: AddressKey) {
+        let mut codec = Codec::new(self.config.clone());
+        let ended = match parse(&mut codec, connection.head()) {
+            Ok(request) if upgrade::is_wanted(request.head()) => {
+                let door = &self.door;
+                let answered = door.upgrade(request, codec, connection, peer.ip()).await;
+                answered.map_err(|error| error.to_string())
+            }
+            Ok(_) => {
+                let answered = self.pages.call((connection, Some(peer))).await;
+                answered.map_err(|error| error.to_string())
+            }
+            Err(error) => {
+                // By its number of headers.
+                let too_large = matches!(error, ParseError::TooLarge);
+                let ending = if too_large {
+                    Ending::HeadTooLarge
+                } else {
+                    Ending::BadHandshake
+                };
+                self.refuse(&connection, client, ending);
+                Err(error.to_string())
+            }
+        };
+        if let Err(error) = ended {
+            log_client!(
+                Debug,
+                client,
+                "a connection ended before its upgrade: {error}"
+            );
+        }
+    }
+
     /// Tells a client that its request is not even looked into, and why.
     fn refuse(&self, request: &OneHead, client: AddressKey, ending: Ending) {
-        let answer = handshake::answer(ending, client, &self.state.metrics);
+        let answer = handshake::answer(ending, client, &self.door.state.metrics);
         let codec = Codec::new(self.config.clone());
         if let Ok(answer) = handshake::encode(codec, answer) {
             request.say_last(&answer);
         }
     }
+}
 
-    /// Counts a request that the parser has refused.
-    fn note(&self, client: AddressKey, served: Result<(), DispatchError>) {
-        let Err(error) = served else {
-            return;
-        };
-        let ending = match error {
-            // By its number of headers.
-            DispatchError::Parse(ParseError::TooLarge) => Some(Ending::HeadTooLarge),
-            DispatchError::Parse(_) => Some(Ending::BadHandshake),
-            _ => None,
-        };
-        if let Some(ending) = ending {
-            handshake::refused(ending, client, &self.state.metrics);
-        }
-        log_client!(
-            Debug,
-            client,
-            "a connection ended before its upgrade: {error}"
-        );
+/// Parses a whole head. No part of a body is looked for.
+fn parse(codec: &mut Codec, head: &[u8]) -> Result<Request, ParseError> {
+    match codec.decode(&mut BytesMut::from(head))? {
+        Some(Message::Item(request)) => Ok(request),
+        // What the parser takes for a part of a head is none.
+        Some(Message::Chunk(_)) | None => Err(ParseError::Incomplete),
     }
 }
 

@@ -1,28 +1,26 @@
-//! Which upgrades become sessions (RFC 6455 §4.2.1).
+//! Which upgrades become sessions.
 
 use std::{io, net::IpAddr, sync::Arc};
 
 use actix::Addr;
-use actix_codec::{Encoder, Framed, FramedParts};
+use actix_codec::Encoder;
 use actix_http::{
     ConnectionType, Request, RequestHead, Response,
     body::{BodySize, BoxBody, MessageBody},
     h1::{Codec, Message},
     ws,
 };
-use actix_web::http::{Method, StatusCode, Version, header};
+use actix_web::http::{StatusCode, header};
 use actix_web_actors::ws::HandshakeError;
-use base64::{
-    Engine,
-    alphabet::STANDARD,
-    engine::{GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::{Bytes, BytesMut};
 use log::warn;
-use relay_wire::ending::{Ending, Retry, Told};
+use relay_wire::{
+    ending::{Ending, Retry, Told},
+    text::escaped,
+};
 use tokio::io::AsyncWriteExt;
 
-use super::head::OneHead;
+use super::{head::OneHead, upgrade};
 use crate::{
     actors::{
         directory::Directory,
@@ -30,20 +28,18 @@ use crate::{
         session::{Session, Upgraded},
     },
     flow::credit::{Full, Share},
-    limits::address::{AddressKey, Client, Named, Source, client_addr},
+    limits::{
+        address::{AddressKey, Client, Named, Source, client_addr},
+        origin::may_connect,
+    },
     observe::{logging::log_client, metrics::Metrics},
     state::State,
 };
 
 /// Seconds after which a client that met a passing trouble may try again.
 const RETRY_AFTER: &str = "10";
-/// Bytes in a `Sec-WebSocket-Key` (RFC 6455 §4.1).
-const KEY_SIZE: usize = 16;
-/// Base64 as RFC 4648 §3.5 permits it: the last character may have bits that mean nothing.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
+/// Bytes of an `Origin` that the log shows.
+const MAX_SHOWN: usize = 200;
 
 /// Where an upgrade becomes a session.
 pub struct Door {
@@ -56,28 +52,26 @@ pub struct Door {
 }
 
 impl Door {
-    /// Makes a session of an upgrade request, or answers why not.
+    /// Makes a session of a request for a WebSocket, or answers why not. `codec` has read it from
+    /// `connection`, on which the TCP peer is `peer`.
     ///
     /// # Errors
     ///
     /// Where the answer cannot be written: the client is gone.
-    pub async fn upgrade(
+    pub(super) async fn upgrade(
         &self,
         request: Request,
-        framed: Framed<OneHead, Codec>,
-    ) -> Result<(), actix_web::Error> {
-        let mut parts = framed.into_parts();
-        let Some(peer) = request.peer_addr() else {
-            // It is gone already.
-            return Ok(());
-        };
-        match self.admit(&request, peer.ip()) {
+        mut codec: Codec,
+        connection: OneHead,
+        peer: IpAddr,
+    ) -> io::Result<()> {
+        match self.admit(request.head(), peer) {
             Ok((response, client, slot)) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
-                parts.codec.encode(message, &mut head)?;
+                codec.encode(message, &mut head)?;
                 self.state.metrics.session_began();
-                let (socket, rest) = parts.io.into_parts();
+                let (socket, rest) = connection.into_parts();
                 let upgraded = Upgraded {
                     socket,
                     head: head.freeze(),
@@ -88,19 +82,18 @@ impl Door {
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
                 Ok(())
             }
-            Err(response) => Ok(refuse(parts, response).await?),
+            Err(response) => refuse(connection, codec, response).await,
         }
     }
 
     /// Whether this request becomes a session: it must be a handshake, and there must be room.
-    fn admit(&self, request: &Request, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
-        let head = request.head();
+    fn admit(&self, head: &RequestHead, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
         let client = client(head, peer, &self.state);
         let refused = |ending| answer(ending, client.key(), &self.state.metrics);
-        if !is_well_formed(head) {
+        if !upgrade::is_well_formed(head) {
             return Err(refused(Ending::BadHandshake));
         }
-        verify(head).map_err(|error| {
+        upgrade::verify(head).map_err(|error| {
             log_client!(
                 Debug,
                 client.key(),
@@ -110,6 +103,18 @@ impl Door {
             let plain = refused(ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
+        if !is_of_allowed_page(head, &client, &self.state) {
+            let origin = head.headers.get(header::ORIGIN);
+            let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
+            let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
+            log_client!(
+                Debug,
+                client.key(),
+                "a web page of {} may not connect",
+                escaped(&shown)
+            );
+            return Err(refused(Ending::OriginNotAllowed));
+        }
         if self.state.is_refusing() {
             return Err(refused(Ending::RelayRestarting));
         }
@@ -156,60 +161,23 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client 
     client_addr(peer, named, trust)
 }
 
+/// Whether a request is of no web page, or of one that may connect.
+fn is_of_allowed_page(head: &RequestHead, client: &Client, state: &State) -> bool {
+    let lines = |name| head.headers.get_all(name).map(|line| line.as_bytes());
+    // RFC 9112 §3.2.2: a target with a host goes over the header.
+    let target = head
+        .uri
+        .authority()
+        .map(|target| target.as_str().as_bytes());
+    let host = target.or_else(|| lines(header::HOST).next());
+    // Of proxies that ask for the relay by a name of their own. A page cannot set it.
+    let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
+    let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
+    let hosts = host.into_iter().chain(forwarded);
+    may_connect(&state.sites, lines(header::ORIGIN), hosts)
+}
+
 type Admitted = (Response<BoxBody>, AddressKey, Share);
-
-/// Whether a request is one handshake and nothing beside it: of HTTP/1.1, with no second version or
-/// key, and without a body, which would be taken for frames.
-pub(super) fn is_well_formed(head: &RequestHead) -> bool {
-    let headers = &head.headers;
-    let once = |name| headers.get_all(name).count() <= 1;
-    let length = headers.get(header::CONTENT_LENGTH);
-    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-        || length.is_some_and(|length| !is_zero(length.as_bytes().trim_ascii()));
-    head.version >= Version::HTTP_11
-        && once(header::SEC_WEBSOCKET_KEY)
-        && once(header::SEC_WEBSOCKET_VERSION)
-        && !has_body
-}
-
-/// Whether a `Content-Length` (RFC 9110 §8.6) is none at all.
-fn is_zero(length: &[u8]) -> bool {
-    !length.is_empty() && length.iter().all(|&digit| digit == b'0')
-}
-
-/// Whether a request asks for a WebSocket as RFC 6455 §4.2.1 wants it.
-fn verify(head: &RequestHead) -> Result<(), HandshakeError> {
-    let headers = &head.headers;
-    if head.method != Method::GET {
-        return Err(HandshakeError::GetMethodRequired);
-    }
-    let mut upgrades = headers.get_all(header::UPGRADE);
-    if !upgrades.any(|line| names_websocket(line.as_bytes())) {
-        return Err(HandshakeError::NoWebsocketUpgrade);
-    }
-    if !head.upgrade() {
-        return Err(HandshakeError::NoConnectionUpgrade);
-    }
-    match headers.get(header::SEC_WEBSOCKET_VERSION) {
-        None => return Err(HandshakeError::NoVersionHeader),
-        Some(version) if version.as_bytes().trim_ascii() != b"13" => {
-            return Err(HandshakeError::UnsupportedVersion);
-        }
-        Some(_) => {}
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let key = key.and_then(|key| BASE64.decode(key.as_bytes().trim_ascii()).ok());
-    match key {
-        Some(key) if key.len() == KEY_SIZE => Ok(()),
-        _ => Err(HandshakeError::BadWebsocketKey),
-    }
-}
-
-/// Whether a list of protocols (RFC 9110 §7.8) names WebSocket.
-fn names_websocket(list: &[u8]) -> bool {
-    let mut names = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    names.any(|name| name.eq_ignore_ascii_case(b"websocket"))
-}
 
 fn ending_of(error: &HandshakeError) -> Ending {
     match error {
@@ -248,10 +216,13 @@ pub(super) fn answer(
 }
 
 /// Answers in plain HTTP, and closes.
-async fn refuse(parts: FramedParts<OneHead, Codec>, response: Response<BoxBody>) -> io::Result<()> {
-    let FramedParts { mut io, codec, .. } = parts;
-    io.write_all(&encode(codec, response)?).await?;
-    io.shutdown().await
+async fn refuse(
+    mut connection: OneHead,
+    codec: Codec,
+    response: Response<BoxBody>,
+) -> io::Result<()> {
+    connection.write_all(&encode(codec, response)?).await?;
+    connection.shutdown().await
 }
 
 /// An answer in plain HTTP, behind which the connection ends, as bytes.

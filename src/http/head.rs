@@ -89,6 +89,11 @@ impl OneHead {
         }
     }
 
+    /// What was read of the head, until it is handed on.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
     /// The socket, and what was read from it behind the head.
     pub fn into_parts(self) -> (TcpStream, Bytes) {
         (self.socket, self.rest)

@@ -6,12 +6,13 @@
 //! | [`places`] | how many are on their way to a session, and who gives way |
 //! | [`desk`] | what becomes of a connection until it is a session or has its answer |
 //! | [`head`] | one request a connection, of which the head is read at once |
+//! | [`upgrade`] | which requests ask for a WebSocket, and whether they do it well |
 //! | [`handshake`] | which upgrades become sessions |
 //! | [`pages`] | plain HTTP |
 //!
-//! actix-http parses every request. An upgrade leaves it here, with its socket, for a session: from
-//! then on no HTTP machinery stands between the socket and the actor, none of its buffers is kept,
-//! and a session can be ended while its client reads nothing.
+//! actix-http parses every head, and answers the requests for pages. One for a WebSocket goes from the
+//! desk to a session, with its socket: no HTTP machinery stands between the socket and the actor, none of
+//! its buffers is kept, and a session can be ended while its client reads nothing.
 
 pub mod accept;
 pub mod desk;
@@ -19,3 +20,4 @@ pub mod handshake;
 pub mod head;
 pub mod pages;
 pub mod places;
+pub mod upgrade;

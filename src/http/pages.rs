@@ -9,7 +9,7 @@ use actix_web::{
 };
 use relay_wire::ending::Ending;
 
-use super::handshake::{answer, client, is_well_formed};
+use super::handshake::{answer, client};
 use crate::state::State;
 
 /// The plain HTTP side.
@@ -32,14 +32,11 @@ pub fn app(
         .default_service(web::to(not_a_websocket))
 }
 
-/// Answers what is no upgrade. An upgrade with a body comes here, too.
+/// Answers what asks for no page and no WebSocket.
 async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let head = request.head();
     let peer = request.peer_addr();
     let client = peer.map(|peer| client(head, peer.ip(), &state).key());
-    if head.headers.contains_key(header::SEC_WEBSOCKET_KEY) && !is_well_formed(head) {
-        return answer(Ending::BadHandshake, client, &state.metrics).into();
-    }
     let mut response = answer(Ending::NotAWebSocket, client, &state.metrics);
     response
         .headers_mut()

@@ -22,7 +22,7 @@ use super::budget::{Limit, Spent};
 /// address is charged when the join is refused, not when that is answered: waiting or not, `a`
 /// addresses (no more than [`AddressBudgets`] remembers) test `a × RELAY_FAILED_JOIN_MAX` codes, and
 /// as many more per `RELAY_FAILED_JOIN_WINDOW`. With 10 per 600 s, 10,000 addresses are good for 167 a
-/// second: 400,000 in the 1800 s of a given room, of 36⁶ = 2.2 × 10⁹ codes with 6 characters.
+/// second: 400,000 in the 1800 s of a given room, of 25⁶ = 2.4 × 10⁸ codes with 6 characters.
 ///
 /// [`AddressBudgets`]: super::budget::AddressBudgets
 #[derive(Debug)]

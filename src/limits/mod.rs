@@ -1,5 +1,6 @@
-//! Who is asking, and whether they may: client addresses behind proxies, budgets of requests, of wrong
-//! codes and of log lines, the brake on guessing, and the share of an address in what the relay has.
+//! Who is asking, and whether they may: client addresses behind proxies, web pages, budgets of requests,
+//! of wrong codes and of log lines, the brake on guessing, and the share of an address in what the relay
+//! has.
 //!
 //! Pure: headers and the time are passed in. Which requests there are, and what follows a refusal,
 //! is for the registry.
@@ -9,4 +10,5 @@ pub mod admission;
 pub mod brake;
 pub mod budget;
 pub mod log_budget;
+pub mod origin;
 pub mod shares;

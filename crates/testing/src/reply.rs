@@ -27,11 +27,9 @@ pub fn created(value: &Value) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("no room_id in {value}"));
     assert!(!code.is_empty(), "{value}");
-    assert!(
-        code.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()),
-        "{value}"
-    );
+    // No two of these look alike.
+    let distinct = |byte| b"acdefhjkmnprtvwxy23456789".contains(&byte);
+    assert!(code.bytes().all(distinct), "{value}");
     code.to_owned()
 }
 

@@ -81,6 +81,9 @@ endings! {
     /// The request breaks a rule of RFC 6455 §4.2.1 for handshakes.
     BadHandshake = "bad_handshake", Http(400), No,
         "This is claude-distill-relay. Connect to it with a WebSocket client.";
+    /// The request is of a web page that `RELAY_ALLOWED_ORIGINS` does not allow.
+    OriginNotAllowed = "origin_not_allowed", Http(403), No,
+        "Web pages of this origin may not use this relay (RELAY_ALLOWED_ORIGINS).";
     /// The head of a request is longer than any that is answered, or has more headers.
     HeadTooLarge = "head_too_large", Http(431), No,
         "The head of a request may have 16 KiB and 96 headers.";

@@ -114,18 +114,18 @@ mod tests {
     #[test]
     fn replies_read_as_the_protocol_says() {
         let json = |reply: Reply| String::from_utf8_lossy(&reply.encode()[2..]).into_owned();
-        let room_id = "a7f3b2".to_owned();
+        let room_id = "a7f3k2".to_owned();
         let created = Reply::RoomCreated {
             room_id: room_id.clone(),
             expires_in: 1800,
         };
         assert_eq!(
             json(created),
-            r#"{"type":"ROOM_CREATED","room_id":"a7f3b2","expires_in":1800}"#
+            r#"{"type":"ROOM_CREATED","room_id":"a7f3k2","expires_in":1800}"#
         );
         assert_eq!(
             json(Reply::RoomJoined { room_id }),
-            r#"{"type":"ROOM_JOINED","room_id":"a7f3b2"}"#
+            r#"{"type":"ROOM_JOINED","room_id":"a7f3k2"}"#
         );
         let peer_id = PeerId(Uuid::nil());
         assert_eq!(

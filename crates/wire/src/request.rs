@@ -59,7 +59,7 @@ mod tests {
         for (message, request) in [
             (r#"{"type":"CREATE_ROOM"}"#, Some(Request::Create)),
             (r#" {"type":"CREATE_ROOM","x":[1]} "#, Some(Request::Create)),
-            (r#"{"type":"JOIN_ROOM","room_id":"a7f3b2"}"#, join("a7f3b2")),
+            (r#"{"type":"JOIN_ROOM","room_id":"a7f3k2"}"#, join("a7f3k2")),
             (r#"{"room_id":" A7 ","type":"JOIN_ROOM"}"#, join(" A7 ")),
             (
                 r#"{"type":"JOIN_ROOM","room_id":"a7f3b2","queue_updates": true }"#,
