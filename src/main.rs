@@ -15,6 +15,7 @@ use claude_distill_relay::{
     config::{self, Config, Settings},
     observe::logging,
     process::{Relay, systemd, worker},
+    version,
 };
 use log::{error, info, warn};
 use tikv_jemallocator::Jemalloc;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         }
     };
     log_panics();
+    info!("{} {}", env!("CARGO_PKG_NAME"), version::SHOWN);
     for warning in warnings {
         warn!("{warning}");
     }

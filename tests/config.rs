@@ -4,7 +4,7 @@
 
 use std::net::TcpListener;
 
-use claude_distill_relay::config;
+use claude_distill_relay::{config, version};
 use relay_testing::{port::Port, process, program::Program};
 
 /// The relay, with no setting.
@@ -149,7 +149,7 @@ fn a_port_in_use_is_one_sentence() {
         said.contains(&format!("port {port} of 127.0.0.1 is in use")),
         "{said}"
     );
-    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_host_that_is_not_ours_is_one_sentence() {
         said.contains("RELAY_HOST 192.0.2.1 is not an address of this machine"),
         "{said}"
     );
-    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -179,9 +179,15 @@ fn help_shows_every_flag_with_its_variable_and_default() {
 }
 
 #[test]
-fn version_is_the_packages() {
-    let expected = concat!("claude-distill-relay ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(printed(relay().args(["--version"])), expected);
+fn the_version_is_named_with_its_commit_and_first_in_the_log() {
+    let named = format!("claude-distill-relay {}", version::SHOWN);
+    assert_eq!(printed(relay().args(["--version"])), format!("{named}\n"));
+    let relay = relay()
+        .env("RELAY_MAX_ROOM", "5")
+        .env("RELAY_HOST", "192.0.2.1");
+    let said = ends_with(relay, 1);
+    let first = said.lines().next().unwrap();
+    assert!(first.ends_with(&format!(" INFO  {named}")), "{said}");
 }
 
 #[test]

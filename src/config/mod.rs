@@ -27,6 +27,7 @@ pub use self::{
     knobs::{Config, KNOBS},
     source::Error,
 };
+use crate::version;
 
 /// The files that may hold variables; only the first that exists is read.
 const FILES: [&str; 2] = [".env.relay", ".env"];
@@ -49,7 +50,7 @@ pub struct Settings {
 /// The command line: one flag for each knob.
 pub fn command() -> Command {
     Command::new(env!("CARGO_PKG_NAME"))
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version::SHOWN)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .after_help(
             "Each option can also be given as the variable shown beside it, in the environment or \

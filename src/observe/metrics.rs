@@ -4,13 +4,13 @@ use std::{fmt, sync::LazyLock};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
 use relay_wire::ending::Ending;
 
-use crate::rooms::Dropped;
+use crate::{rooms::Dropped, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -88,6 +88,8 @@ impl Default for Metrics {
             addresses: Gauge::default(),
             waiting: Gauge::default(),
         };
+        let build = [("version", version::VERSION), ("commit", version::COMMIT)];
+        registry.register("build", "Which relay this is", Info::new(build));
         registry.register(
             "sessions_begun",
             "Sessions that began",
