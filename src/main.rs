@@ -48,7 +48,8 @@ fn main() -> ExitCode {
         warnings,
         ..
     } = settings;
-    let _log = match logging::init(log_filter.as_deref()) {
+    let complaint = logging::set_filter(log_filter.as_deref());
+    let _log = match logging::init() {
         Ok(log) => log,
         Err(error) => {
             logging::print_error(&format_args!("the log cannot start: {error}"));
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     };
     log_panics();
     info!("{} {}", env!("CARGO_PKG_NAME"), version::SHOWN);
-    for warning in warnings {
+    for warning in complaint.into_iter().chain(warnings) {
         warn!("{warning}");
     }
     let ended = match worker::system() {

@@ -131,6 +131,35 @@ fn the_file_may_say_what_to_log() {
 }
 
 #[test]
+fn a_log_filter_that_says_nothing_of_the_relay_does_not_silence_it() {
+    for (filter, lines) in [
+        ("nonsense=x", ["INFO", "WARN", "ERROR"].as_slice()),
+        ("nonsense", &["INFO", "WARN", "ERROR"]),
+        ("a=b=c,warn", &["WARN", "ERROR"]),
+        ("actix_http=trace", &["INFO", "ERROR"]),
+        ("", &["INFO", "ERROR"]),
+        ("error", &["ERROR"]),
+        ("off", &[]),
+    ] {
+        let start = || relay().env("RELAY_HOST", "192.0.2.1");
+        let file = format!("RUST_LOG={filter}");
+        for relay in [
+            start().env("RUST_LOG", filter),
+            start().file(".env.relay", &file),
+        ] {
+            let said = ends_with(relay, 1);
+            let levels: Vec<_> = said
+                .lines()
+                .filter_map(|line| line.split(' ').nth(1))
+                .collect();
+            assert_eq!(levels, lines, "{filter:?}: {said}");
+            let told = said.contains(&format!("WARN  RUST_LOG is {filter:?}"));
+            assert_eq!(told, lines.contains(&"WARN"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_makes_no_sense_is_one_sentence() {
     let said = ends_with(relay().file(".env", "RELAY_PORT 9784"), 2);
     assert!(

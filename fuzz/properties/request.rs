@@ -1,5 +1,5 @@
 //! What must hold of the request parser: it never panics, and takes exactly what is a JSON object
-//! of a known `type`.
+//! of a known `type`, with a string for a `room_id` where it is to have one.
 
 use relay_wire::{code::RoomCode, request::Request};
 use serde_json::Value;
@@ -12,9 +12,9 @@ pub fn check(bytes: &[u8]) {
     let string = |field: &str| request?.get(field)?.as_str();
     let expected = match string("type") {
         Some("CREATE_ROOM") => Some(Request::Create),
-        Some("JOIN_ROOM") => Some(Request::Join(
-            string("room_id").and_then(RoomCode::from_typed),
-        )),
+        Some("JOIN_ROOM") => {
+            string("room_id").map(|typed| Request::Join(RoomCode::from_typed(typed)))
+        }
         _ => None,
     };
     assert_eq!(Request::parse(bytes), expected);

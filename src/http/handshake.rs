@@ -22,7 +22,7 @@ use log::warn;
 use relay_wire::ending::{Ending, Retry, Told};
 use tokio::io::AsyncWriteExt;
 
-use super::head::OneHead;
+use super::{head::OneHead, proxy};
 use crate::{
     actors::{
         directory::Directory,
@@ -120,7 +120,7 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        if client.source == Source::SilentProxy {
+        if client.source == Source::SilentProxy && proxy::shows_itself(head, peer, &self.state) {
             self.state.warn_unnamed(|| {
                 warn!(
                     "a trusted proxy says nothing of who is behind it: all of its clients share \

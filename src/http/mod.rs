@@ -7,6 +7,7 @@
 //! | [`desk`] | what becomes of a connection until it is a session or has its answer |
 //! | [`head`] | one request a connection, of which the head is read at once |
 //! | [`handshake`] | which upgrades become sessions |
+//! | `proxy` | whether a request has come through a proxy |
 //! | [`pages`] | plain HTTP |
 //!
 //! actix-http parses every request. An upgrade leaves it here, with its socket, for a session: from
@@ -19,3 +20,4 @@ pub mod handshake;
 pub mod head;
 pub mod pages;
 pub mod places;
+mod proxy;
