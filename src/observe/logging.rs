@@ -59,8 +59,7 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging to stderr what [`set_filter`] lets through, or what the relay itself says from `info`
-/// on until that is called.
+/// Starts logging to stderr what [`set_filter`] lets through, which is nothing until that is called.
 ///
 /// # Errors
 ///
