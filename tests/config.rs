@@ -36,12 +36,12 @@ fn a_bad_value_ends_the_start_with_status_2_and_one_sentence() {
         (
             "RELAY_ROOM_TTL",
             "",
-            "a whole number of seconds from 1 to 604800",
+            "a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m",
         ),
         (
             "RELAY_WINDOW",
             "64k",
-            "a whole number of bytes from 16384 to 16777216",
+            "a whole number of bytes from 16384 to 16777216, or as much as 64KiB or 10MB",
         ),
         (
             "RELAY_HOST",
@@ -76,6 +76,36 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert!(said.contains("from the environment, is \"environment\""));
     let said = ends_with(flag, 2);
     assert!(said.contains("from the flag --max-rooms, is \"flag\""));
+}
+
+#[test]
+fn a_file_that_is_named_is_the_one_that_is_read() {
+    let named = |value: &str| {
+        relay()
+            .file("named.env", &format!("RELAY_MAX_ROOMS={value}"))
+            .file(".env.relay", "RELAY_MAX_ROOMS=other")
+    };
+    let path = named("").directory().join("named.env");
+    let said = ends_with(named("file").args(["--env-file", "named.env"]), 2);
+    assert!(
+        said.contains("RELAY_MAX_ROOMS, from named.env, is \"file\""),
+        "{said}"
+    );
+    let said = ends_with(
+        named("file")
+            .env("RELAY_MAX_ROOMS", "environment")
+            .args(["--env-file", "named.env"]),
+        2,
+    );
+    assert!(
+        said.contains("from the environment, is \"environment\""),
+        "{said}"
+    );
+    // The one before it is gone with its folder.
+    let missing = ends_with(relay().args(["--env-file".as_ref(), path.as_os_str()]), 2);
+    let sentence = format!("{} cannot be read: No such file", path.display());
+    assert!(missing.contains(&sentence), "{missing}");
+    assert_eq!(missing.lines().count(), 1, "{missing}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn both_ends_of_every_range_are_allowed_and_nothing_beyond() {
                 assert!(refusal.contains(part), "{refusal}");
             }
         }
-        for text in ["", " ", "ten", "1.5", "0x10", "1e3", "1_000", "10s", "१"] {
+        for text in ["", " ", "ten", "1.5", "0x10", "1e3", "1_000", "10x", "१"] {
             assert!(
                 with(knob.variable, text).is_err(),
                 "{} {text:?}",
@@ -83,6 +83,145 @@ fn both_ends_of_every_range_are_allowed_and_nothing_beyond() {
             );
         }
     }
+}
+
+#[test]
+fn sizes_and_times_may_have_units() {
+    let window = |text| with("RELAY_WINDOW", text).map(|config| config.window);
+    for (text, bytes) in [
+        ("65536", 65_536),
+        ("65536B", 65_536),
+        ("64KiB", 65_536),
+        ("64kib", 65_536),
+        ("64kB", 64_000),
+        ("1MiB", 1_048_576),
+        ("10MB", 10_000_000),
+        ("1MiB512KiB", 1_572_864),
+    ] {
+        assert_eq!(window(text), Ok(bytes), "{text}");
+    }
+    let most = with("RELAY_MAX_BUFFERED", "1TiB").unwrap().max_buffered;
+    assert_eq!(most, 1 << 40);
+    assert_eq!(
+        with("RELAY_MAX_BUFFERED", "1TB").unwrap().max_buffered,
+        10_usize.pow(12)
+    );
+    assert_eq!(
+        with("RELAY_MAX_MSG_SIZE", "4GiB").unwrap().max_msg_size,
+        1 << 32
+    );
+    assert_eq!(
+        with("RELAY_MAX_MSG_SIZE", "1GB").unwrap().max_msg_size,
+        1_000_000_000
+    );
+
+    let ttl = |text| with("RELAY_ROOM_TTL", text).map(|config| config.room_ttl.as_secs());
+    for (text, seconds) in [
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("1H30M5S", 5405),
+        ("7d", 604_800),
+        ("08m", 480),
+    ] {
+        assert_eq!(ttl(text), Ok(seconds), "{text}");
+    }
+
+    for text in [
+        "64k",
+        "64K",
+        "64M",
+        "64 KiB",
+        "KiB",
+        "1KiB2",
+        "1.5MiB",
+        "-1KiB",
+        "64KiBs",
+        "32m",
+        "17MiB",
+        "99999999999999999999B",
+        "99999999999TiB",
+        "16777216TiB",
+    ] {
+        let refusal = window(text).unwrap_err();
+        assert!(
+            refusal.ends_with("or as much as 64KiB or 10MB"),
+            "{refusal}"
+        );
+    }
+    for text in [
+        "1 h",
+        "h",
+        "1h30",
+        "1.5h",
+        "-1m",
+        "1ms",
+        "2w",
+        "8d",
+        "0s",
+        "1KiB",
+        "99999999999999999999s",
+        "999999999999999d",
+        "213503982334602d",
+    ] {
+        let refusal = ttl(text).unwrap_err();
+        assert!(refusal.ends_with("or as long as 90s or 1h30m"), "{refusal}");
+    }
+    // What is a number of things has no unit.
+    assert!(with("RELAY_MAX_ROOMS", "1k").is_err() && with("RELAY_MAX_ROOMS", "10B").is_err());
+}
+
+#[test]
+fn a_change_is_told_from_the_old_value_to_the_new() {
+    let config = |variables: &[(&str, &str)]| {
+        let source = Source {
+            origin: Origin::Environment,
+            values: variables
+                .iter()
+                .map(|&(name, value)| (name.into(), value.into()))
+                .collect(),
+            commented: Vec::new(),
+        };
+        Config::read(&[source]).unwrap()
+    };
+    let (old, new) = (
+        Config::default(),
+        config(&[
+            ("RELAY_PORT", "1"),
+            ("RELAY_ROOM_TTL", "1h"),
+            ("RELAY_WINDOW", "64KiB"),
+            ("RELAY_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+            ("RELAY_CLIENT_IP_HEADER", "X-Client"),
+            ("RELAY_MAX_ROOMS", "1000"),
+        ]),
+    );
+    let told: Vec<_> = old
+        .changes(&new)
+        .into_iter()
+        .map(|it| (it.knob.variable, it.knob.needs_restart, it.old, it.new))
+        .collect();
+    let change =
+        |name, restart, old: &str, new: &str| (name, restart, old.to_owned(), new.to_owned());
+    assert_eq!(
+        told,
+        [
+            change("RELAY_PORT", true, "9784", "1"),
+            change("RELAY_ROOM_TTL", false, "1800", "3600"),
+            change("RELAY_WINDOW", false, "262144", "65536"),
+            change(
+                "RELAY_TRUSTED_PROXIES",
+                false,
+                "127.0.0.0/8,::1/128",
+                "10.0.0.0/8,::1/128"
+            ),
+            change("RELAY_CLIENT_IP_HEADER", false, "", "X-Client"),
+        ]
+    );
+    let taken = new.without_restart(&old);
+    assert_eq!((taken.port, taken.window), (9784, 65_536));
+    let restart: Vec<_> = KNOBS.iter().filter(|knob| knob.needs_restart).collect();
+    assert_eq!(restart.len(), 3);
 }
 
 #[test]
@@ -94,16 +233,16 @@ fn a_refusal_is_one_sentence_with_the_place() {
     };
     assert_eq!(
         refusal(&[], "0"),
-        "RELAY_ROOM_TTL, from the environment, is \"0\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from the environment, is \"0\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
     assert_eq!(
         refusal(&["--room-ttl", "-5"], "60"),
-        "RELAY_ROOM_TTL, from the flag --room-ttl, is \"-5\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from the flag --room-ttl, is \"-5\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
     let file = file_in([(".env", "RELAY_ROOM_TTL=soon")]).unwrap().unwrap();
     assert_eq!(
         settings(&[file]).unwrap_err().to_string(),
-        "RELAY_ROOM_TTL, from .env, is \"soon\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from .env, is \"soon\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
 }
 
@@ -339,7 +478,8 @@ fn the_example_file_is_the_table() {
 # Every setting of the relay at its default, with its range. Copy this file to .env.relay in the
 # working directory of the relay, and keep the lines you change. The environment wins over the
 # file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well. A
-# comment needs a line of its own.
+# comment needs a line of its own. Sizes are bytes and times seconds, or have a unit: 64KiB, 10MB,
+# 90s, 1h30m. SIGHUP has a running relay read its file again.
 "
     .to_owned();
     let mut group = "";
