@@ -16,7 +16,7 @@ use super::sync::{AtomicUsize, AtomicWaker, SeqCst};
 /// How much of something may be outstanding in the whole relay or in a part of it, and how much is.
 #[derive(Debug)]
 pub struct Pool {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
     /// Counts everything taken here as well.
     whole: Option<Arc<Pool>>,
@@ -46,7 +46,7 @@ impl Pool {
 
     fn within(limit: usize, whole: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             whole,
             waker: AtomicWaker::new(),
@@ -56,6 +56,11 @@ impl Pool {
     /// The pool, and those it is a part of, to the whole.
     fn levels(&self) -> impl Iterator<Item = &Self> {
         successors(Some(self), |pool| pool.whole.as_deref())
+    }
+
+    /// Lets there be `limit` units from here on. What is taken beyond that stays so until it comes back.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, SeqCst);
     }
 
     /// Units outstanding.
@@ -78,7 +83,8 @@ impl Pool {
 
     fn try_add(&self, amount: usize) -> Result<(), Full> {
         for (taken, pool) in self.levels().enumerate() {
-            let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= pool.limit);
+            let limit = pool.limit.load(SeqCst);
+            let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= limit);
             if pool.used.fetch_update(SeqCst, SeqCst, fits).is_err() {
                 for pool in self.levels().take(taken) {
                     pool.give_back_here(amount);

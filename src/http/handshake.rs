@@ -120,8 +120,10 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        if client.source == Source::SilentProxy && proxy::shows_itself(head, peer, &self.state) {
-            self.state.warn_unnamed(|| {
+        if client.source == Source::SilentProxy
+            && proxy::shows_itself(head, peer, &self.state.live())
+        {
+            self.state.live().warn_unnamed(|| {
                 warn!(
                     "a trusted proxy says nothing of who is behind it: all of its clients share \
                      the budgets and shares of one address (set X-Forwarded-For there, or \
@@ -143,7 +145,8 @@ impl Door {
 
 /// Whose request this is that came from the TCP peer `peer`.
 pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client {
-    let (trust, headers) = (&state.trust, &head.headers);
+    let (live, headers) = (state.live(), &head.headers);
+    let trust = &live.trust;
     let own = trust.header.as_deref();
     let named = Named {
         alone: own

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use actix_http::{RequestHead, header};
 
-use crate::state::State;
+use crate::state::Live;
 
 /// Headers that proxies and content delivery networks write, and clients do not.
 const OF_PROXIES: [&str; 6] = [
@@ -22,8 +22,8 @@ const FAMILIES: [&str; 2] = ["cf-", "x-forwarded-"];
 /// Whether there is a sign of a proxy: an address that an operator has named as one, since it is not
 /// this machine; a header that only proxies write; or a name for the relay under which nobody on this
 /// machine would look for it. A proxy that gives no sign at all is not told from a client beside us.
-pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, state: &State) -> bool {
-    let own = state.trust.header.as_deref();
+pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    let own = live.trust.header.as_deref();
     let of_proxy = |name: &str| {
         OF_PROXIES.contains(&name)
             || FAMILIES.iter().any(|family| name.starts_with(family))
@@ -33,7 +33,7 @@ pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, state: &State) -> b
     let host = host.and_then(|host| host.to_str().ok()).map(without_port);
     !peer.to_canonical().is_loopback()
         || head.headers.keys().any(|name| of_proxy(name.as_str()))
-        || host.is_some_and(|host| !is_here(host) && !host.eq_ignore_ascii_case(&state.config.host))
+        || host.is_some_and(|host| !is_here(host) && !host.eq_ignore_ascii_case(&live.config.host))
 }
 
 /// The host in a `Host` header (RFC 9110 §7.2), without brackets.
