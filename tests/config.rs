@@ -2,6 +2,11 @@
 //! status it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "config/listening.rs"]
+mod listening;
+#[path = "config/reload.rs"]
+mod reload;
+
 use std::net::TcpListener;
 
 use claude_distill_relay::{config, version};

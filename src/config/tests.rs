@@ -215,7 +215,7 @@ fn a_change_is_told_from_the_old_value_to_the_new() {
                 "127.0.0.0/8,::1/128",
                 "10.0.0.0/8,::1/128"
             ),
-            change("RELAY_CLIENT_IP_HEADER", false, "", "X-Client"),
+            change("RELAY_CLIENT_IP_HEADER", false, "", "(not shown)"),
         ]
     );
     let taken = new.without_restart(&old);

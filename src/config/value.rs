@@ -38,7 +38,7 @@ pub(super) trait Value: Sized {
     /// The value of a text; `None` where that is not one of those that `kind` allows.
     fn parse(text: &str, kind: Kind) -> Option<Self>;
 
-    /// A text with this value.
+    /// A text with this value, fit for a log.
     fn shown(&self) -> String;
 }
 
@@ -186,7 +186,8 @@ impl Value for Option<String> {
             .then(|| (!text.is_empty()).then(|| text.to_owned()))
     }
 
+    /// Where a client could write this header itself, its name is all that it would have to know.
     fn shown(&self) -> String {
-        self.clone().unwrap_or_default()
+        self.as_ref().map_or("", |_| "(not shown)").to_owned()
     }
 }
