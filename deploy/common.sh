@@ -95,6 +95,21 @@ number() {
 	printf '%s' "$value"
 }
 
+# The seconds in a time, which may have units as in 1h30m; what is none, the relay will refuse.
+seconds() {
+	local rest total=0 factor
+	rest=$(setting "$1" "$2")
+	rest=${rest,,}
+	[[ ! $rest =~ ^[0-9]{1,6}$ ]] || rest+=s
+	while [[ $rest =~ ^([0-9]{1,6})([dhms])(.*)$ ]]; do
+		rest=${BASH_REMATCH[3]}
+		case ${BASH_REMATCH[2]} in d) factor=86400 ;; h) factor=3600 ;; m) factor=60 ;; s) factor=1 ;; esac
+		((total += 10#${BASH_REMATCH[1]} * factor))
+	done
+	[[ -z $rest ]] && ((total > 0)) || total=$2
+	printf '%s' "$total"
+}
+
 # Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds
 # the old one or the new one. It is for the caller to open what is read, with the caller's own rights:
 # root would also follow a link to what nobody else may read.

@@ -25,7 +25,7 @@ USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-ngi
   --uninstall     remove all that this has installed; .env.relay stays"
 
 unit=claude-distill-relay.service
-# What systemd gives the relay: root's copy of .env.relay, since systemd reads it as root.
+# What the relay reads: root's copy of .env.relay, since nobody else is to change what a service runs with.
 installed=/etc/claude-distill-relay/relay.env
 kept_unit=/etc/claude-distill-relay/before.service
 units=/etc/systemd/system
@@ -371,10 +371,11 @@ install_settings() {
 	fi
 	left_out=$(sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=.*/\2/p' "$settings" | grep -vE '^(RELAY|RUST)_' | paste -sd ' ') || true
 	settings_for_systemd >"$work/relay.env"
-	if [[ ! -L $installed ]] && as_root cmp -s /dev/stdin "$installed" <"$work/relay.env"; then
+	# Everybody may read it, as the relay has to; an older one was root's alone.
+	if [[ ! -L $installed && $(as_root stat -c %a "$installed" 2>/dev/null) == 644 ]] && as_root cmp -s /dev/stdin "$installed" <"$work/relay.env"; then
 		result "unchanged: $installed"
 	else
-		install_file "$installed" 640 <"$work/relay.env"
+		install_file "$installed" 644 <"$work/relay.env"
 		result "installed $installed${left_out:+, without $left_out, which the relay does not know}"
 	fi
 }

@@ -110,7 +110,7 @@ site() {
 	text=${text//@LISTEN@/${listens%$'\n'}}
 	text=${text//@HOST@/$host}
 	text=${text//@LOGS@/$logs}
-	text=${text//@STALL@/$((2 * $(number RELAY_STALL_TIMEOUT 60)))}
+	text=${text//@STALL@/$((2 * $(seconds RELAY_STALL_TIMEOUT 60)))}
 	[[ -z $header_timeout_is_set ]] || text=$(sed '/^client_header_timeout /d' <<<"$text")
 	printf '%s\n' "${text//@PORT@/$port}"
 }

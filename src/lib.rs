@@ -33,6 +33,7 @@
 //! | [`limits`] | who is asking, and whether they may: pure |
 //! | [`flow`] | a session's bytes: reader, outbox, credit, pace, clocks: pure |
 //! | [`config`] | every knob: default, flag, variable, range |
+//! | [`version`] | which version this is, of which commit |
 //! | [`relay_client`] | a connection to a relay |
 //! | [`relay_wire`] | what the relay and its clients say to each other |
 
@@ -47,3 +48,4 @@ pub mod observe;
 pub mod process;
 pub mod rooms;
 pub mod state;
+pub mod version;

@@ -10,11 +10,13 @@ use std::{
     task::Poll,
 };
 
+use clap::ArgMatches;
 use claude_distill_relay::{
     cli,
     config::{self, Config, Settings},
     observe::logging,
     process::{Relay, systemd, worker},
+    version,
 };
 use log::{error, info, warn};
 use tikv_jemallocator::Jemalloc;
@@ -47,7 +49,8 @@ fn main() -> ExitCode {
         warnings,
         ..
     } = settings;
-    let _log = match logging::init(log_filter.as_deref()) {
+    let complaint = logging::set_filter(log_filter.as_deref());
+    let _log = match logging::init() {
         Ok(log) => log,
         Err(error) => {
             logging::print_error(&format_args!("the log cannot start: {error}"));
@@ -55,11 +58,12 @@ fn main() -> ExitCode {
         }
     };
     log_panics();
-    for warning in warnings {
+    info!("{} {}", env!("CARGO_PKG_NAME"), version::SHOWN);
+    for warning in complaint.into_iter().chain(warnings) {
         warn!("{warning}");
     }
     let ended = match worker::system() {
-        Ok(system) => system.block_on(serve(config)),
+        Ok(system) => system.block_on(serve(config, flags, log_filter)),
         Err(error) => Err(format!("the relay cannot start: {error}")),
     };
     match ended {
@@ -72,16 +76,28 @@ fn main() -> ExitCode {
 }
 
 /// Runs the relay until a signal ends it. An error is one sentence.
-async fn serve(config: Config) -> Result<(), String> {
+async fn serve(
+    config: Config,
+    flags: ArgMatches,
+    log_filter: Option<String>,
+) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
-    let mut signals = Signals::new().map_err(|error| format!("cannot await signals: {error}"))?;
-    let inherited = systemd::inherited_listener()
-        .map_err(|error| format!("the socket handed to the relay is of no use: {error}"))?;
-    let relay = match inherited {
-        Some(listener) => Relay::inherit(listener, config),
-        None => Relay::bind(config),
+    let no_signals = |error| format!("cannot await signals: {error}");
+    let mut signals = Signals::new().map_err(no_signals)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let inherited = systemd::inherited_listeners()
+        .map_err(|error| format!("what systemd hands to the relay is of no use: {error}"))?;
+    let relay = match inherited.as_slice() {
+        [] => Relay::bind(config),
+        _ => Relay::inherit(inherited, config),
     }
     .map_err(|error| bind_failure(&host, port, &error))?;
+    let mut reload = relay.reload(flags, log_filter);
+    actix_rt::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            reload.read().await;
+        }
+    });
     let shutdown = async move {
         let signal = signals.next().await;
         info!("stopping on {}; again to stop at once", signal.name);

@@ -1,9 +1,9 @@
-//! What all workers of a relay share: its configuration, its counts, and whether it stops.
+//! What all workers of a relay share: its settings, which may change, its counts, and whether it stops.
 //!
 //! No actor in it, and no rule: who asks these things decides what follows.
 
 use std::sync::{
-    Arc, Once,
+    Arc, Once, PoisonError, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
@@ -21,7 +21,7 @@ use crate::{
         logging::log_client,
         metrics::{Metrics, Snapshot},
     },
-    rooms::{self, SessionId, placement::Placement},
+    rooms::{SessionId, most_charged, placement::Placement},
 };
 
 /// Sessions that one address may have in any relay that has as many, unless its operator says less.
@@ -29,16 +29,48 @@ const LEAST_SESSIONS: usize = 1000;
 /// Rooms, in the same way.
 const LEAST_ROOMS: usize = 100;
 
-/// What all workers of a relay have in common.
-pub struct State {
-    /// How it is configured.
+/// What follows from the settings. It is replaced as a whole where they are read again; whoever has
+/// taken it keeps it.
+pub struct Live {
+    /// The settings.
     pub config: Config,
-    /// How long its sessions may take over what.
+    /// How long sessions may take over what.
     pub timeouts: Arc<Timeouts>,
     /// Whose word is taken for a client's address.
     pub trust: Trust,
     /// Whose web pages may connect.
     pub sites: Sites,
+    unnamed: Arc<Once>,
+}
+
+impl Live {
+    fn new(config: Config) -> Self {
+        Self {
+            timeouts: Arc::new(Timeouts {
+                request: config.request_timeout,
+                ping_interval: config.ping_interval,
+                ping: config.ping_timeout,
+                stall: config.stall_timeout,
+            }),
+            trust: Trust {
+                proxies: config.trusted_proxies.clone(),
+                header: config.client_ip_header.clone(),
+            },
+            sites: config.allowed_origins.clone(),
+            unnamed: Arc::new(Once::new()),
+            config,
+        }
+    }
+
+    /// Does this the first time a trusted proxy names no client, and never again with these proxies.
+    pub fn warn_unnamed(&self, warn: impl FnOnce()) {
+        self.unnamed.call_once(warn);
+    }
+}
+
+/// What all workers of a relay have in common.
+pub struct State {
+    live: RwLock<Arc<Live>>,
     /// Which worker keeps which room.
     pub placement: Placement,
     /// The budgets of client addresses.
@@ -52,7 +84,6 @@ pub struct State {
     stopping: AtomicBool,
     refusing: AtomicBool,
     sessions: AtomicU64,
-    unnamed: Once,
 }
 
 /// What is outstanding in the whole relay.
@@ -73,19 +104,44 @@ pub struct Pools {
 
 impl Pools {
     fn new(config: &Config) -> Self {
-        let message = usize::try_from(config.max_msg_size).unwrap_or(usize::MAX);
+        let chosen = |[whole, each, least]: [usize; 3]| Shares::chosen(whole, each, least);
         Self {
             handshakes: Pool::new(usize::MAX),
-            sessions: Shares::chosen(config.max_sessions, config.address_sessions, LEAST_SESSIONS),
-            rooms: Shares::chosen(config.max_rooms, config.address_rooms, LEAST_ROOMS),
+            sessions: chosen(sessions(config)),
+            rooms: chosen(rooms(config)),
             in_flight: Pool::new(usize::MAX),
-            buffers: Shares::chosen(
-                config.max_buffered,
-                config.address_buffered,
-                rooms::most_charged(message),
-            ),
+            buffers: chosen(buffers(config)),
         }
     }
+
+    /// Limits as configured, from here on.
+    fn configure(&self, config: &Config) {
+        let choose =
+            |shares: &Shares, [whole, each, least]: [usize; 3]| shares.choose(whole, each, least);
+        choose(&self.sessions, sessions(config));
+        choose(&self.rooms, rooms(config));
+        choose(&self.buffers, buffers(config));
+    }
+}
+
+/// Sessions: of all, what is chosen for an address, and what it has at least where nothing is.
+fn sessions(config: &Config) -> [usize; 3] {
+    [config.max_sessions, config.address_sessions, LEAST_SESSIONS]
+}
+
+/// Rooms, in the same way.
+fn rooms(config: &Config) -> [usize; 3] {
+    [config.max_rooms, config.address_rooms, LEAST_ROOMS]
+}
+
+/// Bytes of messages for senders, in the same way.
+fn buffers(config: &Config) -> [usize; 3] {
+    let message = usize::try_from(config.max_msg_size).unwrap_or(usize::MAX);
+    [
+        config.max_buffered,
+        config.address_buffered,
+        most_charged(message),
+    ]
 }
 
 impl State {
@@ -93,17 +149,6 @@ impl State {
     pub fn new(config: Config) -> Self {
         let ledger = Arc::default();
         Self {
-            timeouts: Arc::new(Timeouts {
-                request: config.request_timeout,
-                ping_interval: config.ping_interval,
-                ping: config.ping_timeout,
-                stall: config.stall_timeout,
-            }),
-            trust: Trust {
-                proxies: config.trusted_proxies.clone(),
-                header: config.client_ip_header.clone(),
-            },
-            sites: config.allowed_origins.clone(),
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),
@@ -112,9 +157,26 @@ impl State {
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
-            unnamed: Once::new(),
-            config,
+            live: RwLock::new(Arc::new(Live::new(config))),
         }
+    }
+
+    /// The settings of now. Asked for a connection, a session or a request, and never for a frame, so a
+    /// lock will do.
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has these settings count from here on. What is open keeps what it has, and what it began with.
+    pub fn configure(&self, config: Config) {
+        self.pools.configure(&config);
+        self.admission.configure(&config);
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let mut new = Live::new(config);
+        if new.trust == live.trust {
+            new.unnamed = Arc::clone(&live.unnamed);
+        }
+        *live = Arc::new(new);
     }
 
     /// Begins the relay's stop; from here on new sessions are turned away if `refusing`.
@@ -136,11 +198,6 @@ impl State {
     /// A name for a new session.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, SeqCst))
-    }
-
-    /// Does this the first time a trusted proxy names no client, and never again.
-    pub fn warn_unnamed(&self, warn: impl FnOnce()) {
-        self.unnamed.call_once(warn);
     }
 
     /// Counts and logs that a session of this client is refused something.

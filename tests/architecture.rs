@@ -15,9 +15,9 @@ use self::imports::{File, Import};
 
 /// The rooms of the relay, from top to bottom: each may import what stands below it. The map in
 /// src/lib.rs has the same order.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "main", "cli", "check", "process", "http", "actors", "state", "observe", "rooms", "limits",
-    "flow", "config",
+    "flow", "config", "version",
 ];
 /// Rooms without I/O, runtime or clock; `crates/wire` is one more.
 const PURE: [&str; 3] = ["rooms", "limits", "flow"];
@@ -43,6 +43,7 @@ fn top() -> &'static Path {
 /// The root files of every package and target.
 fn roots() -> Vec<PathBuf> {
     let mut roots = vec![
+        top().join("build.rs"),
         top().join("src/lib.rs"),
         top().join("src/main.rs"),
         top().join("benches/frame_path.rs"),

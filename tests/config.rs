@@ -2,9 +2,14 @@
 //! status it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "config/listening.rs"]
+mod listening;
+#[path = "config/reload.rs"]
+mod reload;
+
 use std::net::TcpListener;
 
-use claude_distill_relay::config;
+use claude_distill_relay::{config, version};
 use relay_testing::{port::Port, process, program::Program};
 
 /// The relay, with no setting.
@@ -36,12 +41,12 @@ fn a_bad_value_ends_the_start_with_status_2_and_one_sentence() {
         (
             "RELAY_ROOM_TTL",
             "",
-            "a whole number of seconds from 1 to 604800",
+            "a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m",
         ),
         (
             "RELAY_WINDOW",
             "64k",
-            "a whole number of bytes from 16384 to 16777216",
+            "a whole number of bytes from 16384 to 16777216, or as much as 64KiB or 10MB",
         ),
         (
             "RELAY_HOST",
@@ -82,6 +87,36 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert!(said.contains("from the environment, is \"environment\""));
     let said = ends_with(flag, 2);
     assert!(said.contains("from the flag --max-rooms, is \"flag\""));
+}
+
+#[test]
+fn a_file_that_is_named_is_the_one_that_is_read() {
+    let named = |value: &str| {
+        relay()
+            .file("named.env", &format!("RELAY_MAX_ROOMS={value}"))
+            .file(".env.relay", "RELAY_MAX_ROOMS=other")
+    };
+    let path = named("").directory().join("named.env");
+    let said = ends_with(named("file").args(["--env-file", "named.env"]), 2);
+    assert!(
+        said.contains("RELAY_MAX_ROOMS, from named.env, is \"file\""),
+        "{said}"
+    );
+    let said = ends_with(
+        named("file")
+            .env("RELAY_MAX_ROOMS", "environment")
+            .args(["--env-file", "named.env"]),
+        2,
+    );
+    assert!(
+        said.contains("from the environment, is \"environment\""),
+        "{said}"
+    );
+    // The one before it is gone with its folder.
+    let missing = ends_with(relay().args(["--env-file".as_ref(), path.as_os_str()]), 2);
+    let sentence = format!("{} cannot be read: No such file", path.display());
+    assert!(missing.contains(&sentence), "{missing}");
+    assert_eq!(missing.lines().count(), 1, "{missing}");
 }
 
 #[test]
@@ -137,6 +172,35 @@ fn the_file_may_say_what_to_log() {
 }
 
 #[test]
+fn a_log_filter_that_says_nothing_of_the_relay_does_not_silence_it() {
+    for (filter, lines) in [
+        ("nonsense=x", ["INFO", "WARN", "ERROR"].as_slice()),
+        ("nonsense", &["INFO", "WARN", "ERROR"]),
+        ("a=b=c,warn", &["WARN", "ERROR"]),
+        ("actix_http=trace", &["INFO", "ERROR"]),
+        ("", &["INFO", "ERROR"]),
+        ("error", &["ERROR"]),
+        ("off", &[]),
+    ] {
+        let start = || relay().env("RELAY_HOST", "192.0.2.1");
+        let file = format!("RUST_LOG={filter}");
+        for relay in [
+            start().env("RUST_LOG", filter),
+            start().file(".env.relay", &file),
+        ] {
+            let said = ends_with(relay, 1);
+            let levels: Vec<_> = said
+                .lines()
+                .filter_map(|line| line.split(' ').nth(1))
+                .collect();
+            assert_eq!(levels, lines, "{filter:?}: {said}");
+            let told = said.contains(&format!("WARN  RUST_LOG is {filter:?}"));
+            assert_eq!(told, lines.contains(&"WARN"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_makes_no_sense_is_one_sentence() {
     let said = ends_with(relay().file(".env", "RELAY_PORT 9784"), 2);
     assert!(
@@ -155,7 +219,7 @@ fn a_port_in_use_is_one_sentence() {
         said.contains(&format!("port {port} of 127.0.0.1 is in use")),
         "{said}"
     );
-    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -167,7 +231,7 @@ fn a_host_that_is_not_ours_is_one_sentence() {
         said.contains("RELAY_HOST 192.0.2.1 is not an address of this machine"),
         "{said}"
     );
-    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]
@@ -185,9 +249,15 @@ fn help_shows_every_flag_with_its_variable_and_default() {
 }
 
 #[test]
-fn version_is_the_packages() {
-    let expected = concat!("claude-distill-relay ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(printed(relay().args(["--version"])), expected);
+fn the_version_is_named_with_its_commit_and_first_in_the_log() {
+    let named = format!("claude-distill-relay {}", version::SHOWN);
+    assert_eq!(printed(relay().args(["--version"])), format!("{named}\n"));
+    let relay = relay()
+        .env("RELAY_MAX_ROOM", "5")
+        .env("RELAY_HOST", "192.0.2.1");
+    let said = ends_with(relay, 1);
+    let first = said.lines().next().unwrap();
+    assert!(first.ends_with(&format!(" INFO  {named}")), "{said}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
     machine.ok(DEPLOY);
     let pid = machine.ok(MAIN_PID);
     // Neither stops the relay that runs. What follows a value is a comment to the relay, but not to
-    // systemd, which hands it on.
+    // systemd, should it read the file.
     let from_elsewhere = format!("here=$PWD; cd /opt; $here/{DEPLOY}").replace(" /opt/", " ./");
     for value in ["many", "12 # a dozen"] {
         machine.ok(&format!("echo 'RELAY_MAX_ROOMS={value}' >.env.relay"));
@@ -214,10 +214,33 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
         assert_eq!(machine.ok(MAIN_PID), pid);
     }
 
-    // Root may write what it likes.
-    machine.ok(
-        "sudo sed -i 's/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=12 # a dozen/' \
-            /etc/claude-distill-relay/relay.env",
+    // Root may write what it likes. A reload with that changes nothing, a restart fails.
+    let settings = "/etc/claude-distill-relay/relay.env";
+    let journal = "sudo journalctl -u claude-distill-relay -p err -n 5 --no-pager";
+    let write = |line: &str| {
+        machine.ok(&format!(
+            "sudo sed -i 's/^RELAY_MAX_ROOMS=.*/{line}/' {settings}"
+        ))
+    };
+    let reload = |line: &str, log: &str, expected: &str| {
+        write(line);
+        machine.ok("sudo systemctl reload claude-distill-relay");
+        until(expected, || {
+            machine.ok(log).contains(expected).then_some(())
+        });
+        assert_eq!(machine.ok(MAIN_PID), pid);
+    };
+    let all = "sudo journalctl -u claude-distill-relay -n 20 --no-pager";
+    reload(
+        "RELAY_MAX_ROOMS=77",
+        all,
+        "settings read again: RELAY_MAX_ROOMS ",
+    );
+    let bad = format!("RELAY_MAX_ROOMS, from {settings}, is \"many\"");
+    reload(
+        "RELAY_MAX_ROOMS=many",
+        journal,
+        &format!("settings stay as they were: {bad}"),
     );
     let restart = "sudo systemctl restart claude-distill-relay";
     assert_ne!(machine.run(restart).status, 0);
@@ -226,11 +249,8 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
         "0\n"
     );
     // As the guide has it.
-    let journal = machine.ok("sudo journalctl -u claude-distill-relay -p err -n 5 --no-pager");
-    assert!(
-        journal.contains("RELAY_MAX_ROOMS, from the environment, is \"12 # a dozen\""),
-        "{journal}"
-    );
+    let journal = machine.ok(journal);
+    assert!(journal.contains(&bad), "{journal}");
     machine.ok("echo >.env.relay");
     machine.ok(DEPLOY);
 }
@@ -837,8 +857,9 @@ fn root_runs_and_reads_nothing_that_a_user_can_write() {
     let environment = machine.ok(&format!(
         "sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n'"
     ));
-    assert!(environment.contains("RELAY_MAX_ROOMS=7"), "{environment}");
     assert!(!environment.contains("LD_"), "{environment}");
+    let log = machine.ok("sudo journalctl -u claude-distill-relay -n 20 -o cat --no-pager");
+    assert!(log.contains(" 7 rooms of "), "{log}");
 
     // Whatever root's units, nginx's site and the rotation of logs name is root's, with all that is on
     // the way, and so is what they run.
@@ -914,7 +935,7 @@ fn the_settings_of_a_link_become_a_file_of_roots() {
         sudo grep ^RELAY_MAX_ROOMS /etc/claude-distill-relay/relay.env";
     assert_eq!(
         machine.ok(installed),
-        "regular file 640 root\nRELAY_MAX_ROOMS=7\n"
+        "regular file 644 root\nRELAY_MAX_ROOMS=7\n"
     );
 
     // What is edited counts once it is taken over, and not before it was found good.
@@ -1248,6 +1269,8 @@ fn a_user_runs_a_relay_without_root() {
         echo RELAY_PORT=9790 >~/.config/claude-distill-relay/relay.env
         {systemctl} daemon-reload
         {systemctl} enable --now claude-distill-relay
+        python3 /opt/share.py ws://127.0.0.1:9790/
+        {systemctl} reload claude-distill-relay
         python3 /opt/share.py ws://127.0.0.1:9790/"
     ));
     machine.ok(&format!(

@@ -1,7 +1,7 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use claude_distill_relay::flow::ledger::Dropped;
+use claude_distill_relay::{flow::ledger::Dropped, version};
 use relay_testing::{
     Raw, TestRelay, frame, http::UPGRADE, metrics::Metrics, reply, wire::TEXT, within,
 };
@@ -36,6 +36,10 @@ async fn the_relay_says_that_it_is_well() {
     let relay = TestRelay::start(|_| {});
     let answer = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body, format!("ok {}\n", version::SHOWN));
+    let (version, commit) = (version::VERSION, version::COMMIT);
+    let info = format!(r#"relay_build_info{{version="{version}",commit="{commit}"}}"#);
+    assert_eq!(relay.metrics().get(&info), 1);
 }
 
 #[tokio::test]

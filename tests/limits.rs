@@ -111,6 +111,15 @@ async fn an_address_may_guess_only_so_many_wrong_codes() {
     let relay = TestRelay::start(|config| config.failed_join_max = 4);
     let mut sender = Client::connect(&relay).await;
     let code = sender.create_room().await;
+    // What names no code is no guess.
+    for request in [
+        r#"{"type":"JOIN_ROOM"}"#,
+        r#"{"type":"JOIN_ROOM","room_id":7}"#,
+    ] {
+        let mut client = Client::connect_for(&relay, "192.0.2.1").await;
+        client.send(request).await;
+        client.expect_error("invalid_request").await;
+    }
     // A join is one guess, however its code is written; what could be two codes is none.
     let two = format!("{code} {code}");
     for wrong in ["aaaaaa", "AAA-aaa.", "not a code", &two] {

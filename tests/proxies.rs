@@ -133,9 +133,10 @@ async fn a_header_counts_where_the_operator_names_it() {
     }
 }
 
+const WARNING: &str = "a trusted proxy says nothing of who is behind it";
+
 #[tokio::test]
 async fn a_proxy_that_names_nobody_is_warned_of_once() {
-    const WARNING: &str = "a trusted proxy says nothing of who is behind it";
     let mut relay = start("127.0.0.1", "");
     for (lines, spent) in [
         ("", false),
@@ -150,6 +151,50 @@ async fn a_proxy_that_names_nobody_is_warned_of_once() {
     relay.stop().await;
     assert_eq!(relay.lines_with(WARNING), 1);
     assert_eq!(relay.lines_with(" trusting [127.0.0.1/32]"), 1);
+}
+
+#[tokio::test]
+async fn each_sign_of_a_proxy_is_enough_for_the_warning() {
+    for sign in [
+        "Host: relay.example.com",
+        "Host: relay.example.com:9784",
+        "Host: 192.0.2.1:9784",
+        "Host: [2001:db8::1]",
+        "Host: localhost.example.com",
+        "Host: localhost\r\nVia: 1.1 proxy",
+        "Host: localhost\r\nForwarded: for=unknown",
+        "Host: localhost\r\nX-Real-IP: 198.51.100.7",
+        "Host: localhost\r\nX-Forwarded-Proto: https",
+        "Host: localhost\r\nCF-Ray: 1",
+        "Host: localhost\r\nCDN-Loop: cloudflare",
+        "Host: localhost\r\nX-Ours: nonsense",
+    ] {
+        let mut relay = start("127.0.0.1", "X-Ours");
+        let head = UPGRADE.replace("Host: relay.example", sign);
+        assert!(head.contains(sign), "{head}");
+        relay.connect_by(&head).await;
+        relay.stop().await;
+        assert_eq!(relay.lines_with(WARNING), 1, "{sign}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_connects_from_this_machine_is_no_proxy() {
+    let mut relay = start("127.0.0.1", "");
+    for host in [
+        "127.0.0.1:9784",
+        "127.0.0.1",
+        "[::1]:9784",
+        "localhost:9784",
+        "LOCALHOST",
+        "relay.localhost",
+    ] {
+        let head = UPGRADE.replace("Host: relay.example", &format!("Host: {host}"));
+        let lines = "Origin: https://example.com\r\nUser-Agent: x\r\nCache-Control: no-cache\r\n";
+        relay.connect_by(&format!("{head}{lines}")).await;
+    }
+    relay.stop().await;
+    assert_eq!(relay.lines_with("WARN"), 0);
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use nix::sys::signal::Signal;
 use relay_testing::{
     Raw, frame,
     http::{self, UPGRADE},
-    process::{Relay, Start},
+    process::{self, Relay, Start},
+    program::Program,
     wire::TEXT,
     within,
 };
@@ -88,6 +89,29 @@ async fn the_service_manager_hears_of_its_life() {
     sender.expect_error("server_shutdown").await;
     sender.expect_close(1012).await;
     assert_eq!(relay.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_when_settings_are_read_again() {
+    let manager = Manager::new();
+    let relay = manager.start();
+    manager.hears("READY=1").await;
+    relay.signal(Signal::SIGHUP);
+    let told = async {
+        loop {
+            let said = manager.next().await;
+            if said.contains("RELOADING=1") {
+                return said;
+            }
+        }
+    };
+    let said = within("the beginning", told).await;
+    // systemd 253 and newer want the time with it, or give the reload up.
+    assert!(
+        said.lines().any(|line| line.starts_with("MONOTONIC_USEC=")),
+        "{said}"
+    );
+    manager.hears("READY=1").await;
 }
 
 #[tokio::test]
@@ -239,6 +263,95 @@ async fn with_a_socket_of_its_managers_nobody_is_refused_over_restarts() {
     let count = |counter: &AtomicUsize| counter.load(SeqCst);
     let (refused, cut) = (count(&connector.refused), count(&connector.cut));
     assert_eq!((refused, cut), (0, 0), "of {}", count(&connector.served));
+}
+
+/// Has a script hand these to the program behind it, as systemd does.
+const HAND_OVER: &str =
+    "export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+
+#[tokio::test]
+async fn all_sockets_of_its_manager_are_served() {
+    let sockets = ["127.0.0.1:0", "[::1]:0"].map(|any| TcpListener::bind(any).unwrap());
+    let [first, second] = sockets
+        .each_ref()
+        .map(|socket| socket.local_addr().unwrap());
+    let [stdin, stdout] = sockets.map(OwnedFd::from);
+    let shell = Program::new("sh")
+        .args(["-c", HAND_OVER, "sh"])
+        .args([process::program()]);
+    let start = Start::through(shell.stdout(stdout)).stdin(stdin);
+    let mut relay = start
+        .env("RUST_LOG", "info")
+        .env("RELAY_WORKERS", 2)
+        .run_at(first);
+    let line = relay.line_with("listening on ");
+    assert!(
+        line.contains(&format!("listening on {first}, {second}: ")),
+        "{line}"
+    );
+    // A busy one keeps nobody waiting at the other.
+    let busy = Arc::new(Connector::default());
+    let connecting: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(Arc::clone(&busy).run(second)))
+        .collect();
+    for addr in [first, second, first] {
+        busy.until_served(5).await;
+        let stream = within("a connection", TcpStream::connect(addr))
+            .await
+            .unwrap();
+        let mut session = Raw::over(stream);
+        session.upgrade(UPGRADE).await;
+        session.create_room().await;
+    }
+    connecting.iter().for_each(|task| task.abort());
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_cannot_be_served_ends_the_start_with_the_reason() {
+    let listener = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+    let folder = TempDir::new().unwrap();
+    let datagrams = "for datagrams: it has to be ListenStream=";
+    let accepting = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(accepting.local_addr().unwrap()).unwrap();
+    let cases = [
+        (
+            OwnedFd::from(accepting.accept().unwrap().0),
+            "a connection and no listener: it has to be Accept=no",
+        ),
+        (
+            std::os::unix::net::UnixListener::bind(folder.path().join("stream"))
+                .unwrap()
+                .into(),
+            "a Unix socket: ListenStream= takes an address and a port, or a port",
+        ),
+        (
+            std::os::unix::net::UnixDatagram::bind(folder.path().join("datagram"))
+                .unwrap()
+                .into(),
+            datagrams,
+        ),
+        (
+            std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into(),
+            datagrams,
+        ),
+        (
+            std::fs::File::open("/dev/null").unwrap().into(),
+            "no TCP socket",
+        ),
+    ];
+    for (bad, what) in cases {
+        let shell = Program::new("sh")
+            .args(["-c", HAND_OVER, "sh"])
+            .args([process::program()]);
+        let output = shell.stdin(listener()).stdout(bad).output();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let reason =
+            format!("what systemd hands to the relay is of no use: socket 2 of 2 is {what}\n");
+        assert!(said.ends_with(&reason), "{said}");
+    }
+    drop(client);
 }
 
 #[tokio::test]

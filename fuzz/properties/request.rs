@@ -1,5 +1,5 @@
 //! What must hold of the request parser: it never panics, and takes exactly what is a JSON object
-//! of a known `type`.
+//! of a known `type`, with a string for a `room_id` where it is to have one.
 
 use relay_wire::{code::RoomCode, request::Request};
 use serde_json::Value;
@@ -12,8 +12,8 @@ pub fn check(bytes: &[u8]) {
     let string = |field: &str| request?.get(field)?.as_str();
     let expected = match string("type") {
         Some("CREATE_ROOM") => Some(Request::Create),
-        Some("JOIN_ROOM") => Some(Request::Join {
-            code: string("room_id").and_then(RoomCode::from_typed),
+        Some("JOIN_ROOM") => string("room_id").map(|typed| Request::Join {
+            code: RoomCode::from_typed(typed),
             queue_updates: request.and_then(|it| it.get("queue_updates"))
                 == Some(&Value::Bool(true)),
         }),

@@ -29,6 +29,7 @@ use super::{
     now,
 };
 use crate::{
+    config::Config,
     limits::{
         address::AddressKey,
         admission::{Place, Tried},
@@ -69,15 +70,10 @@ pub struct RoomRegistry {
 impl RoomRegistry {
     /// Starts the registry of one worker, on the thread it is called on.
     pub fn begin(state: Arc<State>, worker: usize) -> Addr<Self> {
-        let limits = Limits {
-            ttl: state.config.room_ttl,
-            max_queue: state.config.max_queue,
-            pair_idle: state.config.pair_idle,
-        };
         Self {
             state: Arc::clone(&state),
             worker,
-            rooms: Rooms::new(limits),
+            rooms: Rooms::new(limits(&state.live().config)),
             members: BySession::default(),
             line: Line::default(),
             draining: false,
@@ -129,6 +125,7 @@ impl RoomRegistry {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };
+        self.rooms.set_limits(limits(&self.state.live().config));
         match request {
             Request::Create => match self.create(id, client, now) {
                 Ok(()) => self.grant(id, client),
@@ -180,7 +177,7 @@ impl RoomRegistry {
 
     fn create(&mut self, id: SessionId, client: AddressKey, now: Instant) -> Result<(), Ending> {
         let slots = self.state.pools.rooms.of(client);
-        let length = self.state.config.room_code_length;
+        let length = self.state.live().config.room_code_length;
         let codes = iter::from_fn(|| RoomCode::random(length).ok());
         let placement = &self.state.placement;
         let ours = codes.filter(|code| placement.home(code) == self.worker);
@@ -266,6 +263,9 @@ impl RoomRegistry {
             let now = now();
             registry.alarm = None;
             registry.state.admission.prune(now);
+            registry
+                .rooms
+                .set_limits(limits(&registry.state.live().config));
             registry.rooms.look(now, &mut registry.effects);
             registry.carry_out();
             while let Some((id, (join, place))) = registry.line.pop(now) {
@@ -274,6 +274,15 @@ impl RoomRegistry {
             registry.set_alarm(ctx);
         });
         self.alarm = Some((next, alarm));
+    }
+}
+
+/// What the settings say of rooms. They may change, so they are asked with each request and each look.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        ttl: config.room_ttl,
+        max_queue: config.max_queue,
+        pair_idle: config.pair_idle,
     }
 }
 

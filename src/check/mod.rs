@@ -189,8 +189,8 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
 
 /// What there is to say about a configuration that can be used.
 fn configured(settings: &Settings) -> Note {
-    let place = match settings.file {
-        Some(file) => format!("the environment and {file}"),
+    let place = match &settings.file {
+        Some(file) => format!("the environment and {}", file.display()),
         None => "the environment (no .env.relay or .env here, and none installed)".to_owned(),
     };
     if !settings.warnings.is_empty() {

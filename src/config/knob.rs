@@ -16,6 +16,8 @@ pub struct Knob {
     pub group: &'static str,
     /// What its value may be.
     pub kind: Kind,
+    /// Whether a running relay keeps the value it began with, until it is restarted.
+    pub needs_restart: bool,
     /// What it does, without its range.
     pub(super) doc: &'static str,
 }
@@ -33,9 +35,9 @@ pub enum Kind {
     Sites,
     /// A number of things.
     Count(u64, u64),
-    /// A number of bytes.
+    /// A number of bytes, which may have a unit.
     Bytes(u64, u64),
-    /// A time in whole seconds.
+    /// A time in whole seconds, or in units of those.
     Seconds(u64, u64),
 }
 
@@ -51,10 +53,16 @@ impl Knob {
     /// What it does and what range it has, in one line.
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
-        match self.kind {
-            Host | Networks | Header | Sites => doc.to_owned(),
-            Count(min, max) | Bytes(min, max) => format!("{doc} ({min} to {max})"),
-            Seconds(min, max) => format!("{doc} ({min} to {max} seconds)"),
+        let range = match self.kind {
+            Host | Networks | Header | Sites => None,
+            Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
+            Seconds(min, max) => Some(format!("{min} to {max} seconds")),
+        };
+        let restart = self.needs_restart.then(|| "needs a restart".to_owned());
+        let notes: Vec<_> = range.into_iter().chain(restart).collect();
+        match notes.as_slice() {
+            [] => doc.to_owned(),
+            notes => format!("{doc} ({})", notes.join("; ")),
         }
     }
 }
@@ -70,8 +78,12 @@ impl Kind {
                       (https://app.example.com, http://localhost:3000), separated by commas"
                 .to_owned(),
             Count(min, max) => format!("a whole number from {min} to {max}"),
-            Bytes(min, max) => format!("a whole number of bytes from {min} to {max}"),
-            Seconds(min, max) => format!("a whole number of seconds from {min} to {max}"),
+            Bytes(min, max) => {
+                format!("a whole number of bytes from {min} to {max}, or as much as 64KiB or 10MB")
+            }
+            Seconds(min, max) => {
+                format!("a whole number of seconds from {min} to {max}, or as long as 90s or 1h30m")
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     },
     site::Sites,
     source::{Error, Source},
-    value,
+    value::{self, Value},
 };
 
 /// Whether a variable is a setting of ours.
@@ -22,11 +22,15 @@ pub(super) fn is_knob(variable: &str) -> bool {
 }
 
 macro_rules! knobs {
+    (@is) => { false };
+    (@is restart) => { true };
+    (@taken_over $new:expr, $running:expr) => { $new };
+    (@taken_over $new:expr, $running:expr, restart) => { $running };
     ($(
         $group:literal {
             $(
                 #[doc = $doc:literal]
-                $field:ident: $type:ty = $variable:ident($default:literal, $kind:expr);
+                $field:ident: $type:ty = $variable:ident($default:literal, $kind:expr $(, $restart:ident)?);
             )+
         }
     )+) => {
@@ -36,6 +40,7 @@ macro_rules! knobs {
                 default: $default,
                 group: $group,
                 kind: $kind,
+                needs_restart: knobs!(@is $($restart)?),
                 doc: $doc,
             };
         )+)+
@@ -57,18 +62,49 @@ macro_rules! knobs {
             pub(super) fn read(sources: &[Source]) -> Result<Self, Error> {
                 Ok(Self { $($( $field: value::read(&$variable, sources)?, )+)+ })
             }
+
+            /// These settings as far as a relay that runs with `running` can take them over.
+            pub fn without_restart(self, running: &Self) -> Self {
+                let running = running.clone();
+                Self {
+                    $($( $field: knobs!(@taken_over self.$field, running.$field $(, $restart)?), )+)+
+                }
+            }
+
+            /// The settings that have another value in `new`.
+            pub fn changes(&self, new: &Self) -> Vec<Change> {
+                let all = [$($(
+                    (self.$field != new.$field).then(|| Change {
+                        knob: &$variable,
+                        old: self.$field.shown(),
+                        new: new.$field.shown(),
+                    }),
+                )+)+];
+                all.into_iter().flatten().collect()
+            }
         }
     };
+}
+
+/// A setting that has another value than before, each as one would write it.
+#[derive(Debug)]
+pub struct Change {
+    /// Which.
+    pub knob: &'static Knob,
+    /// What it was.
+    pub old: String,
+    /// What it is.
+    pub new: String,
 }
 
 knobs! {
     "Listening" {
         /// IP address or host name to listen on
-        host: String = RELAY_HOST("127.0.0.1", Host);
+        host: String = RELAY_HOST("127.0.0.1", Host, restart);
         /// TCP port to listen on; 0 takes any free one
-        port: u16 = RELAY_PORT("9784", Count(0, 65_535));
+        port: u16 = RELAY_PORT("9784", Count(0, 65_535), restart);
         /// Worker threads; a second one is for when the first fills its core
-        workers: usize = RELAY_WORKERS("1", Count(1, 64));
+        workers: usize = RELAY_WORKERS("1", Count(1, 64), restart);
         /// Web pages that may connect: own (those of the host asked for), *, or origins; empty is none
         allowed_origins: Sites = RELAY_ALLOWED_ORIGINS("own", Kind::Sites);
     }

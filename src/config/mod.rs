@@ -1,6 +1,7 @@
 //! What an operator can choose, and how: a flag wins over an environment variable, that one over a
-//! line in `.env.relay` (or, where there is none, `.env`) in the working directory, and that one
-//! over the default. The process environment is only read, never changed.
+//! line in a file, and that one over the default. The file is the one that `--env-file` names, or else
+//! `.env.relay` (or, where there is none, `.env`) in the working directory. The process environment is
+//! only read, never changed.
 //!
 //! [`knobs`](KNOBS) has the settings, `knob` what a setting is, `source` the places that their
 //! values come from, `value` the checks, and `tests` holds them together. Nothing here prints or
@@ -14,9 +15,12 @@ mod source;
 mod tests;
 mod value;
 
-use std::{env, path::Path};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
 use self::{
@@ -26,12 +30,15 @@ use self::{
 };
 pub use self::{
     knob::{Kind, Knob},
-    knobs::{Config, KNOBS},
+    knobs::{Change, Config, KNOBS},
     site::{Site, Sites},
     source::Error,
 };
+use crate::version;
 
-/// The files that may hold variables; only the first that exists is read.
+/// The flag that names the file.
+const ENV_FILE: &str = "env-file";
+/// The files that may hold variables where none is named; only the first that exists is read.
 const FILES: [&str; 2] = [".env.relay", ".env"];
 /// The same for a look at a relay that systemd runs, whose unit names the last one.
 const FILES_AND_INSTALLED: [&str; 3] = [FILES[0], FILES[1], "/etc/claude-distill-relay/relay.env"];
@@ -46,18 +53,28 @@ pub struct Settings {
     /// A sentence for each thing that is probably a mistake, to be logged.
     pub warnings: Vec<String>,
     /// The file that was read, if there was one.
-    pub file: Option<&'static str>,
+    pub file: Option<PathBuf>,
 }
 
 /// The command line: one flag for each knob.
 pub fn command() -> Command {
     Command::new(env!("CARGO_PKG_NAME"))
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(version::SHOWN)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .after_help(
             "Each option can also be given as the variable shown beside it, in the environment or \
              in a file .env.relay (or else .env) in the working directory: an option wins over the \
-             environment, and the environment over the file. RUST_LOG chooses what is logged.",
+             environment, and the environment over the file. RUST_LOG chooses what is logged.\n\n\
+             Sizes may have a unit (64KiB, 10MB), and so may times (90s, 1h30m).\n\n\
+             SIGHUP has a running relay read all of them again. It takes over what does not need a \
+             restart; connections that are open keep what they began with.",
+        )
+        .arg(
+            Arg::new(ENV_FILE)
+                .long(ENV_FILE)
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Read this file in place of .env.relay or .env"),
         )
         .args(KNOBS.iter().map(argument))
 }
@@ -104,9 +121,12 @@ pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
     load_with(flags, &FILES_AND_INSTALLED)
 }
 
-fn load_with(flags: &ArgMatches, files: &[&'static str]) -> Result<Settings, Error> {
+fn load_with(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
     let environment = Source::environment(env::vars_os());
-    let file = Source::first_file(Path::new(""), files)?;
+    let file = match flags.get_one::<PathBuf>(ENV_FILE) {
+        Some(path) => Some(Source::file(path)?),
+        None => Source::first_file(Path::new(""), files)?,
+    };
     let sources: Vec<_> = [flag_values(flags), environment]
         .into_iter()
         .chain(file)
@@ -138,8 +158,8 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
             .iter()
             .flat_map(|source| commented(source).chain(unknown(source)))
             .collect(),
-        file: sources.iter().find_map(|source| match source.origin {
-            Origin::File(name) => Some(name),
+        file: sources.iter().find_map(|source| match &source.origin {
+            Origin::File(path) => Some(path.clone()),
             _ => None,
         }),
     })
@@ -162,7 +182,7 @@ fn with_codes_to_spare(config: Config) -> Result<Config, Error> {
 fn commented(source: &Source) -> impl Iterator<Item = String> {
     let names = source.commented.iter();
     names.filter(|name| is_knob(name)).map(|name| {
-        let origin = source.origin;
+        let origin = &source.origin;
         format!(
             "{name}, from {origin}, has a comment behind its value, which systemd would take for a \
              part of it: give the comment a line of its own"
@@ -181,7 +201,7 @@ fn unknown(source: &Source) -> impl Iterator<Item = String> {
                 .iter()
                 .min_by_key(distance)
                 .map_or("", |knob| knob.variable);
-            let (name, origin) = (quote(name), source.origin);
+            let (name, origin) = (quote(name), &source.origin);
             format!("{name}, from {origin}, is no setting of this relay; the nearest is {nearest}")
         })
 }

@@ -1,6 +1,6 @@
 //! Web sites as browsers tell them apart: by scheme, host and port (RFC 6454 §4).
 
-use std::net::Ipv6Addr;
+use std::{fmt, net::Ipv6Addr};
 
 /// What a web page is of: the value of its requests' `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,29 @@ impl Sites {
     }
 }
 
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]")?,
+            false => write!(f, "{scheme}://{host}")?,
+        }
+        port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Display for Sites {
+    /// As [`Sites::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [("*", self.any), ("own", self.own)].into_iter();
+        let words = words.filter_map(|(word, chosen)| chosen.then(|| word.to_owned()));
+        let all: Vec<_> = words
+            .chain(self.named.iter().map(Site::to_string))
+            .collect();
+        f.write_str(&all.join(","))
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -108,6 +131,9 @@ mod tests {
         assert_eq!(sites.named, named.map(|text| Site::parse(text).unwrap()));
         assert_eq!(Sites::parse(""), Some(Sites::default()));
         assert!(Sites::parse("*").unwrap().any);
+        let shown = sites.to_string();
+        assert_eq!(shown, "own,https://app.example:443,http://[::1]:3000");
+        assert_eq!(Sites::parse(&shown), Some(sites));
         for bad in [
             "null",
             "app.example",

@@ -1,7 +1,12 @@
 //! The places that values come from: flags, the environment, a file. This module only collects
 //! text by name and knows what to call each place; what the text means is for others.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
 
 use relay_wire::text::escaped;
 
@@ -18,20 +23,21 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Where a value came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Origin {
     Flags,
     Environment,
-    File(&'static str),
+    /// The file of this name, as whoever named it wrote it.
+    File(PathBuf),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flags => "the command line",
-            Self::Environment => "the environment",
-            Self::File(name) => name,
-        })
+        match self {
+            Self::Flags => f.write_str("the command line"),
+            Self::Environment => f.write_str("the environment"),
+            Self::File(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -59,22 +65,25 @@ impl Source {
     }
 
     /// The first of the files `names` that exists in `directory`, if one does.
-    pub(super) fn first_file(
-        directory: &Path,
-        names: &[&'static str],
-    ) -> Result<Option<Self>, Error> {
+    pub(super) fn first_file(directory: &Path, names: &[&str]) -> Result<Option<Self>, Error> {
         for &name in names {
             match fs::read_to_string(directory.join(name)) {
-                Ok(text) => return Self::file(name, &text).map(Some),
+                Ok(text) => return Self::parse(name.into(), &text).map(Some),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error(format!("{name} cannot be read: {error}"))),
+                Err(error) => return Err(unreadable(Path::new(name), &error)),
             }
         }
         Ok(None)
     }
 
+    /// The file that somebody has named, which has to be there.
+    pub(super) fn file(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        Self::parse(path.to_owned(), &text)
+    }
+
     /// The variables in the text of a file. Of two lines for one variable the later counts.
-    fn file(name: &'static str, text: &str) -> Result<Self, Error> {
+    fn parse(path: PathBuf, text: &str) -> Result<Self, Error> {
         // The parser takes blanks at the very end of a file for the start of a longer value.
         let text = text.trim_start_matches('\u{feff}').trim_end();
         let mut place = "the first one".to_owned();
@@ -83,15 +92,16 @@ impl Source {
             // The bad line itself is not shown: it may be someone's secret.
             let (variable, value) = line.map_err(|_| {
                 Error(format!(
-                    "{name} has a line that is not NAME=value (a value with blanks needs quotes): \
-                     {place}"
+                    "{} has a line that is not NAME=value (a value with blanks needs quotes): \
+                     {place}",
+                    path.display()
                 ))
             })?;
             place = format!("the one after {}", quote(&variable));
             values.insert(variable, value);
         }
         Ok(Self {
-            origin: Origin::File(name),
+            origin: Origin::File(path),
             values,
             commented: commented(text).map(str::to_owned).collect(),
         })
@@ -100,6 +110,10 @@ impl Source {
     pub(super) fn get(&self, variable: &str) -> Option<&str> {
         self.values.get(variable).map(String::as_str)
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error(format!("{} cannot be read: {error}", path.display()))
 }
 
 /// The variables with a comment on the line of their value.

@@ -2,6 +2,8 @@
 //! here looks at the environment or changes it.
 #![allow(clippy::unwrap_used)]
 
+mod values;
+
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use super::*;
@@ -75,7 +77,7 @@ fn both_ends_of_every_range_are_allowed_and_nothing_beyond() {
                 assert!(refusal.contains(part), "{refusal}");
             }
         }
-        for text in ["", " ", "ten", "1.5", "0x10", "1e3", "1_000", "10s", "१"] {
+        for text in ["", " ", "ten", "1.5", "0x10", "1e3", "1_000", "10x", "१"] {
             assert!(
                 with(knob.variable, text).is_err(),
                 "{} {text:?}",
@@ -116,16 +118,16 @@ fn a_refusal_is_one_sentence_with_the_place() {
     };
     assert_eq!(
         refusal(&[], "0"),
-        "RELAY_ROOM_TTL, from the environment, is \"0\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from the environment, is \"0\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
     assert_eq!(
         refusal(&["--room-ttl", "-5"], "60"),
-        "RELAY_ROOM_TTL, from the flag --room-ttl, is \"-5\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from the flag --room-ttl, is \"-5\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
     let file = file_in([(".env", "RELAY_ROOM_TTL=soon")]).unwrap().unwrap();
     assert_eq!(
         settings(&[file]).unwrap_err().to_string(),
-        "RELAY_ROOM_TTL, from .env, is \"soon\": it must be a whole number of seconds from 1 to 604800"
+        "RELAY_ROOM_TTL, from .env, is \"soon\": it must be a whole number of seconds from 1 to 604800, or as long as 90s or 1h30m"
     );
 }
 
@@ -361,7 +363,8 @@ fn the_example_file_is_the_table() {
 # Every setting of the relay at its default, with its range. Copy this file to .env.relay in the
 # working directory of the relay, and keep the lines you change. The environment wins over the
 # file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well. A
-# comment needs a line of its own.
+# comment needs a line of its own. Sizes are bytes and times seconds, or have a unit: 64KiB, 10MB,
+# 90s, 1h30m. SIGHUP has a running relay read its file again.
 "
     .to_owned();
     let mut group = "";

@@ -16,14 +16,14 @@ use super::{
 /// The knob's value in the first of `sources` that has one, or else its default.
 pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error> {
     let mut sources = sources.iter();
-    let found = sources.find_map(|source| Some((source.get(knob.variable)?, source.origin)));
+    let found = sources.find_map(|source| Some((source.get(knob.variable)?, &source.origin)));
     let text = found.map_or(knob.default, |(text, _)| text);
     T::parse(text.trim(), knob.kind).ok_or_else(|| {
         // The place as whoever set it would look for it.
-        let origin = match found.map(|(_, origin)| origin) {
+        let origin = match found {
             None => "its default".to_owned(),
-            Some(Origin::Flags) => format!("the flag --{}", knob.flag()),
-            Some(other) => other.to_string(),
+            Some((_, Origin::Flags)) => format!("the flag --{}", knob.flag()),
+            Some((_, other)) => other.to_string(),
         };
         Error(format!(
             "{}, from {origin}, is {}: it must be {}",
@@ -34,18 +34,66 @@ pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error
     })
 }
 
-/// A type that a knob can have. `None` where the text is not one of those that `kind` allows.
+/// A type that a knob can have.
 pub(super) trait Value: Sized {
+    /// The value of a text; `None` where that is not one of those that `kind` allows.
     fn parse(text: &str, kind: Kind) -> Option<Self>;
+
+    /// A text with this value, fit for a log.
+    fn shown(&self) -> String;
+}
+
+/// What sizes may be given in, in bytes.
+const SIZES: [(&str, u64); 9] = [
+    ("b", 1),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+];
+/// What times may be given in, in seconds.
+const TIMES: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+
+/// A whole number, or the sum of several that each have one of these units, whatever its case. The
+/// deployment's scripts read times as this does.
+fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    let (mut rest, mut sum) = (text, 0_u64);
+    while !rest.is_empty() {
+        let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, behind) = behind.split_at(
+            behind
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(behind.len()),
+        );
+        let (_, factor) = units
+            .iter()
+            .find(|(name, _)| unit.eq_ignore_ascii_case(name))?;
+        sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
+        rest = behind;
+    }
+    (!text.is_empty()).then_some(sum)
 }
 
 impl Value for u64 {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
-        let (Kind::Count(min, max) | Kind::Bytes(min, max) | Kind::Seconds(min, max)) = kind else {
-            return None;
+        let (number, min, max) = match kind {
+            Kind::Count(min, max) => (text.parse().ok()?, min, max),
+            Kind::Bytes(min, max) => (amount(text, &SIZES)?, min, max),
+            Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
+            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites => return None,
         };
-        let number = text.parse().ok()?;
         (min..=max).contains(&number).then_some(number)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -53,17 +101,29 @@ impl Value for usize {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
         u64::parse(text, kind)?.try_into().ok()
     }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Value for u16 {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
         u64::parse(text, kind)?.try_into().ok()
     }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Value for Duration {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
         u64::parse(text, kind).map(Duration::from_secs)
+    }
+
+    fn shown(&self) -> String {
+        self.as_secs().to_string()
     }
 }
 
@@ -81,6 +141,10 @@ impl Value for String {
         let valid = text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(name));
         valid.then(|| text.to_owned())
     }
+
+    fn shown(&self) -> String {
+        self.clone()
+    }
 }
 
 /// Networks. An address alone is a network of one; IPv4 written as IPv6 is IPv4, as clients' addresses
@@ -96,6 +160,11 @@ impl Value for Vec<IpNet> {
                 Some(canonical(network))
             })
             .collect()
+    }
+
+    fn shown(&self) -> String {
+        let networks: Vec<_> = self.iter().map(IpNet::to_string).collect();
+        networks.join(",")
     }
 }
 
@@ -117,10 +186,19 @@ impl Value for Option<String> {
             .all(token)
             .then(|| (!text.is_empty()).then(|| text.to_owned()))
     }
+
+    /// Where a client could write this header itself, its name is all that it would have to know.
+    fn shown(&self) -> String {
+        self.as_ref().map_or("", |_| "(not shown)").to_owned()
+    }
 }
 
 impl Value for Sites {
     fn parse(text: &str, _: Kind) -> Option<Self> {
         Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }

@@ -20,7 +20,7 @@ use super::{
 /// How much of something may be outstanding in the whole relay or in a part of it, and how much is.
 #[derive(Debug)]
 pub struct Pool {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
     /// Counts everything taken here as well.
     whole: Option<Arc<Pool>>,
@@ -50,7 +50,7 @@ impl Pool {
 
     fn within(limit: usize, whole: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             whole,
             waker: AtomicWaker::new(),
@@ -60,6 +60,11 @@ impl Pool {
     /// The pool, and those it is a part of, to the whole.
     fn levels(&self) -> impl Iterator<Item = &Self> {
         successors(Some(self), |pool| pool.whole.as_deref())
+    }
+
+    /// Lets there be `limit` units from here on. What is taken beyond that stays so until it comes back.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, SeqCst);
     }
 
     /// Units outstanding.
@@ -82,7 +87,8 @@ impl Pool {
 
     fn try_add(&self, amount: usize) -> Result<(), Full> {
         for (taken, pool) in self.levels().enumerate() {
-            let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= pool.limit);
+            let limit = pool.limit.load(SeqCst);
+            let fits = |used: usize| used.checked_add(amount).filter(|&sum| sum <= limit);
             if pool.used.fetch_update(SeqCst, SeqCst, fits).is_err() {
                 for pool in self.levels().take(taken) {
                     pool.give_back_here(amount);

@@ -6,11 +6,14 @@
 //! more wake-ups.)
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
+    os::fd::AsFd,
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -71,7 +74,7 @@ pub enum Origin {
 /// it.
 ///
 /// An option that the system refuses is warned of, and done without.
-pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
+pub fn prepare(listener: &impl AsFd, config: &Config, origin: Origin) {
     let listener = SockRef::from(listener);
     let warn_if_failed = |option: &str, result: io::Result<()>| {
         if let Err(error) = result {
@@ -102,7 +105,7 @@ pub fn prepare(listener: &TcpListener, config: &Config, origin: Origin) {
 /// Accepts connections until `closed`, and serves them on this thread for as long as they last. At
 /// most `places` of them are on their way to becoming sessions.
 pub async fn accept(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     door: Door,
     places: usize,
     mut closed: watch::Receiver<bool>,
@@ -117,9 +120,9 @@ pub async fn accept(
     let places = Places::new(places);
     let accepting = pin!(async {
         let mut leaving = 0;
-        loop {
-            let (socket, peer) = next(&listener).await;
-            let (place, lost, crowded) = places.take(whose(peer.ip(), &state.trust));
+        for turn in 0_usize.. {
+            let (socket, peer) = next(&listeners, turn).await;
+            let (place, lost, crowded) = places.take(whose(peer.ip(), &state.live().trust));
             let arrival = Arrival {
                 socket,
                 peer,
@@ -146,10 +149,17 @@ fn whose(peer: IpAddr, trust: &Trust) -> Option<AddressKey> {
     (!trust.covers(peer)).then(|| peer.into())
 }
 
-/// The next connection, however often the system has none to give.
-async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection, however often the system has none to give. Each listener is the first to be
+/// asked in its `turn`, so that a busy one keeps nobody waiting at another.
+async fn next(listeners: &[TcpListener], turn: usize) -> (TcpStream, SocketAddr) {
+    let (later, first) = listeners.split_at(turn % listeners.len());
+    let in_order = first.iter().chain(later);
+    let mut accepted = |task: &mut Context<'_>| {
+        let mut asked = in_order.clone().map(|listener| listener.poll_accept(task));
+        asked.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    };
     loop {
-        match listener.accept().await {
+        match poll_fn(&mut accepted).await {
             Ok(accepted) => return accepted,
             // Gone before we came to it: that says nothing of the next.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -256,7 +266,7 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let (socket, _) = next(&listener).await;
+        let (socket, _) = next(&[listener], 0).await;
         let socket = SockRef::from(&socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert!(socket.tcp_user_timeout().unwrap() >= Some(config.stall_timeout));

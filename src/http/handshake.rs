@@ -20,7 +20,7 @@ use relay_wire::{
 };
 use tokio::io::AsyncWriteExt;
 
-use super::{head::OneHead, upgrade};
+use super::{head::OneHead, proxy, upgrade};
 use crate::{
     actors::{
         directory::Directory,
@@ -125,8 +125,10 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        if client.source == Source::SilentProxy {
-            self.state.warn_unnamed(|| {
+        if client.source == Source::SilentProxy
+            && proxy::shows_itself(head, peer, &self.state.live())
+        {
+            self.state.live().warn_unnamed(|| {
                 warn!(
                     "a trusted proxy says nothing of who is behind it: all of its clients share \
                      the budgets and shares of one address (set X-Forwarded-For there, or \
@@ -148,7 +150,8 @@ impl Door {
 
 /// Whose request this is that came from the TCP peer `peer`.
 pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client {
-    let (trust, headers) = (&state.trust, &head.headers);
+    let (live, headers) = (state.live(), &head.headers);
+    let trust = &live.trust;
     let own = trust.header.as_deref();
     let named = Named {
         alone: own
@@ -174,7 +177,7 @@ fn is_of_allowed_page(head: &RequestHead, client: &Client, state: &State) -> boo
     let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
     let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
     let hosts = host.into_iter().chain(forwarded);
-    may_connect(&state.sites, lines(header::ORIGIN), hosts)
+    may_connect(&state.live().sites, lines(header::ORIGIN), hosts)
 }
 
 type Admitted = (Response<BoxBody>, AddressKey, Share);

@@ -8,6 +8,7 @@
 //! | [`head`] | one request a connection, of which the head is read at once |
 //! | [`upgrade`] | which requests ask for a WebSocket, and whether they do it well |
 //! | [`handshake`] | which upgrades become sessions |
+//! | `proxy` | whether a request has come through a proxy |
 //! | [`pages`] | plain HTTP |
 //!
 //! actix-http parses every head, and answers the requests for pages. One for a WebSocket goes from the
@@ -20,4 +21,5 @@ pub mod handshake;
 pub mod head;
 pub mod pages;
 pub mod places;
+mod proxy;
 pub mod upgrade;

@@ -10,7 +10,7 @@ use actix_web::{
 use relay_wire::ending::Ending;
 
 use super::handshake::{answer, client};
-use crate::state::State;
+use crate::{state::State, version};
 
 /// The plain HTTP side.
 pub fn app(
@@ -44,11 +44,12 @@ async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpRespon
     response.into()
 }
 
+/// Its first word is for whoever looks for one, the rest says which relay answers.
 async fn healthz(state: Data<State>) -> HttpResponse {
     if state.is_stopping() {
-        HttpResponse::ServiceUnavailable().body("stopping\n")
+        HttpResponse::ServiceUnavailable().body(format!("stopping {}\n", version::SHOWN))
     } else {
-        HttpResponse::Ok().body("ok\n")
+        HttpResponse::Ok().body(format!("ok {}\n", version::SHOWN))
     }
 }
 

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 const MAX_HOPS: usize = 32;
 
 /// Whose word is taken for a client's address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The proxies; an IPv4 range also covers the IPv4-mapped IPv6 addresses of a dual-stack socket.
     pub proxies: Vec<IpNet>,

@@ -32,8 +32,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The budgets. Asked once a request, never for a frame, so a lock will do.
 #[derive(Debug)]
 pub struct Admission {
-    /// What a session may ask.
-    requests: Limit,
     /// Joins that wait for the next turn of their address.
     line: Shares,
     budgets: Mutex<Budgets>,
@@ -41,6 +39,8 @@ pub struct Admission {
 
 #[derive(Debug)]
 struct Budgets {
+    /// What a session may ask.
+    session: Limit,
     requests: AddressBudgets,
     wrong_codes: AddressBudgets,
     brake: Brake,
@@ -76,21 +76,30 @@ pub enum Tried {
 impl Admission {
     /// Budgets as configured, none of them touched.
     pub fn new(config: &Config) -> Self {
-        let limit = |max, window| Limit { max, window };
-        let session = limit(config.rate_limit_max, config.rate_limit_window);
-        let address = limit(config.address_rate_limit_max, config.rate_limit_window);
-        let wrong_codes = limit(config.failed_join_max, config.failed_join_window);
-        let all_refusals = limit(REFUSALS_PER_SECOND, Duration::from_secs(1));
+        let [session, address, wrong_codes] = limits(config);
+        let all_refusals = Limit {
+            max: REFUSALS_PER_SECOND,
+            window: Duration::from_secs(1),
+        };
         Self {
-            requests: session,
             line: Shares::new(usize::MAX, MAX_LINE),
             budgets: Mutex::new(Budgets {
+                session,
                 requests: AddressBudgets::new(address, MAX_ADDRESSES),
                 wrong_codes: AddressBudgets::new(wrong_codes, MAX_ADDRESSES),
                 brake: Brake::new(all_refusals, LONGEST_DELAY),
                 places: 0,
             }),
         }
+    }
+
+    /// Budgets as configured, from here on; what is spent stays so.
+    pub fn configure(&self, config: &Config) {
+        let [session, address, wrong_codes] = limits(config);
+        let mut budgets = self.budgets();
+        budgets.session = session;
+        budgets.requests.set_limit(address);
+        budgets.wrong_codes.set_limit(wrong_codes);
     }
 
     fn budgets(&self) -> MutexGuard<'_, Budgets> {
@@ -110,8 +119,9 @@ impl Admission {
         client: AddressKey,
         now: Instant,
     ) -> Result<(), Duration> {
-        session.take(now, self.requests)?;
-        self.budgets().requests.take(client, now)
+        let mut budgets = self.budgets();
+        session.take(now, budgets.session)?;
+        budgets.requests.take(client, now)
     }
 
     /// Has `join` try a code, unless the budget of wrong codes of its address is spent. Then it waits
@@ -185,6 +195,16 @@ impl Admission {
     pub fn waiting(&self) -> usize {
         self.line.whole().used()
     }
+}
+
+/// What a session may ask, what an address may, and how many wrong codes it may try.
+fn limits(config: &Config) -> [Limit; 3] {
+    let limit = |max, window| Limit { max, window };
+    [
+        limit(config.rate_limit_max, config.rate_limit_window),
+        limit(config.address_rate_limit_max, config.rate_limit_window),
+        limit(config.failed_join_max, config.failed_join_window),
+    ]
 }
 
 impl Budgets {

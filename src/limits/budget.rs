@@ -39,8 +39,9 @@ impl Limit {
 
 /// What is spent of one budget: a leaky bucket, as the time when it will have drained.
 ///
-/// Whatever happens pours in one step, `window / max`, and must fit below [`Limit::window`]. Pass the
-/// same [`Limit`] every time.
+/// Whatever happens pours in one step, `window / max`, and must fit below [`Limit::window`]. Where the
+/// [`Limit`] is another than before, what was spent has the time to come back that it had, but nobody
+/// waits for longer than the new one has anybody wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
     empty_at: Option<Instant>,
@@ -65,7 +66,7 @@ impl Spent {
     ///
     /// As of [`take`](Self::take).
     pub fn check(&self, now: Instant, limit: Limit) -> Result<(), Duration> {
-        let level = self.standing(now) + limit.step();
+        let level = self.standing(now).min(limit.window) + limit.step();
         match level.saturating_sub(limit.window) {
             Duration::ZERO => Ok(()),
             over => Err(over),
@@ -125,6 +126,11 @@ impl AddressBudgets {
             spent: HashMap::new(),
             by_end: BTreeSet::new(),
         }
+    }
+
+    /// Gives each address this budget from here on; what is spent stays so.
+    pub fn set_limit(&mut self, limit: Limit) {
+        self.limit = limit;
     }
 
     /// The networks that a client counts in, with the budget of each.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use super::address::AddressKey;
@@ -21,12 +21,12 @@ const FEW: usize = 64;
 #[derive(Debug)]
 pub struct Shares {
     whole: Arc<Pool>,
-    each: usize,
     used: Mutex<Used>,
 }
 
 #[derive(Debug)]
 struct Used {
+    each: usize,
     pools: HashMap<AddressKey, Weak<Pool>>,
     /// How many there may be before those that nobody needs are looked for.
     sweep_at: usize,
@@ -37,8 +37,8 @@ impl Shares {
     pub fn new(whole: usize, each: usize) -> Self {
         Self {
             whole: Pool::new(whole),
-            each,
             used: Mutex::new(Used {
+                each,
                 pools: HashMap::new(),
                 sweep_at: FEW,
             }),
@@ -48,8 +48,25 @@ impl Shares {
     /// Shares of an operator's choice, or where that is 0 of a quarter of the whole, but not less
     /// than `least`.
     pub fn chosen(whole: usize, each: usize, least: usize) -> Self {
-        let usual = (whole / 4).max(least);
-        Self::new(whole, if each == 0 { usual } else { each })
+        Self::new(whole, choice(whole, each, least))
+    }
+
+    /// Lets there be so much from here on, chosen as in [`Shares::chosen`]. Nobody loses what it has.
+    pub fn choose(&self, whole: usize, each: usize, least: usize) {
+        let mut used = self.used();
+        used.each = choice(whole, each, least);
+        self.whole.set_limit(whole);
+        for (&network, pool) in &used.pools {
+            if let Some(pool) = pool.upgrade() {
+                let times = network.levels().position(|level| level == network);
+                pool.set_limit(used.share(times.map_or(1, |before| before + 1)));
+            }
+        }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        // Every change to the pools is whole before anything can panic.
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pool of the whole relay.
@@ -59,11 +76,11 @@ impl Shares {
 
     /// The pool of a client. Asked once a session, a room or a join, so a lock will do.
     pub fn of(&self, client: AddressKey) -> Arc<Pool> {
-        // Every change to the pools is whole before anything can panic.
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used();
         let widest_first = client.levels().rev().zip((1..=client.levels().len()).rev());
         let pool = widest_first.fold(Arc::clone(&self.whole), |wider, (network, times)| {
-            used.pool(network, &wider, self.each.saturating_mul(times))
+            let share = used.share(times);
+            used.pool(network, &wider, share)
         });
         used.sweep();
         pool
@@ -71,14 +88,27 @@ impl Shares {
 
     /// How much is taken for the widest network that a client counts in.
     pub fn used_around(&self, client: AddressKey) -> usize {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = self.used();
         let widest = client.levels().next_back();
         let pool = widest.and_then(|network| used.pools.get(&network)?.upgrade());
         pool.map_or(0, |pool| pool.used())
     }
 }
 
+/// What each is to have.
+fn choice(whole: usize, each: usize, least: usize) -> usize {
+    match each {
+        0 => (whole / 4).max(least),
+        each => each,
+    }
+}
+
 impl Used {
+    /// The share of a network that is as wide as `times` says.
+    fn share(&self, times: usize) -> usize {
+        self.each.saturating_mul(times)
+    }
+
     fn pool(&mut self, network: AddressKey, wider: &Arc<Pool>, limit: usize) -> Arc<Pool> {
         let known = self.pools.get(&network).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {

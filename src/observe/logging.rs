@@ -9,27 +9,27 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{fd::AsFd, unix::fs::MetadataExt},
-    sync::{LazyLock, mpsc},
+    sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
+use env_filter::Filter;
 use jiff::Timestamp;
-use log::{Level, LevelFilter, warn};
+use log::{Level, Metadata, Record};
 use relay_wire::text::escaped;
 
-use super::{metrics::LeftOut, writer::Queue};
+use super::{filter, metrics::LeftOut, writer::Queue};
 use crate::limits::address::AddressKey;
 
-/// What is logged where nobody says.
-const DEFAULT_FILTER: &str = "info";
-/// The HTTP library has an error to report for every stranger that talks nonsense to it: it is heard
-/// only where a filter names it.
-const SILENT: &str = "actix_http";
 /// How long the end of the process waits for whoever reads standard error.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::new);
+static LOGGER: LazyLock<Logger> = LazyLock::new(|| Logger {
+    journal: stderr_is_the_journal(),
+    filter: RwLock::new(filter::read("").0),
+});
 
 /// Logs a line that a client can cause at will: at a level, for a client's address (or `None` where
 /// that is not known), with a message. Beyond what [`has_room`] allows, the line is not even put
@@ -59,40 +59,32 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging to stderr: what `filter` lets through, in the syntax of `RUST_LOG`, or else
-/// what the relay itself says from `info` on.
+/// Starts logging to stderr what [`set_filter`] lets through, which is nothing until that is called.
 ///
 /// # Errors
 ///
 /// Where the system has no thread for it.
-pub fn init(filter: Option<&str>) -> io::Result<Log> {
-    let journal = stderr_is_the_journal();
-    let show = move |level, message: &str| line(prefix(level, journal), message) + "\n";
-    let tell = move |why: LeftOut, lines| show(level_of(why), &sentence(why, lines));
+pub fn init() -> io::Result<Log> {
+    let journal = LOGGER.journal;
+    let tell = move |why: LeftOut, lines| show(level_of(why), &sentence(why, lines), journal);
     let writer = thread::Builder::new().name("log".to_owned());
     writer.spawn(move || QUEUE.write_to(io::stderr(), tell))?;
-
-    let filter = filter.unwrap_or(DEFAULT_FILTER);
-    // It would say so on stderr itself, and wait there.
-    let bad = env_filter::Builder::new().try_parse(filter).err();
-    let started = env_logger::Builder::new()
-        .filter_module(SILENT, LevelFilter::Off)
-        .parse_filters(if bad.is_some() {
-            DEFAULT_FILTER
-        } else {
-            filter
-        })
-        .target(env_logger::Target::Pipe(Box::new(Lines)))
-        .format(move |out, record| {
-            out.write_all(show(record.level(), &record.args().to_string()).as_bytes())
-        })
-        .try_init();
     // Only a logger that is there already can stand in the way, and it is as good as ours.
-    drop(started);
-    if let Some(error) = bad {
-        warn!("RUST_LOG is {filter:?}, of which the relay makes no sense: {error}");
-    }
+    let _ = log::set_logger(&*LOGGER);
     Ok(Log(()))
+}
+
+/// Has the log take from here on what `filter` lets through, in the syntax of `RUST_LOG`, or else what
+/// the relay itself says from `info` on. Returns what is to be warned of: what has no effect in it.
+#[must_use]
+pub fn set_filter(filter: Option<&str>) -> Option<String> {
+    let (filter, complaint) = filter::read(filter.unwrap_or_default());
+    log::set_max_level(filter.filter());
+    *LOGGER
+        .filter
+        .write()
+        .unwrap_or_else(PoisonError::into_inner) = filter;
+    complaint
 }
 
 /// Waits until what was logged is written, for no longer than a second. Whoever ends the process
@@ -127,18 +119,33 @@ pub fn print_to_stderr(print: impl FnOnce() -> io::Result<()> + Send + 'static) 
     }
 }
 
-/// Where the logger puts its lines, each in one write.
-struct Lines;
+/// What puts lines into the queue.
+struct Logger {
+    /// Whether the journal reads them.
+    journal: bool,
+    /// Asked for a line that its level lets through, and never for a frame, so a lock will do.
+    filter: RwLock<Filter>,
+}
 
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        QUEUE.push(line);
-        Ok(line.len())
+impl Logger {
+    fn filter(&self) -> RwLockReadGuard<'_, Filter> {
+        self.filter.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter().enabled(metadata)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn log(&self, record: &Record<'_>) {
+        if self.filter().matches(record) {
+            let message = record.args().to_string();
+            QUEUE.push(show(record.level(), &message, self.journal).as_bytes());
+        }
     }
+
+    fn flush(&self) {}
 }
 
 /// That so many lines are not there, and why.
@@ -157,6 +164,11 @@ fn level_of(why: LeftOut) -> Level {
         LeftOut::Full => Level::Warn,
         LeftOut::OverBudget => Level::Info,
     }
+}
+
+/// A whole line.
+fn show(level: Level, message: &str, journal: bool) -> String {
+    line(prefix(level, journal), message) + "\n"
 }
 
 fn prefix(level: Level, journal: bool) -> String {

@@ -9,14 +9,14 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
 
 use relay_wire::ending::Ending;
 
 use self::payload::Payload;
-use crate::flow::ledger::Ledger;
+use crate::{flow::ledger::Ledger, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -93,6 +93,8 @@ impl Metrics {
             addresses: Gauge::default(),
             waiting: Gauge::default(),
         };
+        let build = [("version", version::VERSION), ("commit", version::COMMIT)];
+        registry.register("build", "Which relay this is", Info::new(build));
         registry.register(
             "sessions_begun",
             "Sessions that began",

@@ -1,5 +1,6 @@
 //! What the relay tells its operator: the log and the metrics.
 
+mod filter;
 pub mod logging;
 pub mod metrics;
 mod writer;

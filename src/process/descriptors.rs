@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// Files of the process's own: its standard streams, what it hears signals by, and a few to spare.
-const OWN: usize = 16;
-/// Files of a worker's own, beside its connections: its runtime's, and its listener.
-const OWN_OF_WORKER: usize = 6;
+const OWN: usize = 15;
+/// Files of a worker's own, beside its connections and its listeners: its runtime's.
+const OWN_OF_WORKER: usize = 5;
 /// The part of the sockets that is kept for connections which are no sessions, or not yet: those that
 /// ask how the relay is are among them.
 const KEPT: usize = 4;
@@ -24,15 +24,26 @@ struct Sockets {
     handshakes: usize,
 }
 
-/// Raises the limit of open files to what the sessions need. Where the system does not allow as many,
-/// lowers `RELAY_MAX_SESSIONS` to what there is, and says so. Returns how many connections may be on
-/// their way to becoming sessions, for each worker.
-pub(super) fn fit(config: &mut Config) -> usize {
+/// Raises the limit of open files to what the sessions need, beside so many listeners. Where the system
+/// does not allow as many, lowers `RELAY_MAX_SESSIONS` to what there is, and says so. Returns how many
+/// connections may be on their way to becoming sessions, for each worker.
+pub(super) fn fit(config: &mut Config, listeners: usize) -> usize {
+    fit_beside(config, listeners, None)
+}
+
+/// The same for a relay that runs already, with so many places for such connections.
+pub(super) fn fit_again(config: &mut Config, listeners: usize, handshakes: usize) {
+    fit_beside(config, listeners, Some(handshakes));
+}
+
+fn fit_beside(config: &mut Config, listeners: usize, handshakes: Option<usize>) -> usize {
     let (sessions, workers) = (config.max_sessions, config.workers);
-    let wanted = wanted(sessions, workers);
+    let own = own(workers, listeners);
+    let wanted = own + wanted(sessions, workers);
     match rlimit::increase_nofile_limit(wanted as u64) {
         Ok(allowed) => {
-            let fitting = divide(allowed.min(wanted as u64) as usize, sessions, workers);
+            let sockets = (allowed.min(wanted as u64) as usize).saturating_sub(own);
+            let fitting = divide(sockets, sessions, workers, handshakes);
             if fitting.sessions < sessions {
                 warn!(
                     "RELAY_MAX_SESSIONS is {sessions}, which takes {wanted} open files, but the \
@@ -46,29 +57,29 @@ pub(super) fn fit(config: &mut Config) -> usize {
         }
         Err(error) => {
             warn!("the limit of open files cannot be read or raised: {error}");
-            MAX_HANDSHAKES
+            handshakes.unwrap_or(MAX_HANDSHAKES)
         }
     }
 }
 
-fn own(workers: usize) -> usize {
-    OWN + workers * OWN_OF_WORKER
+/// The files that are for no connection. The process has every listener, and so has each worker.
+fn own(workers: usize, listeners: usize) -> usize {
+    OWN + listeners + workers * (OWN_OF_WORKER + listeners)
 }
 
-/// Files for so many sessions, and for all that there may be beside them.
+/// Sockets for so many sessions, and for all connections that there may be beside them.
 fn wanted(sessions: usize, workers: usize) -> usize {
     let leaving = MAX_HANDSHAKES.div_ceil(PLACES_FOR_ONE_LEAVING);
-    own(workers) + workers * (MAX_HANDSHAKES + leaving) + sessions
+    workers * (MAX_HANDSHAKES + leaving) + sessions
 }
 
-/// What so many files are divided into, for a relay that is to have so many sessions. There is at least
-/// one of each.
-fn divide(files: usize, sessions: usize, workers: usize) -> Sockets {
-    let sockets = files.saturating_sub(own(workers));
+/// What so many sockets are divided into, for a relay that is to have so many sessions, where the places
+/// for handshakes are given or not. There is at least one of each.
+fn divide(sockets: usize, sessions: usize, workers: usize, handshakes: Option<usize>) -> Sockets {
     let kept = sockets.saturating_sub(sessions).max(sockets / KEPT);
     // Beside those that have a place there are some that have lost theirs.
     let with_place = kept / workers * PLACES_FOR_ONE_LEAVING / (PLACES_FOR_ONE_LEAVING + 1);
-    let handshakes = with_place.clamp(1, MAX_HANDSHAKES);
+    let handshakes = handshakes.unwrap_or(with_place.clamp(1, MAX_HANDSHAKES));
     let leaving = handshakes.div_ceil(PLACES_FOR_ONE_LEAVING);
     let left = sockets.saturating_sub(workers * (handshakes + leaving));
     Sockets {
@@ -81,42 +92,51 @@ fn divide(files: usize, sessions: usize, workers: usize) -> Sockets {
 mod tests {
     use super::*;
 
-    fn divided(files: usize, sessions: usize, workers: usize) -> (usize, usize) {
-        let sockets = divide(files, sessions, workers);
-        (sockets.sessions, sockets.handshakes)
+    fn divided(sockets: usize, sessions: usize, workers: usize) -> (usize, usize) {
+        let divided = divide(sockets, sessions, workers, None);
+        (divided.sessions, divided.handshakes)
     }
 
     #[test]
     fn with_files_enough_there_is_all_that_is_wanted() {
         let wanted = wanted(10_000, 2);
-        for files in [wanted, usize::MAX / 64] {
-            assert_eq!(divided(files, 10_000, 2), (10_000, MAX_HANDSHAKES));
+        for sockets in [wanted, usize::MAX / 64] {
+            assert_eq!(divided(sockets, 10_000, 2), (10_000, MAX_HANDSHAKES));
         }
         assert_eq!(divided(wanted - 2, 10_000, 2), (9_998, MAX_HANDSHAKES));
     }
 
     #[test]
     fn with_too_few_a_quarter_is_kept_for_who_is_no_session() {
-        let own = own(1);
-        assert_eq!(divided(own + 132, 10_000, 1), (99, 32));
-        assert_eq!(divided(own + 132, 99, 1), (99, 32));
-        assert_eq!(divided(own + 132, 33, 1), (33, 96));
+        assert_eq!(divided(132, 10_000, 1), (99, 32));
+        assert_eq!(divided(132, 99, 1), (99, 32));
+        assert_eq!(divided(132, 33, 1), (33, 96));
         let kept = MAX_HANDSHAKES + MAX_HANDSHAKES / 32;
-        assert_eq!(divided(own + 8_000, 10_000, 1), (8_000 - kept, 1024));
+        assert_eq!(divided(8_000, 10_000, 1), (8_000 - kept, 1024));
     }
 
     #[test]
     fn what_is_given_out_is_never_more_than_there_is() {
         for workers in [1, 2, 7] {
-            for files in own(workers) + 8 * workers..3000 {
+            for sockets in 8 * workers..3000 {
                 for sessions in [1, 100, 2000] {
-                    let (sessions, handshakes) = divided(files, sessions, workers);
+                    let (sessions, handshakes) = divided(sockets, sessions, workers);
                     let leaving = handshakes.div_ceil(PLACES_FOR_ONE_LEAVING);
-                    let given = own(workers) + sessions + workers * (handshakes + leaving);
-                    assert!(given <= files, "{given} of {files}");
+                    let given = sessions + workers * (handshakes + leaving);
+                    assert!(given <= sockets, "{given} of {sockets}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn places_that_are_there_already_are_not_given_to_sessions() {
+        let (few, places) = divided(132, 33, 1);
+        assert_eq!(few, 33);
+        let again = divide(132, 10_000, 1, Some(places));
+        assert_eq!((again.sessions, again.handshakes), (33, places));
+        let more = divide(1_000, 10_000, 1, Some(places));
+        assert_eq!((more.sessions, more.handshakes), (1_000 - 96 - 3, places));
     }
 
     #[test]

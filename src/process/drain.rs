@@ -24,7 +24,7 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
     };
     shut_down(|| Shutdown::Drain);
     let sessions = state.pools.sessions.whole();
-    if !all_gone(sessions, state.config.drain_timeout).await {
+    if !all_gone(sessions, state.live().config.drain_timeout).await {
         let left = sessions.used();
         info!("{left} sessions are left, and are closed");
         shut_down(|| Shutdown::Now);

@@ -5,10 +5,14 @@
 //! | [`worker`] | a worker's thread |
 //! | `descriptors` | how many connections the system's limit of open files has room for |
 //! | `drain` | how a relay stops |
-//! | [`systemd`] | the service manager: its socket, and what it wants to hear |
+//! | `listening` | the addresses of `RELAY_HOST` |
+//! | [`reload`] | settings that are read again |
+//! | [`systemd`] | the service manager: its sockets, and what it wants to hear |
 
 mod descriptors;
 mod drain;
+mod listening;
+pub mod reload;
 pub mod systemd;
 pub mod worker;
 
@@ -21,20 +25,27 @@ use std::{
 };
 
 use actix_rt::Arbiter;
+use clap::ArgMatches;
 use futures_util::future::{Either, select};
 use log::info;
 use tokio::sync::{mpsc, watch};
 
-use self::worker::Start;
+use self::{
+    reload::{Reload, Running},
+    worker::Start,
+};
 use crate::{
-    actors::directory::Directory, config::Config, http::accept::Origin, observe::metrics::Snapshot,
+    actors::directory::Directory,
+    config::Config,
+    http::accept::{self, Origin},
+    observe::metrics::Snapshot,
     state::State,
 };
 
 /// A relay that is bound to its port.
 pub struct Relay {
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Arc<[TcpListener]>,
+    addresses: Vec<SocketAddr>,
     origin: Origin,
     /// Connections that may be on their way to becoming sessions, for each worker.
     handshakes: usize,
@@ -53,40 +64,56 @@ impl Counters {
 }
 
 impl Relay {
-    /// Binds to `RELAY_HOST` and `RELAY_PORT`.
+    /// Binds to `RELAY_PORT` of all that `RELAY_HOST` is on this machine.
     ///
     /// # Errors
     ///
     /// The operating system's own; one without a number of its kind is a host that does not
     /// resolve.
     pub fn bind(config: Config) -> io::Result<Self> {
-        let listener = TcpListener::bind((config.host.as_str(), config.port))?;
-        Self::new(listener, Origin::Own, config)
+        let listeners = listening::bind(&config.host, config.port)?;
+        Self::new(listeners, Origin::Own, config)
     }
 
-    /// Takes a listener that outlives this relay, as a service manager hands it over. When the
-    /// relay stops, who connects meanwhile waits there for the next one.
+    /// Takes listeners that outlive this relay, as a service manager hands them over: one at least. When
+    /// the relay stops, who connects meanwhile waits there for the next one.
     ///
     /// # Errors
     ///
-    /// Where the listener has no address.
-    pub fn inherit(listener: TcpListener, config: Config) -> io::Result<Self> {
-        Self::new(listener, Origin::Inherited, config)
+    /// Where a listener has no address.
+    pub fn inherit(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
+        Self::new(listeners, Origin::Inherited, config)
     }
 
-    fn new(listener: TcpListener, origin: Origin, mut config: Config) -> io::Result<Self> {
+    fn new(listeners: Vec<TcpListener>, origin: Origin, mut config: Config) -> io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr);
         Ok(Self {
-            address: listener.local_addr()?,
-            listener,
+            addresses: addresses.collect::<io::Result<_>>()?,
             origin,
-            handshakes: descriptors::fit(&mut config),
+            handshakes: descriptors::fit(&mut config, listeners.len()),
+            listeners: listeners.into(),
             state: Arc::new(State::new(config)),
         })
     }
 
-    /// Where it listens.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    /// Where it listens: at one address, or at several.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What has it read its settings again, after it was started with this command line and this filter
+    /// of its log.
+    pub fn reload(&self, flags: ArgMatches, log_filter: Option<String>) -> Reload {
+        Reload {
+            running: Running {
+                state: Arc::clone(&self.state),
+                listeners: Arc::clone(&self.listeners),
+                origin: self.origin,
+                handshakes: self.handshakes,
+            },
+            flags,
+            log_filter,
+        }
     }
 
     /// Its counters.
@@ -102,16 +129,18 @@ impl Relay {
     /// Where a worker cannot listen, at the start or later.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
-            listener,
-            address,
+            listeners,
+            addresses,
             origin,
             handshakes,
             state,
         } = self;
-        let config = &state.config;
+        let config = &state.live().config;
+        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
-            "listening on {address}: {} sessions, {} rooms of {:?}, messages of {} bytes, \
+            "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes, \
              {} worker(s), trusting {:?}",
+            addresses.join(", "),
             config.max_sessions,
             config.max_rooms,
             config.room_ttl,
@@ -119,29 +148,37 @@ impl Relay {
             config.workers,
             config.trusted_proxies,
         );
+        for listener in listeners.iter() {
+            accept::prepare(listener, config, origin);
+        }
+        let copies = || {
+            listeners
+                .iter()
+                .map(TcpListener::try_clone)
+                .collect::<io::Result<Vec<_>>>()
+        };
         let (close, closed) = watch::channel(false);
         let start = Start {
             state: Arc::clone(&state),
             directory: Arc::new(Directory::new(config.workers)),
-            origin,
             handshakes,
             closed,
         };
         let (report_failure, mut failures) = mpsc::unbounded_channel();
         let mut threads = Vec::new();
         for index in 1..config.workers {
-            let (start, listener) = (start.clone(), listener.try_clone()?);
+            let (start, listeners) = (start.clone(), copies()?);
             let report_failure = report_failure.clone();
             let thread = Arbiter::try_with_tokio_rt(worker::runtime)?;
             thread.spawn_fn(move || {
-                if let Err(error) = start.run(index, listener) {
+                if let Err(error) = start.run(index, listeners) {
                     // Nobody hears it if the relay has ended meanwhile.
                     let _ = report_failure.send(cannot_listen(index, &error));
                 }
             });
             threads.push(thread);
         }
-        start.clone().run(0, listener)?;
+        start.clone().run(0, copies()?)?;
         let directory = start.directory;
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);

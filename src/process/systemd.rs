@@ -1,15 +1,16 @@
 //! The service manager: what it hands us at the start, and what it wants to hear.
 //!
-//! systemd, in practice: a listening socket of its own (`LISTEN_FDS`), so that it outlives a
+//! systemd, in practice: listening sockets of its own (`LISTEN_FDS`), so that they outlive a
 //! restart, and readiness, a status line and a watchdog (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
 //! Without them nothing here does anything.
 
-use std::{env, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{env, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_rt::time::{interval, sleep, timeout};
 use listenfd::ListenFd;
 use log::{error, warn};
 use sd_notify::NotifyState;
+use socket2::SockRef;
 
 use crate::{
     actors::{directory::Directory, messages::Alive},
@@ -21,13 +22,38 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// How soon to look again for workers that are still starting.
 const START_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The listening socket that was handed to us, if any.
+/// The listening sockets that were handed to us, if any.
 ///
 /// # Errors
 ///
-/// Where what was handed to us is no listening socket.
-pub fn inherited_listener() -> io::Result<Option<TcpListener>> {
-    ListenFd::from_env().take_tcp_listener(0)
+/// Which of them is none, and what it is: to serve the others alone would leave whoever connects to
+/// that one without an answer.
+pub fn inherited_listeners() -> Result<Vec<TcpListener>, String> {
+    let mut handed = ListenFd::from_env();
+    let all = handed.len();
+    let mut listeners = Vec::new();
+    for index in 0..all {
+        let listener = listener_at(&mut handed, index);
+        listeners
+            .push(listener.map_err(|what| format!("socket {} of {all} is {what}", index + 1))?);
+    }
+    Ok(listeners)
+}
+
+/// One of them, or what it is in place of one.
+fn listener_at(handed: &mut ListenFd, index: usize) -> Result<TcpListener, &'static str> {
+    const UNIX: &str = "a Unix socket: ListenStream= takes an address and a port, or a port";
+    const DATAGRAM: &str = "for datagrams: it has to be ListenStream=";
+    match handed.take_tcp_listener(index) {
+        Ok(Some(socket)) => match SockRef::from(&socket).is_listener() {
+            Ok(true) => Ok(socket),
+            _ => Err("a connection and no listener: it has to be Accept=no"),
+        },
+        _ if handed.take_unix_listener(index).is_ok() => Err(UNIX),
+        _ if handed.take_unix_datagram(index).is_ok() => Err(DATAGRAM),
+        _ if handed.take_udp_socket(index).is_ok() => Err(DATAGRAM),
+        _ => Err("no TCP socket"),
+    }
 }
 
 /// Reports for as long as it is polled: that the relay is ready, what it is doing, and, as often
@@ -36,7 +62,7 @@ pub async fn watch(state: Arc<State>, directory: Arc<Directory>) {
     if env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
-    while directory.registries().count() < state.config.workers {
+    while directory.registries().count() < state.live().config.workers {
         sleep(START_INTERVAL).await;
     }
     let patience = sd_notify::watchdog_enabled().map_or(REPORT_INTERVAL, |limit| limit / 2);
@@ -65,6 +91,19 @@ pub async fn watch(state: Arc<State>, directory: Arc<Directory>) {
 /// Says that the relay has begun to stop.
 pub fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+}
+
+/// Says that the relay reads its settings again. [`ready`] has to follow.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => warn!("there is no clock to tell the service manager of: {error}"),
+    }
+}
+
+/// Says that the relay has done so.
+pub(super) fn ready() {
+    notify(&[NotifyState::Ready]);
 }
 
 fn notify(states: &[NotifyState<'_>]) {

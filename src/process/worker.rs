@@ -10,10 +10,7 @@ use tokio::{
 
 use crate::{
     actors::directory::Directory,
-    http::{
-        accept::{self, Origin},
-        handshake::Door,
-    },
+    http::{accept, handshake::Door},
     state::State,
 };
 
@@ -50,8 +47,6 @@ pub fn runtime() -> io::Result<Runtime> {
 pub(super) struct Start {
     pub(super) state: Arc<State>,
     pub(super) directory: Arc<Directory>,
-    /// Who has made the listener.
-    pub(super) origin: Origin,
     /// Connections that may be on their way to becoming sessions.
     pub(super) handshakes: usize,
     /// Becomes true when no more connections are to be accepted.
@@ -63,17 +58,25 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// Where the runtime cannot wait on the listener.
-    pub(super) fn run(self, index: usize, listener: TcpListener) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let listener = actix_rt::net::TcpListener::from_std(listener)?;
-        accept::prepare(&listener, &self.state.config, self.origin);
+    /// Where the runtime cannot wait on a listener.
+    pub(super) fn run(self, index: usize, listeners: Vec<TcpListener>) -> io::Result<()> {
+        let waited_on = |listener: TcpListener| {
+            listener.set_nonblocking(true)?;
+            actix_rt::net::TcpListener::from_std(listener)
+        };
+        let listeners: io::Result<_> = listeners.into_iter().map(waited_on).collect();
+        let listeners = listeners?;
         let door = Door {
             registry: self.directory.begin(&self.state, index),
             state: self.state,
             directory: self.directory,
         };
-        actix_rt::spawn(accept::accept(listener, door, self.handshakes, self.closed));
+        actix_rt::spawn(accept::accept(
+            listeners,
+            door,
+            self.handshakes,
+            self.closed,
+        ));
         Ok(())
     }
 }
@@ -93,13 +96,12 @@ mod tests {
         let start = Start {
             state: Arc::new(State::new(Config::default())),
             directory: Arc::clone(&directory),
-            origin: Origin::Inherited,
             handshakes: 1,
             closed,
         };
         let file = File::open("/proc/self/exe").unwrap();
         let listener = TcpListener::from(OwnedFd::from(file));
-        assert!(start.run(0, listener).is_err());
+        assert!(start.run(0, vec![listener]).is_err());
         assert_eq!(directory.registries().count(), 0);
     }
 }

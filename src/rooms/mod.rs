@@ -70,6 +70,11 @@ impl Rooms {
         }
     }
 
+    /// Bounds the rooms so from here on; a room that is open keeps the time it was given.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Opens a room for `sender`, charged to `slots`, under the first of `codes` that is not in use.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ pub fn with_config(adjust: impl FnOnce(&mut Config), test: impl AsyncFnOnce(&Sit
         adjust(&mut config);
         let relay = Relay::bind(config).unwrap();
         let site = Site {
-            addr: relay.local_addr(),
+            addr: relay.local_addrs()[0],
             counters: relay.counters(),
             begun: now(),
         };

@@ -58,7 +58,7 @@ impl TestRelay {
             .spawn(move || {
                 worker::system()?.block_on(async move {
                     let relay = Relay::bind(config)?;
-                    let _ = started.send((relay.local_addr(), relay.counters()));
+                    let _ = started.send((relay.local_addrs()[0], relay.counters()));
                     relay
                         .run(async move {
                             let _ = stopped.await;

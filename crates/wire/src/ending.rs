@@ -105,7 +105,8 @@ endings! {
     // Requests.
     /// No request the relay knows.
     InvalidRequest = "invalid_request", Error, No,
-        "Send a JSON object with \"type\" CREATE_ROOM or JOIN_ROOM, of at most 4096 bytes.";
+        "Send a JSON object of at most 4096 bytes with \"type\" CREATE_ROOM, or with \"type\" JOIN_ROOM \
+         and the code as the string \"room_id\".";
     /// No open room has this code.
     RoomNotFound = "room_not_found", Error, No,
         "There is no open room with this code.";

@@ -16,7 +16,7 @@ pub enum Request {
     Create,
     /// `JOIN_ROOM`: to be a receiver in a room.
     Join {
-        /// The room's code; `None` where what was typed can be no code, so that no room has it.
+        /// The room's code; `None` where the text in `room_id` can be no code, so that no room has it.
         code: Option<RoomCode>,
         /// Whether the client wants to hear how long the queue before it is.
         queue_updates: bool,
@@ -24,15 +24,23 @@ pub enum Request {
 }
 
 impl Request {
-    /// Reads a request; `None` for what is not JSON, not an object, or of no known `type`.
+    /// Reads a request; `None` for what is not JSON, not an object, of no known `type`, or a
+    /// `JOIN_ROOM` whose `room_id` is missing or no string: whoever typed a code is not to blame for it.
     pub fn parse(message: &[u8]) -> Option<Self> {
         // What other fields hold is not looked into.
         let fields: HashMap<String, &RawValue> = serde_json::from_slice(message).ok()?;
-        let text = |name| serde_json::from_str::<String>(fields.get(name)?.get()).ok();
-        match text("type")?.as_str() {
+        let string = |name| {
+            fields
+                .get(name)
+                .map(|raw| raw.get())
+                .filter(|it| it.starts_with('"'))
+        };
+        let text = |json| serde_json::from_str::<String>(json).ok();
+        match text(string("type")?)?.as_str() {
             "CREATE_ROOM" => Some(Self::Create),
             "JOIN_ROOM" => Some(Self::Join {
-                code: text("room_id").and_then(|typed| RoomCode::from_typed(&typed)),
+                // A string may hold what is no text, such as half a surrogate pair: no code either.
+                code: text(string("room_id")?).and_then(|typed| RoomCode::from_typed(&typed)),
                 queue_updates: fields
                     .get("queue_updates")
                     .is_some_and(|value| value.get() == "true"),
@@ -80,8 +88,12 @@ mod tests {
             (r#"{"\u0074ype":"CREATE_\u0052OOM"}"#, Some(Request::Create)),
             (r#"{"type":"CREATE_ROOM","x":[}"#, None),
             (r#"{"type":"CREATE_ROOM"} {}"#, None),
-            (r#"{"type":"JOIN_ROOM","room_id":7}"#, join("")),
-            (r#"{"type":"JOIN_ROOM"}"#, join("")),
+            (r#"{"type":"JOIN_ROOM","room_id":""}"#, join("")),
+            (r#"{"type":"JOIN_ROOM","room_id":"\ud83d"}"#, join("")),
+            (r#"{"type":"JOIN_ROOM","room_id":7}"#, None),
+            (r#"{"type":"JOIN_ROOM","room_id":null}"#, None),
+            (r#"{"type":"JOIN_ROOM","room_id":["aaaaaa"]}"#, None),
+            (r#"{"type":"JOIN_ROOM"}"#, None),
             (r#"{"type":"HELLO"}"#, None),
             (r#"{"type":7}"#, None),
             (r#"{}"#, None),

@@ -99,7 +99,8 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let (state, directory, registry) = home;
-        let config = &state.config;
+        let live = state.live();
+        let config = &live.config;
         let window = Window::part_of(&state.pools.in_flight, &state.ledger, config.window);
         Self {
             id,
@@ -113,7 +114,7 @@ impl Connection {
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
-            clocks: Clocks::new(now, Arc::clone(&state.timeouts)),
+            clocks: Clocks::new(now, Arc::clone(&live.timeouts)),
             pace: Pace::new(config.session_bytes_per_sec, now),
             chatter: Chatter::new(now),
             ponged_by: 0,

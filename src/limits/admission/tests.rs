@@ -394,3 +394,28 @@ fn addresses_are_forgotten_each_budget_in_its_time() {
     admission.prune(now + secs(60));
     assert_eq!((admission.addresses(), admission.next_prune()), (0, None));
 }
+
+#[test]
+fn budgets_may_become_others_while_they_are_asked() {
+    let (admission, now) = admission();
+    let mut session = Spent::default();
+    for _ in 0..2 {
+        assert_eq!(admission.ask(&mut session, client(1), now), Ok(()));
+    }
+    assert!(admission.ask(&mut session, client(1), now).is_err());
+    admission.configure(&Config {
+        rate_limit_max: 4,
+        address_rate_limit_max: 3,
+        rate_limit_window: secs(60),
+        failed_join_max: 1,
+        failed_join_window: secs(60),
+        ..Config::default()
+    });
+    // Of four half is spent, as it was of two.
+    let in_time = now + secs(15);
+    assert_eq!(admission.ask(&mut session, client(1), in_time), Ok(()));
+    let first = admission.once(client(2), now, wrong);
+    let second = admission.once(client(2), now, wrong);
+    assert!(matches!(first, Came::Refused(..)), "{first:?}");
+    assert_eq!(second, Came::Later(now + secs(60)));
+}

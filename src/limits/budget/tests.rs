@@ -258,3 +258,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_limit_has_nobody_wait_for_longer_than_it_says() {
+    let now = Instant::now();
+    let mut spent = Spent::default();
+    for _ in 0..LIMIT.max {
+        assert_eq!(spent.take(now, LIMIT), Ok(()));
+    }
+    let shorter = Limit {
+        max: 10,
+        window: secs(10),
+    };
+    assert_eq!(spent.check(now, shorter), Err(secs(1)));
+    let wider = Limit { max: 6, ..LIMIT };
+    assert_eq!(spent.take(now, wider), Err(secs(10)));
+    assert_eq!(spent.take(now + secs(10), wider), Ok(()));
+
+    let mut budgets = AddressBudgets::new(LIMIT, 10);
+    for _ in 0..LIMIT.max {
+        assert_eq!(budgets.take(key(1), now), Ok(()));
+    }
+    budgets.set_limit(shorter);
+    assert_eq!(budgets.take(key(1), now), Err(secs(1)));
+    for _ in 0..shorter.max {
+        assert_eq!(budgets.take(key(2), now), Ok(()));
+    }
+}

@@ -163,3 +163,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn other_limits_count_at_once_and_take_nothing_away() {
+    let shares = Shares::new(10, 4);
+    let (one, home) = (v4(1), v6(1, 0, 0));
+    let taken = [take_all(&shares, &[one]), take_all(&shares, &[home])];
+    assert_eq!(taken.each_ref().map(Vec::len), [4, 4]);
+
+    // More for everybody, and for those that are known already.
+    shares.choose(100, 6, 0);
+    let more = [take_all(&shares, &[one]), take_all(&shares, &[home])];
+    assert_eq!(more.each_ref().map(Vec::len), [2, 2]);
+    let around = take_all(&shares, &[v6(1, 0, 1), v6(1, 1, 1), v6(1, 2, 1)]);
+    assert_eq!(around.len(), 3 * 6 - 6, "a /48 has three times the share");
+
+    // Less, by what is usual: what is taken stays, and nothing is left for anybody.
+    shares.choose(8, 0, 3);
+    assert_eq!(shares.whole().used(), 24);
+    assert_eq!(take(&shares, v4(2)).unwrap_err(), Whole);
+    drop((taken, more, around));
+    assert_eq!(take_all(&shares, &[one]).len(), 3);
+}

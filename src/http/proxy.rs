@@ -1,0 +1,56 @@
+//! Whether a request from a trusted address that names no client has come through a proxy: a program on
+//! this machine may have connected directly, as `check` does and whoever tries the relay out.
+
+use std::net::IpAddr;
+
+use actix_http::{RequestHead, header};
+
+use crate::state::Live;
+
+/// Headers that proxies and content delivery networks write, and clients do not.
+const OF_PROXIES: [&str; 6] = [
+    "via",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cdn-loop",
+];
+/// How others of them begin: Cloudflare's, and what goes with `X-Forwarded-For`.
+const FAMILIES: [&str; 2] = ["cf-", "x-forwarded-"];
+
+/// Whether there is a sign of a proxy: an address that an operator has named as one, since it is not
+/// this machine; a header that only proxies write; or a name for the relay under which nobody on this
+/// machine would look for it. A proxy that gives no sign at all is not told from a client beside us.
+pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    let own = live.trust.header.as_deref();
+    let of_proxy = |name: &str| {
+        OF_PROXIES.contains(&name)
+            || FAMILIES.iter().any(|family| name.starts_with(family))
+            || own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+    };
+    let host = head.headers.get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()).map(without_port);
+    !peer.to_canonical().is_loopback()
+        || head.headers.keys().any(|name| of_proxy(name.as_str()))
+        || host.is_some_and(|host| !is_here(host) && !host.eq_ignore_ascii_case(&live.config.host))
+}
+
+/// The host in a `Host` header (RFC 9110 §7.2), without brackets.
+fn without_port(host: &str) -> &str {
+    let host = host.trim();
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+/// Whether this is a name of the machine for itself (RFC 6761 §6.3); nobody at all, where it is empty.
+fn is_here(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let address = name.parse::<IpAddr>();
+    name.is_empty()
+        || name == "localhost"
+        || name.ends_with(".localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}

@@ -1,0 +1,122 @@
+//! What is logged: a text in the syntax of `RUST_LOG`, taken as far as it makes sense. One that says
+//! nothing of the relay's own lines, or only what is no level, does not silence them.
+
+use env_filter::{Builder, Filter};
+use log::LevelFilter;
+
+/// What is logged where nobody says.
+const DEFAULT: LevelFilter = LevelFilter::Info;
+/// The HTTP library has an error to report for every stranger that talks nonsense to it: it is heard
+/// only where a filter names it.
+const SILENT: &str = "actix_http";
+/// What the relay's own lines come from.
+const OURS: &str = env!("CARGO_CRATE_NAME");
+/// How the names begin of all that logs anything here.
+const SPEAKERS: [&str; 5] = [OURS, "actix", "mio", "tokio_tungstenite", "tungstenite"];
+
+/// The filter that a text stands for, and what to tell of its parts that have no effect.
+pub(super) fn read(text: &str) -> (Filter, Option<String>) {
+    let (directives, pattern) = match text.split_once('/') {
+        Some((directives, pattern)) => (directives, format!("/{pattern}")),
+        None => (text, String::new()),
+    };
+    let mut builder = Builder::new();
+    builder.filter_module(SILENT, LevelFilter::Off);
+    let (mut without_effect, mut says_of_ours) = (Vec::new(), false);
+    for directive in directives.split(',').map(str::trim) {
+        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        let is_level = name.parse::<LevelFilter>().is_ok();
+        let speaks = |speaker: &&str| name.starts_with(speaker) || speaker.starts_with(name);
+        if directive.is_empty() {
+            continue;
+        }
+        if builder.try_parse(directive).is_ok() {
+            says_of_ours |= is_level || OURS.starts_with(name);
+            if is_level || SPEAKERS.iter().any(speaks) {
+                continue;
+            }
+        }
+        without_effect.push(directive);
+    }
+    if !says_of_ours {
+        builder.filter_level(DEFAULT);
+    }
+    // Last, as the parser takes it for the whole of what it is given.
+    if builder.try_parse(&pattern).is_err() {
+        without_effect.push(&pattern);
+    }
+    let told = (!without_effect.is_empty()).then(|| {
+        format!(
+            "RUST_LOG is {text:?}, in which {:?} has no effect: it takes off, error, warn, info, debug or \
+             trace, for all or as TARGET=LEVEL (the relay's own lines are {OURS})",
+            without_effect.join(",")
+        )
+    });
+    (builder.build(), told)
+}
+
+#[cfg(test)]
+mod tests {
+    use log::{Level, Metadata};
+
+    use super::*;
+
+    /// The most that is let through of this target.
+    fn level(filter: &Filter, target: &str) -> Option<Level> {
+        let enabled = |&level: &Level| {
+            let metadata = Metadata::builder().level(level).target(target).build();
+            filter.enabled(&metadata)
+        };
+        Level::iter().filter(enabled).last()
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_relay_does_not_silence_it() {
+        use Level::{Debug, Error, Info, Trace, Warn};
+        for (text, ours, http, told) in [
+            ("", Some(Info), None, None),
+            (" , ", Some(Info), None, None),
+            ("warn", Some(Warn), None, None),
+            ("DEBUG", Some(Debug), None, None),
+            ("off", None, None, None),
+            ("claude_distill_relay=error", Some(Error), None, None),
+            ("claude_distill_relay=off", None, None, None),
+            ("actix_http=trace", Some(Info), Some(Trace), None),
+            ("warn,actix_http=debug", Some(Warn), Some(Debug), None),
+            ("nonsense=x", Some(Info), None, Some("nonsense=x")),
+            ("foo", Some(Info), None, Some("foo")),
+            ("foo=debug", Some(Info), None, Some("foo=debug")),
+            ("debg", Some(Info), None, Some("debg")),
+            ("error,nonsense=x", Some(Error), None, Some("nonsense=x")),
+            ("a=b=c,debug,foo", Some(Debug), None, Some("a=b=c,foo")),
+            (
+                "claude_distill_relay=x",
+                Some(Info),
+                None,
+                Some("claude_distill_relay=x"),
+            ),
+            ("/[", Some(Info), None, Some("/[")),
+            ("warn/a/b", Some(Warn), None, Some("/a/b")),
+            ("/room", Some(Info), None, None),
+        ] {
+            let (filter, complaint) = read(text);
+            assert_eq!(level(&filter, "claude_distill_relay::http"), ours, "{text}");
+            assert_eq!(level(&filter, "actix_http::h1"), http, "{text}");
+            let part = told.map(|part| format!("in which {part:?} has no effect"));
+            assert_eq!(complaint.is_some(), part.is_some(), "{text}: {complaint:?}");
+            let (complaint, part) = (complaint.unwrap_or_default(), part.unwrap_or_default());
+            assert!(complaint.contains(&part), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_relay_may_say_more_than_the_rest() {
+        let (filter, complaint) = read("claude_distill_relay::http=debug");
+        assert_eq!(
+            level(&filter, "claude_distill_relay::http"),
+            Some(Level::Debug)
+        );
+        assert_eq!(level(&filter, "claude_distill_relay"), Some(Level::Info));
+        assert_eq!(complaint, None);
+    }
+}
