@@ -104,7 +104,7 @@ seconds() {
 	while [[ $rest =~ ^([0-9]{1,6})([dhms])(.*)$ ]]; do
 		rest=${BASH_REMATCH[3]}
 		case ${BASH_REMATCH[2]} in d) factor=86400 ;; h) factor=3600 ;; m) factor=60 ;; s) factor=1 ;; esac
-		((total += 10#${BASH_REMATCH[1]} * factor))
+		total=$((total + 10#${BASH_REMATCH[1]} * factor))
 	done
 	[[ -z $rest ]] && ((total > 0)) || total=$2
 	printf '%s' "$total"

@@ -1283,6 +1283,39 @@ fn a_user_runs_a_relay_without_root() {
 }
 
 #[test]
+fn the_scripts_read_a_time_as_the_relay_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let script = "source \"$1\"; settings=$2; seconds RELAY_STALL_TIMEOUT 60";
+    for (value, seconds) in [
+        ("90", "90"),
+        ("90s", "90"),
+        ("2m", "120"),
+        ("1h30m", "5400"),
+        ("\"1H30M\"", "5400"),
+        ("08m", "480"),
+        ("1d", "86400"),
+        // What the relay refuses.
+        ("", "60"),
+        ("0", "60"),
+        ("soon", "60"),
+        ("1h30", "60"),
+    ] {
+        std::fs::write(&file, format!("RELAY_STALL_TIMEOUT={value}\n")).unwrap();
+        let said = Command::new("bash")
+            .args(["-euc", script, "bash"])
+            .args([&source("deploy/common.sh"), &file])
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&said.stdout),
+            seconds,
+            "{value}: {said:?}"
+        );
+    }
+}
+
+#[test]
 fn the_scripts_are_clean() {
     let scripts: Vec<_> = ["deploy", "deploy/debian", "scripts", "tests/deploy"]
         .iter()
