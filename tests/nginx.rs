@@ -201,3 +201,25 @@ async fn the_relay_is_told_of_the_client_behind_nginx() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn a_page_of_the_site_may_connect_and_one_of_another_not() {
+    let relay = TestRelay::start(|_| {});
+    let nginx = nginx!(&relay);
+    for (lines, status) in [
+        ("Origin: https://relay.example.com\r\n", "101"),
+        ("Origin: https://other.example.com\r\n", "403"),
+        (
+            "Origin: https://other.example.com\r\nX-Forwarded-Host: other.example.com\r\n",
+            "403",
+        ),
+    ] {
+        let headers = format!("{UPGRADE}Connection: close\r\n{lines}");
+        let answer = nginx.ask("/", &headers).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{lines}: {answer}");
+    }
+    // By a port that is not the scheme's own.
+    let origin = format!("http://{}", nginx.addr);
+    let mut client = nginx.client(&[("origin", &origin)]).await;
+    client.create_room().await;
+}
