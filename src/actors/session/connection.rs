@@ -82,7 +82,7 @@ pub(super) struct Connection {
     /// The number of the Ping whose answer the registry waits for.
     pub(super) barrier: Option<u64>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
-    _slot: Share,
+    pub(super) slot: Share,
 }
 
 impl Connection {
@@ -115,7 +115,7 @@ impl Connection {
             ponged_by: 0,
             owed: None,
             barrier: None,
-            _slot: slot,
+            slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
             registry: registry.clone(),
