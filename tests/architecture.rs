@@ -192,3 +192,35 @@ fn the_map_of_the_library_has_the_same_order() {
     let packages = ["relay_client", "relay_wire"];
     assert_eq!(rows, [&ROOMS[1..], &packages].concat());
 }
+
+#[test]
+fn the_summary_of_skipped_tests_is_the_last_that_is_printed() {
+    let mut manifests = vec![top().join("Cargo.toml")];
+    manifests.extend(listed("crates").iter().map(|it| it.join("Cargo.toml")));
+    let mut names = BTreeSet::new();
+    for path in &manifests {
+        let manifest = fs::read_to_string(path).unwrap();
+        let name = manifest.lines().find_map(|it| it.strip_prefix("name = "));
+        names.insert(name.unwrap().to_owned());
+        let library = path.with_file_name("src").join("lib.rs").exists();
+        let quiet = !library || manifest.contains("[lib]\ndoctest = false");
+        assert!(quiet, "{} has doc tests", shown(path));
+    }
+    // Packages are tested in the order of their names.
+    assert_eq!(names.last().unwrap(), "\"summary-of-tests\"");
+}
+
+#[test]
+fn no_example_in_the_docs_goes_untested() {
+    for file in roots().iter().flat_map(|root| imports::read(root)) {
+        let text = fs::read_to_string(&file.path).unwrap();
+        let docs = text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("//!").or(line.strip_prefix("///"))
+        });
+        let fences = docs.map(str::trim).filter(|doc| doc.starts_with("```"));
+        for opening in fences.step_by(2) {
+            assert_eq!(opening, "```text", "{}", shown(&file.path));
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use rand::{RngExt, rngs::StdRng};
-use relay_testing::{TestRelay, pair, reply, seeded};
+use relay_testing::{TestRelay, pair, reply, seeded, skip::size};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -27,6 +27,8 @@ use tokio_tungstenite::{
 
 const CLIENTS: u64 = 200;
 const ROUNDS: usize = 3000;
+/// In the small form.
+const FEW_ROUNDS: usize = 500;
 /// On a slow machine there are fewer rounds, not more time.
 const TIME: Duration = Duration::from_secs(12);
 
@@ -173,13 +175,14 @@ async fn come_and_vanish(workers: usize) {
         config.pair_idle = Duration::from_millis(400);
     });
     let codes = Codes::default();
+    let most = size(FEW_ROUNDS, ROUNDS);
     let rounds = Arc::new(AtomicUsize::new(0));
     let end = Instant::now() + TIME;
     let clients = (0..CLIENTS).map(|client| {
         let (addr, codes, rounds) = (relay.addr().to_string(), codes.clone(), rounds.clone());
         tokio::spawn(async move {
             let mut rng = seeded(client);
-            while rounds.fetch_add(1, Ordering::Relaxed) < ROUNDS && Instant::now() < end {
+            while rounds.fetch_add(1, Ordering::Relaxed) < most && Instant::now() < end {
                 visit(&addr, &mut rng, &codes).await;
             }
         })

@@ -25,14 +25,14 @@ use tokio::{
 };
 
 use self::site::{
-    LATE, TICK, answer_pings, at_a_still_clock, expect_last_close, next_now, now, settle,
+    LATE, Site, TICK, answer_pings, at_a_still_clock, expect_last_close, next_now, now, settle,
     with_config,
 };
 
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes for which the slowest peer has a second.
@@ -162,7 +162,8 @@ fn who_fills_its_window_in_a_queue_and_leaves_is_noticed() {
 fn who_asks_for_nothing_is_ended() {
     at_a_still_clock(async |site| {
         let mut client = site.connect().await;
-        site.at(REQUEST_TIMEOUT - TICK).await;
+        site.alive_until(REQUEST_TIMEOUT - TICK, [&mut client])
+            .await;
         assert_eq!(next_now(&mut client), None);
         site.at(REQUEST_TIMEOUT + TICK).await;
         client.expect_error("request_timeout").await;
@@ -172,14 +173,90 @@ fn who_asks_for_nothing_is_ended() {
     });
 }
 
+/// Connects so many that ask for nothing.
+async fn silent(site: &Site, count: usize) -> Vec<Raw> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        clients.push(site.connect().await);
+    }
+    clients
+}
+
+#[test]
+fn silent_ones_keep_the_places_for_a_third_of_the_time_while_more_than_half_are_taken() {
+    let adjust = |config: &mut Config| config.max_sessions = 4;
+    with_config(adjust, async |site| {
+        let third = REQUEST_TIMEOUT / 3;
+        let mut early = silent(site, 2).await;
+        // Half of the places are enough for the others.
+        site.at(third + third / 2).await;
+        assert_eq!(site.sessions(), 2);
+        let mut late = silent(site, 2).await;
+        let begun = now() - site.begun;
+        let mut newcomer = site.dial().await;
+        newcomer.write(format!("{UPGRADE}\r\n").as_bytes()).await;
+        assert_eq!(newcomer.response().await.status, 503);
+        for (clients, time) in [(&mut early, 2 * third), (&mut late, begun + third)] {
+            site.at(time - TICK).await;
+            for client in clients.iter_mut() {
+                assert_eq!(next_now(client), None, "before {time:?}");
+            }
+            site.at(time + TICK).await;
+            for client in clients.iter_mut() {
+                client.expect_error("request_timeout").await;
+            }
+        }
+        // They do not answer our Close either.
+        site.at(begun + third + CLOSE_TIMEOUT + LATE).await;
+        assert_eq!(site.sessions(), 0);
+        site.connect().await.create_room().await;
+    });
+}
+
+#[test]
+fn silent_ones_of_one_address_need_its_share_alone_for_that() {
+    let adjust = |config: &mut Config| config.address_sessions = 2;
+    with_config(adjust, async |site| {
+        let mut crowd = [site.connect().await, site.connect().await];
+        let mut neighbour = site.connect_for("192.0.2.1").await;
+        site.at(REQUEST_TIMEOUT / 3 + TICK).await;
+        for client in &mut crowd {
+            client.expect_error("request_timeout").await;
+        }
+        assert_eq!(next_now(&mut neighbour), None);
+    });
+}
+
+#[test]
+fn a_person_may_take_twenty_seconds_to_type_each_line_of_the_quick_try() {
+    const PACE: Duration = Duration::from_secs(20);
+    at_a_still_clock(async |site| {
+        let mut sender = site.connect().await;
+        site.at(PACE - TICK).await;
+        let code = sender.create_room().await;
+        site.alive_until(2 * PACE, [&mut sender]).await;
+        let mut receiver = site.connect().await;
+        let typed = [&mut sender, &mut receiver];
+        site.alive_until(3 * PACE - TICK, typed).await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        let typed = [&mut sender, &mut receiver];
+        site.alive_until(4 * PACE, typed).await;
+        receiver.send(frame(TEXT, "hello")).await;
+        assert_eq!(sender.next_but_pings("a line").await.payload, "hello");
+    });
+}
+
 #[test]
 fn a_refused_request_gives_the_time_for_another() {
     at_a_still_clock(async |site| {
         let mut client = site.connect().await;
-        site.at(REQUEST_TIMEOUT - TICK).await;
+        let first = REQUEST_TIMEOUT - TICK;
+        site.alive_until(first, [&mut client]).await;
         client.send(frame(TEXT, "no request")).await;
         client.expect_error("invalid_request").await;
-        site.at(2 * REQUEST_TIMEOUT - 3 * TICK).await;
+        let second = 2 * REQUEST_TIMEOUT - 3 * TICK;
+        site.alive_until(second, [&mut client]).await;
         assert_eq!(next_now(&mut client), None);
         site.at(2 * REQUEST_TIMEOUT + TICK).await;
         client.expect_error("request_timeout").await;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use relay_testing::{
     Raw, frame,
     process::Relay,
+    skip::size,
     wire::{BINARY, CONTINUATION, PING, PONG, TEXT},
 };
 use tokio::{
@@ -20,12 +21,14 @@ use tokio::{
 /// As many in each crowd.
 const CROWD: usize = 20;
 /// How long each crowd is looked at.
-const SPAN: Duration = Duration::from_secs(3);
+fn span() -> Duration {
+    Duration::from_secs(size(1, 3))
+}
 
 /// What somebody else has while a crowd is there.
 #[derive(Debug)]
 struct Left {
-    /// Bytes that one transfer brings over in [`SPAN`].
+    /// Bytes that one transfer brings over in [`span`].
     transfer: usize,
     /// The median of the time to a Pong.
     pong: Duration,
@@ -59,7 +62,7 @@ async fn measure(relay: &Relay) -> Left {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let _ = timeout(SPAN, async { tokio::join!(taking, pinging) }).await;
+    let _ = timeout(span(), async { tokio::join!(taking, pinging) }).await;
     pongs.sort();
     Left {
         transfer: bytes,

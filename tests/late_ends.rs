@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use relay_testing::{
     Raw, TestRelay, frame,
+    skip::size,
     wire::{self, BINARY, PONG},
     within,
 };
@@ -31,10 +32,10 @@ fn read_so_far(relay: &TestRelay) -> u64 {
 
 #[tokio::test]
 async fn a_receiver_that_is_slow_and_talks_is_waited_for_after_its_sender_has_closed() {
-    const LENGTH: usize = 3 << 20;
+    let length = size(3 << 19, 3 << 20);
     let relay = TestRelay::start(|_| {});
     let (mut sender, mut receiver) = narrow_pair(&relay).await;
-    sender.send(frame(BINARY, vec![7; LENGTH])).await;
+    sender.send(frame(BINARY, vec![7; length])).await;
     let closing = async {
         sender.send(wire::close(1000, "")).await;
         sender.expect_close(1000).await;
@@ -42,7 +43,7 @@ async fn a_receiver_that_is_slow_and_talks_is_waited_for_after_its_sender_has_cl
     let reading = async {
         // For far longer than a client gets to answer a Close that it has received. What it says
         // meanwhile would be met with a reset, had the relay closed the socket.
-        for _ in 0..LENGTH / PIECE {
+        for _ in 0..length / PIECE {
             receiver.data(PIECE, "a piece of the message").await;
             receiver.send(frame(PONG, "unsolicited")).await;
             tokio::time::sleep(Duration::from_millis(150)).await;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use relay_testing::{
     Raw, frame,
     process::{Growth, Relay},
+    skip::size,
     wire::BINARY,
 };
 use tokio::{io::AsyncWriteExt, task::JoinSet, time::sleep};
@@ -65,13 +66,13 @@ async fn push(mut from: Raw, frame: Vec<u8>) {
 
 #[tokio::test]
 async fn long_messages_of_receivers() {
-    const RECEIVERS: usize = 25;
     const LONG: usize = 10 * MIB;
-    for workers in [1, 2] {
+    let receivers = size(6, 25);
+    for &workers in size(&[2][..], &[1, 2]) {
         let relay = start(workers).await;
         let memory = relay.watch_memory();
         let (mut pushing, mut senders) = (JoinSet::new(), Vec::new());
-        for _ in 0..RECEIVERS {
+        for _ in 0..receivers {
             let (sender, receiver) = relay.pair().await;
             pushing.spawn(async move {
                 let mut receiver = receiver;
@@ -80,24 +81,24 @@ async fn long_messages_of_receivers() {
             });
             senders.push(sender);
         }
-        let all = (RECEIVERS * LONG) as u64;
+        let all = (receivers * LONG) as u64;
         relay
             .until("relay_received_bytes_total", |now| now > all)
             .await;
-        let receivers = pushing.join_all().await;
-        drop((senders, receivers));
-        given_back(&relay, memory, RECEIVERS * LONG / 2).await;
+        let all = pushing.join_all().await;
+        drop((senders, all));
+        given_back(&relay, memory, receivers * LONG / 2).await;
     }
 }
 
 #[tokio::test]
 async fn windows_of_senders() {
-    const PAIRS: usize = 400;
-    for workers in [1, 2] {
+    let pairs = size(150, 400);
+    for &workers in size(&[2][..], &[1, 2]) {
         let relay = start(workers).await;
         let memory = relay.watch_memory();
         let (mut pushing, mut stalled) = (JoinSet::new(), Vec::new());
-        for index in 0..PAIRS {
+        for index in 0..pairs {
             let (sender, receiver) = relay.pair().await;
             // Of many sizes, as they come.
             pushing.spawn(push(
@@ -109,7 +110,7 @@ async fn windows_of_senders() {
         relay.until_still().await;
         pushing.shutdown().await;
         drop(stalled);
-        given_back(&relay, memory, PAIRS * 150 * 1024).await;
+        given_back(&relay, memory, pairs * 150 * 1024).await;
     }
 }
 

@@ -12,7 +12,7 @@ use relay_testing::{
     Client, Raw, frame,
     http::UPGRADE,
     process::{Relay, Start},
-    skip,
+    skip::{size, skip},
     wire::TEXT,
     within,
 };
@@ -24,7 +24,10 @@ use tokio::{
 };
 
 /// Connections that are held, of which the relay keeps 1,024.
-const CROWD: usize = 6_000;
+fn crowd_size() -> usize {
+    size(2_000, 6_000)
+}
+
 /// How long after its end a connection of the crowd is made again: more than a thousand a second are.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long a newcomer may take to its session.
@@ -46,7 +49,7 @@ async fn dial_from(source: [u8; 4], relay: SocketAddr) -> TcpStream {
 async fn crowd(relay: &Relay, addresses: u8, said: &'static [u8]) -> JoinSet<()> {
     let addr = relay.addr();
     let mut crowd = JoinSet::new();
-    let dialled = stream::iter(0..CROWD).map(async |index| {
+    let dialled = stream::iter(0..crowd_size()).map(async |index| {
         let source = [127, 0, 0, 2 + (index % usize::from(addresses)) as u8];
         let mut held = dial_from(source, addr).await;
         held.write_all(said).await.unwrap();
@@ -72,7 +75,7 @@ static FILES: Mutex<()> = Mutex::const_new(());
 
 /// Waits until a crowd may have its files; says so where there are not enough.
 async fn files() -> Option<MutexGuard<'static, ()>> {
-    let wanted = CROWD as u64 + 1_000;
+    let wanted = crowd_size() as u64 + 1_000;
     if rlimit::increase_nofile_limit(wanted).unwrap() < wanted {
         skip(&format!("{wanted} open files"));
         return None;
@@ -114,7 +117,7 @@ async fn nobody_is_kept_out(trusted: &str, addresses: u8, said: &'static [u8]) {
     let _crowd = crowd(&relay, addresses, said).await;
     // Until they are all there. The question itself is a newcomer's.
     relay
-        .until(GAVE_WAY, |count| count >= CROWD as u64 - 1024)
+        .until(GAVE_WAY, |count| count >= crowd_size() as u64 - 1024)
         .await;
     newcomers_get_in(&relay, [127, 0, 0, 2]).await;
     sender.send("meanwhile").await;

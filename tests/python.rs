@@ -6,11 +6,14 @@
 
 use std::{
     env,
-    process::{Command, Output},
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
     time::Duration,
 };
 
-use relay_testing::{TestRelay, reply, skip};
+use relay_testing::{DEADLINE, TestRelay, reply, skip};
 
 /// Python's own key derivation takes its time, six times over.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -81,4 +84,81 @@ async fn a_file_is_shared_with_three_receivers_at_once_of_which_one_is_mistaken(
     let printed = run(&python, &[script, &relay.url(), "8388608"]).await;
     assert_eq!(printed.trim(), "received received denied", "{printed}");
     relay.settled().await;
+}
+
+/// A terminal in which a person talks to the relay.
+struct Terminal {
+    program: Child,
+    lines: Receiver<String>,
+}
+
+impl Terminal {
+    fn open(python: &str, url: &str) -> Self {
+        let mut program = Command::new(python)
+            .args(["-m", "websockets", url])
+            .env("NO_PROXY", "*")
+            .env("PYTHONUNBUFFERED", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a program");
+        let output = BufReader::new(program.stdout.take().expect("a pipe"));
+        let (send, lines) = channel();
+        thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| send.send(line))
+        });
+        Self { program, lines }
+    }
+
+    /// Types a line.
+    fn types(&mut self, line: &str) {
+        let terminal = self.program.stdin.as_mut().expect("a pipe");
+        writeln!(terminal, "{line}").expect("a program that reads");
+    }
+
+    /// The next line with `text` in it, without what moves the cursor.
+    fn shows(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE).expect("a line");
+            if line.contains(text) {
+                return line[line.find("< ").expect("a message") + 2..].to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Either may fail, and only because it has ended already.
+        drop(self.program.kill());
+        drop(self.program.wait());
+    }
+}
+
+#[test]
+fn the_quick_try_of_the_readme_works_as_it_stands_there() {
+    const README: &str = include_str!("../README.md");
+    let line = |beginning: &str| {
+        let line = README.lines().find(|line| line.starts_with(beginning));
+        line.expect("a line to type")
+    };
+    let url = "ws://127.0.0.1:9784/";
+    assert!(README.contains(&format!("`python3 -m websockets {url}`")));
+    let Some(python) = python() else { return };
+    let relay = TestRelay::start(|_| {});
+
+    let mut sender = Terminal::open(&python, &relay.url());
+    sender.types(line(r#"{"type":"CREATE_ROOM"}"#));
+    let code = reply::created(&reply::parse(&sender.shows("ROOM_CREATED")));
+    let mut receiver = Terminal::open(&python, &relay.url());
+    receiver.types(&line(r#"{"type":"JOIN_ROOM""#).replace("a7f3b2", &code));
+    receiver.shows("ROOM_JOINED");
+    sender.shows("PEER_JOINED");
+    receiver.types("hello, sender");
+    assert_eq!(sender.shows("hello"), "hello, sender");
+    sender.types("hello, receiver");
+    assert_eq!(receiver.shows("hello,"), "hello, receiver");
 }

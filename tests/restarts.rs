@@ -175,7 +175,7 @@ async fn what_came_while_it_stood_still_is_delivered_before_it_ends() {
         for (_, receiver) in &mut pairs {
             assert_eq!(&receiver.next("data").await.payload[..], b"the last");
         }
-        drop(pairs);
+        drop((pairs, waiting));
         assert_eq!(relay.ended().await.code(), Some(0));
     }
 }

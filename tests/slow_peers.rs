@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_testing::{Client, Raw, TestRelay, frame, noise, pair, seeded, text, wire, within};
+use relay_testing::{
+    Client, Raw, TestRelay, frame, noise, pair, seeded, skip::size, text, wire, within,
+};
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, task::JoinHandle};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -292,12 +294,12 @@ async fn a_receiver_that_reads_slowly_but_steadily_is_neither_stalled_nor_dead()
     let reading = async {
         // For longer than each of the timeouts by far, and so slowly that the system's buffer has
         // no room to speak of for longer as well.
-        let before = Instant::now();
+        let (before, slowly) = (Instant::now(), Duration::from_secs(size(5, 9)));
         for _ in &messages {
             for expected in payload.chunks(PIECE) {
                 let piece = receiver.data(PIECE, "a piece of a message").await;
                 assert!(piece == expected, "other bytes than were sent");
-                if before.elapsed() < Duration::from_secs(9) {
+                if before.elapsed() < slowly {
                     tokio::time::sleep(Duration::from_millis(400)).await;
                 }
             }

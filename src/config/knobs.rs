@@ -149,8 +149,8 @@ knobs! {
         session_bytes_per_sec: u64 = RELAY_SESSION_BYTES_PER_SEC("0", Bytes(0, 1_099_511_627_776));
     }
     "Timing" {
-        /// Time for a request, from connecting or from the last refusal
-        request_timeout: Duration = RELAY_REQUEST_TIMEOUT("10", Seconds(1, 86_400));
+        /// Time for a request, from connecting or from the last refusal; a third of it where sessions get scarce
+        request_timeout: Duration = RELAY_REQUEST_TIMEOUT("30", Seconds(1, 86_400));
         /// Time without traffic before a session is pinged
         ping_interval: Duration = RELAY_PING_INTERVAL("20", Seconds(1, 86_400));
         /// Time for the Pong before a session is dropped

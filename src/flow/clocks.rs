@@ -19,7 +19,7 @@ use self::timers::Timers;
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// From connecting, or from a refusal, to a request.
+    /// From connecting, or from a refusal, to a request, while there is place for others.
     pub request: Duration,
     /// Of silence, in either direction, before a Ping.
     pub ping_interval: Duration,
@@ -45,6 +45,9 @@ const LOOKS_AT_A_STALL: u32 = 16;
 /// How often a client is asked for a sign, while others wait for its place: so many times in the time of
 /// a stall.
 const SIGNS: u32 = 6;
+/// Parts of the time for a request. At the end of each, who has asked for nothing goes if others need
+/// its place: a person may take its time, and a crowd of silent ones cannot keep everybody out.
+const PARTS_OF_A_REQUEST: u32 = 3;
 /// Time to read what has come, before a peer is judged by what has not.
 pub const TIME_TO_READ: Duration = Duration::from_secs(2);
 
@@ -64,6 +67,8 @@ pub enum Reading {
 pub struct Clocks {
     timeouts: Arc<Timeouts>,
     timers: Timers,
+    /// When a request has to be there, whatever place there is.
+    asked_by: Instant,
     /// When bytes last came, and when bytes were last accepted.
     received: Instant,
     sent: Instant,
@@ -92,6 +97,7 @@ impl Clocks {
     pub fn new(now: Instant, timeouts: Arc<Timeouts>) -> Self {
         let mut clocks = Self {
             timers: Timers::default(),
+            asked_by: now,
             received: now,
             sent: now,
             heard: now,
@@ -161,7 +167,24 @@ impl Clocks {
 
     /// A request is due from the client.
     pub fn request_due(&mut self, now: Instant) {
-        self.timers.set(Timer::Request, now + self.timeouts.request);
+        self.asked_by = now + self.timeouts.request;
+        self.await_request(now);
+    }
+
+    /// A part of the time for a request is up. Returns whether the client may take another, as it may
+    /// while its place is not needed (`crowded`) and the whole time is not up.
+    pub fn request_may_wait(&mut self, now: Instant, crowded: bool) -> bool {
+        let may = !crowded && now < self.asked_by;
+        if may {
+            self.await_request(now);
+        }
+        may
+    }
+
+    fn await_request(&mut self, now: Instant) {
+        let part = self.timeouts.request / PARTS_OF_A_REQUEST;
+        self.timers
+            .set(Timer::Request, self.asked_by.min(now + part));
     }
 
     /// A request has come whole.

@@ -79,6 +79,11 @@ impl Pool {
         self.used() == 0
     }
 
+    /// Whether more than half of it is taken, or of a pool that it is a part of.
+    fn is_crowded(&self) -> bool {
+        self.levels().any(|pool| pool.used() > pool.limit / 2)
+    }
+
     fn add(&self, amount: usize) {
         for pool in self.levels() {
             pool.used.fetch_add(amount, SeqCst);
@@ -149,6 +154,11 @@ impl Share {
     /// The pool it was taken out of.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// Whether others may soon need it: more than half of its pool is taken, or of one around that.
+    pub fn is_wanted(&self) -> bool {
+        self.pool.is_crowded()
     }
 
     /// Takes over the amount of another share of the same pool.

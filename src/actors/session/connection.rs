@@ -86,7 +86,7 @@ pub(super) struct Connection {
     /// The number of the Ping whose answer the registry waits for.
     barrier: Option<u64>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
-    _slot: Share,
+    pub(super) slot: Share,
 }
 
 impl Connection {
@@ -122,7 +122,7 @@ impl Connection {
             pinged: 0,
             unmarked: 0,
             barrier: None,
-            _slot: slot,
+            slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
             registry: registry.clone(),

@@ -32,6 +32,7 @@ impl Connection {
 
     fn on_timer(&mut self, timer: Timer, socket: &Socket, now: Instant) {
         match timer {
+            Timer::Request if self.clocks.request_may_wait(now, self.slot.is_wanted()) => {}
             Timer::Request => self.dismiss(Ending::RequestTimeout, now),
             // It has sent more than is read ahead, so that nothing else has told of its end.
             Timer::Refusal if self.ahead.is_some() && self.has_hung_up(socket) => self.vanish(),

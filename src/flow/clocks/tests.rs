@@ -7,7 +7,7 @@ use Reading::{Between, InMessage, Paused};
 
 const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUTS: Timeouts = Timeouts {
-    request: Duration::from_secs(10),
+    request: Duration::from_secs(30),
     ping_interval: Duration::from_secs(20),
     ping: Duration::from_secs(5),
     stall: Duration::from_secs(60),
@@ -244,6 +244,35 @@ fn asking_changes_nothing_and_a_timer_fires_once() {
     assert_eq!(clocks.fire(at(10)), Some(Timer::Request));
     assert_eq!(clocks.fire(at(10)), None);
     assert_eq!(clocks.next(), Some(at(20)), "the Ping");
+}
+
+#[test]
+fn a_request_has_its_whole_time_while_nobody_needs_the_place() {
+    let start = Instant::now();
+    let at = |seconds| start + seconds * SECOND;
+    let mut clocks = Clocks::new(start, Arc::new(TIMEOUTS));
+    for part in [10, 20] {
+        assert_eq!(clocks.fire(at(part)), Some(Timer::Request));
+        assert!(clocks.request_may_wait(at(part), false));
+    }
+    assert_eq!(clocks.timers.get(Timer::Request), Some(at(30)));
+    assert_eq!(clocks.fire(at(30)), Some(Timer::Ping));
+    assert_eq!(clocks.fire(at(30)), Some(Timer::Request));
+    assert!(!clocks.request_may_wait(at(30), false));
+}
+
+#[test]
+fn a_request_has_a_part_of_its_time_where_others_need_the_place() {
+    let start = Instant::now();
+    let at = |seconds| start + seconds * SECOND;
+    let mut clocks = Clocks::new(start, Arc::new(TIMEOUTS));
+    assert!(clocks.request_may_wait(at(10), false));
+    assert!(!clocks.request_may_wait(at(20), true));
+    // It is refused, and has all of its time again.
+    clocks.request_due(at(25));
+    assert!(clocks.request_may_wait(at(35), false));
+    assert!(clocks.request_may_wait(at(45), false));
+    assert!(!clocks.request_may_wait(at(55), false));
 }
 
 #[test]

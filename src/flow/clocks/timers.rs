@@ -5,7 +5,7 @@ use std::time::Instant;
 /// What may become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
-    /// The time for a request is up.
+    /// The time for a request is up, or a part of it.
     Request,
     /// A refusal that was held back is to be sent.
     Refusal,

@@ -40,6 +40,20 @@ fn a_credit_gives_back_what_it_took_to_both_counts() {
 }
 
 #[test]
+fn a_share_is_wanted_once_more_than_half_is_taken_of_a_pool_around_it() {
+    let whole = Pool::new(8);
+    let (part, other) = (Pool::part_of(&whole, 2), Pool::part_of(&whole, 8));
+    let first = Share::try_take(&part, 1).unwrap();
+    assert!(!first.is_wanted());
+    let second = Share::try_take(&part, 1).unwrap();
+    let elsewhere = Share::try_take(&other, 1).unwrap();
+    assert_eq!([&first, &elsewhere].map(Share::is_wanted), [true, false]);
+    drop(second);
+    let _many = Share::try_take(&other, 3).unwrap();
+    assert_eq!([&first, &elsewhere].map(Share::is_wanted), [true, true]);
+}
+
+#[test]
 fn who_waits_for_the_total_to_be_empty_is_woken() {
     let total = Pool::new(usize::MAX);
     let windows = [(); 2].map(|()| Window::part_of(&total, &Arc::default(), 100));
