@@ -10,6 +10,7 @@
 mod line;
 
 use std::{
+    collections::HashSet,
     iter,
     sync::Arc,
     time::{Duration, Instant},
@@ -50,6 +51,7 @@ const KEPT_EFFECTS: usize = 64;
 struct Member {
     session: Recipient<Deliver>,
     client: AddressKey,
+    check: bool,
     spent: Spent,
 }
 
@@ -59,6 +61,8 @@ pub struct RoomRegistry {
     worker: usize,
     rooms: Rooms,
     members: BySession<Member>,
+    /// The open rooms of checks, which are logged and counted apart.
+    checks: HashSet<RoomCode>,
     line: Line,
     draining: bool,
     alarm: Option<(Instant, SpawnHandle)>,
@@ -79,6 +83,7 @@ impl RoomRegistry {
             worker,
             rooms: Rooms::new(limits),
             members: BySession::default(),
+            checks: HashSet::new(),
             line: Line::default(),
             draining: false,
             alarm: None,
@@ -175,7 +180,16 @@ impl RoomRegistry {
         let placement = &self.state.placement;
         let ours = codes.filter(|code| placement.home(code) == self.worker);
         let codes = ours.take(TRIES);
-        self.rooms.create(now, id, &slots, codes, &mut self.effects)
+        self.rooms
+            .create(now, id, &slots, codes, &mut self.effects)?;
+        if self.members.get(&id).is_some_and(|it| it.check) {
+            let opened = self.effects.iter().find_map(|effect| match effect {
+                Effect::Opened(code) => Some(*code),
+                _ => None,
+            });
+            self.checks.extend(opened);
+        }
+        Ok(())
     }
 
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
@@ -213,13 +227,22 @@ impl RoomRegistry {
                 Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
                 Effect::Opened(code) => {
                     self.state.placement.opened(self.worker);
-                    self.state.metrics.room_opened();
-                    log_client!(Info, cause, "room {code} opened");
+                    if self.checks.contains(&code) {
+                        self.state.metrics.check_room_opened();
+                        log_client!(Debug, cause, "room {code} opened by a check");
+                    } else {
+                        self.state.metrics.room_opened();
+                        log_client!(Info, cause, "room {code} opened");
+                    }
                 }
                 Effect::Closed(summary) => {
                     self.state.placement.closed(self.worker);
-                    self.state.metrics.room_closed(summary.ending);
-                    log_client!(Info, cause, "{}", summary.at(now()));
+                    if self.checks.remove(&summary.code) {
+                        log_client!(Debug, cause, "{}", summary.at(now()));
+                    } else {
+                        self.state.metrics.room_closed(summary.ending);
+                        log_client!(Info, cause, "{}", summary.at(now()));
+                    }
                 }
             }
         }
@@ -273,6 +296,7 @@ impl Handler<Attach> for RoomRegistry {
             id,
             session,
             client,
+            check,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -282,6 +306,7 @@ impl Handler<Attach> for RoomRegistry {
         let member = Member {
             session,
             client,
+            check,
             spent,
         };
         self.members.insert(id, member);

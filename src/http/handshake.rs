@@ -22,7 +22,7 @@ use log::warn;
 use relay_wire::ending::{Ending, Retry, Told};
 use tokio::io::AsyncWriteExt;
 
-use super::head::OneHead;
+use super::{head::OneHead, own_check};
 use crate::{
     actors::{
         directory::Directory,
@@ -83,6 +83,7 @@ impl Door {
                     head: head.freeze(),
                     unread: rest,
                     client,
+                    check: own_check::is_ours(request.head(), peer.ip(), &self.state.trust),
                     slot,
                 };
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
@@ -120,7 +121,8 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        if client.source == Source::SilentProxy {
+        let ours = own_check::is_ours(head, peer, &self.state.trust);
+        if client.source == Source::SilentProxy && !ours {
             self.state.warn_unnamed(|| {
                 warn!(
                     "a trusted proxy says nothing of who is behind it: all of its clients share \

@@ -7,6 +7,7 @@
 //! | [`desk`] | what becomes of a connection until it is a session or has its answer |
 //! | [`head`] | one request a connection, of which the head is read at once |
 //! | [`handshake`] | which upgrades become sessions |
+//! | [`own_check`] | which of them are those of a check on this machine |
 //! | [`pages`] | plain HTTP |
 //!
 //! actix-http parses every request. An upgrade leaves it here, with its socket, for a session: from
@@ -17,5 +18,6 @@ pub mod accept;
 pub mod desk;
 pub mod handshake;
 pub mod head;
+pub mod own_check;
 pub mod pages;
 pub mod places;
