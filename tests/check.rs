@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod doubles;
+#[path = "check/hostile.rs"]
+mod hostile;
+#[path = "check/own_rooms.rs"]
+mod own_rooms;
+#[path = "check/ways.rs"]
+mod ways;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -83,7 +89,8 @@ fn a_dead_port_is_refused_and_the_rest_not_tried() {
     let (exit, text) = Check::local(port, &[]).text();
     assert_eq!(exit, 2, "{text}");
     for part in [
-        format!("fail  listening   nothing listens on 127.0.0.1:{port}: connection refused\n").as_str(),
+        format!("fail  listening   nothing listens on 127.0.0.1:{port}: connection refused\n")
+            .as_str(),
         "        means: the relay does not run",
         // No advice that is of no use here.
         match Path::new("/run/systemd/system").is_dir() {
@@ -298,6 +305,76 @@ fn bad_certificates_are_told_apart() {
         outcome.only_trouble("tls", "fail", part);
         outcome.is("relay", "skip", "not tried");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_a_warning() {
+    let relay = TestRelay::start(|_| {});
+    for (days, exit) in [(13, 1), (15, 0)] {
+        let certificate = Certificate::ending_in(days);
+        let roots = certificate.roots.clone();
+        let proxy = Proxy::to(relay.port())
+            .with(certificate)
+            .rewriting("\r\n\r\n", "\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
+            .start();
+        let url = format!("wss://127.0.0.1:{}", proxy.port);
+        let outcome = Check::new(&["check", &url]).trusting(&roots).json();
+        assert_eq!(outcome.exit, exit, "{}", outcome.json);
+        if exit == 1 {
+            outcome.only_trouble("tls", "warn", "ends in 13 days");
+        }
+        // The rest is tried all the same.
+        outcome.is("leave", "ok", "");
+    }
+    relay.settled().await;
+}
+
+#[test]
+fn a_port_of_nginxs_that_wants_tls_is_said_to() {
+    let page = "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>";
+    for answer in [
+        format!(
+            "HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Length: {}\r\n\r\n{page}",
+            page.len()
+        ),
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server."
+            .to_owned(),
+        String::new(),
+    ] {
+        let double = Double::answering(&answer);
+        let outcome = Check::new(&["check", &format!("ws://127.0.0.1:{}", double.port)]).json();
+        outcome.only_trouble("relay", "fail", "wss:// in place of ws://");
+    }
+}
+
+#[test]
+fn settings_can_be_checked_before_a_relay_has_them() {
+    let check = |settings: &str| {
+        let check = Check::new(&["check", "--settings"]);
+        fs::write(check.directory().join(".env.relay"), settings).unwrap();
+        check.json()
+    };
+    let outcome = check("RELAY_MAX_ROOMS=7\nRELAY_PORT=1\n");
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    assert_eq!(outcome.steps().count(), 1, "{}", outcome.json);
+    outcome.is("config", "ok", ".env.relay");
+    check("RELAY_MAX_ROOMS=many\n").only_trouble("config", "fail", "RELAY_MAX_ROOMS");
+    check("RELAY_MAX_ROOM=7\n").only_trouble("config", "warn", "RELAY_MAX_ROOMS");
+}
+
+#[test]
+fn settings_of_another_users_are_said_not_to_be_read() {
+    // Also root's rights do not make a file of a folder, and nobody else's make one readable.
+    let check = Check::new(&["check", "--relay-only"]);
+    let settings = check.directory().join(".env.relay");
+    fs::write(&settings, "RELAY_MAX_ROOMS=7\n").unwrap();
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0)).unwrap();
+    if fs::read(&settings).is_ok() {
+        // Root's own file is read whatever its mode; tests/deploy.rs has another user.
+        return;
+    }
+    let outcome = check.json();
+    outcome.only_trouble("config", "fail", "cannot read .env.relay");
 }
 
 #[test]
