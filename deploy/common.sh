@@ -13,8 +13,18 @@ if [[ ! -d /etc/nginx/sites-enabled ]]; then
 	enabled=$available
 fi
 
+# The URL by which clients come, for a check and for the next deployment: it outlives the site.
+public=/etc/claude-distill-relay/public
+
 # What the site that is there has for the directive $1; nothing where there is no site.
 of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
+
+# The name under which nginx serves the relay, or should, if one was ever given.
+served_name() {
+	local name
+	name=$(of_site server_name)
+	printf '%s' "${name:-$(sed -nE '1s|^wss://([^:/]+).*|\1|p' "$public" 2>/dev/null || true)}"
+}
 
 # Who listens on TCP port $1, as ss has it; nothing where there is no ss.
 listeners() { PATH=$PATH:/usr/sbin:/sbin as_root ss -Hltnp "sport = :$1" 2>/dev/null || true; }
@@ -92,6 +102,19 @@ number() {
 	local value
 	value=$(setting "$1" "$2")
 	[[ $value =~ ^[1-9][0-9]{0,8}$ ]] || value=$2
+	printf '%s' "$value"
+}
+
+# The same for a time, in seconds: a number of them, or one with a unit.
+seconds() {
+	local value
+	local -A factors=([s]=1 [m]=60 [min]=60 [h]=3600 [d]=86400)
+	value=$(setting "$1" "$2")
+	if [[ $value =~ ^([1-9][0-9]{0,8})\ ?(s|m|min|h|d)?$ ]]; then
+		value=$((BASH_REMATCH[1] * factors[${BASH_REMATCH[2]:-s}]))
+	else
+		value=$2
+	fi
 	printf '%s' "$value"
 }
 
