@@ -1438,6 +1438,21 @@ fn every_command_of_the_guide_works() {
     machine.ok("test ! -e /usr/local/bin/claude-distill-relay");
 }
 
+/// It goes to the public name, which here is nginx's, without TLS.
+#[test]
+fn the_python_of_the_guide_shares_through_nginx() {
+    let guide = std::fs::read_to_string(source("deploy/README.md")).unwrap();
+    let (_, script) = guide.split_once("```sh\npython3 - ").expect("the block");
+    let (script, _) = script.split_once("```").unwrap();
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let printed = machine.ok(&format!("python3 - {}", script.replace("wss://", "ws://")));
+    assert_eq!(
+        printed,
+        "ROOM_JOINED PEER_JOINED\ncame through\ncame through\n"
+    );
+}
+
 #[test]
 fn both_guides_have_the_same_parts_and_commands() {
     let (english, korean) = (blocks("deploy/README.md"), blocks("deploy/README.ko.md"));
