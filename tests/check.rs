@@ -102,6 +102,13 @@ fn a_dead_port_is_refused_and_the_rest_not_tried() {
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
+    let of_systemd = ["systemctl", "journalctl"]
+        .iter()
+        .any(|it| text.contains(it));
+    assert!(
+        Path::new("/run/systemd/system").is_dir() || !of_systemd,
+        "{text}"
+    );
     let url = format!("ws://127.0.0.1:{port}/");
     let outcome = Check::new(&["check", &url]).json();
     outcome.only_trouble("listening", "fail", "nothing listens");

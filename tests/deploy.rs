@@ -894,8 +894,11 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
     let machine = machine!();
     machine.ok(&format!(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
+            -addext subjectAltName=DNS:relay.example.com -addext basicConstraints=critical,CA:FALSE \
             -keyout /tmp/key.pem -out /tmp/chain.pem 2>/tmp/openssl.log
         {DEPLOY} --no-nginx
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=another -keyout /tmp/other.key \
+            -out /tmp/other.pem 2>/tmp/openssl.log
         sudo install -D -m 600 -t /etc/nginx/tls /tmp/chain.pem /tmp/key.pem
         {NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem /etc/nginx/tls/key.pem"
     ));
@@ -904,6 +907,19 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
         assert!(answer.contains("WebSocket"), "{answer}");
     };
     answers();
+    // A check takes it for what it is, until it is told to trust it.
+    let check = "sudo env SSL_CERT_FILE=/tmp/chain.pem claude-distill-relay check";
+    let output = machine.run(&check.replace("/tmp/chain.pem", "/tmp/other.pem"));
+    let output = output.expect("a certificate of nobody's", 2);
+    for step in ["fail  site", "fail  public"] {
+        let part = output
+            .split(step)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{output}"));
+        assert!(part.contains("the certificate is self-signed"), "{output}");
+    }
+    let output = machine.run(check).expect("a certificate that ends soon", 1);
+    assert_eq!(output.matches("ends in 1 day").count(), 2, "{output}");
     // An update leaves it so.
     machine.ok(DEPLOY);
     answers();

@@ -29,10 +29,17 @@ pub(super) struct Sites {
 struct Server {
     names: Vec<String>,
     listens: Vec<Listen>,
-    /// Where it passes requests on to.
-    passes: Vec<String>,
+    passes: Vec<Pass>,
     /// Whether it was written by our deployment.
     ours: bool,
+}
+
+/// Where requests are passed on to.
+#[derive(Debug)]
+struct Pass {
+    to: String,
+    /// The path that these begin with.
+    path: String,
 }
 
 /// Where a server is met from this machine.
@@ -93,7 +100,10 @@ impl Sites {
                 .names
                 .extend(values.iter().map(|it| it.to_lowercase())),
             "listen" => server.listens.extend(Listen::parse(values)),
-            "proxy_pass" => server.passes.extend(values.first().cloned()),
+            "proxy_pass" => server.passes.extend(values.first().map(|to| Pass {
+                to: to.clone(),
+                path: path(blocks),
+            })),
             _ => {}
         }
         server.ours |= words.iter().any(|word| word.contains(OURS));
@@ -118,8 +128,16 @@ impl Sites {
     ) -> impl Iterator<Item = &'a Server> {
         self.servers.iter().filter(move |server| {
             let named = name.is_some_and(|name| server.names.iter().any(|it| it == name));
-            server.ours || named || server.passes.iter().any(|to| self.leads_to(to, config))
+            // A name alone is also that of a server which only sends on to another, from HTTP to HTTPS.
+            let passes = !server.passes.is_empty();
+            server.ours || named && passes || self.pass(server, config).is_some()
         })
+    }
+
+    /// What leads from a server to the relay.
+    fn pass<'a>(&self, server: &'a Server, config: &Config) -> Option<&'a Pass> {
+        let mut passes = server.passes.iter();
+        passes.find(|pass| self.leads_to(&pass.to, config))
     }
 
     fn leads_to(&self, pass: &str, config: &Config) -> bool {
@@ -149,10 +167,12 @@ impl Sites {
             let of_known = known
                 .filter(|name| server.names.iter().any(|it| it == name) || server.name().is_none());
             let host = of_known.or(server.name()).unwrap_or("localhost");
+            let pass = self.pass(server, config).or(server.passes.first());
+            let path = pass.map_or("/", |pass| &pass.path);
             for listen in server.met_at() {
                 // IPv4 and IPv6 are two doors to one server.
                 if seen.insert((host, listen.address.port(), listen.tls)) {
-                    ways.push(Target::nginx(host, listen.address, listen.tls));
+                    ways.push(Target::nginx(host, path, listen.address, listen.tls));
                 }
             }
         }
@@ -164,11 +184,24 @@ impl Sites {
                 .first()
                 .and_then(|way| Some((way.address?, way.url.tls)));
             let (address, tls) = first.unwrap_or(((Ipv4Addr::LOCALHOST, 80).into(), false));
-            ways.insert(0, Target::nginx(name, address, tls));
+            ways.insert(0, Target::nginx(name, "/", address, tls));
         }
         ways.truncate(MOST);
         ways
     }
+}
+
+/// What the path of a request in these blocks begins with, as far as their locations say so plainly.
+fn path(blocks: &[Vec<String>]) -> String {
+    let mut locations = blocks.iter().rev().filter_map(|block| {
+        let plain = match block.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["location", path] | ["location", "=" | "^~", path] => path,
+            _ => return None,
+        };
+        let text = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+        (plain.starts_with('/') && plain.bytes().all(text)).then_some(plain)
+    });
+    locations.next().unwrap_or("/").to_owned()
 }
 
 impl Server {
@@ -312,7 +345,8 @@ mod tests {
                 }
                 server { server_name b.example; listen 127.0.0.1:8080; location / { if ($a) { return 1; } proxy_pass http://localhost:9784; } }
                 server { server_name c.example; listen 80; location / { proxy_pass http://127.0.0.1:9785; } }
-                server { server_name d.example; location / { proxy_pass http://[::1]:9784/; } }
+                server { server_name d.example; location ~ \.x$ { return 403; } location ^~ /ws/ { proxy_pass http://[::1]:9784/; } }
+                server { server_name c.example; listen 81; return 301 https://c.example; }
             }
             stream { server { listen 99; proxy_pass 127.0.0.1:9784; } }
         "#;
@@ -321,7 +355,7 @@ mod tests {
             [
                 "wss://relay.example.org/ at 127.0.0.1:443",
                 "ws://b.example:8080/ at 127.0.0.1:8080",
-                "ws://d.example/ at 127.0.0.1:80",
+                "ws://d.example/ws/ at 127.0.0.1:80",
             ]
         );
         // One that is known counts, whatever stands in it, and even if it stands nowhere.

@@ -53,13 +53,13 @@ impl Target {
     }
 
     /// The site of the name `host` in this machine's nginx, which listens there.
-    pub(super) fn nginx(host: &str, address: SocketAddr, tls: bool) -> Self {
+    pub(super) fn nginx(host: &str, path: &str, address: SocketAddr, tls: bool) -> Self {
         Self {
             url: Url {
                 tls,
                 host: host.to_owned(),
                 port: address.port(),
-                path: "/".to_owned(),
+                path: path.to_owned(),
             },
             place: Place::Nginx,
             address: Some(address),

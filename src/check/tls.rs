@@ -58,13 +58,16 @@ pub(super) async fn secure(tls: Option<&Tls>, stream: impl Io + 'static) -> Outc
 /// What there is to say of a certificate that ends then, if that is soon.
 fn expiring(name: &str, end: SystemTime, now: SystemTime) -> Option<Note> {
     let left = end.duration_since(now).unwrap_or_default();
-    let days = left.as_secs() / DAY;
+    let days = match left.as_secs() / DAY {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
     let date = Timestamp::try_from(end).map_or_else(
         |_| String::new(),
         |end| format!(" (on {})", end.strftime("%Y-%m-%d")),
     );
     (left < SOON).then(|| {
-        Note::warn(format!("the certificate for {name} ends in {days} days{date}"))
+        Note::warn(format!("the certificate for {name} ends in {days}{date}"))
             .means("its renewal has stopped, or the renewed one was not loaded; once it has ended, clients get no further")
             .next("sudo certbot renew && sudo nginx -s reload   (where it is kept)")
     })

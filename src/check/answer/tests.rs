@@ -163,7 +163,7 @@ fn a_port_that_wants_tls_is_known_by_what_it_says() {
 
 #[test]
 fn on_the_way_through_nginx_it_is_nginxs_site_that_is_wrong() {
-    let target = Target::nginx("relay.example", ([127, 0, 0, 1], 80).into(), false);
+    let target = Target::nginx("relay.example", "/", ([127, 0, 0, 1], 80).into(), false);
     for (status, part) in [
         (502, "finds nobody on the port"),
         (404, "another site of nginx's answers to relay.example"),
