@@ -71,7 +71,9 @@ impl Door {
             // It is gone already.
             return Ok(());
         };
-        match self.admit(&request, peer.ip()) {
+        let local = parts.io.local_ip();
+        let ours = own_check::is_ours(request.head(), peer.ip(), local, &self.state.trust);
+        match self.admit(&request, peer.ip(), ours) {
             Ok((response, client, slot)) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
@@ -83,7 +85,7 @@ impl Door {
                     head: head.freeze(),
                     unread: rest,
                     client,
-                    check: own_check::is_ours(request.head(), peer.ip(), &self.state.trust),
+                    check: ours,
                     slot,
                 };
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
@@ -93,8 +95,14 @@ impl Door {
         }
     }
 
-    /// Whether this request becomes a session: it must be a handshake, and there must be room.
-    fn admit(&self, request: &Request, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
+    /// Whether this request becomes a session: it must be a handshake, and there must be room. `ours`:
+    /// whether it is a check's.
+    fn admit(
+        &self,
+        request: &Request,
+        peer: IpAddr,
+        ours: bool,
+    ) -> Result<Admitted, Response<BoxBody>> {
         let head = request.head();
         let client = client(head, peer, &self.state);
         let refused = |ending| answer(ending, client.key(), &self.state.metrics);
@@ -121,7 +129,6 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        let ours = own_check::is_ours(head, peer, &self.state.trust);
         if client.source == Source::SilentProxy && !ours {
             self.state.warn_unnamed(|| {
                 warn!(

@@ -9,6 +9,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -87,6 +88,11 @@ impl OneHead {
             }
             heard();
         }
+    }
+
+    /// The address of this machine that the client has connected to.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.socket.local_addr().ok().map(|address| address.ip())
     }
 
     /// The socket, and what was read from it behind the head.
