@@ -13,8 +13,18 @@ if [[ ! -d /etc/nginx/sites-enabled ]]; then
 	enabled=$available
 fi
 
+# The URL by which clients come, for a check and for the next deployment: it outlives the site.
+public=/etc/claude-distill-relay/public
+
 # What the site that is there has for the directive $1; nothing where there is no site.
 of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
+
+# The name under which nginx serves the relay, or should, if one was ever given.
+served_name() {
+	local name
+	name=$(of_site server_name)
+	printf '%s' "${name:-$(sed -nE '1s|^wss://([^:/]+).*|\1|p' "$public" 2>/dev/null || true)}"
+}
 
 # Who listens on TCP port $1, as ss has it; nothing where there is no ss.
 listeners() { PATH=$PATH:/usr/sbin:/sbin as_root ss -Hltnp "sport = :$1" 2>/dev/null || true; }

@@ -77,7 +77,7 @@ parse() {
 		[[ -z $domain ]] || refuse '--settings takes no domain'
 		[[ -e $available ]] || nginx=''
 	fi
-	served=$(of_site server_name) host=$served
+	served=$(served_name) host=$served
 	if [[ -z $domain ]]; then
 		[[ -n $host || -n $settings_only ]] || refuse 'which domain? It is missing'
 		return
@@ -101,6 +101,9 @@ check_name_and_port() {
 		fail "this machine's relay is $served, which would be offline as $host" "to keep that name: ${0##*/} without a domain; to have $host in its place: --rename"
 	fi
 	port_now=$(setting RELAY_PORT "${port:-9784}")
+	if [[ -n $port && $port_now != "$port" ]]; then
+		fail "$settings has another RELAY_PORT than $port" 'change that line, or leave the port out here'
+	fi
 	listen=$(of_site listen)
 	listen=${listen%% *}
 	if ! is_port "$port_now" || ((port_now < 1024)); then
@@ -220,8 +223,9 @@ find_settings() {
 			"put them back as $settings, or begin with the defaults; in both cases: sudo rm $installed, then run this again"
 	fi
 	from=$(origin)
-	[[ $from != "$settings" ]] || return 0
-	if [[ -z $from ]]; then
+	if [[ -e $settings && $from == "$settings" ]]; then
+		return 0
+	elif [[ -z $from ]]; then
 		fail "$installed is a file of its own" "move what you need of it to $settings, remove it, and run this again"
 	elif [[ ! -e $settings ]]; then
 		(umask 077 && installed_settings >"$settings.new")
@@ -247,9 +251,6 @@ write_settings() {
 		mv "$settings.new" "$settings"
 		result "wrote $settings"
 		return
-	fi
-	if [[ -n $port && $(setting RELAY_PORT "$port") != "$port" ]]; then
-		fail "$settings has another RELAY_PORT than $port" 'change that line, or leave the port out here'
 	fi
 	lacking "$settings" >"$work/lacking"
 	[[ -z $port ]] || sed -i "s/^RELAY_PORT=.*/RELAY_PORT=$port/" "$work/lacking"
@@ -279,7 +280,7 @@ check_settings() {
 		result 'would have the program read the settings'
 		return
 	fi
-	(cd "$repo" && env -i "$binary" check --relay-only --timeout 1) >"$log" 2>&1 || true
+	(cd "$repo" && env -i "$binary" check --settings) >"$log" 2>&1 || true
 	# systemd takes a comment behind a value for a part of it.
 	if grep -E '^ *fail +config|has a comment behind its value' "$log" >"$log.end"; then
 		show "$log.end"

@@ -62,7 +62,7 @@ parse() {
 		esac
 		shift
 	done
-	served=$(of_site server_name)
+	served=$(served_name)
 	if [[ $mode == remove ]]; then
 		[[ -z $host ]] || refuse '--remove takes no name'
 		return
@@ -168,7 +168,7 @@ check_name_and_port() {
 # Removes all that this script has written, but for the limits in nginx.conf.
 remove_site() {
 	step site
-	if [[ ! -e $available && ! -L $enabled && ! -e $logs && ! -e $rotation ]]; then
+	if [[ ! -e $available && ! -L $enabled && ! -e $logs && ! -e $rotation && ! -e $public ]]; then
 		result 'there is none'
 		return
 	fi
@@ -176,8 +176,9 @@ remove_site() {
 		result "$available is not ours, and stays"
 		return
 	fi
-	as_root rm -f "$enabled" "$available" "$rotation"
+	as_root rm -f "$enabled" "$available" "$rotation" "$public"
 	as_root rm -rf "$logs"
+	[[ ! -d ${public%/*} ]] || as_root rmdir --ignore-fail-on-non-empty "${public%/*}"
 	if have_systemd && systemctl --quiet is-active nginx; then
 		reload_nginx || {
 			show "$log"
@@ -325,6 +326,14 @@ reload() {
 	unproven=''
 }
 
+# Writes down by which URL clients come, where a check and the next deployment find it, whatever becomes
+# of the site. Without TLS here it is a tunnel's, which brings its own.
+remember() {
+	local url=wss://$host
+	[[ -z $certificate || $listen == 443 ]] || url+=:$listen
+	cmp -s - "$public" <<<"$url" || install_file "$public" 644 <<<"$url"
+}
+
 # Whether nginx can hold the sessions that the relay can, as its configuration stands and, if it runs,
 # as it was started. Sets what it can, in connections and in open files of one of its processes, and
 # what it would have to.
@@ -419,6 +428,7 @@ main() {
 	[[ $mode != dry-run ]] || return 0
 	test_config
 	reload
+	remember
 	rotate_logs
 	set_limits
 }

@@ -5,7 +5,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use crate::{check, config, observe::logging};
+use crate::{
+    check::{self, Whose},
+    config,
+    observe::logging,
+};
 
 /// All of it.
 pub fn command() -> Command {
@@ -17,7 +21,10 @@ pub fn command() -> Command {
 /// Does what the subcommand in `flags` says; `None` where there is none.
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
     let (_, arguments) = flags.subcommand()?;
-    Some(check::run(arguments, || config::load_installed(flags)))
+    Some(check::run(arguments, |whose| match whose {
+        Whose::Here => config::load(flags),
+        Whose::Installed => config::load_installed(flags),
+    }))
 }
 
 /// Prints what is to be said in place of doing anything: the help, the version, or what is wrong

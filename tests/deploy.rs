@@ -316,6 +316,103 @@ fn a_check_from_anywhere_knows_the_settings_of_the_service() {
 }
 
 #[test]
+fn a_check_names_the_hop_that_is_broken() {
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let check = |status: i32, parts: &[&str]| {
+        let ended = machine.run("cd /; sudo claude-distill-relay check");
+        let output = ended.expect("a check", status);
+        for part in parts {
+            assert!(output.contains(part), "{part:?} is not in\n{output}");
+        }
+    };
+    // Nobody has made the tunnel yet, and Debian's nginx is small: the way there is well.
+    check(
+        1,
+        &[
+            "ok    site        relay.example.com through nginx at 127.0.0.1:80 leads to the relay",
+            "warn  public      wss://relay.example.com/: nothing listens",
+        ],
+    );
+    machine.ok("sudo systemctl stop nginx");
+    check(2, &["fail  site", "nginx is stopped"]);
+    machine.ok("sudo systemctl start nginx");
+
+    let site = "/etc/nginx/sites-available/claude-distill-relay";
+    machine.ok(&format!(
+        "sudo sed -i s/127.0.0.1:9784/127.0.0.1:9785/ {site}; sudo systemctl reload nginx"
+    ));
+    until("nginx's new workers", || {
+        let asked = "curl -s -o /dev/null -w '%{http_code}' -H 'Host: relay.example.com' 127.0.0.1";
+        (machine.ok(asked) == "502").then_some(())
+    });
+    check(
+        2,
+        &["does not pass on to port 9784", "finds nobody on the port"],
+    );
+    machine.ok(NGINX);
+
+    // A site that is disabled, and one that is gone with all that named it in nginx.
+    for gone in ["/etc/nginx/sites-enabled/claude-distill-relay", site] {
+        machine.ok(&format!("sudo rm {gone}; sudo systemctl restart nginx"));
+        check(
+            2,
+            &[
+                "fail  nginx       the relay's site is gone: relay.example.com",
+                "fail  site",
+                "another site of nginx's answers to relay.example.com",
+            ],
+        );
+    }
+    // The name is remembered all the same, and no other one takes its place unasked.
+    let other = machine.run(&format!("{NGINX} relay.example.org"));
+    assert!(other.expect("another name", 1).contains("--rename"));
+    machine.ok(NGINX);
+    machine.ok(SHARE);
+    check(1, &["ok    site"]);
+
+    // Who may not read the settings is told that, and not that the relay does not start.
+    let output = machine.run("cd /; claude-distill-relay check --relay-only");
+    let output = output.expect("a check of nobody in particular", 1);
+    let denied =
+        "warn  config      cannot read /etc/claude-distill-relay/relay.env: Permission denied";
+    assert!(output.contains(denied), "{output}");
+    assert!(!output.contains("does not start"), "{output}");
+    machine.ok("sudo install -m 600 .env.relay /tmp/.env.relay");
+    let output = machine.run("cd /tmp; claude-distill-relay check --settings");
+    let output = output.expect("settings of root's", 2);
+    assert!(output.contains("cannot read .env.relay"), "{output}");
+
+    // The relay that runs is what is judged, also beside settings that it does not have.
+    machine.ok("sed -i s/^RELAY_PORT=.*/RELAY_PORT=9999/ .env.relay");
+    check(1, &["ok    config", "/etc/claude-distill-relay/relay.env"]);
+    let here = machine.run("sudo claude-distill-relay check --relay-only");
+    let here = here.expect("a check in the checkout", 0);
+    assert!(
+        here.contains("127.0.0.1:9784") && here.contains(".env.relay in this directory has other"),
+        "{here}"
+    );
+}
+
+#[test]
+fn the_rooms_of_the_health_check_are_no_users() {
+    let machine = machine!();
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
+    let metrics = machine.ok("curl -sS http://127.0.0.1:9784/metrics");
+    assert!(
+        metrics.contains("relay_rooms_opened_total 0\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("relay_check_rooms_total 2\n"), "{metrics}");
+    let log = machine.ok("sudo journalctl -u claude-distill-relay -o cat");
+    assert!(
+        log.contains("listening on") && !log.contains("room #"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     let machine = machine!();
     let taken = |port: u16| {
@@ -817,8 +914,11 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
     let machine = machine!();
     machine.ok(&format!(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay.example.com \
+            -addext subjectAltName=DNS:relay.example.com -addext basicConstraints=critical,CA:FALSE \
             -keyout /tmp/key.pem -out /tmp/chain.pem 2>/tmp/openssl.log
         {DEPLOY} --no-nginx
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=another -keyout /tmp/other.key \
+            -out /tmp/other.pem 2>/tmp/openssl.log
         sudo install -D -m 600 -t /etc/nginx/tls /tmp/chain.pem /tmp/key.pem
         {NGINX} relay.example.com --tls /etc/nginx/tls/chain.pem /etc/nginx/tls/key.pem"
     ));
@@ -827,6 +927,19 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
         assert!(answer.contains("WebSocket"), "{answer}");
     };
     answers();
+    // A check takes it for what it is, until it is told to trust it.
+    let check = "sudo env SSL_CERT_FILE=/tmp/chain.pem claude-distill-relay check";
+    let output = machine.run(&check.replace("/tmp/chain.pem", "/tmp/other.pem"));
+    let output = output.expect("a certificate of nobody's", 2);
+    for step in ["fail  site", "fail  public"] {
+        let part = output
+            .split(step)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{output}"));
+        assert!(part.contains("the certificate is self-signed"), "{output}");
+    }
+    let output = machine.run(check).expect("a certificate that ends soon", 1);
+    assert_eq!(output.matches("ends in 1 day").count(), 2, "{output}");
     // An update leaves it so.
     machine.ok(DEPLOY);
     answers();
@@ -980,6 +1093,15 @@ fn the_settings_outlive_their_checkout() {
     );
     machine.ok("cmp /tmp/old ~/elsewhere/.env.relay");
     assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+
+    // Nor does the same one that has lost them begin anew.
+    machine.ok("rm ~/elsewhere/.env.relay");
+    let output = machine.ok(&deploy);
+    assert!(
+        step(&output, "settings").starts_with("taken from /etc"),
+        "{output}"
+    );
+    machine.ok("cmp /tmp/old ~/elsewhere/.env.relay");
 
     // One with others does not replace them unnoticed.
     machine.ok(
@@ -1389,6 +1511,21 @@ fn every_command_of_the_guide_works() {
         }
     }
     machine.ok("test ! -e /usr/local/bin/claude-distill-relay");
+}
+
+/// It goes to the public name, which here is nginx's, without TLS.
+#[test]
+fn the_python_of_the_guide_shares_through_nginx() {
+    let guide = std::fs::read_to_string(source("deploy/README.md")).unwrap();
+    let (_, script) = guide.split_once("```sh\npython3 - ").expect("the block");
+    let (script, _) = script.split_once("```").unwrap();
+    let machine = machine!();
+    machine.ok(DEPLOY);
+    let printed = machine.ok(&format!("python3 - {}", script.replace("wss://", "ws://")));
+    assert_eq!(
+        printed,
+        "ROOM_JOINED PEER_JOINED\ncame through\ncame through\n"
+    );
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Attach {
     pub session: Recipient<Deliver>,
     /// Whose budget its requests are charged to.
     pub client: AddressKey,
+    /// Whether it is a check of this relay, whose room is no user's.
+    pub check: bool,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }

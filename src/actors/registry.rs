@@ -7,9 +7,11 @@
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
 //! `limits`; `line` keeps the joins that may not be answered yet.
 
+mod effects;
 mod line;
 
 use std::{
+    collections::HashSet,
     iter,
     sync::Arc,
     time::{Duration, Instant},
@@ -35,7 +37,7 @@ use crate::{
         admission::{Place, Tried},
         budget::Spent,
     },
-    observe::logging::{self, log_client},
+    observe::logging,
     rooms::{BySession, Effect, Limits, Receiver, Rooms, SessionId},
     state::State,
 };
@@ -44,13 +46,11 @@ use crate::{
 /// have it, and one in [`workers`](crate::config::Config::workers) of those is for a room of this worker.
 const TRIES: usize = 1000;
 
-/// Effects for which an empty list keeps its memory. One message seldom has more.
-const KEPT_EFFECTS: usize = 64;
-
 /// A session, and what the registry keeps of it.
 struct Member {
     session: Recipient<Deliver>,
     client: AddressKey,
+    check: bool,
     spent: Spent,
 }
 
@@ -60,6 +60,8 @@ pub struct RoomRegistry {
     worker: usize,
     rooms: Rooms,
     members: BySession<Member>,
+    /// The open rooms of checks, which are logged and counted apart.
+    checks: HashSet<RoomCode>,
     line: Line,
     draining: bool,
     alarm: Option<(Instant, SpawnHandle)>,
@@ -75,6 +77,7 @@ impl RoomRegistry {
             worker,
             rooms: Rooms::new(limits(&state.live().config)),
             members: BySession::default(),
+            checks: HashSet::new(),
             line: Line::default(),
             draining: false,
             alarm: None,
@@ -199,48 +202,6 @@ impl RoomRegistry {
         }
     }
 
-    fn carry_out(&mut self) {
-        self.carry_out_for(None);
-    }
-
-    /// The same where a client may have caused a room to open or to close.
-    fn carry_out_for(&mut self, cause: Option<AddressKey>) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Deliver(id, delivery) => self.send(id, Deliver::Data(delivery)),
-                Effect::Reply(id, reply) => {
-                    if let Some(ending) = reply.ending() {
-                        self.state.metrics.refused(ending);
-                    }
-                    self.send(id, Deliver::Reply(reply));
-                }
-                Effect::Ping(id) => self.send(id, Deliver::Ping),
-                Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
-                Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
-                Effect::Opened(id, code) => {
-                    self.state.placement.opened(self.worker);
-                    self.state.metrics.room_opened();
-                    log_client!(Info, cause, "room {code} opened by session {}", id.0);
-                }
-                Effect::Joined(joined) => log_client!(Info, cause, "{joined}"),
-                Effect::Left(visit) => {
-                    let member = self.members.get(&visit.receiver);
-                    let client = member.map(|it| it.client).or(cause);
-                    log_client!(Info, client, "{}", visit.at(now()));
-                }
-                Effect::Closed(summary) => {
-                    self.state.placement.closed(self.worker);
-                    self.state.metrics.room_closed(summary.ending);
-                    log_client!(Info, cause, "{}", summary.at(now()));
-                }
-            }
-        }
-        // Closing many rooms at once makes a long list, once.
-        effects.shrink_to(KEPT_EFFECTS);
-        self.effects = effects;
-    }
-
     /// Looks again when the next room is to be looked at, a budget runs out, or a join has its turn.
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
         let all = [
@@ -298,6 +259,7 @@ impl Handler<Attach> for RoomRegistry {
             id,
             session,
             client,
+            check,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -307,6 +269,7 @@ impl Handler<Attach> for RoomRegistry {
         let member = Member {
             session,
             client,
+            check,
             spent,
         };
         self.members.insert(id, member);

@@ -85,6 +85,7 @@ impl Worker {
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),
             client: peer.ip().into(),
+            check: false,
             slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);

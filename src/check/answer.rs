@@ -6,13 +6,23 @@ use relay_wire::ending::Ending;
 
 use super::{
     note::{Note, Status},
-    target::Target,
+    target::{Place, Target},
 };
 
 const PROXY_SITE: &str = "nginx -T | less   (on the relay's machine: which site has this name?)";
 const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
 const OVERLOADED: &str = "the request came too late: this machine or the way there is overloaded";
-const TUNNEL: &str = "systemctl status cloudflared   (on the relay's machine)";
+const TUNNEL: &str =
+    "what this says of the tunnel: claude-distill-relay check   (on the relay's machine)";
+/// A site of ours that is missing, disabled or of another name.
+const SITE: &str =
+    "deploy/setup-nginx-relay.sh, which writes the site; sudo nginx -T | grep server_name";
+/// What servers say to plain HTTP on a port of theirs for TLS: nginx, Apache, and those written in Go.
+const WANTS_TLS: [&str; 3] = [
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+    "Client sent an HTTP request to an HTTPS server",
+];
 
 /// The answer to a handshake, in words.
 pub(super) fn explain(target: &Target, answer: &Answer) -> Note {
@@ -82,7 +92,11 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
             .means("a proxy on the way does not pass on the Upgrade and Connection headers")
             .next("deploy/setup-nginx-relay.sh writes a site that does"),
         ),
-        _ => None,
+        // A rule of the relay's, in its own words.
+        other => Some(
+            Note::fail(format!("the relay refuses the handshake: {} ({detail})", other.name()))
+                .means(other.sentence().unwrap_or_default()),
+        ),
     }
 }
 
@@ -98,17 +112,35 @@ fn says(answer: &Answer, ending: Ending) -> bool {
 fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
     let cloudflare = answer.server.eq_ignore_ascii_case("cloudflare");
     let note = Note::fail(detail);
+    if !target.url.tls && WANTS_TLS.iter().any(|said| answer.body.contains(said)) {
+        return note
+            .means("the port wants TLS, and ws:// is without")
+            .next("the same check with wss:// in place of ws://");
+    }
     match answer.status {
         408 => note.means(OVERLOADED).next("uptime"),
-        _ if target.local => note
+        _ if target.place == Place::Relay => note
             .means("another program than the relay listens on its port")
             .next(format!("sudo ss -ltnp 'sport = :{}'", target.url.port)),
+        200..=399 | 404 | 444 if target.place == Place::Nginx => note
+            .means(format!(
+                "another site of nginx's answers to {}: the relay's is missing, disabled, or has \
+                 another name",
+                target.url.host
+            ))
+            .next(SITE),
+        502 if target.place == Place::Nginx => note
+            .means("nginx is well, but finds nobody on the port that it passes on to")
+            .next("the port in its site (sudo nginx -T | grep proxy_pass) beside RELAY_PORT; deploy/setup-nginx-relay.sh writes it anew"),
         200..=299 => note
             .means(
                 "a web server answers that passes no WebSocket on: another site, or another port",
             )
             .next(PROXY_SITE),
         301 | 302 | 303 | 307 | 308 => redirect(&answer.location, target, note),
+        401 | 403 if !cloudflare => note
+            .means("an access rule of the web server's there (auth_basic, allow, deny) turns clients away")
+            .next(PROXY_SITE),
         401 | 403 => note
             .means("an access rule or a firewall in front of the relay turns clients away")
             .next("Cloudflare dashboard: Access → Applications, and Security → Events"),
@@ -126,7 +158,7 @@ fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
         .next("the same check in a minute"),
         502 if cloudflare => note
             .means("the tunnel is up, but what it leads to (nginx on port 80) does not answer")
-            .next("systemctl status nginx   (on the relay's machine)"),
+            .next(UPSTREAM),
         502 => note
             .means("the proxy is up, but the relay behind it does not answer")
             .next(UPSTREAM),
@@ -214,161 +246,4 @@ pub(super) fn cut(text: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use relay_wire::ending::{Retry, Told};
-    use tokio_tungstenite::tungstenite::http::Response;
-
-    use super::*;
-
-    fn answer(url: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Note {
-        let mut response = Response::builder().status(status);
-        for (name, value) in headers {
-            response = response.header(*name, *value);
-        }
-        let target = Target::parse(url).unwrap_or_else(|why| unreachable!("{why}"));
-        let response = response.body(Some(body.as_bytes().to_vec()));
-        explain(&target, &Answer::from(&response.unwrap_or_default()))
-    }
-
-    #[test]
-    fn pages_of_proxies_are_known_for_what_they_are() {
-        let page = "<html><head><title>502 Bad Gateway</title></head></html>";
-        for (status, server, body, detail, means) in [
-            (
-                502,
-                "nginx/1.22.1",
-                page,
-                "HTTP 502 Bad Gateway from nginx/1.22.1, an HTML page titled \"502 Bad Gateway\"",
-                "the relay behind it",
-            ),
-            (
-                502,
-                "cloudflare",
-                page,
-                "from cloudflare",
-                "the tunnel is up",
-            ),
-            (503, "nginx", "", "HTTP 503", "nobody to hand this to"),
-            (504, "nginx", page, "HTTP 504", "hangs"),
-            (
-                530,
-                "cloudflare",
-                "error code: 1033",
-                "HTTP 530 from cloudflare, error 1033",
-                "no cloudflared is connected",
-            ),
-            (
-                530,
-                "cloudflare",
-                "error code: 1016",
-                "error 1016",
-                "does not resolve",
-            ),
-            (530, "cloudflare", "", "HTTP 530", "the tunnel is down"),
-            (
-                200,
-                "nginx",
-                "<!DOCTYPE html><TITLE> Welcome </TITLE>",
-                "titled \"Welcome\"",
-                "passes no WebSocket on",
-            ),
-            (
-                404,
-                "nginx",
-                "",
-                "HTTP 404 Not Found from nginx",
-                "does not know this name",
-            ),
-            (403, "cloudflare", "", "HTTP 403", "turns clients away"),
-            (418, "", "", "HTTP 418 I'm a teapot", "in front of it"),
-        ] {
-            let note = answer("wss://relay.example", status, &[("server", server)], body);
-            assert_eq!(note.status, Status::Fail);
-            assert!(note.detail.contains(detail), "{}", note.detail);
-            let said = note.means.unwrap_or_default();
-            assert!(said.contains(means), "{status} {server}: {said}");
-            assert!(note.next.is_some(), "{status} {server}");
-        }
-    }
-
-    #[test]
-    fn the_relays_own_words_are_told_from_a_proxys() {
-        for (status, body, severity, part) in [
-            (
-                503,
-                "The relay is full; try again in a moment.\n",
-                Status::Warn,
-                "full",
-            ),
-            (
-                429,
-                "Your address has too many connections here; try again in a moment.\n",
-                Status::Warn,
-                "RELAY_ADDRESS_SESSIONS",
-            ),
-            (
-                503,
-                "The relay is restarting; try again",
-                Status::Warn,
-                "restarting",
-            ),
-            (
-                426,
-                "This is claude-distill-relay. Connect",
-                Status::Fail,
-                "as plain HTTP",
-            ),
-        ] {
-            let note = answer("ws://relay.example", status, &[], body);
-            assert_eq!(note.status, severity);
-            assert!(note.detail.contains(part), "{}", note.detail);
-        }
-    }
-
-    /// Where the relay is asked directly, a stranger's page would mean that another program has its
-    /// port; and a check that fails may have the relay restarted.
-    #[test]
-    fn every_answer_of_the_relays_is_known() {
-        let handshakes = Ending::ALL.iter().filter(|it| it.is_of_handshake());
-        for &ending in handshakes {
-            let Told::Http(status) = ending.told() else {
-                unreachable!("{ending:?} answers a handshake");
-            };
-            let body = ending.sentence().unwrap_or_default();
-            let note = answer("ws://127.0.0.1:9784", status, &[], body);
-            let means = note.means.unwrap_or_default();
-            assert!(!means.contains("another program"), "{ending:?}: {means}");
-            assert!(note.next.is_some(), "{ending:?}");
-            if ending.retry() == Retry::Later {
-                assert_eq!(note.status, Status::Warn, "{ending:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_redirect_says_what_to_do_instead() {
-        let to = |url, location| answer(url, 302, &[("location", location)], "");
-        let next = to("ws://relay.example", "https://relay.example/").next;
-        assert_eq!(
-            next.as_deref(),
-            Some("claude-distill-relay check wss://relay.example")
-        );
-        let access = to(
-            "wss://relay.example",
-            "https://x.cloudflareaccess.com/login",
-        );
-        assert!(access.means.unwrap_or_default().contains("wants a login"));
-        let other = to("wss://relay.example", "https://elsewhere.example/");
-        assert!(
-            other
-                .means
-                .unwrap_or_default()
-                .contains("elsewhere.example")
-        );
-    }
-
-    #[test]
-    fn a_strangers_words_are_cut_between_characters() {
-        assert_eq!(cut(&"é".repeat(100)).chars().count(), 40);
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
 //! A WebSocket client of the relay: its handshake, what it asks and hears, and how it takes leave.
 //! It keeps the room's code to itself: nothing here prints it, whatever goes wrong.
 
-use std::{cell::Cell, net::Ipv4Addr};
+use std::cell::Cell;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use relay_client::{
     handshake::{self, Greeting, OpenError, Socket},
-    stream::Stream,
+    stream::{Stream, TooMuch},
 };
 use relay_wire::ending::Ending;
 use serde::Deserialize;
@@ -18,9 +18,12 @@ use tokio_tungstenite::tungstenite::{
 
 use super::{
     answer::{self, cut},
+    net::flood,
     note::{Note, Outcome},
-    target::Target,
+    plan::LONGEST,
+    target::{Place, Target},
 };
+use crate::http::own_check::MARK;
 
 /// A connected client.
 pub(super) struct Client(Socket);
@@ -52,9 +55,12 @@ pub(super) enum Reply {
 impl Client {
     /// Opens a WebSocket over a connection that is there.
     pub(super) async fn open(target: &Target, stream: Stream) -> Outcome<(Self, Greeting)> {
-        // As a proxy would: of a trusted peer that names nobody the relay warns in its log.
-        let ourselves = target.local.then(|| Ipv4Addr::LOCALHOST.into());
-        let opened = handshake::open(&target.url, ourselves, stream).await;
+        // So that the relay of this machine tells our rooms from its users'.
+        let marks: &[_] = match target.place {
+            Place::Relay => &[(MARK, "1")],
+            Place::Nginx | Place::Outside => &[],
+        };
+        let opened = handshake::open(&target.url, marks, LONGEST, stream).await;
         let (socket, greeting) = opened.map_err(|error| unopened(target, &error))?;
         Ok(((Self(socket), greeting), Note::ok("the handshake succeeds")))
     }
@@ -170,31 +176,44 @@ fn unopened(target: &Target, error: &OpenError) -> Note {
     match error {
         OpenError::Request(error) => Note::fail(format!("{target} cannot be asked for: {error}")),
         OpenError::Answered(answer) => answer::explain(target, answer),
-        OpenError::Closed => Note::fail("the connection is closed without an answer")
-            .means("something else listens there, or a firewall ends the connection"),
-        OpenError::HttpVersion => Note::fail(
-            "what answers there speaks another HTTP than version 1.1",
-        )
-        .means(
+        OpenError::Closed => or_wants_tls(
+            target,
+            Note::fail("the connection is closed without an answer"),
+            "something else listens there, or a firewall ends the connection",
+        ),
+        OpenError::HttpVersion => or_wants_tls(
+            target,
+            Note::fail("what answers there speaks another HTTP than version 1.1"),
             "another program than the relay listens there, or a proxy on the way asks in HTTP/1.0",
         ),
-        OpenError::NotHttp => {
-            let note = Note::fail("what answers there does not speak HTTP");
-            if target.local || target.url.tls {
-                note.means("another program than the relay listens on this port")
-            } else {
-                note.means("another program listens there, or the port wants TLS")
-                    .next("the same check with wss:// in place of ws://")
-            }
-        }
+        OpenError::NotHttp => or_wants_tls(
+            target,
+            Note::fail("what answers there does not speak HTTP"),
+            "another program than the relay listens on this port",
+        ),
         OpenError::Protocol(why) => Note::fail(format!("the handshake is broken: {why}"))
             .means("a proxy on the way mangles the handshake, or the server is no WebSocket one"),
         OpenError::Connection(error) => broken(error),
     }
 }
 
+/// What a failure means that a port for TLS may also answer plain HTTP with.
+fn or_wants_tls(target: &Target, note: Note, means: &str) -> Note {
+    if target.place == Place::Outside && !target.url.tls {
+        note.means(format!("{means}; or the port wants TLS"))
+            .next("the same check with wss:// in place of ws://")
+    } else {
+        note.means(means)
+    }
+}
+
 /// A connection that ended without a Close.
 fn broken(error: &Error) -> Note {
+    match error {
+        Error::Io(error) if TooMuch::is_in(error) => return flood(),
+        Error::Capacity(_) | Error::AttackAttempt => return flood(),
+        _ => {}
+    }
     Note::fail(format!("the connection broke: {error}"))
         .means("the relay or a proxy on the way was stopped, or a firewall ended the connection")
 }
@@ -257,13 +276,11 @@ fn unexpected(reply: &Reply, what: &str) -> Note {
         Some(Ending::AddressRooms) => Note::warn("this address has RELAY_ADDRESS_ROOMS open")
             .means("others can open rooms; where all seem to have this address, a proxy names none")
             .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_ROOMS"),
-        Some(Ending::RoomNotFound) => {
-            Note::fail(format!("the room just created is not found ({reason})"))
-                .means("two relays answer to one name, and the second client met the other")
-                .next(
-                    "ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)",
-                )
-        }
+        Some(Ending::RoomNotFound) => Note::fail(format!(
+            "the room just created is not found there ({reason})"
+        ))
+        .means("another relay answers there than the one that opened the room")
+        .next("ss -ltnp | grep claude-distill   (one relay for one name, with RELAY_WORKERS)"),
         Some(Ending::ServerShutdown) => restarting(),
         _ => Note::fail(format!(
             "{what} was due, and an error came: {:?}",

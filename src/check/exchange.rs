@@ -2,26 +2,24 @@
 //! ways, leave. Each step builds on the one before; the first that fails ends the row, and the
 //! clients take leave in any case, so that no room is left behind.
 
-use std::{
-    cell::Cell,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-use futures_util::future::try_join;
-use relay_client::{handshake::Greeting, stream::Stream, tls::Tls};
+use relay_client::{
+    handshake::Greeting,
+    stream::{Bounded, Stream},
+    tls::Tls,
+};
 use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
-use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     answer::cut,
-    client::{Client, Code, Reply},
+    client::Client,
     listener, net,
-    note::{Note, Outcome, Status},
-    plan::{DATA_SIZE, Plan},
+    note::{Note, Outcome},
+    pair,
+    plan::Plan,
     report::{Report, Step},
-    target::Target,
+    target::{Place, Target},
     tls,
 };
 
@@ -71,6 +69,8 @@ const LEAVE: Step = Step {
     hangs: "the relay does not notice who leaves, so that rooms stay until their time is up",
 };
 
+/// How many times as long as a step all of them may take together, and the silence of `--idle` beside it.
+const WHOLE: u32 = 3;
 /// How long a failed exchange may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to look for who listens.
@@ -94,9 +94,12 @@ pub(super) async fn run(target: &Target, plan: &Plan, report: &mut Report) {
         sender: None,
         receiver: None,
     };
+    exchange
+        .report
+        .allow(plan.limit * WHOLE + plan.idle.unwrap_or_default());
     let done = exchange.talk().await.is_some();
     exchange.leave(done).await;
-    skip_rest(target.local, plan, report);
+    skip_rest(target.place == Place::Relay, plan, report);
 }
 
 /// Says of all steps that were not reached that they were not tried.
@@ -131,7 +134,7 @@ impl Exchange<'_> {
                 return None;
             }
         };
-        let stream: Stream = if target.local {
+        let stream: Stream = if target.place == Place::Relay {
             Box::new(stream)
         } else {
             let secured = tls::secure(tls.as_ref(), stream);
@@ -139,26 +142,26 @@ impl Exchange<'_> {
         };
 
         let met = self.report.step(&RELAY, limit, meet(target, stream)).await;
-        if target.local && !self.report.is_ok(&RELAY) {
+        if target.place == Place::Relay && !self.report.is_ok(&RELAY) {
             self.name_listener().await;
         }
         let (sender, greeting) = met?;
-        if !target.local {
+        if target.place != Place::Relay {
             self.report.add(CALLER.name, caller(target, &greeting));
         }
         let sender = self.sender.insert(sender);
-        let code = self.report.step(&ROOM, limit, create(sender)).await?;
+        let code = self.report.step(&ROOM, limit, pair::create(sender)).await?;
 
         let opened = open(target, tls.as_ref(), address);
-        let joined = join(sender, &mut self.receiver, opened, &code, limit / 2);
+        let joined = pair::join(sender, &mut self.receiver, opened, &code, limit / 2);
         self.report.step(&JOIN, limit, joined).await?;
         let receiver = self.receiver.as_mut()?;
 
-        let transfer = transfer(sender, receiver, self.plan);
+        let transfer = pair::transfer(sender, receiver, self.plan);
         self.report.step(&DATA, limit, transfer).await?;
-        self.report.step(&PING, limit, ping(sender)).await?;
+        self.report.step(&PING, limit, pair::ping(sender)).await?;
         if let Some(time) = self.plan.idle {
-            let idle = idle(sender, receiver, time);
+            let idle = pair::idle(sender, receiver, time);
             self.report.step(&IDLE, time + limit, idle).await?;
         }
         Some(())
@@ -176,9 +179,9 @@ impl Exchange<'_> {
     }
 
     /// A TCP connection to the target, and to which of its addresses.
-    async fn reach(&mut self) -> Option<(TcpStream, SocketAddr)> {
+    async fn reach(&mut self) -> Option<(Bounded<TcpStream>, SocketAddr)> {
         let (target, limit) = (self.target, self.plan.limit);
-        if target.local {
+        if target.place == Place::Relay {
             let listening = async {
                 let (addresses, _) = net::resolve(target).await?;
                 net::connect(target, &addresses, limit).await
@@ -195,7 +198,7 @@ impl Exchange<'_> {
         let clients = (self.sender.take(), self.receiver.take());
         match clients {
             (Some(mut sender), Some(mut receiver)) if done => {
-                let parting = part(&mut sender, &mut receiver);
+                let parting = pair::part(&mut sender, &mut receiver);
                 self.report.step(&LEAVE, self.plan.limit, parting).await;
             }
             (None, _) => {}
@@ -246,133 +249,10 @@ fn caller(target: &Target, greeting: &Greeting) -> Note {
     }
 }
 
-async fn create(sender: &mut Client) -> Outcome<Code> {
-    let code = sender.create().await?;
-    Ok((code, Note::ok("a room was created")))
-}
-
 /// Another connection, by the way that is known to lead there.
 async fn open(target: &Target, tls: Option<&Tls>, address: SocketAddr) -> Result<Client, Note> {
     let (connected, _) = net::connect(target, &[address], Duration::MAX).await?;
     let (stream, _) = tls::secure(tls, connected.0).await?;
     let ((client, _), _) = Client::open(target, stream).await?;
     Ok(client)
-}
-
-async fn join(
-    sender: &mut Client,
-    receiver: &mut Option<Client>,
-    opened: impl Future<Output = Result<Client, Note>>,
-    code: &Code,
-    patience: Duration,
-) -> Outcome<()> {
-    // Kept by the caller even if this ends halfway, so that it can take leave.
-    let receiver = receiver.insert(opened.await?);
-    let Ok(joined) = timeout(patience, receiver.join(code)).await else {
-        sender.ping().await?;
-        return Err(
-            Note::warn("the relay keeps a join waiting, and answers others")
-                .means("from this address many wrong codes were tried, so that all wait for a turn")
-                .next("the same check in a minute; RELAY_TRUSTED_PROXIES, X-Forwarded-For"),
-        );
-    };
-    joined?;
-    let paired = |reply: &Reply| matches!(reply, Reply::PeerJoined);
-    sender.expect(paired, "PEER_JOINED").await?;
-    Ok((
-        (),
-        Note::ok("a second client joined, and the first was told"),
-    ))
-}
-
-async fn transfer(sender: &mut Client, receiver: &mut Client, plan: &Plan) -> Outcome<()> {
-    let mut data = vec![0; plan.data];
-    getrandom::fill(&mut data)
-        .map_err(|error| Note::fail(format!("this machine has no random data: {error}")))?;
-    let data = Bytes::from(data);
-    let pieces: Vec<_> = (0..data.len())
-        .step_by(plan.message)
-        .map(|start| data.slice(start..data.len().min(start + plan.message)))
-        .collect();
-    let began = Instant::now();
-    one_way(sender, receiver, &pieces).await?;
-    one_way(receiver, sender, &pieces).await?;
-    let took = began.elapsed().as_millis();
-    let amount = match plan.data {
-        DATA_SIZE => "1 MiB".to_owned(),
-        less => format!("{less} bytes"),
-    };
-    Ok((
-        (),
-        Note::ok(format!(
-            "{amount} each way came over unchanged, in {took} ms"
-        )),
-    ))
-}
-
-async fn one_way(from: &mut Client, to: &mut Client, pieces: &[Bytes]) -> Result<(), Note> {
-    let send = async {
-        for piece in pieces {
-            from.send(Message::Binary(piece.clone())).await?;
-        }
-        Ok(())
-    };
-    let receive = async {
-        for piece in pieces {
-            if to.receive().await?.into_data() != piece {
-                return Err(Note::fail("the data came over changed")
-                    .means("another client's data, or a proxy on the way that alters it"));
-            }
-        }
-        Ok(())
-    };
-    match try_join(send, receive).await {
-        Ok(_) => Ok(()),
-        // The other end only hears that somebody left; whoever sent was told why.
-        Err(note) => Err(match timeout(Duration::from_secs(1), from.ended()).await {
-            Ok(reason) if reason.status == Status::Warn => reason,
-            _ => note,
-        }),
-    }
-}
-
-async fn ping(client: &mut Client) -> Outcome<()> {
-    let began = Instant::now();
-    client.ping().await?;
-    let took = began.elapsed().as_secs_f64() * 1000.0;
-    Ok(((), Note::ok(format!("answered after {took:.1} ms"))))
-}
-
-/// Neither client says anything for that long, but for answers to the relay's Pings.
-async fn idle(sender: &mut Client, receiver: &mut Client, time: Duration) -> Outcome<()> {
-    let (began, pings) = (Instant::now(), Cell::new(0));
-    let silence = async { try_join(sender.sit(&pings), receiver.sit(&pings)).await };
-    if let Ok(Err(note)) = timeout(time, silence).await {
-        if note.status == Status::Warn {
-            return Err(note);
-        }
-        let after = began.elapsed().as_secs();
-        return Err(Note::fail(format!(
-            "cut off after {after} s of silence: {}",
-            note.detail
-        ))
-        .means("a proxy's idle timeout is shorter than the time between the relay's Pings")
-        .next("proxy_read_timeout 1h;   (in the nginx site), and RELAY_PING_INTERVAL under 60"));
-    }
-    // A connection may be dead without anyone having said so.
-    sender.ping().await?;
-    receiver.ping().await?;
-    let (time, pings) = (time.as_secs_f32(), pings.get());
-    let note = Note::ok(format!(
-        "both survived {time} s of silence, with {pings} Pings from the relay"
-    ));
-    Ok(((), note))
-}
-
-async fn part(sender: &mut Client, receiver: &mut Client) -> Outcome<()> {
-    receiver.close().await;
-    let gone = |reply: &Reply| matches!(reply, Reply::PeerDisconnected);
-    sender.expect(gone, "PEER_DISCONNECTED").await?;
-    sender.close().await;
-    Ok(((), Note::ok("both left, and no room is left behind")))
 }

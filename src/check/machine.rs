@@ -1,15 +1,13 @@
 //! What stands around a relay on its own machine: its systemd unit and the tunnel's service. What is not
 //! there is skipped; what may not be looked at is a warning.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use super::{
     note::Note,
-    program::{first_line, output},
+    program::{first_line, has_systemd, output},
 };
 
-/// Exists where systemd is the init system (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
 const RELAY: &str = "claude-distill-relay.service";
 const TUNNEL: &str = "cloudflared.service";
 
@@ -121,8 +119,7 @@ fn judge_tunnel(unit: &Unit) -> Note {
 }
 
 fn without_systemd() -> Option<Note> {
-    let absent = !Path::new(SYSTEMD).is_dir();
-    absent.then(|| Note::skip("systemd does not run this machine"))
+    (!has_systemd()).then(|| Note::skip("systemd does not run this machine"))
 }
 
 async fn show(unit: &str, options: &[&str], limit: Duration) -> Result<Unit, Note> {

@@ -6,48 +6,70 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `target`, `plan` | what is checked, and how much of it |
-//! | `exchange` | the steps of using a room, in their order |
+//! | `settings`, `exposure` | by which settings, and who can reach what they say |
+//! | `exchange`, `pair` | the steps of using a room, in their order; what its two clients do |
+//! | `way`, `public` | the ways there that clients come by: through nginx, by the public name |
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
-//! | `machine`, `nginx`, `listener` | the unit, the tunnel; nginx; who listens |
+//! | `machine`, `listener` | the unit, the tunnel; who listens |
+//! | `nginx`, `site` | nginx and its configuration; the sites in it |
 //! | `program` | other programs, asked one thing each |
 //! | `note`, `report`, `print` | findings, their verdict, their looks |
 
 mod answer;
 mod client;
 mod exchange;
+mod exposure;
 mod listener;
 mod machine;
 mod net;
 mod nginx;
 mod note;
+mod pair;
 mod plan;
 mod print;
 mod program;
+mod public;
 mod report;
+mod settings;
+mod site;
 mod target;
 mod tls;
+mod way;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+pub use self::settings::Whose;
 use self::{
     note::{Note, Status},
     plan::{DATA_SIZE, Plan},
     print::Printer,
-    report::Report,
+    public::Public,
+    report::{Report, Step},
+    settings::Judged,
     target::Target,
 };
 use crate::{
-    config::{self, Settings},
+    config::{Config, Error, Settings},
     observe::logging,
 };
 
+const SITE: Step = Step {
+    name: "site",
+    hangs: "nginx hangs",
+};
+const PUBLIC: Step = Step {
+    name: "public",
+    hangs: "something on the way hangs",
+};
+
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
-    stands around it: the systemd unit, nginx, the tunnel. With one it checks what clients meet \
-    there. It takes two requests of its address's budget, and leaves no room behind.\n\n\
+    stands around it: the systemd unit, nginx, the tunnel, and the ways that clients come by: through \
+    nginx, and by the public URL that the deployment has written down. With one it checks what clients \
+    meet there. Each way takes two requests of its address's budget, and leaves no room behind.\n\n\
     Exit status: 0 all is well, 1 there are warnings, 2 there are failures, or \
     this cannot be printed.";
 
@@ -78,6 +100,22 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue),
         )
         .arg(
+            flag("public")
+                .value_name("URL")
+                .help("The URL by which clients come to the relay of this machine")
+                .conflicts_with_all(["url", "relay-only"])
+                .value_parser(Target::parse),
+        )
+        .arg(
+            flag("settings")
+                .help(
+                    "Only whether the settings of this directory can be used (.env.relay, or .env), \
+                     before a relay is given them",
+                )
+                .conflicts_with_all(["url", "relay-only", "public", "idle"])
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
             flag("json")
                 .help("Print one JSON object in place of the table")
                 .action(ArgAction::SetTrue),
@@ -99,11 +137,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it must be a number of seconds from 0.1 to 3600".to_owned())
 }
 
-/// Checks what `flags` ask for; `settings` are those that the relay of this machine would have.
-pub fn run(
-    flags: &ArgMatches,
-    settings: impl FnOnce() -> Result<Settings, config::Error>,
-) -> ExitCode {
+/// Checks what `flags` ask for; `settings` reads those that a relay of this machine would have.
+pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Error>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -123,7 +158,8 @@ pub fn run(
     let status = runtime.block_on(async {
         match flags.get_one::<Target>("url") {
             Some(target) => outside(target, &plan, printer).await,
-            None => local(settings(), plan, printer).await,
+            None if flags.get_flag("settings") => drafted(settings::of_here(settings), printer),
+            None => local(settings::of_relay(settings), plan, printer).await,
         }
     });
     // Else a name server that does not answer would hold us here.
@@ -136,6 +172,7 @@ fn plan(flags: &ArgMatches) -> Plan {
     let time = |name| flags.get_one::<Duration>(name).copied();
     Plan {
         limit: time("timeout").unwrap_or(Duration::from_secs(10)),
+        public: flags.get_one("public").cloned(),
         idle: time("idle"),
         data: DATA_SIZE,
         message: DATA_SIZE,
@@ -149,24 +186,22 @@ async fn outside(target: &Target, plan: &Plan, printer: Printer) -> Status {
     report.finish()
 }
 
-async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: Printer) -> Status {
-    let config = settings
-        .as_ref()
-        .ok()
-        .map(|settings| settings.config.clone());
-    let (target, plan, note) = match settings {
-        Ok(settings) => {
-            let note = configured(&settings);
-            let target =
-                Some(Target::local(&settings.config)).filter(|target| target.url.port != 0);
-            (target, plan.within(&settings.config), note)
-        }
-        Err(error) => {
-            let note = Note::fail(error.to_string())
-                .means("the relay does not start with this")
-                .next("that value mended; claude-distill-relay --help has all of them");
-            (None, plan, note)
-        }
+/// Only settings, which no relay may have yet.
+fn drafted(judged: Judged, printer: Printer) -> Status {
+    let look = "claude-distill-relay --help";
+    let mut report = Report::new("the settings of this directory".into(), look, printer);
+    report.add("config", judged.note);
+    report.finish()
+}
+
+async fn local(judged: Judged, plan: Plan, printer: Printer) -> Status {
+    let Judged { settings, note } = judged;
+    let config = settings.map(|settings| settings.config);
+    let local = config.as_ref().map(Target::local);
+    let target = local.filter(|target| target.url.port != 0);
+    let plan = match &config {
+        Some(config) => plan.within(config),
+        None => plan,
     };
     let name = target
         .as_ref()
@@ -179,29 +214,45 @@ async fn local(settings: Result<Settings, config::Error>, plan: Plan, printer: P
         None => exchange::skip_rest(true, &plan, &mut report),
     }
     if plan.machine {
-        let works = exchange::succeeded(&report);
-        report.add("unit", machine::unit(works, plan.limit).await);
-        report.add("nginx", nginx::nginx(config.as_ref(), plan.limit).await);
-        report.add("tunnel", machine::tunnel(plan.limit).await);
+        around(config.as_ref(), target.as_ref(), &plan, &mut report).await;
     }
     report.finish()
 }
 
-/// What there is to say about a configuration that can be used.
-fn configured(settings: &Settings) -> Note {
-    let place = match &settings.file {
-        Some(file) => format!("the environment and {}", file.display()),
-        None => "the environment (no .env.relay or .env here, and none installed)".to_owned(),
-    };
-    if !settings.warnings.is_empty() {
-        return Note::warn(settings.warnings.join("; "))
-            .means("a setting that has no effect, or another one than it seems")
-            .next(format!("that line mended, in {place}"));
+/// What stands around the relay, and the ways there that clients come by.
+async fn around(config: Option<&Config>, relay: Option<&Target>, plan: &Plan, report: &mut Report) {
+    let works = exchange::succeeded(report);
+    if let Some(config) = config {
+        report.add("address", exposure::address(config).await);
     }
-    if settings.config.port == 0 {
-        return Note::warn("RELAY_PORT is 0: the relay takes any free port")
-            .means("only its log says which, so nothing can be checked without it")
-            .next("claude-distill-relay check ws://127.0.0.1:PORT");
+    report.add("unit", machine::unit(works, plan.limit).await);
+    let nginx = nginx::ask(plan.limit).await;
+    let public = Public::find(plan, &nginx.sites);
+    report.add("nginx", nginx.judge(config, public.as_ref()));
+    let mut ways = config.map_or_else(Vec::new, |config| nginx.ways(config, public.as_ref()));
+    let outside = public.as_ref().map(Public::target);
+    let relay = relay.filter(|_| works);
+    if let Some(relay) = relay {
+        for way in ways.drain(..) {
+            report.allow(plan.limit);
+            let tried = way::try_way(relay, &way, plan);
+            report.step(&SITE, plan.limit, tried).await;
+        }
     }
-    Note::ok(format!("valid, from {place}"))
+    if !ways.is_empty() {
+        report.skip_rest(&[&SITE]);
+    }
+    report.add("tunnel", machine::tunnel(plan.limit).await);
+    match (relay, outside) {
+        (Some(relay), Some(way)) => {
+            report.allow(plan.limit);
+            let tried = way::try_way(relay, &way, plan);
+            report.step(&PUBLIC, plan.limit, tried).await;
+        }
+        (None, Some(_)) => report.skip_rest(&[&PUBLIC]),
+        (_, None) => report.add(
+            PUBLIC.name,
+            Note::skip("no public name is known here; --public wss://NAME says one"),
+        ),
+    }
 }

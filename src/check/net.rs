@@ -7,23 +7,36 @@ use std::{
     time::Duration,
 };
 
+use relay_client::stream::Bounded;
 use relay_client::tcp::{self, ConnectError, Connected, ResolveError, Resolved};
 use tokio::net::TcpStream;
 
 use super::{
     note::{Note, Outcome},
-    target::Target,
+    plan::MOST,
+    program::by_systemd,
+    target::{Place, Target},
 };
+
+/// Addresses of a name that are shown; a stranger's name server may have sent thousands.
+const SHOWN: usize = 8;
 
 /// The addresses of the target.
 pub(super) async fn resolve(target: &Target) -> Outcome<Vec<SocketAddr>> {
     let host = &target.url.host;
+    if let Some(address) = target.address {
+        return Ok((vec![address], Note::skip("it is known where that is")));
+    }
     match tcp::resolve(&target.url).await {
         Ok(Resolved::Given(address)) => {
             Ok((vec![address], Note::skip("an address needs no looking up")))
         }
         Ok(Resolved::Found(addresses)) => {
-            let shown: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+            let shown: Vec<_> = addresses
+                .iter()
+                .take(SHOWN)
+                .map(|it| it.ip().to_string())
+                .collect();
             let note = Note::ok(format!("{host} is {}", shown.join(", ")));
             Ok((addresses, note))
         }
@@ -47,12 +60,12 @@ pub(super) async fn connect(
     target: &Target,
     addresses: &[SocketAddr],
     limit: Duration,
-) -> Outcome<(TcpStream, SocketAddr)> {
+) -> Outcome<(Bounded<TcpStream>, SocketAddr)> {
     let Connected {
         stream,
         address,
         passed,
-    } = tcp::connect(addresses, limit)
+    } = tcp::connect(addresses, limit, MOST)
         .await
         .map_err(|error| unconnected(target, &error))?;
     let note = match passed {
@@ -64,6 +77,12 @@ pub(super) async fn connect(
     Ok(((stream, address), note))
 }
 
+/// A server that sends and sends.
+pub(super) fn flood() -> Note {
+    Note::fail("the server sends far more than it was asked for")
+        .means("it is no relay of ours, or it means harm; the rest of it was not read")
+}
+
 fn unconnected(target: &Target, error: &ConnectError) -> Note {
     let (address, error) = match error {
         ConnectError::NoAddress => {
@@ -73,11 +92,22 @@ fn unconnected(target: &Target, error: &ConnectError) -> Note {
     };
     let port = address.port();
     match error.kind() {
-        ErrorKind::ConnectionRefused if target.local => {
+        ErrorKind::ConnectionRefused if target.place == Place::Relay => {
             Note::fail(format!("nothing listens on {address}: connection refused"))
                 .means("the relay does not run, or listens elsewhere than this configuration says")
-                .next("systemctl status claude-distill-relay; ss -ltnp")
+                .next(by_systemd(
+                    "systemctl status claude-distill-relay; ss -ltnp",
+                    "its start, if it does not run: claude-distill-relay; ss -ltnp",
+                ))
         }
+        ErrorKind::ConnectionRefused if target.place == Place::Nginx => Note::fail(format!(
+            "nginx does not listen on {address}: connection refused"
+        ))
+        .means("nginx is stopped, or runs with another configuration than its files have now")
+        .next(by_systemd(
+            "sudo nginx -t; sudo systemctl restart nginx; journalctl -u nginx -n 20",
+            "sudo nginx -t; then its start: sudo nginx",
+        )),
         ErrorKind::ConnectionRefused => {
             Note::fail(format!("nothing listens on {address}: connection refused"))
                 .means(

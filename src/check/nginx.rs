@@ -2,41 +2,140 @@
 //! the relay's settings. The site is what `deploy/setup-nginx-relay.sh` writes; with any other there is
 //! nothing to compare.
 
-use std::{fs, io::ErrorKind, str::FromStr, time::Duration};
+use std::{fs, io::ErrorKind, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     note::Note,
     program::{first_line, output},
+    public::Public,
+    site::Sites,
+    target::Target,
 };
 use crate::config::Config;
 
+/// What stands before the name of each file in the output of `nginx -T`.
+const FILE: &str = "# configuration file ";
+/// The folders of sites: Debian's, and that of nginx's own packages.
+const SITES: [&str; 2] = ["/etc/nginx/sites-enabled", "/etc/nginx/conf.d"];
+
 /// A name that only our site has.
 const OURS: &str = "claude_distill_relay";
-/// What nginx calls its workers.
-const WORKER: &[u8] = b"nginx: worker process";
+/// What nginx calls its workers, and the process that they are children of.
+const WORKER: &str = "nginx: worker process";
+const MASTER: &str = "nginx: master process";
 /// nginx's own limit where nothing else is said.
 const DEFAULT_CONNECTIONS: usize = 512;
 /// Connections that are left to other sites, and to those whom nginx only refuses.
 const SPARE: usize = 512;
 
-/// Asks nginx; `config` are the settings of the relay behind it, if they can be used.
-pub(super) async fn nginx(config: Option<&Config>, limit: Duration) -> Note {
+/// What nginx has to say.
+enum Said {
+    /// There is none here.
+    Absent,
+    /// Its configuration can be used; this is all of it.
+    Passed(String),
+    /// It cannot, or nothing can be known of it.
+    Trouble(Note),
+}
+
+/// The nginx of this machine.
+pub(super) struct Nginx {
+    said: Said,
+    /// The sites in its configuration.
+    pub(super) sites: Sites,
+}
+
+/// Asks nginx.
+pub(super) async fn ask(limit: Duration) -> Nginx {
+    let said = said(limit).await;
+    let sites = match &said {
+        Said::Absent => Sites::default(),
+        Said::Passed(dump) => Sites::read(dump.split(FILE)),
+        Said::Trouble(_) => Sites::read(files().iter().map(String::as_str)),
+    };
+    Nginx { said, sites }
+}
+
+async fn said(limit: Duration) -> Said {
     // Where Debian has it, which is not in everyone's PATH.
     for program in ["nginx", "/usr/sbin/nginx"] {
         match output(program, &["-T"], limit).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                return Note::warn(format!("nginx -t cannot be run: {error}"))
-                    .next("sudo nginx -t");
+                let note = Note::warn(format!("nginx -t cannot be run: {error}"));
+                return Said::Trouble(note.next("sudo nginx -t"));
             }
             Ok(output) if output.status.success() => {
-                let dump = String::from_utf8_lossy(&output.stdout);
-                return config.map_or_else(passed, |config| compare(&dump, open_files(), config));
+                return Said::Passed(String::from_utf8_lossy(&output.stdout).into_owned());
             }
-            Ok(output) => return judge_failure(&output.stderr),
+            Ok(output) => return Said::Trouble(judge_failure(&output.stderr)),
         }
     }
-    Note::skip("no nginx here")
+    Said::Absent
+}
+
+/// The files of the sites themselves, where nginx does not print them: as far as this user may read them.
+fn files() -> Vec<String> {
+    let folders = SITES.iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let entries = folders.flatten().filter_map(Result::ok);
+    entries
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .collect()
+}
+
+impl Nginx {
+    /// What there is to say of it; `config` are the settings of the relay behind it, if they can be used.
+    pub(super) fn judge(&self, config: Option<&Config>, public: Option<&Public>) -> Note {
+        let deployed = public.filter(|public| public.deployed);
+        match (&self.said, config) {
+            (Said::Absent, _) => match deployed {
+                Some(public) => Note::fail("there is no nginx here any more")
+                    .means(format!(
+                        "{} was set up in it: clients meet nobody",
+                        public.name()
+                    ))
+                    .next("sudo apt-get install -y nginx-light; deploy/setup-nginx-relay.sh"),
+                None => Note::skip("no nginx here"),
+            },
+            (Said::Trouble(note), _) => note.clone(),
+            (Said::Passed(_), None) => passed(),
+            (Said::Passed(dump), Some(config)) => {
+                if self.sites.has(config, public.map(Public::name)) {
+                    compare(dump, open_files(), config)
+                } else {
+                    without_site(deployed.map(Public::name), runs(), config.port)
+                }
+            }
+        }
+    }
+
+    /// The ways through it to the relay, as far as it has to do with the relay at all.
+    pub(super) fn ways(&self, config: &Config, public: Option<&Public>) -> Vec<Target> {
+        let deployed = public.is_some_and(|public| public.deployed);
+        let here = !matches!(self.said, Said::Absent);
+        if here && (deployed || self.sites.has(config, None)) {
+            self.sites.ways(config, public.map(Public::name))
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// What it means that no site leads to the relay: for one of the name `deployed`, or of none that is known.
+fn without_site(deployed: Option<&str>, runs: bool, port: u16) -> Note {
+    match deployed {
+        Some(name) => Note::fail(format!(
+            "the relay's site is gone: {name} is in no site of nginx's"
+        ))
+        .means("it was removed or disabled: clients meet another site, or none")
+        .next("deploy/setup-nginx-relay.sh, which puts it back"),
+        None if runs => Note::warn(format!(
+            "no site of nginx's leads to the relay's port {port}"
+        ))
+        .means("clients that come through nginx meet another site, or none")
+        .next("deploy/setup-nginx-relay.sh; or check --relay-only, where nginx is only for others"),
+        None => Note::skip("nginx is installed, but does not run, and has no site for the relay"),
+    }
 }
 
 fn passed() -> Note {
@@ -51,13 +150,13 @@ fn judge_failure(said: &[u8]) -> Note {
     let emergency = text.lines().find(|line| line.contains("[emerg]"));
     Note::fail(emergency.map_or_else(|| first_line(said), str::to_owned))
         .means("nginx runs on with what it had, but will not start or reload with this")
-        .next("that line mended, then sudo nginx -t && sudo systemctl reload nginx")
+        .next("that line mended, then sudo nginx -t && sudo nginx -s reload")
 }
 
 /// Holds a configuration, as `nginx -T` prints it, against the relay's. `files`: what a worker may open, if
 /// one runs.
 fn compare(dump: &str, files: Option<usize>, config: &Config) -> Note {
-    let mut parts = dump.split("# configuration file ");
+    let mut parts = dump.split(FILE);
     let Some(site) = parts.find(|part| part.contains(OURS)) else {
         return passed();
     };
@@ -93,6 +192,11 @@ fn compare(dump: &str, files: Option<usize>, config: &Config) -> Note {
         .means("nginx ends clients that the relay would still wait for")
         .next(format!("{set_up}, which writes it anew"));
     }
+    if !site.contains("limit_conn ") {
+        return Note::warn("its site has no limit_conn any more")
+            .means("one client address may take all of nginx's connections")
+            .next(format!("{set_up}, which writes it anew"));
+    }
     Note::ok("its configuration passes nginx -t, and fits the relay's")
 }
 
@@ -108,10 +212,7 @@ fn value<T: FromStr>(text: &str, directive: &str) -> Option<T> {
 
 /// The files that the worker of nginx's with the fewest may open, where one runs.
 fn open_files() -> Option<usize> {
-    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let workers = processes
-        .map(|process| process.path())
-        .filter(|path| fs::read(path.join("cmdline")).is_ok_and(|line| line.starts_with(WORKER)));
+    let workers = processes(WORKER);
     let limits = workers.filter_map(|path| fs::read_to_string(path.join("limits")).ok());
     let files = limits.filter_map(|limits| {
         let line = limits
@@ -122,10 +223,26 @@ fn open_files() -> Option<usize> {
     files.min()
 }
 
+/// Whether one runs.
+fn runs() -> bool {
+    processes(MASTER).next().is_some()
+}
+
+/// What /proc has of the processes of this title.
+fn processes(title: &str) -> impl Iterator<Item = PathBuf> {
+    let all = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    all.map(|process| process.path()).filter(move |path| {
+        fs::read(path.join("cmdline")).is_ok_and(|line| line.starts_with(title.as_bytes()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::note::Status::{Fail, Ok as Fine, Warn};
+    use crate::check::note::Status::{Fail, Ok as Fine, Skip, Warn};
 
     #[test]
     fn nginx_says_which_line_is_wrong_or_that_it_may_not_look() {
@@ -142,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn a_site_that_is_gone_is_missed_where_nginx_is_for_the_relay() {
+        for (deployed, runs, status) in [
+            (Some("relay.example.com"), true, Fail),
+            (Some("relay.example.com"), false, Fail),
+            (None, true, Warn),
+            (None, false, Skip),
+        ] {
+            assert_eq!(without_site(deployed, runs, 9784).status, status);
+        }
+    }
+
+    #[test]
     fn our_site_must_fit_the_settings_and_no_other_is_looked_at() {
         let config = Config {
             max_sessions: 100,
@@ -151,7 +280,7 @@ mod tests {
             format!(
                 "# configuration file /etc/nginx/nginx.conf:\n  worker_connections {connections};\n\
                  # configuration file /etc/nginx/sites-enabled/relay:\n\
-                 limit_conn_zone $claude_distill_relay_client zone=a:4m;\n  send_timeout {timeout}s;\n\
+                 limit_conn_zone $claude_distill_relay_client zone=a:4m;\n  limit_conn a 9;\n  send_timeout {timeout}s;\n\
                  proxy_pass http://127.0.0.1:{port}/;\n"
             )
         };
@@ -166,6 +295,8 @@ mod tests {
             let note = compare(&dump(connections, port, timeout), files, &config);
             assert_eq!(note.status, status, "{}", note.detail);
         }
+        let unlimited = dump(712, 9784, 120).replace("limit_conn a 9;", "");
+        assert_eq!(compare(&unlimited, None, &config).status, Warn);
         let other = "# configuration file /etc/nginx/nginx.conf:\n worker_connections 1;\n";
         assert_eq!(compare(other, Some(1), &config).status, Fine);
     }

@@ -37,7 +37,7 @@ impl Status {
 }
 
 /// What one step has found.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Note {
     pub(super) status: Status,
     /// What was seen.

@@ -2,11 +2,22 @@
 
 use std::{
     io::{self, ErrorKind},
+    path::Path,
     process::{Command, Output, Stdio},
     time::Duration,
 };
 
 use tokio::{task::spawn_blocking, time::timeout};
+
+/// Whether systemd runs this machine (sd_booted(3)).
+pub(super) fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// The advice for a machine that systemd runs, or that for any other.
+pub(super) fn by_systemd(with: &'static str, without: &'static str) -> &'static str {
+    if has_systemd() { with } else { without }
+}
 
 /// What a program said first.
 pub(super) fn first_line(text: &[u8]) -> String {

@@ -29,6 +29,8 @@ pub(super) struct Report {
     look: &'static str,
     findings: Vec<Finding>,
     printer: Printer,
+    /// When no further step may take any time, if that is bounded.
+    deadline: Option<Instant>,
     /// Whether all of it could be shown so far.
     shown: io::Result<()>,
 }
@@ -49,6 +51,7 @@ impl Report {
             look,
             findings: Vec::new(),
             printer,
+            deadline: None,
         }
     }
 
@@ -57,7 +60,12 @@ impl Report {
         self.push(step, note, Duration::ZERO);
     }
 
-    /// Does a step, for as long as `limit`. `None` where what builds on it cannot be tried.
+    /// Bounds the time of the steps from here on, all of them together.
+    pub(super) fn allow(&mut self, time: Duration) {
+        self.deadline = Some(Instant::now() + time);
+    }
+
+    /// Does a step, for as long as `limit` and what is left for all of them. `None` where what builds on it cannot be tried.
     pub(super) async fn step<T>(
         &mut self,
         step: &Step,
@@ -65,8 +73,10 @@ impl Report {
         work: impl Future<Output = Outcome<T>>,
     ) -> Option<T> {
         let began = Instant::now();
-        let outcome = timeout(limit, work).await.unwrap_or_else(|_| {
-            let detail = format!("nothing came of it in {} s", limit.as_secs_f32());
+        let left = self.deadline.map(|it| it.saturating_duration_since(began));
+        let time = left.map_or(limit, |left| left.min(limit));
+        let outcome = timeout(time, work).await.unwrap_or_else(|_| {
+            let detail = format!("nothing came of it in {:.1} s", time.as_secs_f32());
             Err(Note::fail(detail).means(step.hangs))
         });
         let (value, note) = match outcome {

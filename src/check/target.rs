@@ -1,18 +1,34 @@
 //! What is checked: the relay of this machine, or the one behind a URL. Only names and numbers;
 //! reaching it is left to `net`.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use relay_client::url::{Url, UrlError};
 
+use super::program::by_systemd;
 use crate::config::Config;
+
+/// Who is to be met at a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The relay of this machine, by its configuration and without any proxy between.
+    Relay,
+    /// The nginx of this machine, in front of that relay.
+    Nginx,
+    /// Whoever a client finds by the URL.
+    Outside,
+}
 
 /// Where a relay should be.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) url: Url,
-    /// Whether it is to be found by this machine's configuration, without any proxy between.
-    pub(super) local: bool,
+    pub(super) place: Place,
+    /// Where to connect, if not to what the URL's host resolves to.
+    pub(super) address: Option<SocketAddr>,
 }
 
 impl Target {
@@ -31,24 +47,51 @@ impl Target {
                 port: config.port,
                 path: "/".to_owned(),
             },
-            local: true,
+            place: Place::Relay,
+            address: None,
+        }
+    }
+
+    /// The site of the name `host` in this machine's nginx, which listens there.
+    pub(super) fn nginx(host: &str, path: &str, address: SocketAddr, tls: bool) -> Self {
+        Self {
+            url: Url {
+                tls,
+                host: host.to_owned(),
+                port: address.port(),
+                path: path.to_owned(),
+            },
+            place: Place::Nginx,
+            address: Some(address),
+        }
+    }
+
+    /// What clients find by a URL.
+    pub(super) fn outside(url: Url) -> Self {
+        Self {
+            url,
+            place: Place::Outside,
+            address: None,
         }
     }
 
     /// Reads a URL as an operator gives it. An error is a sentence.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         match Url::parse(url) {
-            Ok(url) => Ok(Self { url, local: false }),
+            Ok(url) => Ok(Self::outside(url)),
             Err(error) => Err(refusal(&error)),
         }
     }
 
     /// Where to look next when there is nothing better to say.
     pub(super) fn look(&self) -> &'static str {
-        if self.local {
-            "journalctl -u claude-distill-relay -n 50"
-        } else {
-            "claude-distill-relay check   (on the relay's own machine)"
+        match self.place {
+            Place::Relay => by_systemd(
+                "journalctl -u claude-distill-relay -n 50",
+                "what the relay says on its standard error",
+            ),
+            Place::Nginx => "sudo nginx -t; sudo tail -n 20 /var/log/nginx/error.log",
+            Place::Outside => "claude-distill-relay check   (on the relay's own machine)",
         }
     }
 }

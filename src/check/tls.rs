@@ -1,15 +1,23 @@
 //! What TLS on the way to a relay tells, and what its failures mean.
 
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
 use relay_client::{
-    stream::Stream,
+    stream::{Io, Stream, TooMuch},
     tls::{Secured, SetupError, Tls, TlsError},
 };
-use tokio::net::TcpStream;
 
 use super::{
+    net::flood,
     note::{Note, Outcome},
     target::Target,
 };
+
+/// A day, in seconds.
+const DAY: u64 = 24 * 60 * 60;
+/// How long before its end a certificate is worth a warning. certbot renews one of 90 days at 30.
+const SOON: Duration = Duration::from_secs(14 * DAY);
 
 /// What handshakes with the target need: nothing for a `ws://` one.
 pub(super) fn prepare(target: &Target) -> Result<Option<Tls>, Note> {
@@ -19,6 +27,9 @@ pub(super) fn prepare(target: &Target) -> Result<Option<Tls>, Note> {
         SetupError::NoRoots => Note::fail("this machine trusts no certificate authority at all")
             .means("its list of them is not installed; the relay may be well")
             .next("sudo apt install ca-certificates"),
+        SetupError::Roots(error) => Note::fail(format!(
+            "the certificate authorities that this machine trusts are of no use: {error}"
+        )),
         SetupError::Library(error) => Note::fail(format!("TLS cannot be set up: {error}")),
         SetupError::Name(error) => {
             Note::fail(format!("{host} is no name for a certificate: {error}"))
@@ -27,7 +38,7 @@ pub(super) fn prepare(target: &Target) -> Result<Option<Tls>, Note> {
 }
 
 /// TLS where the target wants it, over a connection that is there.
-pub(super) async fn secure(tls: Option<&Tls>, stream: TcpStream) -> Outcome<Stream> {
+pub(super) async fn secure(tls: Option<&Tls>, stream: impl Io + 'static) -> Outcome<Stream> {
     let Some(tls) = tls else {
         return Ok((Box::new(stream), Note::skip("ws:// has none")));
     };
@@ -36,9 +47,30 @@ pub(super) async fn secure(tls: Option<&Tls>, stream: TcpStream) -> Outcome<Stre
         stream,
         version,
         name,
+        expires,
     } = secured.map_err(|error| failure(&error))?;
-    let note = Note::ok(format!("{version}, with a valid certificate for {name}"));
+    let note = expires
+        .and_then(|end| expiring(&name, end, SystemTime::now()))
+        .unwrap_or_else(|| Note::ok(format!("{version}, with a valid certificate for {name}")));
     Ok((stream, note))
+}
+
+/// What there is to say of a certificate that ends then, if that is soon.
+fn expiring(name: &str, end: SystemTime, now: SystemTime) -> Option<Note> {
+    let left = end.duration_since(now).unwrap_or_default();
+    let days = match left.as_secs() / DAY {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    let date = Timestamp::try_from(end).map_or_else(
+        |_| String::new(),
+        |end| format!(" (on {})", end.strftime("%Y-%m-%d")),
+    );
+    (left < SOON).then(|| {
+        Note::warn(format!("the certificate for {name} ends in {days}{date}"))
+            .means("its renewal has stopped, or the renewed one was not loaded; once it has ended, clients get no further")
+            .next("sudo certbot renew && sudo nginx -s reload   (where it is kept)")
+    })
 }
 
 /// A failed handshake in words. Certificates are their issuer's work: a relay knows of none.
@@ -46,11 +78,11 @@ fn failure(error: &TlsError) -> Note {
     match error {
         TlsError::Expired(why) => Note::fail(format!("the certificate has expired ({why})"))
             .means("its renewal has stopped, or the renewed one was never loaded")
-            .next("sudo certbot renew && sudo systemctl reload nginx; date   (is it right here?)"),
+            .next("sudo certbot renew && sudo nginx -s reload   (where it is kept); date   (is it right here?)"),
         TlsError::NotYetValid(why) => {
             Note::fail(format!("the certificate is not valid yet ({why})"))
                 .means("the clock of this machine is wrong, more often than the certificate")
-                .next("timedatectl")
+                .next("date -u   (on this machine)")
         }
         TlsError::OtherName(why) => {
             Note::fail(format!("the certificate is for another name ({why})"))
@@ -59,15 +91,20 @@ fn failure(error: &TlsError) -> Note {
                 )
                 .next("deploy/setup-nginx-relay.sh with this name, or the tunnel's route for it")
         }
+        TlsError::SelfSigned => {
+            Note::fail("the certificate is self-signed: nobody vouches for it")
+                .means("clients refuse it, unless they were told to trust this very one")
+                .next("a certificate of a public authority (sudo certbot --nginx), or a tunnel, which brings its own")
+        }
         TlsError::UnknownIssuer => Note::fail("the certificate's issuer is unknown here")
             .means(
-                "it is self-signed, its intermediate certificate is not sent along, or something \
+                "its intermediate certificate is not sent along, or something \
                  on the way (an office's proxy, an antivirus) opens TLS",
             )
             .next("the full chain in nginx's ssl_certificate (fullchain.pem, not cert.pem)"),
         TlsError::Certificate(why) => {
             Note::fail(format!("the certificate cannot be accepted: {why}"))
-                .means("it is self-signed, or made for another use than a server's")
+                .means("it is made for another use than a server's, or against today's rules")
                 .next("a certificate of a public authority, or the tunnel's own")
         }
         TlsError::NoCertificate(alert) => Note::fail(format!(
@@ -89,8 +126,33 @@ fn failure(error: &TlsError) -> Note {
         TlsError::HungUp => Note::fail("the server hung up in the middle of the TLS handshake")
             .means("the port does not speak TLS, or a firewall ends the connection")
             .next(WITHOUT_TLS),
+        TlsError::Other(error) if TooMuch::is_in(error) => flood(),
         TlsError::Other(error) => Note::fail(format!("TLS failed: {error}")),
     }
 }
 
 const WITHOUT_TLS: &str = "the same check with ws:// in place of wss://, or with another port";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_in_its_last_fourteen_days() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let after = |days: u64, seconds: u64| {
+            expiring(
+                "a.example",
+                now + Duration::from_secs(days * DAY + seconds),
+                now,
+            )
+        };
+        assert!(after(14, 0).is_none() && after(90, 0).is_none());
+        let note = after(13, DAY - 1).map(|it| it.detail);
+        assert_eq!(
+            note.as_deref(),
+            Some("the certificate for a.example ends in 13 days (on 2023-11-28)")
+        );
+        assert!(after(0, 0).is_some());
+    }
+}

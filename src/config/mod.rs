@@ -39,9 +39,9 @@ use crate::version;
 /// The flag that names the file.
 const ENV_FILE: &str = "env-file";
 /// The files that may hold variables where none is named; only the first that exists is read.
-const FILES: [&str; 2] = [".env.relay", ".env"];
-/// The same for a look at a relay that systemd runs, whose unit names the last one.
-const FILES_AND_INSTALLED: [&str; 3] = [FILES[0], FILES[1], "/etc/claude-distill-relay/relay.env"];
+pub const FILES: [&str; 2] = [".env.relay", ".env"];
+/// The file of a relay that systemd runs, as its unit names it.
+pub const INSTALLED: &str = "/etc/claude-distill-relay/relay.env";
 
 /// All that the process is told from outside.
 #[derive(Debug)]
@@ -111,14 +111,14 @@ pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
     load_with(flags, &FILES)
 }
 
-/// Reads the settings that the relay of this machine has: those of [`load`], or where the working
-/// directory has none, those that its unit gives it.
+/// Reads the settings that the unit of this machine's relay gives it: as [`load`], with [`INSTALLED`] in
+/// place of the files of the working directory.
 ///
 /// # Errors
 ///
 /// As of [`load`].
 pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
-    load_with(flags, &FILES_AND_INSTALLED)
+    load_with(flags, &[INSTALLED])
 }
 
 fn load_with(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {

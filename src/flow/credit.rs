@@ -81,7 +81,8 @@ impl Pool {
 
     /// Whether more than half of it is taken, or of a pool that it is a part of.
     fn is_crowded(&self) -> bool {
-        self.levels().any(|pool| pool.used() > pool.limit / 2)
+        self.levels()
+            .any(|pool| pool.used() > pool.limit.load(SeqCst) / 2)
     }
 
     fn add(&self, amount: usize) {

@@ -20,7 +20,7 @@ use relay_wire::{
 };
 use tokio::io::AsyncWriteExt;
 
-use super::{head::OneHead, proxy, upgrade};
+use super::{head::OneHead, own_check, proxy, upgrade};
 use crate::{
     actors::{
         directory::Directory,
@@ -65,7 +65,9 @@ impl Door {
         connection: OneHead,
         peer: IpAddr,
     ) -> io::Result<()> {
-        match self.admit(request.head(), peer) {
+        let (head, local) = (request.head(), connection.local_ip());
+        let ours = own_check::is_ours(head, peer, local, &self.state.live().trust);
+        match self.admit(head, peer, ours) {
             Ok((response, client, slot)) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
@@ -77,6 +79,7 @@ impl Door {
                     head: head.freeze(),
                     unread: rest,
                     client,
+                    check: ours,
                     slot,
                 };
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
@@ -86,8 +89,14 @@ impl Door {
         }
     }
 
-    /// Whether this request becomes a session: it must be a handshake, and there must be room.
-    fn admit(&self, head: &RequestHead, peer: IpAddr) -> Result<Admitted, Response<BoxBody>> {
+    /// Whether this request becomes a session: it must be a handshake, and there must be room. `ours`:
+    /// whether it is a check's.
+    fn admit(
+        &self,
+        head: &RequestHead,
+        peer: IpAddr,
+        ours: bool,
+    ) -> Result<Admitted, Response<BoxBody>> {
         let client = client(head, peer, &self.state);
         let refused = |ending| answer(ending, client.key(), &self.state.metrics);
         if !upgrade::is_well_formed(head) {
@@ -126,6 +135,7 @@ impl Door {
             })
         })?;
         if client.source == Source::SilentProxy
+            && !ours
             && proxy::shows_itself(head, peer, &self.state.live())
         {
             self.state.live().warn_unnamed(|| {

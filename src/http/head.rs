@@ -9,6 +9,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -92,6 +93,11 @@ impl OneHead {
     /// What was read of the head, until it is handed on.
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// The address of this machine that the client has connected to.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.socket.local_addr().ok().map(|address| address.ip())
     }
 
     /// The socket, and what was read from it behind the head.

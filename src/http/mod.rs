@@ -9,6 +9,7 @@
 //! | [`upgrade`] | which requests ask for a WebSocket, and whether they do it well |
 //! | [`handshake`] | which upgrades become sessions |
 //! | `proxy` | whether a request has come through a proxy |
+//! | [`own_check`] | which of them are those of a check on this machine |
 //! | [`pages`] | plain HTTP |
 //!
 //! actix-http parses every head, and answers the requests for pages. One for a WebSocket goes from the
@@ -19,6 +20,7 @@ pub mod accept;
 pub mod desk;
 pub mod handshake;
 pub mod head;
+pub mod own_check;
 pub mod pages;
 pub mod places;
 mod proxy;

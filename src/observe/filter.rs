@@ -1,11 +1,11 @@
 //! What is logged: a text in the syntax of `RUST_LOG`, taken as far as it makes sense. One that says
 //! nothing of the relay's own lines, or only what is no level, does not silence them.
 
-use env_filter::{Builder, Filter};
+use env_logger::Builder;
 use log::LevelFilter;
 
 /// What is logged where nobody says.
-const DEFAULT: LevelFilter = LevelFilter::Info;
+const DEFAULT: &str = "info";
 /// The HTTP library has an error to report for every stranger that talks nonsense to it: it is heard
 /// only where a filter names it.
 const SILENT: &str = "actix_http";
@@ -14,15 +14,14 @@ const OURS: &str = env!("CARGO_CRATE_NAME");
 /// How the names begin of all that logs anything here.
 const SPEAKERS: [&str; 5] = [OURS, "actix", "mio", "tokio_tungstenite", "tungstenite"];
 
-/// The filter that a text stands for, and what to tell of its parts that have no effect.
-pub(super) fn read(text: &str) -> (Filter, Option<String>) {
+/// A logger's beginning that lets through what a text says, and what to tell of the parts of the text that
+/// have no effect.
+pub(super) fn read(text: &str) -> (Builder, Option<String>) {
     let (directives, pattern) = match text.split_once('/') {
         Some((directives, pattern)) => (directives, format!("/{pattern}")),
         None => (text, String::new()),
     };
-    let mut builder = Builder::new();
-    builder.filter_module(SILENT, LevelFilter::Off);
-    let (mut without_effect, mut says_of_ours) = (Vec::new(), false);
+    let (mut taken, mut without_effect, mut says_of_ours) = (Vec::new(), Vec::new(), false);
     for directive in directives.split(',').map(str::trim) {
         let name = directive.split('=').next().unwrap_or_default().trim_end();
         let is_level = name.parse::<LevelFilter>().is_ok();
@@ -30,19 +29,22 @@ pub(super) fn read(text: &str) -> (Filter, Option<String>) {
         if directive.is_empty() {
             continue;
         }
-        if builder.try_parse(directive).is_ok() {
+        let valid = is_valid(directive);
+        if valid {
             says_of_ours |= is_level || OURS.starts_with(name);
-            if is_level || SPEAKERS.iter().any(speaks) {
-                continue;
-            }
+            taken.push(directive);
         }
-        without_effect.push(directive);
+        if !valid || !is_level && !SPEAKERS.iter().any(speaks) {
+            without_effect.push(directive);
+        }
     }
     if !says_of_ours {
-        builder.filter_level(DEFAULT);
+        taken.push(DEFAULT);
     }
-    // Last, as the parser takes it for the whole of what it is given.
-    if builder.try_parse(&pattern).is_err() {
+    let mut filters = taken.join(",");
+    if is_valid(&pattern) {
+        filters += &pattern;
+    } else {
         without_effect.push(&pattern);
     }
     let told = (!without_effect.is_empty()).then(|| {
@@ -52,20 +54,28 @@ pub(super) fn read(text: &str) -> (Filter, Option<String>) {
             without_effect.join(",")
         )
     });
-    (builder.build(), told)
+    let mut builder = Builder::new();
+    builder.filter_module(SILENT, LevelFilter::Off);
+    builder.parse_filters(&filters);
+    (builder, told)
+}
+
+/// Whether a logger would take it; it would complain on stderr itself, and wait there.
+fn is_valid(filters: &str) -> bool {
+    env_filter::Builder::new().try_parse(filters).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use log::{Level, Metadata};
+    use log::{Level, Log, Metadata};
 
     use super::*;
 
     /// The most that is let through of this target.
-    fn level(filter: &Filter, target: &str) -> Option<Level> {
+    fn level(logger: &impl Log, target: &str) -> Option<Level> {
         let enabled = |&level: &Level| {
             let metadata = Metadata::builder().level(level).target(target).build();
-            filter.enabled(&metadata)
+            logger.enabled(&metadata)
         };
         Level::iter().filter(enabled).last()
     }
@@ -99,7 +109,8 @@ mod tests {
             ("warn/a/b", Some(Warn), None, Some("/a/b")),
             ("/room", Some(Info), None, None),
         ] {
-            let (filter, complaint) = read(text);
+            let (mut builder, complaint) = read(text);
+            let filter = builder.build();
             assert_eq!(level(&filter, "claude_distill_relay::http"), ours, "{text}");
             assert_eq!(level(&filter, "actix_http::h1"), http, "{text}");
             let part = told.map(|part| format!("in which {part:?} has no effect"));
@@ -111,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_part_of_the_relay_may_say_more_than_the_rest() {
-        let (filter, complaint) = read("claude_distill_relay::http=debug");
+        let (mut builder, complaint) = read("claude_distill_relay::http=debug");
+        let filter = builder.build();
         assert_eq!(
             level(&filter, "claude_distill_relay::http"),
             Some(Level::Debug)

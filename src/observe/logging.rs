@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use env_filter::Filter;
+use env_logger::{Logger, Target};
 use jiff::Timestamp;
 use log::{Level, Metadata, Record};
 use relay_wire::text::escaped;
@@ -26,9 +26,12 @@ use crate::limits::address::AddressKey;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::new);
-static LOGGER: LazyLock<Logger> = LazyLock::new(|| Logger {
-    journal: stderr_is_the_journal(),
-    filter: RwLock::new(filter::read("").0),
+static LOG: LazyLock<Replaceable> = LazyLock::new(|| {
+    let journal = stderr_is_the_journal();
+    Replaceable {
+        journal,
+        logger: RwLock::new(logger(filter::read("").0, journal)),
+    }
 });
 
 /// Logs a line that a client can cause at will: at a level, for a client's address (or `None` where
@@ -65,12 +68,12 @@ impl Drop for Log {
 ///
 /// Where the system has no thread for it.
 pub fn init() -> io::Result<Log> {
-    let journal = LOGGER.journal;
+    let journal = LOG.journal;
     let tell = move |why: LeftOut, lines| show(level_of(why), &sentence(why, lines), journal);
     let writer = thread::Builder::new().name("log".to_owned());
     writer.spawn(move || QUEUE.write_to(io::stderr(), tell))?;
     // Only a logger that is there already can stand in the way, and it is as good as ours.
-    let _ = log::set_logger(&*LOGGER);
+    let _ = log::set_logger(&*LOG);
     Ok(Log(()))
 }
 
@@ -78,12 +81,10 @@ pub fn init() -> io::Result<Log> {
 /// the relay itself says from `info` on. Returns what is to be warned of: what has no effect in it.
 #[must_use]
 pub fn set_filter(filter: Option<&str>) -> Option<String> {
-    let (filter, complaint) = filter::read(filter.unwrap_or_default());
-    log::set_max_level(filter.filter());
-    *LOGGER
-        .filter
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = filter;
+    let (builder, complaint) = filter::read(filter.unwrap_or_default());
+    let logger = logger(builder, LOG.journal);
+    log::set_max_level(logger.filter());
+    *LOG.logger.write().unwrap_or_else(PoisonError::into_inner) = logger;
     complaint
 }
 
@@ -119,30 +120,52 @@ pub fn print_to_stderr(print: impl FnOnce() -> io::Result<()> + Send + 'static) 
     }
 }
 
-/// What puts lines into the queue.
-struct Logger {
-    /// Whether the journal reads them.
-    journal: bool,
-    /// Asked for a line that its level lets through, and never for a frame, so a lock will do.
-    filter: RwLock<Filter>,
+/// A logger that puts what it lets through into the queue.
+fn logger(mut builder: env_logger::Builder, journal: bool) -> Logger {
+    builder
+        .target(Target::Pipe(Box::new(Lines)))
+        .format(move |out, record| {
+            let message = record.args().to_string();
+            out.write_all(show(record.level(), &message, journal).as_bytes())
+        })
+        .build()
 }
 
-impl Logger {
-    fn filter(&self) -> RwLockReadGuard<'_, Filter> {
-        self.filter.read().unwrap_or_else(PoisonError::into_inner)
+/// Where a logger puts its lines, each in one write.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        QUEUE.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-impl log::Log for Logger {
+/// The logger of the process, in whose place another may come while it runs.
+struct Replaceable {
+    /// Whether the journal reads its lines.
+    journal: bool,
+    /// Asked for a line that its level lets through, and never for a frame, so a lock will do.
+    logger: RwLock<Logger>,
+}
+
+impl Replaceable {
+    fn logger(&self) -> RwLockReadGuard<'_, Logger> {
+        self.logger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl log::Log for Replaceable {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter().enabled(metadata)
+        self.logger().enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.filter().matches(record) {
-            let message = record.args().to_string();
-            QUEUE.push(show(record.level(), &message, self.journal).as_bytes());
-        }
+        self.logger().log(record);
     }
 
     fn flush(&self) {}

@@ -61,6 +61,7 @@ pub struct Metrics {
     refused: Family<Why, Counter>,
     handshakes_refused: Family<Why, Counter>,
     rooms: Counter,
+    check_rooms: Counter,
     rooms_closed: Family<Why, Counter>,
     received: Counter,
     sent: Counter,
@@ -83,6 +84,7 @@ impl Metrics {
             refused: Family::default(),
             handshakes_refused: Family::default(),
             rooms: Counter::default(),
+            check_rooms: Counter::default(),
             rooms_closed: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
@@ -119,6 +121,11 @@ impl Metrics {
             "rooms_opened",
             "Rooms that were opened",
             metrics.rooms.clone(),
+        );
+        registry.register(
+            "check_rooms",
+            "Rooms that checks on this machine opened; no other count of rooms has them but relay_rooms",
+            metrics.check_rooms.clone(),
         );
         registry.register(
             "rooms_closed",
@@ -214,6 +221,11 @@ impl Metrics {
     /// A room was opened.
     pub fn room_opened(&self) {
         self.rooms.inc();
+    }
+
+    /// A check of this relay opened a room.
+    pub fn check_room_opened(&self) {
+        self.check_rooms.inc();
     }
 
     /// A room was closed.

@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -80,6 +80,22 @@ impl Certificate {
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Self::new(Authority::new("ours").roots, &certificate, &key)
+    }
+
+    /// Self-signed as `openssl req -x509` does it: one that says it may issue others.
+    pub fn authority() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        Self::new(Authority::new("ours").roots, &certificate, &key)
+    }
+
+    /// One whose time is over in so many days.
+    pub fn ending_in(days: u64) -> Self {
+        let end = SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60 + 60);
+        let change = |it: &mut CertificateParams| it.not_after = end.into();
+        Authority::new("ours").certify("127.0.0.1", change)
     }
 
     fn new(roots: String, certificate: &rcgen::Certificate, key: &KeyPair) -> Self {

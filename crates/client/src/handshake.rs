@@ -1,14 +1,13 @@
 //! The WebSocket handshake with a relay, over a connection that is there (RFC 6455 §4).
 
-use std::net::IpAddr;
-
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
+    WebSocketStream, client_async_with_config,
     tungstenite::{
         Error,
         client::IntoClientRequest,
         error::ProtocolError,
         http::{HeaderMap, HeaderName, HeaderValue, Response, header},
+        protocol::WebSocketConfig,
     },
 };
 
@@ -60,27 +59,30 @@ pub enum OpenError {
     Connection(Error),
 }
 
-/// Opens a WebSocket to the relay of `url`: for ourselves, or as a proxy does, for the client of
-/// the address `on_behalf_of`.
+/// Opens a WebSocket to the relay of `url`, with these headers beside those that it takes. No message
+/// or frame longer than `longest` bytes is taken from it.
 ///
 /// # Errors
 ///
 /// [`OpenError`], with what was answered in place of a WebSocket.
 pub async fn open(
     url: &Url,
-    on_behalf_of: Option<IpAddr>,
+    headers: &[(&'static str, &'static str)],
+    longest: usize,
     stream: Stream,
 ) -> Result<(Socket, Greeting), OpenError> {
     let mut request = url
         .to_string()
         .into_client_request()
         .map_err(OpenError::Request)?;
-    if let Some(address) = on_behalf_of
-        && let Ok(value) = HeaderValue::try_from(address.to_string())
-    {
-        request.headers_mut().insert("x-forwarded-for", value);
+    for &(name, value) in headers {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
     }
-    let (socket, response) = client_async(request, stream).await?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(longest))
+        .max_frame_size(Some(longest));
+    let (socket, response) = client_async_with_config(request, stream, Some(config)).await?;
     Ok((socket, Greeting::read(response.headers())))
 }
 

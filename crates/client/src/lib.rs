@@ -6,7 +6,8 @@
 //! | [`url`] | where a relay is |
 //! | [`tcp`] | the addresses of its name, and a connection to one of them |
 //! | [`tls`] | TLS over that |
-//! | [`stream`] | what a WebSocket is opened over, with TLS or without |
+//! | `witness` | what a certificate says of itself |
+//! | [`stream`] | what a WebSocket is opened over, with TLS or without, and how much is read of it |
 //! | [`handshake`] | the WebSocket, and what the answer tells |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
@@ -16,3 +17,4 @@ pub mod stream;
 pub mod tcp;
 pub mod tls;
 pub mod url;
+mod witness;

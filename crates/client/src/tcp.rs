@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::url::Url;
+use crate::{stream::Bounded, url::Url};
 
 /// Where a relay's name leads.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub async fn resolve(url: &Url) -> Result<Resolved, ResolveError> {
 #[derive(Debug)]
 pub struct Connected {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Bounded<TcpStream>,
     /// Where it leads.
     pub address: SocketAddr,
     /// The last address that was tried before in vain, and why that one failed.
@@ -74,12 +74,17 @@ pub enum ConnectError {
     Failed(SocketAddr, io::Error),
 }
 
-/// Connects to the first of `addresses` that answers, all within `limit`.
+/// Connects to the first of `addresses` that answers, all within `limit`. No more than `most` bytes are
+/// read from there.
 ///
 /// # Errors
 ///
 /// [`ConnectError`], with the address that was tried last.
-pub async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<Connected, ConnectError> {
+pub async fn connect(
+    addresses: &[SocketAddr],
+    limit: Duration,
+    most: usize,
+) -> Result<Connected, ConnectError> {
     // One that swallows everything must leave time for the others.
     let each = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut passed = None;
@@ -89,7 +94,7 @@ pub async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<Connec
                 // Else a short message would wait for the acknowledgement of the one before.
                 drop(stream.set_nodelay(true));
                 return Ok(Connected {
-                    stream,
+                    stream: Bounded::new(stream, most),
                     address,
                     passed,
                 });

@@ -4,25 +4,30 @@
 use std::{
     io::{self, ErrorKind},
     sync::Arc,
+    time::SystemTime,
 };
 
-use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     rustls::{
         AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, ProtocolVersion,
         RootCertStore,
+        client::{VerifierBuilderError, WebPkiServerVerifier},
         crypto::ring,
         pki_types::{InvalidDnsNameError, ServerName},
     },
 };
 
-use crate::stream::Stream;
+use crate::{
+    stream::{Io, Stream},
+    witness::Witness,
+};
 
 /// What handshakes with one host need.
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    witness: Arc<Witness>,
 }
 
 /// Why TLS cannot even be tried.
@@ -32,6 +37,8 @@ pub enum SetupError {
     NoRoots,
     /// The TLS library cannot be set up.
     Library(Error),
+    /// The roots that this machine trusts are of no use.
+    Roots(VerifierBuilderError),
     /// No certificate can be for this host.
     Name(InvalidDnsNameError),
 }
@@ -44,6 +51,8 @@ pub struct Secured {
     pub version: &'static str,
     /// The name or address that the certificate is for.
     pub name: String,
+    /// When the certificate's time is over, if that can be read in it.
+    pub expires: Option<SystemTime>,
 }
 
 /// Why a handshake has failed.
@@ -55,6 +64,8 @@ pub enum TlsError {
     NotYetValid(CertificateError),
     /// The certificate is for another name.
     OtherName(CertificateError),
+    /// The certificate names itself as its issuer.
+    SelfSigned,
     /// The certificate's issuer is none that this machine trusts.
     UnknownIssuer,
     /// The certificate cannot be accepted for another reason.
@@ -84,12 +95,20 @@ impl Tls {
         if roots.is_empty() {
             return Err(SetupError::NoRoots);
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let judge =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(SetupError::Roots)?;
+        let witness = Arc::new(Witness::new(judge));
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(SetupError::Library)?
-            .with_root_certificates(roots)
+            .dangerous() // A verifier of our own: it leaves every decision to rustls's.
+            .with_custom_certificate_verifier(Arc::clone(&witness) as _)
             .with_no_client_auth();
         Ok(Self {
+            witness,
             connector: TlsConnector::from(Arc::new(config)),
             name: ServerName::try_from(host.to_owned()).map_err(SetupError::Name)?,
         })
@@ -100,9 +119,9 @@ impl Tls {
     /// # Errors
     ///
     /// [`TlsError`], as far as the library tells them apart.
-    pub async fn handshake(&self, stream: TcpStream) -> Result<Secured, TlsError> {
+    pub async fn handshake(&self, stream: impl Io + 'static) -> Result<Secured, TlsError> {
         let connecting = self.connector.connect(self.name.clone(), stream);
-        let stream = connecting.await.map_err(TlsError::from)?;
+        let stream = connecting.await.map_err(|error| self.error(error))?;
         let version = match stream.get_ref().1.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
             _ => "TLS 1.2",
@@ -111,7 +130,20 @@ impl Tls {
             stream: Box::new(stream),
             version,
             name: self.name.to_str().into_owned(),
+            expires: self.witness.seen().and_then(|seen| seen.expires),
         })
+    }
+
+    /// What an error of the library's means, with what was seen of the certificate.
+    fn error(&self, error: io::Error) -> TlsError {
+        let self_signed = self.witness.seen().is_some_and(|seen| seen.self_signed);
+        match TlsError::from(error) {
+            // One that says it may issue others is refused as a server's before its issuer is looked for.
+            TlsError::UnknownIssuer | TlsError::Certificate(_) if self_signed => {
+                TlsError::SelfSigned
+            }
+            other => other,
+        }
     }
 }
 

@@ -52,6 +52,8 @@ impl Pongs {
 pub(super) struct Connection {
     pub(super) id: SessionId,
     pub(super) client: AddressKey,
+    /// Whether it is a check of this relay, from this machine.
+    pub(super) check: bool,
     pub(super) state: Arc<State>,
     pub(super) directory: Arc<Directory>,
     /// The registry of the worker it is on.
@@ -105,6 +107,7 @@ impl Connection {
         Self {
             id,
             client,
+            check: false,
             reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
             outbox: Outbox::default(),
             window,

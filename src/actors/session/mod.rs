@@ -55,6 +55,8 @@ pub struct Upgraded {
     pub unread: Bytes,
     /// Whose budget its requests are charged to.
     pub client: AddressKey,
+    /// Whether it is a check of this relay, from this machine.
+    pub check: bool,
     /// Its place among `RELAY_MAX_SESSIONS`.
     pub slot: Share,
 }
@@ -78,6 +80,7 @@ impl Session {
         connection.outbox.push(Chunk::new(head, &connection.window));
         connection.count_bytes(upgraded.unread.len(), now);
         connection.unread = upgraded.unread.into();
+        connection.check = upgraded.check;
         log_client!(
             Debug,
             upgraded.client,
@@ -90,7 +93,7 @@ impl Session {
 
     /// Starts the actor of a connection, and makes it known to its registry.
     fn start_on(socket: TcpStream, connection: Connection, moved: Option<Moved>) -> Addr<Self> {
-        let (id, client) = (connection.id, connection.client);
+        let (id, client, check) = (connection.id, connection.client, connection.check);
         let registry = connection.registry.clone();
         let session = Self::create(|ctx| {
             ctx.spawn(Pump::new(socket));
@@ -100,6 +103,7 @@ impl Session {
             id,
             session: session.clone().recipient(),
             client,
+            check,
             moved,
         });
         session

@@ -1,0 +1,109 @@
+//! The ways to the relay of this machine that its clients come by: through nginx, and by the public name.
+//! A room is opened at the relay itself and joined by that way, so that one which leads elsewhere, even to
+//! another relay, is found out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{
+    client::{Client, Reply},
+    net,
+    note::{Note, Outcome, Status},
+    pair,
+    plan::Plan,
+    target::{Place, Target},
+    tls,
+};
+
+/// What is sent each way: enough to be held back by a proxy that buffers.
+const SAMPLE: usize = 16 * 1024;
+/// How long a client may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Goes to `relay` by `way`.
+pub(super) async fn try_way(relay: &Target, way: &Target, plan: &Plan) -> Outcome<()> {
+    let (mut sender, mut receiver) = (None, None);
+    // Less than the step's own time, so that there is some left to take leave in.
+    let limit = plan.limit.saturating_sub(FAREWELL).max(plan.limit / 2);
+    let meeting = meet(relay, way, plan, &mut sender, &mut receiver);
+    let met = timeout(limit, meeting).await.unwrap_or_else(|_| {
+        Err(Note::fail(format!(
+            "nothing came of it in {:.1} s",
+            limit.as_secs_f32()
+        ))
+        .means("something on this way accepts connections and hangs, or holds messages back"))
+    });
+    let leaving = async {
+        for mut client in receiver.into_iter().chain(sender) {
+            client.close().await;
+        }
+    };
+    // What is left of it then ends with its connection.
+    drop(timeout(FAREWELL.min(plan.limit / 2), leaving).await);
+    met.map(|note| ((), note)).map_err(|note| of_way(way, note))
+}
+
+/// What a client meets by this way. A note that is not well is of the certificate.
+async fn meet(
+    relay: &Target,
+    way: &Target,
+    plan: &Plan,
+    sender: &mut Option<Client>,
+    receiver: &mut Option<Client>,
+) -> Result<Note, Note> {
+    let (client, _) = reach(relay, plan).await?;
+    let sender = sender.insert(client);
+    let code = sender.create().await?;
+    let (client, tls) = reach(way, plan).await?;
+    let receiver = receiver.insert(client);
+    receiver.join(&code).await?;
+    let joined = |reply: &Reply| matches!(reply, Reply::PeerJoined);
+    sender.expect(joined, "PEER_JOINED").await?;
+    let size = SAMPLE.min(plan.message).min(plan.data);
+    let sample = [Bytes::from(vec![b'x'; size])];
+    pair::one_way(sender, receiver, &sample).await?;
+    pair::one_way(receiver, sender, &sample).await?;
+    Ok(match tls.status {
+        Status::Warn => tls,
+        _ => Note::ok(format!("{} leads to the relay", shown(way))),
+    })
+}
+
+/// A client by this way, and what its TLS has shown.
+async fn reach(way: &Target, plan: &Plan) -> Result<(Client, Note), Note> {
+    let (addresses, _) = net::resolve(way).await?;
+    let connected = net::connect(way, &addresses, plan.limit).await;
+    let ((stream, _), _) = connected.map_err(|note| from_here(way, note))?;
+    let tls = tls::prepare(way)?;
+    let (stream, note) = tls::secure(tls.as_ref(), stream).await?;
+    let ((client, _), _) = Client::open(way, stream).await?;
+    Ok((client, note))
+}
+
+/// That this machine does not reach its own public name does not mean that others do not: its router may
+/// not lead it back to itself.
+fn from_here(way: &Target, note: Note) -> Note {
+    if way.place != Place::Outside {
+        return note;
+    }
+    let status = Status::Warn;
+    Note { status, ..note }
+        .means("the tunnel or the port is closed, or only this machine cannot reach itself by its public name")
+        .next(format!("from another machine: claude-distill-relay check {}", way.url))
+}
+
+/// A failure, with the way that it was met on.
+fn of_way(way: &Target, mut note: Note) -> Note {
+    note.detail = format!("{}: {}", shown(way), note.detail);
+    note.next.get_or_insert_with(|| way.look().to_owned());
+    note
+}
+
+fn shown(way: &Target) -> String {
+    match (way.place, way.address) {
+        (Place::Nginx, Some(address)) => format!("{} through nginx at {address}", way.url.host),
+        _ => way.url.to_string(),
+    }
+}

@@ -1,0 +1,121 @@
+//! The ways that clients come to a relay by: a check of the machine goes them all, and says which hop is
+//! broken. nginx is played by a script that prints its configuration and by a proxy of ours; the real one
+//! is in tests/deploy.rs.
+
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+
+use relay_testing::{TestRelay, port::Port};
+
+use crate::doubles::{
+    Double, Proxy,
+    command::{Check, Outcome},
+};
+
+/// A check of the machine whose nginx has one site, at `site`, and whose relay is at `relay`.
+fn check(relay: u16, site: u16, arguments: &[&str]) -> Outcome {
+    let port = relay.to_string();
+    let check = Check::new(&[&["--port", &port, "check"], arguments].concat());
+    let script = format!(
+        "#!/bin/sh\ncat <<END\n# configuration file /etc/nginx/nginx.conf:\nhttp {{ server {{\n\
+         listen 127.0.0.1:{site}; server_name relay.example.com;\n\
+         location / {{ proxy_pass http://127.0.0.1:{relay}; }} }} }}\nEND\n"
+    );
+    let nginx = check.directory().join("nginx");
+    fs::write(&nginx, script).unwrap();
+    fs::set_permissions(&nginx, fs::Permissions::from_mode(0o755)).unwrap();
+    let tools = format!("{}:/usr/bin:/bin", check.directory().display());
+    check.env("PATH", tools).json()
+}
+
+fn proxy(relay: &TestRelay) -> Arc<Proxy> {
+    Proxy::to(relay.port()).start()
+}
+
+#[tokio::test]
+async fn the_relay_is_met_through_nginx_by_the_name_of_its_site() {
+    let relay = TestRelay::start(|_| {});
+    let outcome = check(relay.port(), proxy(&relay).port, &[]);
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    outcome.is(
+        "site",
+        "ok",
+        "relay.example.com through nginx at 127.0.0.1:",
+    );
+    outcome.is("address", "ok", "only this machine");
+    outcome.is("public", "skip", "no public name");
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn whatever_is_broken_in_nginx_is_named() {
+    let relay = TestRelay::start(|_| {});
+    let (dead, other) = (Port::reserve(), TestRelay::start(|_| {}));
+    let page = |status: &str| {
+        let head =
+            format!("HTTP/1.1 {status}\r\nServer: nginx/1.22.1\r\nContent-Length: 0\r\n\r\n");
+        Double::answering(&head).port
+    };
+    for (site, part) in [
+        (dead.number(), "nginx is stopped"),
+        (
+            page("502 Bad Gateway"),
+            "finds nobody on the port that it passes on to",
+        ),
+        (
+            page("404 Not Found"),
+            "another site of nginx's answers to relay.example.com",
+        ),
+        (page("200 OK"), "another site of nginx's answers"),
+        (page("403 Forbidden"), "auth_basic"),
+        (proxy(&other).port, "another relay answers there"),
+    ] {
+        let outcome = check(relay.port(), site, &[]);
+        outcome.only_trouble("site", "fail", part);
+    }
+    relay.settled().await;
+    other.settled().await;
+}
+
+#[tokio::test]
+async fn the_public_name_is_gone_to_where_it_is_given() {
+    let relay = TestRelay::start(|_| {});
+    let site = proxy(&relay).port;
+    let public = |port: u16| {
+        let url = format!("ws://127.0.0.1:{port}");
+        check(relay.port(), site, &["--public", &url])
+    };
+    let outcome = public(proxy(&relay).port);
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    outcome.is("public", "ok", "leads to the relay");
+
+    let other = TestRelay::start(|_| {});
+    public(proxy(&other).port).only_trouble("public", "fail", "another relay answers there");
+    // Not to reach oneself by it is no proof that others do not.
+    let dead = Port::reserve();
+    public(dead.number()).only_trouble("public", "warn", "from another machine");
+    relay.settled().await;
+    other.settled().await;
+}
+
+#[test]
+fn a_relay_that_is_broken_itself_is_not_looked_for_elsewhere() {
+    let relay = TestRelay::start(|_| {});
+    let dead = Port::reserve();
+    let outcome = check(dead.number(), proxy(&relay).port, &[]);
+    outcome.only_trouble("listening", "fail", "nothing listens");
+    outcome.is("site", "skip", "not tried");
+}
+
+#[test]
+fn a_relay_that_others_reach_past_its_proxy_is_a_warning() {
+    let relay = TestRelay::start(|config| config.host = "0.0.0.0".to_owned());
+    let check = Check::new(&[
+        "--host=0.0.0.0",
+        "--port",
+        &relay.port().to_string(),
+        "check",
+    ]);
+    let outcome = check.env("PATH", "/nowhere").json();
+    outcome.is("address", "warn", "RELAY_HOST=127.0.0.1");
+    assert_eq!(outcome.exit, 1, "{}", outcome.json);
+}
