@@ -110,7 +110,8 @@ impl fmt::Display for Sites {
     /// As [`Sites::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = [("*", self.any), ("own", self.own)].into_iter();
-        let words = words.filter_map(|(word, chosen)| chosen.then(|| word.to_owned()));
+        let words = words.filter(|(_, chosen)| *chosen);
+        let words = words.map(|(word, _)| word.to_owned());
         let all: Vec<_> = words
             .chain(self.named.iter().map(Site::to_string))
             .collect();

@@ -4,7 +4,7 @@ use actix::Message;
 use actix_rt::time::timeout;
 use relay_testing::metrics::Metrics;
 
-use super::*;
+use super::{effects::KEPT_EFFECTS, *};
 use crate::{
     actors::testing::{Worker, create, hear, join},
     config::Config,
