@@ -22,7 +22,7 @@ use claude_distill_relay::{
         outbox::Outbox,
         reader::{Event, FrameReader},
     },
-    rooms::{Effect, Limits, Rooms, SessionId},
+    rooms::{Effect, Limits, Receiver, Rooms, SessionId},
 };
 use relay_testing::skip;
 use relay_wire::{
@@ -61,12 +61,12 @@ impl Pair {
         let (slots, buffers) = (Pool::new(1), Pool::new(1 << 28));
         let code = RoomCode::from_typed("a7f3k2").unwrap();
         let mut effects = Vec::new();
+        let now = Instant::now();
         rooms
-            .create(Instant::now(), SENDER, &slots, [code], &mut effects)
+            .create(now, SENDER, &slots, [code], &mut effects)
             .unwrap();
-        rooms
-            .join(RECEIVER, PeerId::random(), &code, buffers, &mut effects)
-            .unwrap();
+        let receiver = Receiver::new(RECEIVER, PeerId::random(), buffers, now);
+        rooms.join(&code, receiver, &mut effects).unwrap();
         effects.clear();
         let readers = [SENDER, RECEIVER].map(|id| {
             let window: Arc<Window> = Window::new(1 << 30);
