@@ -66,8 +66,7 @@ async fn push(mut from: Raw, frame: Vec<u8>) {
 
 #[tokio::test]
 async fn long_messages_of_receivers() {
-    const LONG: usize = 10 * MIB;
-    let receivers = size(6, 25);
+    let (receivers, long) = (size(8, 25), size(5, 10) * MIB);
     for &workers in size(&[2][..], &[1, 2]) {
         let relay = start(workers).await;
         let memory = relay.watch_memory();
@@ -76,18 +75,18 @@ async fn long_messages_of_receivers() {
             let (sender, receiver) = relay.pair().await;
             pushing.spawn(async move {
                 let mut receiver = receiver;
-                receiver.send(frame(BINARY, vec![7; LONG])).await;
+                receiver.send(frame(BINARY, vec![7; long])).await;
                 receiver
             });
             senders.push(sender);
         }
-        let all = (receivers * LONG) as u64;
+        let all = (receivers * long) as u64;
         relay
             .until("relay_received_bytes_total", |now| now > all)
             .await;
         let all = pushing.join_all().await;
         drop((senders, all));
-        given_back(&relay, memory, receivers * LONG / 2).await;
+        given_back(&relay, memory, receivers * long / 2).await;
     }
 }
 

@@ -256,7 +256,6 @@ fn a_request_has_its_whole_time_while_nobody_needs_the_place() {
         assert!(clocks.request_may_wait(at(part), false));
     }
     assert_eq!(clocks.timers.get(Timer::Request), Some(at(30)));
-    assert_eq!(clocks.fire(at(30)), Some(Timer::Ping));
     assert_eq!(clocks.fire(at(30)), Some(Timer::Request));
     assert!(!clocks.request_may_wait(at(30), false));
 }
