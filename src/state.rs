@@ -44,7 +44,8 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(config: Config) -> Self {
+    /// What follows from these settings.
+    pub fn new(config: Config) -> Self {
         Self {
             timeouts: Arc::new(Timeouts {
                 request: config.request_timeout,
@@ -213,7 +214,7 @@ impl State {
             rooms: self.pools.rooms.whole().used(),
             in_flight: self.pools.in_flight.used(),
             buffered: self.pools.buffers.whole().used(),
-            held: self.ledger.account().held(),
+            held: self.ledger.account().held,
             waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
         }

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use relay_testing::{Client, Frame, Raw, TestRelay, frame, pair, raw_pair, reply, text, wire};
+use futures_util::{SinkExt, StreamExt};
+use relay_testing::{
+    Client, Frame, Raw, TestRelay, frame, pair, raw_pair, reply, text, wire, within,
+};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -357,35 +360,65 @@ async fn a_receiver_that_asks_hears_of_its_place_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_frozen_receiver_gives_way_to_those_who_wait_and_a_live_one_does_not() {
+async fn a_frozen_receiver_gives_way_to_those_who_wait() {
     // Half of it is what a receiver has to show a sign.
-    let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(2));
+    let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(6));
     let mut sender = Client::connect(&relay).await;
     let code = sender.create_room().await;
-    let mut frozen = Raw::connect(&relay).await;
+    let mut frozen = Raw::connect_narrow(&relay).await;
     frozen.join(&code).await;
     sender.expect_peer().await;
-    // Much of it is on its way to the frozen one, whose Pong would be behind all of it.
-    sender.send(Message::binary(vec![0; 1 << 20])).await;
+    // More than its system takes, so that the sender is not read any further either; and the sender's
+    // answer to the Ping that parts one receiver from the next stands behind it.
+    let message = Message::binary(vec![0; 8 << 20]);
+    let (mut sink, mut heard) = sender.into_inner().split();
+    let sending = tokio::spawn(async move {
+        sink.send(message).await.unwrap();
+        sink
+    });
+    let mut next = Client::connect(&relay).await;
     let began = Instant::now();
-    let mut next = Raw::connect(&relay).await;
     next.join(&code).await;
-    sender.expect_peer_gone().await;
-    sender.expect_peer().await;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let message = within("word of the next", heard.next()).await;
+        if let Message::Text(text) = message.unwrap().unwrap() {
+            told.push(text.to_string());
+        }
+    }
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(told[0].contains("PEER_DISCONNECTED"), "{told:?}");
+    assert!(told[1].contains("PEER_JOINED"), "{told:?}");
+    assert!(
+        took < Duration::from_millis(5500),
+        "{took:?}, as after a stall"
+    );
     let ended = r#"relay_sessions_ended_total{reason="gave_way"}"#;
     assert_eq!(relay.metrics().get(ended), 1);
+    drop((sending.await.unwrap(), next, frozen));
+}
 
-    // The next takes nothing either, as there is nothing; but it answers, for longer than it has to.
-    let mut last = Client::connect(&relay).await;
-    last.join(&code).await;
+#[tokio::test]
+async fn a_receiver_that_answers_keeps_its_place_whoever_waits() {
+    let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(2));
+    let (mut sender, mut receiver, code) = {
+        let mut sender = Client::connect(&relay).await;
+        let code = sender.create_room().await;
+        let mut receiver = Raw::connect(&relay).await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        (sender, receiver, code)
+    };
+    let mut waiting = Client::connect(&relay).await;
+    waiting.join(&code).await;
+    // There is nothing to take, and it answers, for longer than it has to.
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {
-        let ping = next.expect_ping().await;
-        next.pong(&ping).await;
+        let ping = receiver.expect_ping().await;
+        receiver.pong(&ping).await;
     }
     sender.send(text("still there")).await;
-    assert_eq!(&next.data(11, "a message").await[..], b"still there");
-    assert_eq!(relay.metrics().get(ended), 1);
+    assert_eq!(&receiver.data(11, "a message").await[..], b"still there");
+    let ended = r#"relay_sessions_ended_total{reason="gave_way"}"#;
+    assert_eq!(relay.metrics().get(ended), 0);
 }

@@ -8,9 +8,11 @@ use std::{
 
 use claude_distill_relay::{
     config::Config,
+    flow::ledger::Dropped,
     process::{Relay, worker},
 };
 use relay_testing::{
+    metrics::Metrics,
     process::{self, Start},
     program::Program,
 };
@@ -66,6 +68,20 @@ pub fn start() -> io::Result<process::Relay> {
     Ok(Start::through(program.stderr(Stdio::inherit())).run())
 }
 
+/// How much payload was taken from clients that was neither given to others nor dropped for a reason, or
+/// the other way round, if any was.
+fn unaccounted(metrics: &Metrics) -> Option<String> {
+    let taken = metrics.get(r#"relay_payload_bytes_total{direction="in"}"#);
+    let given = metrics.get(r#"relay_payload_bytes_total{direction="out"}"#);
+    let reasons = Dropped::ALL.map(|why| {
+        let name = why.name();
+        metrics.get(&format!(r#"relay_dropped_bytes_total{{reason="{name}"}}"#))
+    });
+    let dropped: u64 = reasons.into_iter().sum();
+    (taken != given + dropped)
+        .then(|| format!("{taken} bytes taken, {given} given and {dropped} dropped"))
+}
+
 /// Waits until nothing is outstanding; returns what still is when patience is at an end.
 pub async fn settle(relay: &process::Relay) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
@@ -73,9 +89,8 @@ pub async fn settle(relay: &process::Relay) -> Vec<String> {
         let metrics = relay.metrics().await;
         let left = OUTSTANDING.map(|name| (name, metrics.get(name)));
         let left = left.iter().filter(|(_, value)| *value != 0);
-        let left: Vec<_> = left
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect();
+        let left = left.map(|(name, value)| format!("{name} {value}"));
+        let left: Vec<_> = left.chain(unaccounted(&metrics)).collect();
         if left.is_empty() || Instant::now() > deadline {
             return left;
         }

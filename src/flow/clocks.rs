@@ -149,7 +149,8 @@ impl Clocks {
     /// Gives the peer more time if the timer that fired would judge it by what has not come, and
     /// `unread` finds that something has: what it is waited for may be among that. After a pause of the
     /// whole process (a frozen machine, a stopped service) everybody's time seems to be up, and their
-    /// answers wait in the system. Once: who goes on sending must not put off its end for ever.
+    /// answers wait in the system. Once for each time that it is set: who goes on sending must not put off
+    /// its end for ever.
     ///
     /// Returns whether it has more time.
     pub fn put_off(&mut self, timer: Timer, now: Instant, unread: impl FnOnce() -> bool) -> bool {

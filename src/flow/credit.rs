@@ -79,10 +79,11 @@ impl Pool {
         self.used() == 0
     }
 
-    /// Whether more than half of it is taken, or of a pool that it is a part of.
-    fn is_crowded(&self) -> bool {
+    /// Whether more than half of it is taken by others than who has so much of it, or of a pool that it
+    /// is a part of.
+    fn is_crowded(&self, own: usize) -> bool {
         self.levels()
-            .any(|pool| pool.used() > pool.limit.load(SeqCst) / 2)
+            .any(|pool| pool.used().saturating_sub(own) > pool.limit.load(SeqCst) / 2)
     }
 
     fn add(&self, amount: usize) {
@@ -157,9 +158,9 @@ impl Share {
         &self.pool
     }
 
-    /// Whether others may soon need it: more than half of its pool is taken, or of one around that.
+    /// Whether others may soon need it: they have more than half of its pool, or of one around that.
     pub fn is_wanted(&self) -> bool {
-        self.pool.is_crowded()
+        self.pool.is_crowded(self.amount)
     }
 
     /// Takes over the amount of another share of the same pool.
@@ -291,27 +292,33 @@ impl Credit {
     /// Books so many bytes of payload as taken from a client.
     pub fn take_payload(&mut self, bytes: usize) {
         self.window.ledger.taken(bytes);
-        self.payload += bytes;
+        self.set_payload(self.payload + bytes);
+    }
+
+    /// What is held is counted apart from what becomes of it, so that each can be held against the other.
+    fn set_payload(&mut self, bytes: usize) -> usize {
+        self.window.ledger.held(self.payload, bytes);
+        mem::replace(&mut self.payload, bytes)
     }
 
     /// Has so many bytes of another's payload from here on.
     pub fn take_over(&mut self, other: &mut Self, bytes: usize) {
         debug_assert!(Arc::ptr_eq(&self.window.ledger, &other.window.ledger));
         let bytes = bytes.min(other.payload);
-        other.payload -= bytes;
-        self.payload += bytes;
+        other.set_payload(other.payload - bytes);
+        self.set_payload(self.payload + bytes);
     }
 
     /// Books the payload as given to its recipient.
     pub fn given(&mut self) {
-        self.window.ledger.given(mem::take(&mut self.payload));
+        let bytes = self.set_payload(0);
+        self.window.ledger.given(bytes);
     }
 
     /// Books the payload as dropped.
     pub fn dropped(&mut self, why: Dropped) {
-        self.window
-            .ledger
-            .dropped(mem::take(&mut self.payload), why);
+        let bytes = self.set_payload(0);
+        self.window.ledger.dropped(bytes, why);
     }
 }
 

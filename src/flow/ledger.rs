@@ -63,9 +63,11 @@ pub struct Ledger {
     taken: AtomicU64,
     given: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
+    held: AtomicU64,
 }
 
-/// A ledger at one moment.
+/// A ledger at one moment. What was taken is what was given, dropped and held, where nothing moves
+/// meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
     /// Bytes taken from clients.
@@ -74,6 +76,8 @@ pub struct Account {
     pub given: u64,
     /// Bytes of these that were dropped, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
+    /// Bytes that are on their way.
+    pub held: u64,
 }
 
 impl Ledger {
@@ -89,13 +93,20 @@ impl Ledger {
         self.dropped[why as usize].fetch_add(bytes as u64, SeqCst);
     }
 
+    /// A credit holds so many bytes now, and held so many before.
+    pub(super) fn held(&self, before: usize, now: usize) {
+        // Wraps around where it is less, to the right sum.
+        let more = (now as u64).wrapping_sub(before as u64);
+        self.held.fetch_add(more, SeqCst);
+    }
+
     /// How it stands now.
     pub fn account(&self) -> Account {
-        // What was taken is read last: it is never less than what became of it.
         Account {
-            dropped: self.dropped.each_ref().map(|bytes| bytes.load(SeqCst)),
-            given: self.given.load(SeqCst),
             taken: self.taken.load(SeqCst),
+            given: self.given.load(SeqCst),
+            dropped: self.dropped.each_ref().map(|bytes| bytes.load(SeqCst)),
+            held: self.held.load(SeqCst),
         }
     }
 }
@@ -106,9 +117,9 @@ impl Account {
         self.dropped[why as usize]
     }
 
-    /// Bytes that are neither given nor dropped.
-    pub fn held(&self) -> u64 {
-        self.taken - self.given - self.dropped.iter().sum::<u64>()
+    /// Whether each byte that was taken is in one of the other columns.
+    pub fn is_even(&self) -> bool {
+        self.taken == self.given + self.dropped.iter().sum::<u64>() + self.held
     }
 }
 
@@ -128,14 +139,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_given_nor_dropped_is_held() {
+    fn an_account_is_even_once_each_byte_is_in_one_column() {
         let ledger = Ledger::default();
         ledger.taken(100);
+        ledger.held(0, 100);
+        assert!(ledger.account().is_even());
+        ledger.held(100, 30);
+        assert!(!ledger.account().is_even());
         ledger.given(60);
         ledger.dropped(7, Dropped::PeerGone);
         ledger.dropped(3, Dropped::NoPeer);
         let account = ledger.account();
         assert_eq!(account.dropped(Dropped::NoPeer), 3);
-        assert_eq!(account.held(), 30);
+        assert_eq!(account.held, 30);
+        assert!(account.is_even(), "{account:?}");
     }
 }

@@ -37,6 +37,11 @@ impl Outbox {
         self.chunks.is_empty()
     }
 
+    /// How many of the bytes that wait are a client's payload; counted anew.
+    pub fn payload(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.credit.payload()).sum()
+    }
+
     /// Forgets what waits, for a peer that will not take it.
     pub fn clear(&mut self) {
         self.chunks = VecDeque::new();

@@ -151,15 +151,19 @@ fn whose(peer: IpAddr, trust: &Trust) -> Option<AddressKey> {
 
 /// The next connection, however often the system has none to give. Each listener is the first to be
 /// asked in its `turn`, so that a busy one keeps nobody waiting at another.
-async fn next(listeners: &[TcpListener], turn: usize) -> (TcpStream, SocketAddr) {
-    let (later, first) = listeners.split_at(turn % listeners.len());
-    let in_order = first.iter().chain(later);
-    let mut accepted = |task: &mut Context<'_>| {
-        let mut asked = in_order.clone().map(|listener| listener.poll_accept(task));
-        asked.find(Poll::is_ready).unwrap_or(Poll::Pending)
-    };
+async fn next(listeners: &[TcpListener], mut turn: usize) -> (TcpStream, SocketAddr) {
     loop {
-        match poll_fn(&mut accepted).await {
+        let (later, first) = listeners.split_at(turn % listeners.len());
+        let accepted = |task: &mut Context<'_>| {
+            let mut asked = first
+                .iter()
+                .chain(later)
+                .map(|listener| listener.poll_accept(task));
+            asked.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        };
+        // One that has nothing but errors to give keeps nobody waiting either.
+        turn += 1;
+        match poll_fn(accepted).await {
             Ok(accepted) => return accepted,
             // Gone before we came to it: that says nothing of the next.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

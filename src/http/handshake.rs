@@ -66,7 +66,7 @@ impl Door {
         peer: IpAddr,
     ) -> io::Result<()> {
         let (head, local) = (request.head(), connection.local_ip());
-        let ours = own_check::is_ours(head, peer, local, &self.state.live().trust);
+        let ours = own_check::is_ours(head, peer, local, &self.state.live());
         match self.admit(head, peer, ours) {
             Ok((response, client, slot)) => {
                 let mut head = BytesMut::new();

@@ -9,29 +9,24 @@
 use std::net::IpAddr;
 
 use actix_http::RequestHead;
-use actix_web::http::header;
 
-use crate::limits::address::Trust;
+use super::proxy;
+use crate::state::Live;
 
 /// The header that says so, whatever its value.
 pub const MARK: &str = "x-relay-check";
 
 /// Whether the request is that of a check on this machine, which comes from the loopback address, or from
-/// the one it has connected to, `local`.
+/// the one it has connected to, `local`, and shows no sign of a proxy.
 pub(super) fn is_ours(
     head: &RequestHead,
     peer: IpAddr,
     local: Option<IpAddr>,
-    trust: &Trust,
+    live: &Live,
 ) -> bool {
-    let headers = &head.headers;
-    let own = trust.header.as_deref();
     (peer.to_canonical().is_loopback() || Some(peer) == local)
-        && headers.contains_key(MARK)
-        && !headers.contains_key(header::X_FORWARDED_FOR)
-        && !headers.contains_key(header::FORWARDED)
-        && !headers.contains_key(header::VIA)
-        && own.is_none_or(|name| !headers.contains_key(name))
+        && head.headers.contains_key(MARK)
+        && !proxy::is_named_in(head, peer, live)
 }
 
 #[cfg(test)]
@@ -39,13 +34,14 @@ mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn only_this_machine_is_believed_and_only_for_itself() {
-        let trust = Trust {
-            proxies: Vec::new(),
-            header: Some("CF-Connecting-IP".to_owned()),
-        };
+        let live = Live::new(Config {
+            client_ip_header: Some("Client-Address".to_owned()),
+            ..Config::default()
+        });
         let is_ours = |peer: &str, local: &str, headers: &[&'static str]| {
             let mut head = RequestHead::default();
             for name in headers {
@@ -54,7 +50,7 @@ mod tests {
                     .insert(name, HeaderValue::from_static("1"));
             }
             let (peer, local) = (peer.parse(), local.parse());
-            peer.is_ok_and(|peer| super::is_ours(&head, peer, local.ok(), &trust))
+            peer.is_ok_and(|peer| super::is_ours(&head, peer, local.ok(), &live))
         };
         for (peer, local) in [
             ("127.0.0.1", "127.0.0.1"),
@@ -64,7 +60,13 @@ mod tests {
         ] {
             assert!(is_ours(peer, local, &[MARK]), "{peer}");
             assert!(!is_ours(peer, local, &[]), "{peer}");
-            for other in ["x-forwarded-for", "forwarded", "via", "cf-connecting-ip"] {
+            for other in [
+                "x-forwarded-for",
+                "forwarded",
+                "via",
+                "x-real-ip",
+                "client-address",
+            ] {
                 assert!(!is_ours(peer, local, &[MARK, other]), "{peer} {other}");
             }
         }

@@ -1,11 +1,17 @@
 //! Whether a request from a trusted address that names no client has come through a proxy: a program on
 //! this machine may have connected directly, as `check` does and whoever tries the relay out.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr, sync::LazyLock};
 
 use actix_http::{RequestHead, header};
 
 use crate::state::Live;
+
+/// What the machine calls itself.
+static HOST_NAME: LazyLock<String> = LazyLock::new(|| {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_ascii_lowercase()
+});
 
 /// Headers that proxies and content delivery networks write, and clients do not.
 const OF_PROXIES: [&str; 6] = [
@@ -20,9 +26,15 @@ const OF_PROXIES: [&str; 6] = [
 const FAMILIES: [&str; 2] = ["cf-", "x-forwarded-"];
 
 /// Whether there is a sign of a proxy: an address that an operator has named as one, since it is not
-/// this machine; a header that only proxies write; or a name for the relay under which nobody on this
-/// machine would look for it. A proxy that gives no sign at all is not told from a client beside us.
+/// this machine; or what [`is_named_in`] sees. A proxy that gives no sign at all is not told from a client
+/// beside us.
 pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    !peer.to_canonical().is_loopback() || is_named_in(head, peer, live)
+}
+
+/// Whether a request is a proxy's, as far as its head tells: by a header that only proxies write, or by a
+/// name for the relay under which nobody on this machine, whose address is `peer`, would look for it.
+pub(super) fn is_named_in(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
     let own = live.trust.header.as_deref();
     let of_proxy = |name: &str| {
         OF_PROXIES.contains(&name)
@@ -31,9 +43,10 @@ pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, live: &Live) -> boo
     };
     let host = head.headers.get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok()).map(without_port);
-    !peer.to_canonical().is_loopback()
-        || head.headers.keys().any(|name| of_proxy(name.as_str()))
-        || host.is_some_and(|host| !is_here(host) && !host.eq_ignore_ascii_case(&live.config.host))
+    head.headers.keys().any(|name| of_proxy(name.as_str()))
+        || host.is_some_and(|host| {
+            !is_here(host, peer) && !host.eq_ignore_ascii_case(&live.config.host)
+        })
 }
 
 /// The host in a `Host` header (RFC 9110 §7.2), without brackets.
@@ -45,12 +58,17 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether this is a name of the machine for itself (RFC 6761 §6.3); nobody at all, where it is empty.
-fn is_here(host: &str) -> bool {
+/// Whether this is a name of the machine, whose address is `peer`, for itself (RFC 6761 §6.3); nobody at
+/// all, where it is empty.
+fn is_here(host: &str, peer: IpAddr) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let address = name.parse::<IpAddr>();
     name.is_empty()
         || name == "localhost"
         || name.ends_with(".localhost")
-        || address.is_ok_and(|address| address.to_canonical().is_loopback())
+        || name == *HOST_NAME
+        || address.is_ok_and(|address| {
+            let address = address.to_canonical();
+            address.is_loopback() || address == peer.to_canonical()
+        })
 }

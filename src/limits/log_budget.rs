@@ -16,23 +16,23 @@ use super::{
 /// The time of rest after which a burst is whole again.
 const REST: Duration = Duration::from_secs(8);
 
-/// Of all clients together. In 30 seconds that is less than the 2,000 lines of which systemd's
+/// Of all clients together. In 30 seconds that is less than the 4,000 lines of which systemd's
 /// journal begins to drop warnings as well (`LogRateLimitBurst=` of the unit), and more than a relay
-/// needs that opens 1,000 rooms a minute.
+/// needs that opens 1,000 rooms a minute, with four lines for each.
 const WHOLE: Limit = Limit {
-    max: 400,
+    max: 800,
     window: REST,
 };
 /// Of one client address: a tenth of that. An IPv6 /56 has twice as much and a /48 three times, as of
 /// [`Shares`](super::shares::Shares), so that no home has all of the log.
 const ADDRESS: Limit = Limit {
-    max: 40,
+    max: 80,
     window: REST,
 };
 /// Networks that are remembered before those are forgotten that have their whole burst again. All
 /// others have had a line in the time that a burst of [`ADDRESS`] takes to come back, which are no
 /// more than [`WHOLE`] allows in that time, with three networks for each: less than half of this.
-const MAX_NETWORKS: usize = 3 * 2048;
+const MAX_NETWORKS: usize = 3 * 4096;
 
 /// What is spent of the budgets.
 #[derive(Debug, Default)]

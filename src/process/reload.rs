@@ -43,7 +43,12 @@ impl Reload {
         systemd::reloading();
         let flags = self.flags.clone();
         // Elsewhere, as nobody knows how long a disk takes.
-        match spawn_blocking(move || config::load(&flags)).await {
+        let read = spawn_blocking(move || config::load(&flags)).await;
+        if self.running.state.is_stopping() {
+            // It has told the service manager so.
+            return;
+        }
+        match read {
             Ok(Ok(settings)) => self.take_over(settings),
             Ok(Err(error)) => error!("the settings stay as they were: {error}"),
             Err(error) => error!("the settings stay as they were: they cannot be read: {error}"),

@@ -45,6 +45,8 @@ pub struct Departure {
     pub ending: Ending,
     /// Its message over the limit, where that is why.
     pub oversize: Option<Oversize>,
+    /// Bytes of its peer's that it has not taken.
+    pub untaken: usize,
 }
 
 impl From<Ending> for Departure {
@@ -52,6 +54,7 @@ impl From<Ending> for Departure {
         Self {
             ending,
             oversize: None,
+            untaken: 0,
         }
     }
 }
@@ -131,9 +134,9 @@ impl Visit {
 /// What a pair has said to each other, or all pairs of a room have, in bytes of payload.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Passed {
-    /// Bytes passed on to the receiver.
+    /// Bytes that went to the receiver.
     pub down: u64,
-    /// Bytes passed on to the sender.
+    /// Bytes that went to the sender.
     pub up: u64,
 }
 

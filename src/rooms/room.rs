@@ -262,15 +262,18 @@ impl Room {
         departure: Departure,
         effects: &mut Vec<Effect>,
     ) {
-        match &self.stage {
+        let is_open = self.is_open();
+        match &mut self.stage {
             Stage::Paired(pair) if pair.receiver == receiver => {
+                let taken = pair.passed.down.saturating_sub(departure.untaken as u64);
+                pair.passed.down = taken;
                 let peer_id = pair.peer;
                 let gone = Reply::PeerDisconnected { peer_id };
                 effects.extend([
                     Effect::Reply(self.sender, gone),
                     pair.leave(code, departure),
                 ]);
-                if self.is_open() {
+                if is_open {
                     effects.push(Effect::Ping(self.sender));
                 }
                 self.passed += pair.passed;
@@ -335,7 +338,9 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) -> Vec<SessionId> {
         let mut members = self.dismiss_queue(code, ending, effects);
-        if let Stage::Paired(pair) = &self.stage {
+        if let Stage::Paired(pair) = &mut self.stage {
+            let untaken = departure.map_or(0, |departure| departure.untaken as u64);
+            pair.passed.up = pair.passed.up.saturating_sub(untaken);
             // Its stream is the sender's: it is told by the close alone.
             let close = match ending {
                 Ending::RoomExpired => Ending::SenderDisconnected,

@@ -76,6 +76,11 @@ impl Client {
         Ok(Self { ws, pings: 0 })
     }
 
+    /// The connection itself, for those who say and hear at once.
+    pub fn into_inner(self) -> WebSocketStream<TcpStream> {
+        self.ws
+    }
+
     /// Opens a room and returns its code.
     pub async fn create_room(&mut self) -> String {
         self.send(reply::CREATE).await;

@@ -314,6 +314,7 @@ impl Connection {
             let departure = Departure {
                 ending,
                 oversize: self.reader.oversize(),
+                untaken: self.outbox.payload(),
             };
             let id = self.id;
             self.registry.do_send(Leave { id, departure });

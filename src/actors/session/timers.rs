@@ -48,12 +48,7 @@ impl Connection {
                 let written = socket.offer(&mut self.outbox);
                 self.wrote(written, now);
             }
-            Timer::Stall => {
-                self.leave(Ending::Stalled);
-                // What waits in the system's buffer is not worth keeping either.
-                let _ = SockRef::from(&socket.stream).set_linger(Some(Duration::ZERO));
-                self.phase = Phase::Done;
-            }
+            Timer::Stall => self.give_up(Ending::Stalled, socket),
             Timer::Untaken => {
                 // Reading would tell whether the client is gone, but while we do not read, nothing
                 // else does. While somebody takes what it sent, the rest is still worth reading.
@@ -70,6 +65,8 @@ impl Connection {
                 self.mark();
                 self.clocks.asked(now);
             }
+            // What waits for it holds up its sender, and so the next receiver.
+            Timer::GiveWay if !self.outbox.is_empty() => self.give_up(Ending::GaveWay, socket),
             Timer::GiveWay => self.close(Ending::GaveWay),
             Timer::Pong => {
                 self.leave(Ending::PingTimeout);
@@ -79,6 +76,14 @@ impl Connection {
             // The turn that it woke reads.
             Timer::Pace => {}
         }
+    }
+
+    /// Ends without a word, as it would stand behind what the client does not take.
+    fn give_up(&mut self, ending: Ending, socket: &Socket) {
+        self.leave(ending);
+        // What waits in the system's buffer is not worth keeping either.
+        let _ = SockRef::from(&socket.stream).set_linger(Some(Duration::ZERO));
+        self.phase = Phase::Done;
     }
 
     /// Ends without a word, as nobody is there to hear it.

@@ -176,5 +176,6 @@ fn payload_is_booked_once_whatever_becomes_of_its_credit() {
     assert_eq!((account.taken, account.given), (310, 150));
     assert_eq!(account.dropped(Dropped::NoPeer), 20);
     assert_eq!(account.dropped(Dropped::PeerGone), 40);
-    assert_eq!((account.held(), second.payload()), (100, 100));
+    assert_eq!((account.held, second.payload()), (100, 100));
+    assert!(account.is_even(), "{account:?}");
 }

@@ -16,14 +16,14 @@ fn taken(budget: &mut LogBudget, client: Option<AddressKey>, lines: usize, now: 
 #[test]
 fn an_address_has_its_burst_and_then_its_rate() {
     let (mut budget, begin) = (LogBudget::default(), Instant::now());
-    assert_eq!(taken(&mut budget, address(1), 1000, begin), 40);
+    assert_eq!(taken(&mut budget, address(1), 1000, begin), 80);
     for second in 1..100 {
         let now = begin + second * SECOND;
-        assert_eq!(taken(&mut budget, address(1), 1000, now), 5, "{second}");
+        assert_eq!(taken(&mut budget, address(1), 1000, now), 10, "{second}");
     }
     // A burst that is whole grows no further.
     let rested = begin + 3600 * SECOND;
-    assert_eq!(taken(&mut budget, address(1), 1000, rested), 40);
+    assert_eq!(taken(&mut budget, address(1), 1000, rested), 80);
 }
 
 #[test]
@@ -47,13 +47,13 @@ fn all_together_stay_below_what_the_journal_takes() {
             .sum::<usize>();
     }
     // Two further lines a second may tell how many were left out.
-    assert!((1800..1940).contains(&lines), "{lines}");
+    assert!((3600..3940).contains(&lines), "{lines}");
 }
 
 #[test]
 fn lines_of_nobody_in_particular_are_of_the_whole_budget() {
     let (mut budget, now) = (LogBudget::default(), Instant::now());
-    assert_eq!(taken(&mut budget, None, 1000, now), 400);
+    assert_eq!(taken(&mut budget, None, 1000, now), 800);
     assert!(!budget.take(address(1), now));
 }
 

@@ -54,7 +54,7 @@ impl Collector for Payload {
             Some(&Unit::Bytes),
             MetricType::Gauge,
         )?;
-        let held_now = i64::try_from(account.held()).unwrap_or(i64::MAX);
+        let held_now = i64::try_from(account.held).unwrap_or(i64::MAX);
         ConstGauge::new(held_now).encode(held)
     }
 }
