@@ -146,8 +146,7 @@ endings! {
     AddressBuffers = "address_buffers", Close(1013), Later, "";
     /// A receiver and its sender have moved no data for `RELAY_PAIR_IDLE`.
     PairIdle = "pair_idle", Close(1008), Later, "";
-    /// A receiver showed no sign of taking anything for half of `RELAY_STALL_TIMEOUT`, while others waited
-    /// for its place.
+    /// A receiver gave no sign of taking anything for half of `RELAY_STALL_TIMEOUT`; others waited.
     GaveWay = "gave_way", Close(1008), Later, "";
     /// No Pong came within `RELAY_PING_TIMEOUT`.
     PingTimeout = "ping_timeout", Close(1008), No, "";
