@@ -137,9 +137,14 @@ impl Clocks {
                 self.timers.set(Timer::Pong, now + self.timeouts.ping);
                 continue;
             }
-            if timer == Timer::GiveWay && self.reading == Reading::Paused && self.behind.is_none() {
+            if timer == Timer::GiveWay && self.is_unread() {
                 // A sign of it could not reach us.
                 self.asked(now);
+                continue;
+            }
+            if timer == Timer::Ask && (self.is_unread() || self.ask_at() > now) {
+                self.timers
+                    .set(Timer::Ask, self.ask_at().max(now + self.between_signs()));
                 continue;
             }
             return Some(timer);
@@ -214,14 +219,29 @@ impl Clocks {
     }
 
     /// Others have come to wait for the client's place, or none does any more. While they wait, it
-    /// must show that it takes what it is sent, within half the time of a stall after being asked: by
-    /// an answer to a Ping, by data, or as its system takes bytes that had to wait.
+    /// must show that it takes what it is sent, within half the time of a stall after being asked, which it
+    /// is once nothing of it has come for a sixth of that time: by an answer to a Ping, by data, or as its system takes bytes that had to wait.
     pub fn awaited(&mut self, now: Instant, others: bool) {
         self.timers.clear(Timer::GiveWay);
         match others && self.open {
-            true => self.timers.set(Timer::Ask, now),
+            true => self.timers.set(Timer::Ask, self.ask_at().max(now)),
             false => self.timers.clear(Timer::Ask),
         }
+    }
+
+    /// When it is to be asked for a sign, as nothing of it has come for so long. Not sooner: it may have
+    /// hung up with something to say that is still on its way, which a Ping would take away.
+    fn ask_at(&self) -> Instant {
+        self.received + self.between_signs()
+    }
+
+    fn between_signs(&self) -> Duration {
+        self.timeouts.stall / SIGNS
+    }
+
+    /// Whether nothing that it says could reach us.
+    fn is_unread(&self) -> bool {
+        self.reading == Reading::Paused && self.behind.is_none()
     }
 
     /// The client was asked for a sign.
@@ -234,8 +254,7 @@ impl Clocks {
     pub fn shows_a_sign(&mut self, now: Instant) {
         if self.timers.is_set(Timer::GiveWay) {
             self.timers.clear(Timer::GiveWay);
-            self.timers
-                .set(Timer::Ask, now + self.timeouts.stall / SIGNS);
+            self.timers.set(Timer::Ask, now + self.between_signs());
         }
     }
 

@@ -287,14 +287,16 @@ impl Connection {
         });
     }
 
-    /// Queues what the peer sent, and a Ping now and then that tells how much of it has arrived.
+    /// Queues what the peer sent, and a Ping now and then that tells how much of it has arrived. It goes
+    /// in front of more, and never behind the last: a client that has all it waited for may have hung up
+    /// with something to say that is still on its way, which the Ping would take away.
     fn deliver(&mut self, delivery: Delivery) {
         if self.is_open() && !self.write_failed {
-            self.unmarked += delivery.size();
-            self.outbox.push(delivery);
             if self.unmarked >= MARKED {
                 self.mark();
             }
+            self.unmarked += delivery.size();
+            self.outbox.push(delivery);
         }
     }
 
