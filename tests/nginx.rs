@@ -220,7 +220,7 @@ async fn a_name_that_is_not_the_sites_leads_nowhere() {
         ("relay.example.com.other.example", "421"),
         ("1.2.3.4.example", "421"),
     ] {
-        let headers = format!("{UPGRADE}Origin: http://{host}\r\n");
+        let headers = format!("{UPGRADE}Connection: close\r\nOrigin: http://{host}\r\n");
         let answer = nginx.ask_as(host, "/", &headers).await;
         assert_eq!(answer.split(' ').nth(1), Some(status), "{host}: {answer}");
     }
