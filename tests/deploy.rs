@@ -1466,9 +1466,12 @@ fn the_package_comes_and_goes() {
     // An upgrade keeps the settings, and restarts the relay with them.
     let (pid, mine) = (machine.ok(MAIN_PID), "RELAY_MAX_ROOMS=7");
     machine.ok(&format!(
-        "sudo sed -i s/^RELAY_MAX_ROOMS=.*/{mine}/ {settings}"
+        "sudo sed -i s/^RELAY_MAX_ROOMS=.*/{mine}/ {settings}
+        sudo chmod 640 {settings}"
     ));
     machine.ok("sudo dpkg -i /opt/1.1-1.deb");
+    // Older versions had shipped them so, and the relay could not read them now.
+    assert_eq!(machine.ok(&format!("stat -c %a {settings}")), "644\n");
     machine.ok(share);
     assert_ne!(machine.ok(MAIN_PID), pid);
     assert!(machine.ok(&format!("sudo cat {settings}")).contains(mine));

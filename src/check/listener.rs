@@ -94,6 +94,8 @@ fn holds(id: u32, sockets: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
@@ -110,8 +112,9 @@ mod tests {
 
     #[test]
     fn the_addresses_of_a_port_are_those_that_are_listened_on() -> std::io::Result<()> {
-        for host in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
-            let host: IpAddr = host.parse().unwrap_or_else(|error| panic!("{error}"));
+        let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+        let all = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
+        for host in [v4.into(), all.0.into(), v6.into(), IpAddr::from(all.1)] {
             // There may be no IPv6 here.
             let Ok(listener) = std::net::TcpListener::bind((host, 0)) else {
                 assert!(host.is_ipv6());
@@ -128,10 +131,11 @@ mod tests {
              0: 0100007F:2638 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 111 1 0\n\
              1: 0100007F:2638 0100007F:8888 01 00000000:00000000 00:00000000 00000000 0 0 222 1 0\n\
              2: 0100007F:2639 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 333 1 0\n";
-        let [listener] = &listening(table, 9784)[..] else {
-            panic!("one listener");
-        };
-        assert_eq!(listener.socket, "socket:[111]");
+        let sockets: Vec<_> = listening(table, 9784)
+            .into_iter()
+            .map(|it| it.socket)
+            .collect();
+        assert_eq!(sockets, ["socket:[111]"]);
         assert!(listening("", 9784).is_empty());
     }
 }
