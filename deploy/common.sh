@@ -19,6 +19,19 @@ public=/etc/claude-distill-relay/public
 # What the site that is there has for the directive $1; nothing where there is no site.
 of_site() { sed -nE "s/^[[:space:]]*$1[[:space:]]+([^;]*);.*/\1/p" "$available" 2>/dev/null | head -n 1 || true; }
 
+# The ports where the site that is there listens, each with ssl behind it or not. Certbot has its own way
+# of writing them; one that is for a single address stays with it, which is none that we know.
+site_listens() {
+	local value
+	{ sed -nE 's/^[[:space:]]*listen[[:space:]]+([^;]*);.*/\1/p' "$available" 2>/dev/null || true; } | while read -r value; do
+		[[ $value =~ ^(\[::\]:|\*:|0\.0\.0\.0:)?([^ ]+)(.*) ]] || continue
+		printf '%s%s\n' "${BASH_REMATCH[2]}" "$([[ " ${BASH_REMATCH[3]} " != *' ssl '* ]] || echo ' ssl')"
+	done | sort -u
+}
+
+# Where the site is met: on its first port with TLS, or where it has none, its first one.
+site_port() { site_listens | sort -k 2r -s | sed -n '1s/ .*//;1p'; }
+
 # The name under which nginx serves the relay, or should, if one was ever given.
 served_name() {
 	local name
@@ -87,12 +100,13 @@ is_host_name() {
 # Whether a text is a port number, written the plain way.
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 
-# The value that the file $settings gives to $1, or else $2.
+# The value that the file $settings gives to $1, or else $2. The relay reads such lines in the same way:
+# blanks around the sign, quotes around the value, and a comment behind it.
 setting() {
-	local value=''
+	local value='' begin='^[[:space:]]*(export[[:space:]]+)?'
 	if [[ -e $settings ]]; then
-		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1=[[:space:]]*//p" "$settings" | tail -n 1 |
-			sed -E "s/[[:space:]]*\$//; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/")
+		value=$(sed -nE "s/$begin$1[[:space:]]*=[[:space:]]*//p" "$settings" | tail -n 1 |
+			sed -E "s/^#.*//; s/^\"([^\"]*)\".*/\1/; t; s/^'([^']*)'.*/\1/; t; s/[[:space:]].*//")
 	fi
 	printf '%s' "${value:-$2}"
 }
@@ -101,7 +115,7 @@ setting() {
 number() {
 	local value
 	value=$(setting "$1" "$2")
-	[[ $value =~ ^[1-9][0-9]{0,8}$ ]] || value=$2
+	[[ $value =~ ^0*([1-9][0-9]{0,8})$ ]] && value=${BASH_REMATCH[1]} || value=$2
 	printf '%s' "$value"
 }
 
@@ -110,14 +124,24 @@ seconds() {
 	local rest total=0 factor
 	rest=$(setting "$1" "$2")
 	rest=${rest,,}
-	[[ ! $rest =~ ^[0-9]{1,6}$ ]] || rest+=s
-	while [[ $rest =~ ^([0-9]{1,6})([dhms])(.*)$ ]]; do
+	[[ ! $rest =~ ^[0-9]+$ ]] || rest+=s
+	while [[ $rest =~ ^0*([0-9]{1,9})([dhms])(.*)$ ]]; do
 		rest=${BASH_REMATCH[3]}
 		case ${BASH_REMATCH[2]} in d) factor=86400 ;; h) factor=3600 ;; m) factor=60 ;; s) factor=1 ;; esac
 		total=$((total + 10#${BASH_REMATCH[1]} * factor))
 	done
 	[[ -z $rest ]] && ((total > 0)) || total=$2
 	printf '%s' "$total"
+}
+
+# Prints each setting of .env.example that the file $1 lacks, with its comment.
+lacking() {
+	awk '
+		{ name = $0; sub(/^[ \t]*(export[ \t]+)?/, "", name); is_setting = sub(/[ \t]*=.*/, "", name) && name ~ /^[A-Z_]+$/ }
+		FILENAME == ARGV[1] { if (is_setting) known[name]; next }
+		is_setting && !(name in known) { printf "%s%s\n", comment, $0 }
+		{ comment = /^# / ? comment $0 "\n" : "" }
+	' "$1" "$repo/.env.example"
 }
 
 # Writes standard input to the file $1 with mode $2, as root, in one go: whoever reads the file finds

@@ -21,7 +21,7 @@ USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-ngi
   --ufw           open PORT in the firewall, for a relay that is reached without nginx
   --dry-run       say what would be done and do nothing
   --settings      have the relay run with what .env.relay says now; nothing is built
-  --rollback      go back to the program that was installed before; again to return
+  --rollback      go back to the program that was installed before, and its units; again to return
   --uninstall     remove all that this has installed; .env.relay stays"
 
 unit=claude-distill-relay.service
@@ -29,10 +29,15 @@ unit=claude-distill-relay.service
 installed=/etc/claude-distill-relay/relay.env
 kept_unit=/etc/claude-distill-relay/before.service
 units=/etc/systemd/system
+# What is installed there. The units of the program before are kept with it, as each knows the other's options.
+installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-healthcheck{.service,@.service,.timer})
+units_before=/etc/claude-distill-relay/previous
 program=/usr/local/bin/claude-distill-relay
+# The settings that a reload does not change.
+needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS)
 
 parse() {
-	domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
+	settings_are='' domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -104,8 +109,7 @@ check_name_and_port() {
 	if [[ -n $port && $port_now != "$port" ]]; then
 		fail "$settings has another RELAY_PORT than $port" 'change that line, or leave the port out here'
 	fi
-	listen=$(of_site listen)
-	listen=${listen%% *}
+	listen=$(site_port)
 	if ! is_port "$port_now" || ((port_now < 1024)); then
 		fail "the relay cannot have port $port_now: without root's rights it is one from 1024 to 65535" "another port behind the domain, or as RELAY_PORT in $settings"
 	elif [[ -n $nginx && $port_now == "${listen:-80}" ]]; then
@@ -203,17 +207,6 @@ build() {
 	result "$("$binary" --version), in $SECONDS s"
 }
 
-# Prints each setting of .env.example that .env.relay lacks, with its comment.
-lacking() {
-	awk '
-		FNR == 1 { file++ }
-		{ name = $0; sub(/^[ \t]*(export[ \t]+)?/, "", name); is_setting = sub(/=.*/, "", name) && name ~ /^[A-Z_]+$/ }
-		file == 1 { if (is_setting) known[name]; next }
-		is_setting && !(name in known) { printf "%s%s\n", comment, $0 }
-		{ comment = /^# / ? comment $0 "\n" : "" }
-	' "$1" "$repo/.env.example"
-}
-
 # The settings in /etc are never replaced unnoticed by those of another checkout, or by none.
 find_settings() {
 	local from
@@ -232,7 +225,7 @@ find_settings() {
 		mv "$settings.new" "$settings"
 		result "taken from $installed, which came from $from"
 		step settings
-	elif ! cmp -s <(settings_for_systemd | tail -n +4) <(installed_settings); then
+	elif ! cmp -s <(settings_for_relay | tail -n +4) <(installed_settings); then
 		fail "$settings differs from what the relay runs with, which came from $from" \
 			"sudo diff $installed $settings; to keep what runs: mv $settings $settings.mine; to use this one: sudo rm $installed; then run this again"
 	fi
@@ -281,8 +274,7 @@ check_settings() {
 		return
 	fi
 	(cd "$repo" && env -i "$binary" check --settings) >"$log" 2>&1 || true
-	# systemd takes a comment behind a value for a part of it.
-	if grep -E '^ *fail +config|has a comment behind its value' "$log" >"$log.end"; then
+	if grep -E '^ *fail +config' "$log" >"$log.end"; then
 		show "$log.end"
 		fail "$settings has a setting that the relay cannot use; nothing else was changed" 'mend it, then run this again'
 	fi
@@ -302,10 +294,23 @@ install_program() {
 			as_root rm -f "$new"
 			fail "$program cannot be written; the one before stays" 'see what install says above (a full disk? df -h /usr/local/bin), then run this again'
 		fi
-		[[ ! -e $program ]] || as_root ln -f "$program" "$program.previous"
+		if [[ -e $program ]]; then
+			as_root ln -f "$program" "$program.previous"
+			keep_units "$units_before"
+		fi
 		as_root mv -fT "$new" "$program"
 		result "installed $program"
 	fi
+}
+
+# Copies the units that are installed into the folder $1, in place of what is there.
+keep_units() {
+	local name
+	as_root rm -rf "$1"
+	as_root install -d -m 755 "$1"
+	for name in "${installed_units[@]}"; do
+		[[ ! -e $units/$name ]] || as_root cp -p "$units/$name" "$1"
+	done
 }
 
 # Installs the file $1 of the checkout as the unit $2.
@@ -340,12 +345,12 @@ install_units() {
 	fi
 }
 
-# The settings as systemd shall read them, on standard output: those of .env.relay, and no other
-# variable, as what stands there is not only for the relay but for its dynamic linker, too.
-settings_for_systemd() {
+# The settings as the relay shall read them, on standard output: those of .env.relay that are its own. An
+# older unit has systemd give it all that stands there, also what its dynamic linker would heed.
+settings_for_relay() {
 	printf '# Written by deploy-oneclick.local.sh from %s,\n' "$settings"
 	printf '# which is the one to edit; then run deploy-oneclick.local.sh --settings.\n\n'
-	grep -E '^[[:space:]]*(#.*|(export[[:space:]]+)?(RELAY|RUST)_[A-Z0-9_]+[[:space:]]*=.*)?$' "$settings" || true
+	grep -E '^[[:space:]]*(#.*|(export[[:space:]]+)?(RELAY_[A-Z0-9_]+|RUST_LOG)[[:space:]]*=.*)?$' "$settings" || true
 }
 
 # Where the settings in /etc have come from, if a deployment has put them there.
@@ -363,27 +368,43 @@ installed_settings() {
 	if [[ -L $installed ]]; then cat "$installed"; else as_root cat "$installed"; fi | sed '1{/^# Written by/{N;N;d}}'
 }
 
+# What the file $1 has for those that only a restart changes.
+of_a_start() {
+	local name
+	for name in "${needs_restart[@]}"; do
+		printf '%s=%s\n' "$name" "$(settings=$1 setting "$name" '')"
+	done
+}
+
 install_settings() {
 	local left_out
 	step install
 	if [[ -n $dry_run ]]; then
-		result "would have systemd read these settings, in $installed"
+		result "would have the relay read these settings, in $installed"
 		return
 	fi
-	left_out=$(sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=.*/\2/p' "$settings" | grep -vE '^(RELAY|RUST)_' | paste -sd ' ') || true
-	settings_for_systemd >"$work/relay.env"
+	left_out=$(sed -nE 's/^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:space:]]*=.*/\2/p' "$settings" | grep -vE '^(RELAY_|RUST_LOG$)' | paste -sd ' ') || true
+	settings_for_relay >"$work/relay.env"
 	# Everybody may read it, as the relay has to; an older one was root's alone.
 	if [[ ! -L $installed && $(as_root stat -c %a "$installed" 2>/dev/null) == 644 ]] && as_root cmp -s /dev/stdin "$installed" <"$work/relay.env"; then
 		result "unchanged: $installed"
 	else
+		settings_are=new
+		if [[ ! -L $installed ]] && as_root cat "$installed" >"$work/before" 2>"$log" && ! is_newer "$installed" StateChangeTimestamp &&
+			[[ $(of_a_start "$work/before") == "$(of_a_start "$work/relay.env")" ]]; then
+			settings_are=reloadable
+		fi
 		install_file "$installed" 644 <"$work/relay.env"
 		result "installed $installed${left_out:+, without $left_out, which the relay does not know}"
 	fi
 }
 
+# Whether the file $1 is newer than that time of the relay's unit.
+is_newer() { (($(stat -c %Y "$1") > $(date -d "$(TZ=UTC systemctl show --value -p "$2" "$unit")" +%s))); }
+
 # Why the relay has to be restarted, if it has to.
 why_restart() {
-	local pid started file
+	local pid
 	systemctl --quiet is-active "$unit" || {
 		echo 'it did not run'
 		return
@@ -393,21 +414,20 @@ why_restart() {
 		echo 'its program is new'
 		return
 	}
-	started=$(date -d "$(TZ=UTC systemctl show --value -p ExecMainStartTimestamp "$unit")" +%s)
-	for file in "$units/$unit" "$installed"; do
-		if (($(stat -c %Y "$file") > started)); then
-			echo "${file##*/} is new"
-			return
-		fi
-	done
+	if is_newer "$units/$unit" ExecMainStartTimestamp; then
+		echo "$unit is new"
+	# Its state changes with a reload, too.
+	elif [[ $settings_are == new ]] || { [[ -z $settings_are ]] && is_newer "$installed" StateChangeTimestamp; }; then
+		echo "${installed##*/} is new"
+	fi
 }
 
 # The way back, for who has one.
 or_back() { [[ ! -e $program.previous || -n $rollback ]] || printf ', or go back to the program before: %s --rollback' "$0"; }
 
-# Restarts the relay for the reason $1, if there is one.
+# Restarts the relay for the reason $1, if there is one, or has it read its settings again.
 restart() {
-	local reason=$1
+	local reason=$1 done=''
 	step service
 	if [[ -n $dry_run ]]; then
 		result 'would restart the relay, if any of this is new to it'
@@ -420,10 +440,17 @@ restart() {
 			show "$log"
 			fail 'the relay does not start' "mend what its last lines name (settings: $settings) and run this again$(or_back)"
 		fi
+		done="restarted: $reason"
+	elif [[ $settings_are == reloadable ]]; then
+		if ! as_root systemctl reload "$unit" >"$log" 2>&1; then
+			show "$log"
+			fail 'the relay cannot be told to read its settings again' "sudo systemctl restart $unit"
+		fi
+		done="reloaded: ${installed##*/} is new"
 	fi
 	as_root systemctl --quiet enable "$unit"
 	as_root systemctl --quiet enable --now claude-distill-relay-healthcheck.timer
-	result "${reason:+restarted: }${reason:-not restarted: it runs with all of this already}"
+	result "${done:-not restarted: it runs with all of this already}"
 }
 
 # Waits until clients get what they come for.
@@ -434,7 +461,7 @@ check_relay() {
 		return
 	fi
 	for _ in {1..10}; do
-		# Status 1 is a warning. The settings are those of the folder it runs in.
+		# Status 1 is a warning. An older program knows only the settings of the folder it runs in.
 		if (cd "$repo" && "$program" check --relay-only) >"$log" 2>&1 || (($? == 1)); then
 			result "two clients met in a room, on port $(setting RELAY_PORT "${port:-9784}")"
 			return
@@ -464,6 +491,7 @@ open_firewall() {
 }
 
 roll_back() {
+	local file
 	step program
 	[[ -e $program.previous ]] || fail "there is no $program.previous" 'deploy the commit that you want: git checkout COMMIT, then this with --no-pull'
 	if [[ -n $dry_run ]]; then
@@ -474,6 +502,17 @@ roll_back() {
 	as_root mv -fT "$program.previous" "$program"
 	as_root mv -fT "$program.new" "$program.previous"
 	result "put $program.previous back"
+	# A deployment of before has kept none: then these are still the ones that it has installed.
+	[[ -d $units_before ]] || return 0
+	step units
+	keep_units "$units_before.new"
+	for file in "$units_before"/*; do
+		[[ ! -e $file ]] || install_file "$units/${file##*/}" 644 <"$file"
+	done
+	as_root rm -rf "$units_before"
+	as_root mv -T "$units_before.new" "$units_before"
+	as_root systemctl daemon-reload
+	result 'put back those that belong to it'
 }
 
 # Removes what a deployment has installed, and leaves what was there before or is the operator's.
@@ -489,11 +528,12 @@ uninstall() {
 	fi
 	rule="$(setting RELAY_PORT 9784)/tcp"
 	as_root rm -f "$installed"
+	as_root rm -rf "$units_before"
 	as_root rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>"$log" || true
 	result "$settings stays"
 	step service
 	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
-	as_root rm -rf "$units/$unit" "$units"/claude-distill-relay.socket "$units"/claude-distill-relay-healthcheck{.service,@.service,.timer} /run/claude-distill-relay-healthcheck
+	as_root rm -rf "${installed_units[@]/#/$units/}" /run/claude-distill-relay-healthcheck
 	as_root systemctl daemon-reload
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true
 	result 'stopped, and its units removed'

@@ -26,7 +26,7 @@ USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-
   --dry-run          say what would be done and do nothing"
 
 parse() {
-	host='' port='' listen='' certificate='' key='' no_tls='' limits='' rename='' mode=install
+	host='' port='' listen='' plain='' redirects='' certificate='' key='' no_tls='' limits='' rename='' mode=install
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -71,8 +71,12 @@ parse() {
 	# What was chosen once stays, until something else is.
 	if [[ -z $no_tls && -z $certificate && -n $served ]]; then
 		certificate=$(of_site ssl_certificate) key=$(of_site ssl_certificate_key)
-		listen=${listen:-$(of_site listen)}
-		listen=${listen%% *}
+		listen=${listen:-$(site_port)}
+	fi
+	# So does what certbot has made of the port without TLS.
+	if [[ -n $certificate ]] && site_listens | grep -q ssl; then
+		plain=$(site_listens | grep -v ssl | head -n 1 || true)
+		! grep -qE 'return 30[12] https://' "$available" || redirects=yes
 	fi
 	listen=${listen:-$([[ -n $certificate ]] && echo 443 || echo 80)}
 	host=${host:-$served}
@@ -84,6 +88,8 @@ parse() {
 	is_host_name "$host" || refuse "not a host name such as relay.example.com: $host"
 	is_port "$port" || refuse "not a port from 1 to 65535: $port"
 	is_port "$listen" || refuse "not a port from 1 to 65535: $listen"
+	[[ $plain != "$listen" ]] || plain=''
+	[[ -z $plain ]] || is_port "$plain" || refuse "not a port from 1 to 65535, in $available: $plain"
 	[[ $mode == print || $port == "$relay_port" ]] || refuse "nginx would find nobody on port $port: RELAY_PORT is $relay_port in $settings"
 	((port != listen)) || refuse "nginx and the relay cannot both listen on port $port"
 	host=${host,,}
@@ -93,14 +99,18 @@ parse() {
 	done
 }
 
+# The lines that have nginx listen on port $1, with the options $2.
+listens_on() {
+	printf '    listen %s;\n' "$1$2"
+	# Where the kernel has no IPv6, nginx would refuse to start.
+	[[ ! -e /proc/net/if_inet6 ]] || printf '    listen %s;\n' "[::]:$1$2"
+}
+
 # The site, on standard output.
 site() {
-	local text address listens='' ssl=${certificate:+ ssl} addresses=("$listen")
-	# Where the kernel has no IPv6, nginx would refuse to start.
-	[[ ! -e /proc/net/if_inet6 ]] || addresses+=("[::]:$listen")
-	for address in "${addresses[@]}"; do
-		listens+="    listen $address$ssl;"$'\n'
-	done
+	local text listens
+	listens=$(listens_on "$listen" "${certificate:+ ssl}")$'\n'
+	[[ -z $plain || -n $redirects ]] || listens+=$(listens_on "$plain" '')$'\n'
 	if [[ -n $certificate ]]; then
 		listens+="    ssl_certificate $certificate;"$'\n'
 		listens+="    ssl_certificate_key $key;"$'\n'
@@ -113,6 +123,15 @@ site() {
 	text=${text//@STALL@/$((2 * $(seconds RELAY_STALL_TIMEOUT 60)))}
 	[[ -z $header_timeout_is_set ]] || text=$(sed '/^client_header_timeout /d' <<<"$text")
 	printf '%s\n' "${text//@PORT@/$port}"
+	[[ -z $plain || -z $redirects ]] || printf '%s\n' '' \
+		'# Who comes without TLS is sent to it.' \
+		'server {' \
+		"$(listens_on "$plain" '')" \
+		"    server_name $host;" \
+		'    server_tokens off;' \
+		'    access_log off;' \
+		"    return 301 https://$host$([[ $listen == 443 ]] || echo ":$listen")\$request_uri;" \
+		'}'
 }
 
 is_enabled() { [[ $enabled == "$available" || $enabled -ef $available ]]; }

@@ -122,9 +122,14 @@ fn log_panics() {
 /// Why we cannot listen on `port` of `host`, and what to do about it.
 fn bind_failure(host: &str, port: u16, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "port {port} of {host} is in use: stop what uses it, or choose another RELAY_PORT"
-        ),
+        io::ErrorKind::AddrInUse => {
+            // Which of several addresses.
+            let which = error.get_ref().map(|address| format!(" ({address})"));
+            format!(
+                "port {port} of {host} is in use{}: stop what uses it, or choose another RELAY_PORT",
+                which.unwrap_or_default()
+            )
+        }
         io::ErrorKind::AddrNotAvailable => format!(
             "RELAY_HOST {host} is not an address of this machine: choose one that is, or 0.0.0.0 \
              or :: for all of them"
@@ -196,6 +201,13 @@ mod tests {
         let in_use = failure("::1", io::ErrorKind::AddrInUse);
         assert!(in_use.starts_with("port 9784 of ::1 is in use"), "{in_use}");
         assert!(in_use.contains("RELAY_PORT"), "{in_use}");
+
+        let one = io::Error::new(io::ErrorKind::AddrInUse, "[::1]:9784");
+        let one = failure("localhost", one);
+        assert!(
+            one.starts_with("port 9784 of localhost is in use ([::1]:9784): "),
+            "{one}"
+        );
 
         let not_ours = failure("192.0.2.1", io::ErrorKind::AddrNotAvailable);
         assert!(

@@ -55,7 +55,10 @@ async fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {
         outcome.json["target"],
         format!("ws://127.0.0.1:{}/", relay.port())
     );
-    assert!(outcome.json["version"].is_string());
+    assert_eq!(
+        outcome.json["version"],
+        claude_distill_relay::version::SHOWN
+    );
     outcome.is("data", "ok", "1 MiB each way");
     relay.settled().await;
 
@@ -143,6 +146,18 @@ fn the_file_in_the_directory_says_where_the_relay_is() {
     fs::write(check.directory().join(".env.relay"), settings).unwrap();
     let outcome = check.json();
     outcome.only_trouble("config", "warn", "RELAY_MAX_ROOM");
+    outcome.is("leave", "ok", "");
+}
+
+/// As on a machine without IPv6, where every address is every IPv4 one.
+#[test]
+fn a_relay_on_every_address_is_met_by_ipv4_where_ipv6_has_none() {
+    let relay = TestRelay::start(|_| {});
+    let port = relay.port().to_string();
+    let arguments = ["--host=::", "--port", &port, "check", "--relay-only"];
+    let outcome = Check::new(&arguments).json();
+    assert_eq!(outcome.exit, 0, "{}", outcome.json);
+    outcome.is("listening", "ok", &format!("127.0.0.1:{port}"));
     outcome.is("leave", "ok", "");
 }
 

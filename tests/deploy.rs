@@ -7,8 +7,9 @@ mod attack;
 #[path = "deploy/machine.rs"]
 mod machine;
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
+use claude_distill_relay::config::{self, KNOBS};
 use relay_testing::skip::{find, is_too_long, skip};
 
 use self::machine::{Machine, source, until};
@@ -80,15 +81,47 @@ fn one_command_makes_a_relay_of_a_machine() {
     );
     assert_eq!(machine.ok(MAIN_PID), pid);
 
-    // A setting that was changed since is a reason to restart.
-    machine.ok("sleep 1; sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=7/ .env.relay");
-    let third = machine.ok(DEPLOY);
-    assert_eq!(step(&third, "service"), "restarted: relay.env is new");
-    assert!(
+    // A setting that was changed since is read by the relay that runs, once, where it can be.
+    let log = "sudo journalctl -u claude-distill-relay -o cat";
+    let change = |name: &str, value: &str| {
+        machine.ok(&format!("sed -i s/^{name}=.*/{name}={value}/ .env.relay"));
+        machine.ok("./deploy/deploy-oneclick.local.sh --settings")
+    };
+    let third = change("RELAY_MAX_ROOMS", "7");
+    assert_eq!(step(&third, "service"), "reloaded: relay.env is new");
+    until("the new settings", || {
         machine
-            .ok("sudo journalctl -u claude-distill-relay -o cat")
-            .contains(" 7 rooms ")
+            .ok(log)
+            .contains("read again: RELAY_MAX_ROOMS 1000 -> 7")
+            .then_some(())
+    });
+    assert_eq!(machine.ok(MAIN_PID), pid);
+    let fourth = change("RELAY_WORKERS", "2");
+    assert_eq!(step(&fourth, "service"), "restarted: relay.env is new");
+    assert_ne!(machine.ok(MAIN_PID), pid);
+
+    // One that was reloaded by hand has read what is there.
+    let pid = machine.ok(MAIN_PID);
+    machine.ok(
+        "sleep 1; sudo touch /etc/claude-distill-relay/relay.env; sleep 1
+        sudo systemctl reload claude-distill-relay",
     );
+    let fifth = machine.ok(DEPLOY);
+    assert!(
+        step(&fifth, "service").starts_with("not restarted"),
+        "{fifth}"
+    );
+    assert_eq!(machine.ok(MAIN_PID), pid);
+}
+
+#[test]
+fn the_script_knows_which_settings_take_a_restart() {
+    let script = std::fs::read_to_string(source("deploy/deploy-oneclick.local.sh")).unwrap();
+    let (_, list) = script.split_once("\nneeds_restart=(").unwrap();
+    let (list, _) = list.split_once(')').unwrap();
+    let knobs = KNOBS.iter().filter(|knob| knob.needs_restart);
+    let names: Vec<_> = knobs.map(|knob| knob.variable).collect();
+    assert_eq!(list.split_whitespace().collect::<Vec<_>>(), names);
 }
 
 #[test]
@@ -202,10 +235,9 @@ fn a_setting_that_cannot_be_used_is_named_and_not_tried_again() {
     let machine = machine!();
     machine.ok(DEPLOY);
     let pid = machine.ok(MAIN_PID);
-    // Neither stops the relay that runs. What follows a value is a comment to the relay, but not to
-    // systemd, should it read the file.
+    // Neither stops the relay that runs.
     let from_elsewhere = format!("here=$PWD; cd /opt; $here/{DEPLOY}").replace(" /opt/", " ./");
-    for value in ["many", "12 # a dozen"] {
+    for value in ["many", "-1 # or so"] {
         machine.ok(&format!("echo 'RELAY_MAX_ROOMS={value}' >.env.relay"));
         let output = machine.run(&from_elsewhere).expect("bad settings", 1);
         assert!(output.contains("cannot use; nothing else was"), "{output}");
@@ -372,8 +404,11 @@ fn a_check_names_the_hop_that_is_broken() {
     check(1, &["ok    site"]);
 
     // Who may not read the settings is told that, and not that the relay does not start.
+    let settings = "/etc/claude-distill-relay/relay.env";
+    machine.ok(&format!("sudo chmod 600 {settings}"));
     let output = machine.run("cd /; claude-distill-relay check --relay-only");
     let output = output.expect("a check of nobody in particular", 1);
+    machine.ok(&format!("sudo chmod 644 {settings}"));
     let denied =
         "warn  config      cannot read /etc/claude-distill-relay/relay.env: Permission denied";
     assert!(output.contains(denied), "{output}");
@@ -466,6 +501,32 @@ fn the_program_before_comes_back() {
             "sudo test /proc/$({MAIN_PID})/exe -ef /usr/local/bin/claude-distill-relay"
         ));
         machine.ok(SHARE);
+    }
+}
+
+#[test]
+fn a_program_comes_back_with_its_units() {
+    let machine = machine!();
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    // One from when the settings were systemd's to read.
+    machine.ok(r#"sudo rm /usr/local/bin/claude-distill-relay
+        printf '#!/bin/sh\nfor word; do [ "$word" != --env-file ] || exit 2; done\n%s\n' \
+            'exec /opt/claude-distill-relay "$@"' | sudo tee /usr/local/bin/claude-distill-relay
+        sudo chmod 755 /usr/local/bin/claude-distill-relay
+        sudo sed -i -e 's/ --env-file .*//' -e '/^ExecReload/d' \
+            -e '/^Restart=/iEnvironmentFile=-/etc/claude-distill-relay/relay.env' \
+            /etc/systemd/system/claude-distill-relay.service
+        sudo systemctl daemon-reload; sudo systemctl restart claude-distill-relay"#);
+    let installed = "cat /usr/local/bin/claude-distill-relay \
+        /etc/systemd/system/claude-distill-relay* | sha256sum";
+    let before = machine.ok(installed);
+    machine.ok(&format!("{DEPLOY} --no-nginx"));
+    let after = machine.ok(installed);
+    assert_ne!(before, after);
+    for expected in [&before, &after, &before] {
+        machine.ok("./deploy/deploy-oneclick.local.sh --rollback");
+        assert_eq!(&machine.ok(installed), expected);
+        machine.ok("python3 /opt/share.py ws://127.0.0.1:9784/");
     }
 }
 
@@ -947,6 +1008,59 @@ fn nginx_serves_tls_with_a_certificate_of_ones_own() {
     machine.ok(SHARE);
 }
 
+#[test]
+fn what_certbot_makes_of_the_site_stays() {
+    let machine = machine!();
+    let site = "/etc/nginx/sites-available/claude-distill-relay";
+    let live = "/etc/letsencrypt/live/relay.example.com";
+    let tls = format!(
+        "    listen [::]:443 ssl ipv6only=on; # managed by Certbot\\n\
+        listen 443 ssl; # managed by Certbot\\n\
+        ssl_certificate {live}/fullchain.pem; # managed by Certbot\\n\
+        ssl_certificate_key {live}/privkey.pem; # managed by Certbot"
+    );
+    machine.ok(&format!(
+        "{DEPLOY}
+        openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=relay.example.com \
+            -addext subjectAltName=DNS:relay.example.com -addext basicConstraints=critical,CA:FALSE \
+            -keyout /tmp/privkey.pem -out /tmp/fullchain.pem 2>/tmp/openssl.log
+        sudo install -D -m 600 -t {live} /tmp/fullchain.pem /tmp/privkey.pem
+        sudo cp {site} /tmp/plain"
+    ));
+    let set_up = || {
+        let output = machine.ok(NGINX);
+        assert!(
+            step(&output, "reload").starts_with("nginx serves"),
+            "{output}"
+        );
+        let again = machine.ok(&DEPLOY.replace("example.com ", ""));
+        assert!(step(&again, "site").starts_with("unchanged"), "{again}");
+        let answer = machine.ok("curl -s --cacert /tmp/fullchain.pem https://relay.example.com/");
+        assert!(answer.contains("WebSocket"), "{answer}");
+    };
+
+    // With its redirection, and without.
+    machine.ok(&format!(
+        "sudo sed -i -e '/^    listen /d' -e 's|^    server_name .*|&\\n{tls}|' {site}
+        printf 'server {{\\n    if ($host = relay.example.com) {{\\n        \
+            return 301 https://$host$request_uri;\\n    }} # managed by Certbot\\n\\n    listen 80;\\n    \
+            listen [::]:80;\\n    server_name relay.example.com;\\n    return 404; # managed by Certbot\\n}}\\n' |
+            sudo tee -a {site}
+        sudo nginx -t"
+    ));
+    set_up();
+    let sent_on = "curl -s -o /dev/null -w '%{redirect_url}' 'http://relay.example.com/a?b'";
+    assert_eq!(machine.ok(sent_on), "https://relay.example.com/a?b");
+
+    machine.ok(&format!(
+        "sudo cp /tmp/plain {site}
+        sudo sed -i -e 's|^    server_name .*|&\\n{tls}|' {site}
+        sudo nginx -t"
+    ));
+    set_up();
+    machine.ok(SHARE);
+}
+
 /// What would have the dynamic linker of any program that is started with it write a file into `/`,
 /// which only root can.
 const TRACE: &str = "LD_DEBUG=files\nLD_DEBUG_OUTPUT=/traced\n";
@@ -1054,7 +1168,7 @@ fn the_settings_of_a_link_become_a_file_of_roots() {
     // What is edited counts once it is taken over, and not before it was found good.
     machine.ok("sed -i s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=8/ .env.relay");
     let output = machine.ok("./deploy/deploy-oneclick.local.sh --settings");
-    assert_eq!(step(&output, "service"), "restarted: relay.env is new");
+    assert_eq!(step(&output, "service"), "reloaded: relay.env is new");
     assert!(
         step(&output, "program").starts_with("unchanged"),
         "{output}"
@@ -1080,8 +1194,9 @@ fn the_settings_outlive_their_checkout() {
     machine.ok(DEPLOY);
     machine.ok("mv ~/claude-distill-relay ~/elsewhere && mkdir ~/claude-distill-relay");
     machine.ok("sudo systemctl restart claude-distill-relay");
-    let rooms = format!("sudo cat /proc/$({MAIN_PID})/environ | tr '\\0' '\\n' | grep MAX_ROOMS");
-    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+    let rooms =
+        "sudo journalctl -u claude-distill-relay -o cat | grep -o '[0-9]* rooms of' | tail -n 1";
+    assert_eq!(machine.ok(rooms), "7 rooms of\n");
 
     // Another checkout without settings takes them from there.
     machine.ok("mv ~/elsewhere/.env.relay /tmp/old");
@@ -1092,7 +1207,7 @@ fn the_settings_outlive_their_checkout() {
         "{output}"
     );
     machine.ok("cmp /tmp/old ~/elsewhere/.env.relay");
-    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+    assert_eq!(machine.ok(rooms), "7 rooms of\n");
 
     // Nor does the same one that has lost them begin anew.
     machine.ok("rm ~/elsewhere/.env.relay");
@@ -1115,7 +1230,7 @@ fn the_settings_outlive_their_checkout() {
             .contains("differs from what the relay runs with, which came from /home/op/elsewhere"),
         "{output}"
     );
-    assert_eq!(machine.ok(&rooms), "RELAY_MAX_ROOMS=7\n");
+    assert_eq!(machine.ok(rooms), "7 rooms of\n");
 }
 
 #[test]
@@ -1351,9 +1466,12 @@ fn the_package_comes_and_goes() {
     // An upgrade keeps the settings, and restarts the relay with them.
     let (pid, mine) = (machine.ok(MAIN_PID), "RELAY_MAX_ROOMS=7");
     machine.ok(&format!(
-        "sudo sed -i s/^RELAY_MAX_ROOMS=.*/{mine}/ {settings}"
+        "sudo sed -i s/^RELAY_MAX_ROOMS=.*/{mine}/ {settings}
+        sudo chmod 640 {settings}"
     ));
     machine.ok("sudo dpkg -i /opt/1.1-1.deb");
+    // Older versions had shipped them so, and the relay could not read them now.
+    assert_eq!(machine.ok(&format!("stat -c %a {settings}")), "644\n");
     machine.ok(share);
     assert_ne!(machine.ok(MAIN_PID), pid);
     assert!(machine.ok(&format!("sudo cat {settings}")).contains(mine));
@@ -1408,36 +1526,67 @@ fn a_user_runs_a_relay_without_root() {
 }
 
 #[test]
-fn the_scripts_read_a_time_as_the_relay_does() {
+fn the_scripts_read_a_setting_as_the_relay_does() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings");
-    let script = "source \"$1\"; settings=$2; seconds RELAY_STALL_TIMEOUT 60";
-    for (value, seconds) in [
-        ("90", "90"),
-        ("90s", "90"),
-        ("2m", "120"),
-        ("1h30m", "5400"),
-        ("\"1H30M\"", "5400"),
-        ("08m", "480"),
-        ("1d", "86400"),
-        // What the relay refuses.
-        ("", "60"),
-        ("0", "60"),
-        ("soon", "60"),
-        ("1h30", "60"),
+    let arguments = ["relay".as_ref(), "--env-file".as_ref(), file.as_os_str()];
+    let flags = config::command().try_get_matches_from(arguments).unwrap();
+    for (line, seconds) in [
+        ("RELAY_STALL_TIMEOUT=90", Some(90)),
+        ("RELAY_STALL_TIMEOUT=90s", Some(90)),
+        ("RELAY_STALL_TIMEOUT=2m", Some(120)),
+        ("RELAY_STALL_TIMEOUT=1h30m", Some(5400)),
+        ("RELAY_STALL_TIMEOUT=\"1H30M\"", Some(5400)),
+        ("RELAY_STALL_TIMEOUT=08m", Some(480)),
+        ("RELAY_STALL_TIMEOUT=1d", Some(86_400)),
+        ("RELAY_STALL_TIMEOUT=00000000000090", Some(90)),
+        ("RELAY_STALL_TIMEOUT = 90", Some(90)),
+        ("  export  RELAY_STALL_TIMEOUT  =  '90'", Some(90)),
+        ("RELAY_STALL_TIMEOUT=90 # of them", Some(90)),
+        ("RELAY_STALL_TIMEOUT=\"90\" # of them", Some(90)),
+        ("RELAY_STALL_TIMEOUT=90\nRELAY_STALL_TIMEOUT=91", Some(91)),
+        ("#RELAY_STALL_TIMEOUT=90", Some(60)),
+        ("RELAY_STALL_TIMEOUT=", None),
+        ("RELAY_STALL_TIMEOUT=#90", None),
+        ("RELAY_STALL_TIMEOUT=90#", None),
+        ("RELAY_STALL_TIMEOUT=0", None),
+        ("RELAY_STALL_TIMEOUT=+90", None),
+        ("RELAY_STALL_TIMEOUT=soon", None),
+        ("RELAY_STALL_TIMEOUT=1h30", None),
+        ("RELAY_STALL_TIMEOUT=99999999999999999999", None),
     ] {
-        std::fs::write(&file, format!("RELAY_STALL_TIMEOUT={value}\n")).unwrap();
-        let said = Command::new("bash")
-            .args(["-euc", script, "bash"])
-            .args([&source("deploy/common.sh"), &file])
-            .output()
-            .unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&said.stdout),
-            seconds,
-            "{value}: {said:?}"
-        );
+        std::fs::write(&file, format!("{line}\n")).unwrap();
+        let of_relay = config::load(&flags).map(|settings| settings.config.stall_timeout);
+        assert_eq!(of_relay.ok().map(|it| it.as_secs()), seconds, "{line}");
+        // What the relay refuses never comes to be.
+        let seconds = seconds.unwrap_or(60).to_string();
+        let read = "settings=$2; seconds RELAY_STALL_TIMEOUT 60";
+        assert_eq!(common(read, &file), seconds, "{line}");
     }
+    // And so a setting that is there is not added.
+    std::fs::write(&file, "RELAY_PORT = 9000 # mine\n").unwrap();
+    assert_eq!(
+        common("settings=$2; setting RELAY_PORT 9784", &file),
+        "9000"
+    );
+    assert_eq!(common("settings=$2; number RELAY_PORT 9784", &file), "9000");
+    std::fs::write(folder.path().join("empty"), "").unwrap();
+    let all = common("lacking \"$2\"", &folder.path().join("empty"));
+    assert!(all.contains("\nRELAY_PORT=9784\n"), "{all}");
+    let lacking = common("lacking \"$2\"", &file);
+    assert!(!lacking.contains("RELAY_PORT"), "{lacking}");
+    assert!(lacking.contains("\nRELAY_HOST=127.0.0.1\n"), "{lacking}");
+}
+
+/// What the functions that the scripts share print for a file.
+fn common(script: &str, file: &Path) -> String {
+    let said = Command::new("bash")
+        .args(["-euc", &format!("source \"$1\"; {script}"), "bash"])
+        .args([&source("deploy/common.sh"), file])
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{script}: {said:?}");
+    String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
 #[test]

@@ -205,6 +205,27 @@ async fn the_relay_is_told_of_the_client_behind_nginx() {
     );
 }
 
+/// nginx gives its first site what no site has the name of.
+#[tokio::test]
+async fn a_name_that_is_not_the_sites_leads_nowhere() {
+    let relay = TestRelay::start(|_| {});
+    let nginx = nginx!(&relay);
+    for (host, status) in [
+        ("relay.example.com", "101"),
+        ("Relay.Example.Com:81", "101"),
+        ("localhost:81", "101"),
+        ("127.0.0.1:81", "101"),
+        ("[::1]:81", "101"),
+        ("other.example.com", "421"),
+        ("relay.example.com.other.example", "421"),
+        ("1.2.3.4.example", "421"),
+    ] {
+        let headers = format!("{UPGRADE}Connection: close\r\nOrigin: http://{host}\r\n");
+        let answer = nginx.ask_as(host, "/", &headers).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{host}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_page_of_the_site_may_connect_and_one_of_another_not() {
     let relay = TestRelay::start(|_| {});

@@ -95,7 +95,8 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
         // A rule of the relay's, in its own words.
         other => Some(
             Note::fail(format!("the relay refuses the handshake: {} ({detail})", other.name()))
-                .means(other.sentence().unwrap_or_default()),
+                .means(other.sentence().unwrap_or_default())
+                .next(PROXY_SITE),
         ),
     }
 }
@@ -128,6 +129,9 @@ fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
                  another name",
                 target.url.host
             ))
+            .next(SITE),
+        421 => note
+            .means("the relay's site in nginx has another name than this one")
             .next(SITE),
         502 if target.place == Place::Nginx => note
             .means("nginx is well, but finds nobody on the port that it passes on to")

@@ -1,46 +1,60 @@
-//! Who can reach the relay past its proxy: what it listens on, by its configuration.
+//! Who can reach the relay past its proxy: what it listens on.
 
 use std::net::IpAddr;
 
 use tokio::net::lookup_host;
 
-use super::note::Note;
+use super::{listener, note::Note};
 use crate::config::Config;
 
-/// What follows from the relay's own address.
+/// What follows from where the relay listens: by the system, or where it does not run, by its settings.
 pub(super) async fn address(config: &Config) -> Note {
-    let addresses: Vec<_> = match config.host.parse() {
+    let set = match config.host.parse() {
         Ok(address) => vec![address],
-        // What does not resolve is for the steps that need it to say.
         Err(_) => lookup_host((config.host.as_str(), config.port))
             .await
             .map_or_else(|_| Vec::new(), |found| found.map(|it| it.ip()).collect()),
     };
-    judge(&addresses, config)
+    judge(&listener::addresses(config.port), &set, config)
 }
 
-fn judge(addresses: &[IpAddr], config: &Config) -> Note {
-    let (host, port) = (&config.host, config.port);
+/// Judges `real` addresses, or else those of the settings.
+fn judge(real: &[IpAddr], set: &[IpAddr], config: &Config) -> Note {
+    let port = config.port;
+    let addresses = if real.is_empty() { set } else { real };
+    if addresses.is_empty() {
+        return Note::skip(format!(
+            "nobody listens on port {port}, and RELAY_HOST {} does not resolve",
+            config.host
+        ));
+    }
+    let shown: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    let shown = shown.join(", ");
     let open = if addresses.iter().any(IpAddr::is_unspecified) {
         "every address of this machine"
     } else if addresses.iter().any(|&address| is_public(address)) {
         "a public address"
-    } else if addresses.iter().all(IpAddr::is_loopback) {
+    } else if addresses.iter().all(|it| it.to_canonical().is_loopback()) {
         return Note::ok(format!(
-            "{host}: only this machine reaches the relay itself"
+            "{shown}: only this machine reaches the relay itself"
         ));
     } else {
         return Note::ok(format!(
-            "{host}: a network of one's own reaches the relay itself"
+            "{shown}: a network of one's own reaches the relay itself"
         ));
     };
-    Note::warn(format!("the relay listens on {open} ({host}, port {port})"))
+    let here = if set.iter().all(IpAddr::is_loopback) {
+        "127.0.0.1 in the ListenStream= of its socket (systemctl cat claude-distill-relay.socket), or a restart"
+    } else {
+        "RELAY_HOST=127.0.0.1"
+    };
+    Note::warn(format!("the relay listens on {open} ({shown}, port {port})"))
         .means(
             "whoever reaches that port goes past nginx and the tunnel: without TLS, and without nginx's \
              limit of connections",
         )
         .next(format!(
-            "RELAY_HOST=127.0.0.1, if nginx or the tunnel is on this machine; if not, a firewall that lets \
+            "{here}, if nginx or the tunnel is on this machine; if not, a firewall that lets \
              only them in: sudo ufw status; sudo ss -ltnp 'sport = :{port}'"
         ))
 }
@@ -60,7 +74,7 @@ fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::note::Status::{Ok as Fine, Warn};
+    use crate::check::note::Status::{Ok as Fine, Skip, Warn};
 
     #[tokio::test]
     async fn what_the_world_can_reach_is_a_warning() {
@@ -74,7 +88,7 @@ mod tests {
             ("fd00::1", Fine),
             ("fe80::1", Fine),
             ("::ffff:10.0.0.1", Fine),
-            ("nowhere.invalid", Fine),
+            ("nowhere.invalid", Skip),
             ("0.0.0.0", Warn),
             ("::", Warn),
             ("203.0.113.7", Warn),
@@ -83,9 +97,27 @@ mod tests {
         ] {
             let config = Config {
                 host: host.to_owned(),
+                // Where nobody listens.
+                port: 0,
                 ..Config::default()
             };
             assert_eq!(address(&config).await.status, status, "{host}");
         }
+    }
+
+    #[test]
+    fn what_really_listens_counts_more_than_the_setting() {
+        let config = Config::default();
+        let at = |address: [u8; 4]| [IpAddr::from(address)];
+        let (own, all) = (at([127, 0, 0, 1]), at([0; 4]));
+        let note = judge(&all, &own, &config);
+        assert_eq!(note.status, Warn, "{}", note.detail);
+        assert!(note.next.is_some_and(|next| next.contains("ListenStream=")));
+        let note = judge(&all, &all, &config);
+        assert!(
+            note.next
+                .is_some_and(|next| next.starts_with("RELAY_HOST="))
+        );
+        assert_eq!(judge(&own, &all, &config).status, Fine);
     }
 }

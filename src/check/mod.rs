@@ -13,7 +13,7 @@
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
 //! | `machine`, `listener` | the unit, the tunnel; who listens |
-//! | `nginx`, `site` | nginx and its configuration; the sites in it |
+//! | `nginx`, `site`, `token` | nginx and its configuration; the sites in it; its words |
 //! | `program` | other programs, asked one thing each |
 //! | `note`, `report`, `print` | findings, their verdict, their looks |
 
@@ -36,6 +36,7 @@ mod settings;
 mod site;
 mod target;
 mod tls;
+mod token;
 mod way;
 
 use std::{process::ExitCode, time::Duration};

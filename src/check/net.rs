@@ -24,8 +24,9 @@ const SHOWN: usize = 8;
 /// The addresses of the target.
 pub(super) async fn resolve(target: &Target) -> Outcome<Vec<SocketAddr>> {
     let host = &target.url.host;
-    if let Some(address) = target.address {
-        return Ok((vec![address], Note::skip("it is known where that is")));
+    if !target.addresses.is_empty() {
+        let known = target.addresses.clone();
+        return Ok((known, Note::skip("it is known where that is")));
     }
     match tcp::resolve(&target.url).await {
         Ok(Resolved::Given(address)) => {
@@ -68,7 +69,8 @@ pub(super) async fn connect(
     } = tcp::connect(addresses, limit, MOST)
         .await
         .map_err(|error| unconnected(target, &error))?;
-    let note = match passed {
+    // One of several that are known is as good as another.
+    let note = match passed.filter(|_| target.addresses.is_empty()) {
         None => Note::ok(format!("connected to {address}")),
         Some((other, why)) => Note::warn(format!("connected to {address} only")).means(format!(
             "{other} does not answer ({why}); some clients go there"

@@ -2,7 +2,7 @@
 //! the relay's settings. The site is what `deploy/setup-nginx-relay.sh` writes; with any other there is
 //! nothing to compare.
 
-use std::{fs, io::ErrorKind, path::PathBuf, str::FromStr, time::Duration};
+use std::{fs, io::ErrorKind, path::PathBuf, time::Duration};
 
 use super::{
     note::Note,
@@ -18,8 +18,6 @@ const FILE: &str = "# configuration file ";
 /// The folders of sites: Debian's, and that of nginx's own packages.
 const SITES: [&str; 2] = ["/etc/nginx/sites-enabled", "/etc/nginx/conf.d"];
 
-/// A name that only our site has.
-const OURS: &str = "claude_distill_relay";
 /// What nginx calls its workers, and the process that they are children of.
 const WORKER: &str = "nginx: worker process";
 const MASTER: &str = "nginx: master process";
@@ -32,8 +30,8 @@ const SPARE: usize = 512;
 enum Said {
     /// There is none here.
     Absent,
-    /// Its configuration can be used; this is all of it.
-    Passed(String),
+    /// Its configuration can be used.
+    Passed,
     /// It cannot, or nothing can be known of it.
     Trouble(Note),
 }
@@ -47,31 +45,39 @@ pub(super) struct Nginx {
 
 /// Asks nginx.
 pub(super) async fn ask(limit: Duration) -> Nginx {
-    let said = said(limit).await;
-    let sites = match &said {
-        Said::Absent => Sites::default(),
-        Said::Passed(dump) => Sites::read(dump.split(FILE)),
-        Said::Trouble(_) => Sites::read(files().iter().map(String::as_str)),
+    let (said, dump) = said(limit).await;
+    let sites = match (&said, dump) {
+        (Said::Absent, _) => Sites::default(),
+        (_, Some(dump)) => Sites::read(parts(&dump)),
+        (_, None) => Sites::read(files().iter().map(String::as_str)),
     };
     Nginx { said, sites }
 }
 
-async fn said(limit: Duration) -> Said {
+/// The files in what nginx prints, without the lines that name them.
+fn parts(dump: &str) -> impl Iterator<Item = &str> {
+    let files = dump.split(FILE);
+    files.filter_map(|file| Some(file.split_once('\n')?.1))
+}
+
+/// What it says, and all of its configuration where that can be used.
+async fn said(limit: Duration) -> (Said, Option<String>) {
     // Where Debian has it, which is not in everyone's PATH.
     for program in ["nginx", "/usr/sbin/nginx"] {
         match output(program, &["-T"], limit).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 let note = Note::warn(format!("nginx -t cannot be run: {error}"));
-                return Said::Trouble(note.next("sudo nginx -t"));
+                return (Said::Trouble(note.next("sudo nginx -t")), None);
             }
             Ok(output) if output.status.success() => {
-                return Said::Passed(String::from_utf8_lossy(&output.stdout).into_owned());
+                let dump = String::from_utf8_lossy(&output.stdout).into_owned();
+                return (Said::Passed, Some(dump));
             }
-            Ok(output) => return Said::Trouble(judge_failure(&output.stderr)),
+            Ok(output) => return (Said::Trouble(judge_failure(&output.stderr)), None),
         }
     }
-    Said::Absent
+    (Said::Absent, None)
 }
 
 /// The files of the sites themselves, where nginx does not print them: as far as this user may read them.
@@ -98,10 +104,10 @@ impl Nginx {
                 None => Note::skip("no nginx here"),
             },
             (Said::Trouble(note), _) => note.clone(),
-            (Said::Passed(_), None) => passed(),
-            (Said::Passed(dump), Some(config)) => {
+            (Said::Passed, None) => passed(),
+            (Said::Passed, Some(config)) => {
                 if self.sites.has(config, public.map(Public::name)) {
-                    compare(dump, open_files(), config)
+                    compare(&self.sites, open_files(), config)
                 } else {
                     without_site(deployed.map(Public::name), runs(), config.port)
                 }
@@ -153,21 +159,20 @@ fn judge_failure(said: &[u8]) -> Note {
         .next("that line mended, then sudo nginx -t && sudo nginx -s reload")
 }
 
-/// Holds a configuration, as `nginx -T` prints it, against the relay's. `files`: what a worker may open, if
+/// Holds our site in nginx's configuration against the relay's. `files`: what a worker may open, if
 /// one runs.
-fn compare(dump: &str, files: Option<usize>, config: &Config) -> Note {
-    let mut parts = dump.split(FILE);
-    let Some(site) = parts.find(|part| part.contains(OURS)) else {
+fn compare(sites: &Sites, files: Option<usize>, config: &Config) -> Note {
+    let Some(site) = sites.ours() else {
         return passed();
     };
     let set_up = "deploy/setup-nginx-relay.sh";
     let port = config.port;
-    if !site.contains(&format!("proxy_pass http://127.0.0.1:{port}/;")) {
+    if sites.pass(site, config).is_none() {
         return Note::fail(format!("its site does not pass on to port {port}"))
             .means("RELAY_PORT has changed since the site was written: clients get 502")
             .next(format!("{set_up}, which writes it anew"));
     }
-    let connections = value(dump, "worker_connections").unwrap_or(DEFAULT_CONNECTIONS);
+    let connections = sites.connections.unwrap_or(DEFAULT_CONNECTIONS);
     let most = files.map_or(connections, |files| files.min(connections));
     let sessions = config.max_sessions;
     // One connection to the client and one to the relay, and all may fall to one process.
@@ -177,14 +182,14 @@ fn compare(dump: &str, files: Option<usize>, config: &Config) -> Note {
             "it may be full at {full} sessions, and RELAY_MAX_SESSIONS is {sessions}"
         ))
         .means(format!(
-            "worker_connections is {connections}, and a worker of it may open {} files",
+            "all is well until so many are connected, and then nginx answers everybody with 500: \
+             worker_connections is {connections}, and a worker of it may open {} files",
             files.map_or("unknown".to_owned(), |files| files.to_string())
         ))
         .next(format!("{set_up} --limits, or a lower RELAY_MAX_SESSIONS"));
     }
     let stall = config.stall_timeout;
-    let patience = value(site, "send_timeout").map(Duration::from_secs);
-    if patience.is_some_and(|patience| patience < stall) {
+    if site.patience.is_some_and(|patience| patience < stall) {
         return Note::warn(format!(
             "its send_timeout is shorter than RELAY_STALL_TIMEOUT, {} s",
             stall.as_secs()
@@ -192,22 +197,12 @@ fn compare(dump: &str, files: Option<usize>, config: &Config) -> Note {
         .means("nginx ends clients that the relay would still wait for")
         .next(format!("{set_up}, which writes it anew"));
     }
-    if !site.contains("limit_conn ") {
+    if !site.is_limited {
         return Note::warn("its site has no limit_conn any more")
             .means("one client address may take all of nginx's connections")
             .next(format!("{set_up}, which writes it anew"));
     }
     Note::ok("its configuration passes nginx -t, and fits the relay's")
-}
-
-/// The value that a directive has last; times in seconds.
-fn value<T: FromStr>(text: &str, directive: &str) -> Option<T> {
-    let lines = text.lines().rev();
-    let mut values = lines.filter_map(|line| line.trim_start().strip_prefix(directive));
-    values.find_map(|value| {
-        let value = value.trim().split(';').next()?;
-        value.trim_end_matches('s').parse().ok()
-    })
 }
 
 /// The files that the worker of nginx's with the fewest may open, where one runs.
@@ -276,28 +271,41 @@ mod tests {
             max_sessions: 100,
             ..Config::default()
         };
-        let dump = |connections: usize, port: u16, timeout: u64| {
+        let dump = |connections: usize, port: u16, timeout: &str| {
             format!(
-                "# configuration file /etc/nginx/nginx.conf:\n  worker_connections {connections};\n\
+                "# configuration file /etc/nginx/nginx.conf:\nevents {{ worker_connections {connections}; }}\n\
                  # configuration file /etc/nginx/sites-enabled/relay:\n\
-                 limit_conn_zone $claude_distill_relay_client zone=a:4m;\n  limit_conn a 9;\n  send_timeout {timeout}s;\n\
-                 proxy_pass http://127.0.0.1:{port}/;\n"
+                 server {{ limit_conn claude_distill_relay 9; send_timeout {timeout};\n\
+                 location / {{ proxy_pass http://127.0.0.1:{port}/; }} }}\n"
             )
         };
+        let compare = |dump: &str, files, config: &Config| {
+            super::compare(&Sites::read(parts(dump)), files, config)
+        };
         for (connections, files, port, timeout, status) in [
-            (712, Some(712), 9784, 120, Fine),
-            (712, None, 9784, 60, Fine),
-            (711, Some(10_000), 9784, 120, Warn),
-            (10_000, Some(711), 9784, 120, Warn),
-            (10_000, None, 9784, 59, Warn),
-            (10_000, None, 9785, 120, Fail),
+            (712, Some(712), 9784, "2m", Fine),
+            (712, None, 9784, "60s", Fine),
+            (711, Some(10_000), 9784, "120", Warn),
+            (10_000, Some(711), 9784, "120", Warn),
+            (10_000, None, 9784, "59s", Warn),
+            (10_000, None, 9785, "120s", Fail),
         ] {
             let note = compare(&dump(connections, port, timeout), files, &config);
             assert_eq!(note.status, status, "{}", note.detail);
         }
-        let unlimited = dump(712, 9784, 120).replace("limit_conn a 9;", "");
+        let unlimited = dump(712, 9784, "120s").replace("limit_conn claude", "log_format claude");
         assert_eq!(compare(&unlimited, None, &config).status, Warn);
-        let other = "# configuration file /etc/nginx/nginx.conf:\n worker_connections 1;\n";
+        let other =
+            "# configuration file /etc/nginx/nginx.conf:\nevents { worker_connections 1; }\n";
         assert_eq!(compare(other, Some(1), &config).status, Fine);
+    }
+
+    #[test]
+    fn the_deployment_asks_for_as_many_connections_as_this_does() {
+        let script = include_str!("../../deploy/setup-nginx-relay.sh");
+        let needed = format!("connections_needed=$((2 * sessions + {SPARE}))\n");
+        assert!(script.contains(&needed), "no {needed}");
+        let compared = "((connections >= connections_needed && files >= connections_needed))";
+        assert!(script.contains(compared), "no {compared}");
     }
 }

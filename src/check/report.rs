@@ -13,7 +13,7 @@ use super::{
     note::{Finding, Note, Outcome, Status},
     print::Printer,
 };
-use crate::observe::logging;
+use crate::{observe::logging, version};
 
 /// A step, as the table names it.
 pub(super) struct Step {
@@ -131,7 +131,7 @@ impl Report {
             _ => Status::Fail,
         };
         let ended = self.printer.end(failures, warnings, || Summary {
-            version: env!("CARGO_PKG_VERSION"),
+            version: version::SHOWN,
             target: &self.target,
             status,
             steps: &self.findings,

@@ -3,12 +3,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    iter::Peekable,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    str::Chars,
+    time::Duration,
 };
 
-use super::target::Target;
+use super::{
+    target::Target,
+    token::{Token, Tokens},
+};
 use crate::config::Config;
 
 /// What only the site has that `deploy/setup-nginx-relay.sh` writes.
@@ -22,21 +24,27 @@ pub(super) struct Sites {
     servers: Vec<Server>,
     /// The addresses of each `upstream`.
     upstreams: HashMap<String, Vec<String>>,
+    /// What a worker may have of connections, if that is said.
+    pub(super) connections: Option<usize>,
 }
 
 /// A `server` of HTTP.
 #[derive(Debug, Default)]
-struct Server {
+pub(super) struct Server {
     names: Vec<String>,
     listens: Vec<Listen>,
     passes: Vec<Pass>,
     /// Whether it was written by our deployment.
     ours: bool,
+    /// How long it waits for who takes nothing, if that is said.
+    pub(super) patience: Option<Duration>,
+    /// Whether it bounds the connections of one client.
+    pub(super) is_limited: bool,
 }
 
 /// Where requests are passed on to.
 #[derive(Debug)]
-struct Pass {
+pub(super) struct Pass {
     to: String,
     /// The path that these begin with.
     path: String,
@@ -61,7 +69,7 @@ impl Sites {
 
     fn add(&mut self, file: &str) {
         let (mut blocks, mut words) = (Vec::<Vec<String>>::new(), Vec::new());
-        for token in Tokens(file.chars().peekable()) {
+        for token in Tokens::of(file) {
             match token {
                 Token::Word(word) => words.push(word),
                 Token::Opens => {
@@ -91,6 +99,10 @@ impl Sites {
             servers.extend(values.first().cloned());
             return;
         }
+        if name == "worker_connections" && blocks == [["events"]] {
+            self.connections = values.first().and_then(|number| number.parse().ok());
+            return;
+        }
         let inside = blocks.iter().any(|block| block == &["server"]);
         let Some(server) = self.servers.last_mut().filter(|_| inside) else {
             return;
@@ -104,14 +116,21 @@ impl Sites {
                 to: to.clone(),
                 path: path(blocks),
             })),
+            "send_timeout" => server.patience = values.first().and_then(|text| time(text)),
+            "limit_conn" => server.is_limited = true,
             _ => {}
         }
         server.ours |= words.iter().any(|word| word.contains(OURS));
     }
 
+    /// The server that our deployment has written.
+    pub(super) fn ours(&self) -> Option<&Server> {
+        self.servers.iter().find(|server| server.ours)
+    }
+
     /// The name of the site that our deployment has written, and whether it speaks TLS on which port.
     pub(super) fn of_deployment(&self) -> Option<(&str, Option<u16>)> {
-        let server = self.servers.iter().find(|server| server.ours)?;
+        let server = self.ours()?;
         let tls = server.listens.iter().find(|listen| listen.tls);
         Some((server.name()?, tls.map(|listen| listen.address.port())))
     }
@@ -135,7 +154,7 @@ impl Sites {
     }
 
     /// What leads from a server to the relay.
-    fn pass<'a>(&self, server: &'a Server, config: &Config) -> Option<&'a Pass> {
+    pub(super) fn pass<'a>(&self, server: &'a Server, config: &Config) -> Option<&'a Pass> {
         let mut passes = server.passes.iter();
         passes.find(|pass| self.leads_to(&pass.to, config))
     }
@@ -182,13 +201,27 @@ impl Sites {
         {
             let first = ways
                 .first()
-                .and_then(|way| Some((way.address?, way.url.tls)));
+                .and_then(|way| Some((*way.addresses.first()?, way.url.tls)));
             let (address, tls) = first.unwrap_or(((Ipv4Addr::LOCALHOST, 80).into(), false));
             ways.insert(0, Target::nginx(name, "/", address, tls));
         }
         ways.truncate(MOST);
         ways
     }
+}
+
+/// A time, with one unit of nginx's or none.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|it: char| it.is_alphabetic()).len());
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return None,
+    };
+    number.checked_mul(factor).map(Duration::from_secs)
 }
 
 /// What the path of a request in these blocks begins with, as far as their locations say so plainly.
@@ -268,54 +301,6 @@ fn socket(text: &str) -> Option<SocketAddr> {
     Some(socket)
 }
 
-/// What nginx's configuration consists of.
-enum Token {
-    Word(String),
-    Opens,
-    Closes,
-    Ends,
-}
-
-struct Tokens<'a>(Peekable<Chars<'a>>);
-
-impl Iterator for Tokens<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        let chars = &mut self.0;
-        loop {
-            match chars.next()? {
-                '{' => return Some(Token::Opens),
-                '}' => return Some(Token::Closes),
-                ';' => return Some(Token::Ends),
-                '#' => while chars.next_if(|&char| char != '\n').is_some() {},
-                blank if blank.is_whitespace() => {}
-                mark @ ('"' | '\'') => {
-                    let mut word = String::new();
-                    while let Some(char) = chars.next().filter(|&char| char != mark) {
-                        word.extend(if char == '\\' {
-                            chars.next()
-                        } else {
-                            Some(char)
-                        });
-                    }
-                    return Some(Token::Word(word));
-                }
-                first => {
-                    let mut word = String::from(first);
-                    // The brace of a variable is a part of its word.
-                    while let Some(char) = chars.next_if(|&char| {
-                        !char.is_whitespace() && char != ';' && (char != '{' || word.ends_with('$'))
-                    }) {
-                        word.push(char);
-                    }
-                    return Some(Token::Word(word));
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,10 +308,7 @@ mod tests {
     fn ways(text: &str, known: Option<&str>) -> Vec<String> {
         let config = Config::default();
         let ways = Sites::read([text]).ways(&config, known);
-        let shown = |way: &Target| {
-            let address = way.address.map(|it| it.to_string()).unwrap_or_default();
-            format!("{} at {address}", way.url)
-        };
+        let shown = |way: &Target| format!("{} at {}", way.url, way.addresses[0]);
         ways.iter().map(shown).collect()
     }
 

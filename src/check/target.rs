@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use relay_client::url::{Url, UrlError};
@@ -27,28 +27,31 @@ pub(super) enum Place {
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) place: Place,
-    /// Where to connect, if not to what the URL's host resolves to.
-    pub(super) address: Option<SocketAddr>,
+    /// Where to connect, to the first that answers, if not to what the URL's host resolves to.
+    pub(super) addresses: Vec<SocketAddr>,
 }
 
 impl Target {
     /// The relay that runs here with this configuration.
     pub(super) fn local(config: &Config) -> Self {
-        // What listens on every address is met on the loopback one.
-        let host = match config.host.parse() {
-            Ok(IpAddr::V4(address)) if address.is_unspecified() => "127.0.0.1",
-            Ok(IpAddr::V6(address)) if address.is_unspecified() => "::1",
-            _ => &config.host,
+        let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+        // What listens on every address is met on a loopback one. Where there is no IPv6, that is IPv4's.
+        let loopback: &[IpAddr] = match config.host.parse() {
+            Ok(IpAddr::V4(address)) if address.is_unspecified() => &[v4],
+            Ok(IpAddr::V6(address)) if address.is_unspecified() => &[v6, v4],
+            _ => &[],
         };
+        let host = loopback.first().map(IpAddr::to_string);
+        let addresses = loopback.iter().map(|&ip| (ip, config.port).into());
         Self {
             url: Url {
                 tls: false,
-                host: host.to_owned(),
+                host: host.unwrap_or_else(|| config.host.clone()),
                 port: config.port,
                 path: "/".to_owned(),
             },
             place: Place::Relay,
-            address: None,
+            addresses: addresses.collect(),
         }
     }
 
@@ -62,7 +65,7 @@ impl Target {
                 path: path.to_owned(),
             },
             place: Place::Nginx,
-            address: Some(address),
+            addresses: vec![address],
         }
     }
 
@@ -71,7 +74,7 @@ impl Target {
         Self {
             url,
             place: Place::Outside,
-            address: None,
+            addresses: Vec::new(),
         }
     }
 

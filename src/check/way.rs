@@ -102,7 +102,7 @@ fn of_way(way: &Target, mut note: Note) -> Note {
 }
 
 fn shown(way: &Target) -> String {
-    match (way.place, way.address) {
+    match (way.place, way.addresses.first()) {
         (Place::Nginx, Some(address)) => format!("{} through nginx at {address}", way.url.host),
         _ => way.url.to_string(),
     }

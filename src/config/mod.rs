@@ -142,7 +142,6 @@ fn flag_values(flags: &ArgMatches) -> Source {
     Source {
         origin: Origin::Flags,
         values: KNOBS.iter().filter_map(value).collect(),
-        commented: Vec::new(),
     }
 }
 
@@ -154,10 +153,7 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
         log_filter: log_filter
             .filter(|filter| !filter.is_empty())
             .map(str::to_owned),
-        warnings: sources
-            .iter()
-            .flat_map(|source| commented(source).chain(unknown(source)))
-            .collect(),
+        warnings: sources.iter().flat_map(unknown).collect(),
         file: sources.iter().find_map(|source| match &source.origin {
             Origin::File(path) => Some(path.clone()),
             _ => None,
@@ -176,18 +172,6 @@ fn with_codes_to_spare(config: Config) -> Result<Config, Error> {
         )));
     }
     Ok(config)
-}
-
-/// A warning for each of our variables that others would read in another way.
-fn commented(source: &Source) -> impl Iterator<Item = String> {
-    let names = source.commented.iter();
-    names.filter(|name| is_knob(name)).map(|name| {
-        let origin = &source.origin;
-        format!(
-            "{name}, from {origin}, has a comment behind its value, which systemd would take for a \
-             part of it: give the comment a line of its own"
-        )
-    })
 }
 
 /// A warning for each variable that looks like one of ours and is none.

@@ -46,8 +46,6 @@ impl fmt::Display for Origin {
 pub(super) struct Source {
     pub(super) origin: Origin,
     pub(super) values: BTreeMap<String, String>,
-    /// The variables with a comment behind their value.
-    pub(super) commented: Vec<String>,
 }
 
 impl Source {
@@ -60,7 +58,6 @@ impl Source {
             values: variables
                 .map(|(name, value)| (text(name), text(value)))
                 .collect(),
-            commented: Vec::new(),
         }
     }
 
@@ -103,7 +100,6 @@ impl Source {
         Ok(Self {
             origin: Origin::File(path),
             values,
-            commented: commented(text).map(str::to_owned).collect(),
         })
     }
 
@@ -114,23 +110,6 @@ impl Source {
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error(format!("{} cannot be read: {error}", path.display()))
-}
-
-/// The variables with a comment on the line of their value.
-fn commented(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        let name = name.trim();
-        let name = name.strip_prefix("export ").unwrap_or(name).trim_start();
-        let value = value.trim_start();
-        // What stands in quotes is no comment, but what follows them may be one.
-        let rest = match value.chars().next() {
-            Some(mark @ ('"' | '\'')) => value[1..].split_once(mark)?.1,
-            _ => value,
-        };
-        let comment = rest.split_whitespace().any(|word| word.starts_with('#'));
-        (!name.starts_with('#') && comment).then_some(name)
-    })
 }
 
 /// A stranger's text, fit to be shown in a sentence: in quotes, escaped, and not too much of it.

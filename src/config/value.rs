@@ -58,10 +58,16 @@ const SIZES: [(&str, u64); 9] = [
 /// What times may be given in, in seconds.
 const TIMES: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 
+/// A whole number, in digits alone.
+fn whole(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
 /// A whole number, or the sum of several that each have one of these units, whatever its case. The
 /// deployment's scripts read times as this does.
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    if let Ok(number) = text.parse() {
+    if let Some(number) = whole(text) {
         return Some(number);
     }
     let (mut rest, mut sum) = (text, 0_u64);
@@ -84,7 +90,7 @@ fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 impl Value for u64 {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
         let (number, min, max) = match kind {
-            Kind::Count(min, max) => (text.parse().ok()?, min, max),
+            Kind::Count(min, max) => (whole(text)?, min, max),
             Kind::Bytes(min, max) => (amount(text, &SIZES)?, min, max),
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
             Kind::Host | Kind::Networks | Kind::Header | Kind::Sites => return None,

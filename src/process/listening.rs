@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
 };
 
 use log::warn;
@@ -19,7 +19,8 @@ const TRIES: usize = 10;
 ///
 /// # Errors
 ///
-/// The operating system's own; one without a number of its kind is a host that does not resolve.
+/// The operating system's own; one without a number of its kind is a host that does not resolve, or names
+/// the one of several addresses that is in use.
 pub(super) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut addresses = Vec::new();
     for address in (host, port).to_socket_addrs()? {
@@ -40,10 +41,19 @@ pub(super) fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
         _ => Err(error),
     })?;
     for (address, error) in &bound.absent {
-        let address = address.ip();
-        warn!("RELAY_HOST {host} is {address} as well, where nobody can listen: {error}");
+        warn!("{}", absence(host, address.ip(), error));
     }
     Ok(bound.listeners)
+}
+
+/// What it means that this machine does not have an address of `host`.
+fn absence(host: &str, address: IpAddr, error: &io::Error) -> String {
+    if address.is_unspecified() {
+        return format!(
+            "RELAY_HOST {host}: there is no IPv6 here, so it is every IPv4 address ({error})"
+        );
+    }
+    format!("RELAY_HOST {host} is {address} as well, where nobody can listen: {error}")
 }
 
 /// Listens on one address. As in the standard library, a port may be taken again at once.
@@ -102,6 +112,9 @@ fn bind_once<T>(
                 listeners.push(listener);
             }
             Err(error) if is_absent(&error) => absent.push((address, error)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && addresses.len() > 1 => {
+                return Err(io::Error::new(error.kind(), with_port.to_string()));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -159,8 +172,27 @@ mod tests {
                 SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(number)),
             };
             let error = bind_all(&both, &listen).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(number));
+            let of_system = io::Error::from_raw_os_error(number);
+            assert_eq!(error.kind(), of_system.kind());
+            if number == libc::EADDRINUSE {
+                assert_eq!(error.to_string(), "[::1]:7");
+            }
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_in_words_of_the_setting() {
+        let error = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+        let every = absence("::", Ipv6Addr::UNSPECIFIED.into(), &error);
+        assert!(
+            every.starts_with("RELAY_HOST ::: there is no IPv6 here"),
+            "{every}"
+        );
+        let one = absence("localhost", Ipv6Addr::LOCALHOST.into(), &error);
+        assert!(
+            one.starts_with("RELAY_HOST localhost is ::1 as well"),
+            "{one}"
+        );
     }
 
     #[test]

@@ -19,11 +19,11 @@ async fn a_room_of_a_check_is_counted_apart_and_logged_for_who_asks() {
 
     // One of a user's behind it, so that the log is known to have come so far.
     drop(relay.pair().await);
-    relay.line_with(" closed: ");
+    relay.line_with(" closed after ");
     assert_eq!(relay.metric(OPENED).await, 1);
     assert_eq!(relay.metric(closed).await, 1);
     let said = relay.said().join("\n");
-    assert_eq!(said.matches("closed: ").count(), 1, "{said}");
+    assert_eq!(said.matches(" closed after ").count(), 1, "{said}");
     assert!(!said.contains("by a check"), "{said}");
 
     let mut relay = Start::new().env("RUST_LOG", "debug").run();

@@ -119,3 +119,19 @@ fn a_relay_that_others_reach_past_its_proxy_is_a_warning() {
     outcome.is("address", "warn", "RELAY_HOST=127.0.0.1");
     assert_eq!(outcome.exit, 1, "{}", outcome.json);
 }
+
+/// As with a `ListenStream=` of systemd's, of which the settings know nothing.
+#[test]
+fn what_really_listens_is_what_others_may_reach() {
+    for (address, status) in [("0.0.0.0", "warn"), ("127.0.0.1", "ok")] {
+        let listener = std::net::TcpListener::bind((address, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let arguments = ["--port", &port, "check", "--timeout=0.3"];
+        let outcome = Check::new(&arguments).json();
+        outcome.is("address", status, address);
+    }
+    let arguments = ["--host=relay.invalid", "--port=1", "check", "--timeout=0.3"];
+    Check::new(&arguments)
+        .json()
+        .is("address", "skip", "does not resolve");
+}

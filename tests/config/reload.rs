@@ -168,7 +168,7 @@ async fn open_sessions_keep_the_times_they_began_with() {
     let mut before = it.relay.connect().await;
     assert_eq!(
         it.reload("RELAY_REQUEST_TIMEOUT=1"),
-        "read again: RELAY_REQUEST_TIMEOUT 10 -> 1"
+        "read again: RELAY_REQUEST_TIMEOUT 30 -> 1"
     );
     let mut after = it.relay.connect().await;
     after.expect_error("request_timeout").await;

@@ -166,8 +166,13 @@ impl Nginx {
 
     /// What a request for `path` is answered with, the head of it at least.
     pub(crate) async fn ask(&self, path: &str, headers: &str) -> String {
+        self.ask_as("relay.example.com", path, headers).await
+    }
+
+    /// The same, by another name.
+    pub(crate) async fn ask_as(&self, host: &str, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: relay.example.com\r\n{headers}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         within("an answer", async {

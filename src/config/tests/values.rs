@@ -68,6 +68,7 @@ fn sizes_and_times_may_have_units() {
         );
     }
     for text in [
+        "+60",
         "1 h",
         "h",
         "1h30",
@@ -85,8 +86,10 @@ fn sizes_and_times_may_have_units() {
         let refusal = ttl(text).unwrap_err();
         assert!(refusal.ends_with("or as long as 90s or 1h30m"), "{refusal}");
     }
-    // What is a number of things has no unit.
-    assert!(with("RELAY_MAX_ROOMS", "1k").is_err() && with("RELAY_MAX_ROOMS", "10B").is_err());
+    // What is a number of things has no unit, and none has a sign.
+    for text in ["1k", "10B", "+10"] {
+        assert!(with("RELAY_MAX_ROOMS", text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -98,7 +101,6 @@ fn a_change_is_told_from_the_old_value_to_the_new() {
                 .iter()
                 .map(|&(name, value)| (name.into(), value.into()))
                 .collect(),
-            commented: Vec::new(),
         };
         Config::read(&[source]).unwrap()
     };
