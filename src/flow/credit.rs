@@ -79,11 +79,10 @@ impl Pool {
         self.used() == 0
     }
 
-    /// Whether more than half of it is taken by others than who has so much of it, or of a pool that it
-    /// is a part of.
-    fn is_crowded(&self, own: usize) -> bool {
+    /// Whether more than half of it is taken, or of a pool that it is a part of.
+    fn is_crowded(&self) -> bool {
         self.levels()
-            .any(|pool| pool.used().saturating_sub(own) > pool.limit.load(SeqCst) / 2)
+            .any(|pool| pool.used() > pool.limit.load(SeqCst) / 2)
     }
 
     fn add(&self, amount: usize) {
@@ -158,9 +157,9 @@ impl Share {
         &self.pool
     }
 
-    /// Whether others may soon need it: they have more than half of its pool, or of one around that.
+    /// Whether others may soon need it: more than half of its pool is taken, or of one around that.
     pub fn is_wanted(&self) -> bool {
-        self.pool.is_crowded(self.amount)
+        self.pool.is_crowded()
     }
 
     /// Takes over the amount of another share of the same pool.

@@ -60,11 +60,11 @@ fn lines_of_nobody_in_particular_are_of_the_whole_budget() {
 #[test]
 fn a_busy_relay_loses_no_line() {
     let (mut budget, begin) = (LogBudget::default(), Instant::now());
-    // A thousand rooms a minute, each with a line for its begin and its end, from as many homes as
+    // A thousand rooms a minute, each with four lines (its begin and end, its receiver's too), from as many homes as
     // the budgets of requests make it.
     for room in 0..20_000 {
         let now = begin + room * Duration::from_millis(60);
-        assert_eq!(taken(&mut budget, address(room % 50), 2, now), 2, "{room}");
+        assert_eq!(taken(&mut budget, address(room % 50), 4, now), 4, "{room}");
     }
 }
 
@@ -72,7 +72,7 @@ fn a_busy_relay_loses_no_line() {
 fn what_is_left_out_costs_nothing() {
     let (mut budget, now) = (LogBudget::default(), Instant::now());
     taken(&mut budget, address(1), 1000, now);
-    assert_eq!(taken(&mut budget, None, 1000, now), 400 - 40);
+    assert_eq!(taken(&mut budget, None, 1000, now), 800 - 80);
 }
 
 #[test]
@@ -102,11 +102,11 @@ fn a_home_has_no_more_than_its_share_however_many_networks_it_has() {
     for (clients, times) in [(same64, 1), (same56, 2), (same48, 3)] {
         let (mut budget, begin) = (LogBudget::default(), Instant::now());
         let mut all = |now| -> usize {
-            let taken = |&client: &_| taken(&mut budget, client, 50, now);
+            let taken = |&client: &_| taken(&mut budget, client, 100, now);
             clients.iter().map(taken).sum()
         };
-        assert_eq!(all(begin), times * 40);
-        assert_eq!(all(begin + SECOND), times * 5);
+        assert_eq!(all(begin), times * 80);
+        assert_eq!(all(begin + SECOND), times * 10);
         assert_eq!(taken(&mut budget, address(1), 20, begin), 20);
     }
 }

@@ -5,18 +5,12 @@ use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
 
-use super::Why;
 use crate::flow::ledger::{Dropped, Ledger};
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Way {
-    direction: &'static str,
-}
 
 /// Reads the ledger once for each page, so that its figures belong together.
 #[derive(Debug)]
@@ -33,7 +27,7 @@ impl Collector for Payload {
             MetricType::Counter,
         )?;
         for (direction, bytes) in [("in", account.taken), ("out", account.given)] {
-            let way = Way { direction };
+            let way = [("direction", direction)];
             ConstCounter::new(bytes).encode(ways.encode_family(&way)?)?;
         }
         let mut dropped = encoder.encode_descriptor(
@@ -43,9 +37,7 @@ impl Collector for Payload {
             MetricType::Counter,
         )?;
         for reason in Dropped::ALL {
-            let why = Why {
-                reason: reason.name(),
-            };
+            let why = [("reason", reason.name())];
             ConstCounter::new(account.dropped(reason)).encode(dropped.encode_family(&why)?)?;
         }
         let held = encoder.encode_descriptor(
