@@ -6,6 +6,7 @@
 use std::{
     future::poll_fn,
     io, panic,
+    path::PathBuf,
     process::{self, ExitCode},
     task::Poll,
 };
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         config,
         log_filter,
         warnings,
-        ..
+        file,
     } = settings;
     let complaint = logging::set_filter(log_filter.as_deref());
     let _log = match logging::init() {
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         warn!("{warning}");
     }
     let ended = match worker::system() {
-        Ok(system) => system.block_on(serve(config, flags, log_filter)),
+        Ok(system) => system.block_on(serve(config, flags, log_filter, file)),
         Err(error) => Err(format!("the relay cannot start: {error}")),
     };
     match ended {
@@ -80,6 +81,7 @@ async fn serve(
     config: Config,
     flags: ArgMatches,
     log_filter: Option<String>,
+    file: Option<PathBuf>,
 ) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
     let no_signals = |error| format!("cannot await signals: {error}");
@@ -92,7 +94,7 @@ async fn serve(
         _ => Relay::inherit(inherited, config),
     }
     .map_err(|error| bind_failure(&host, port, &error))?;
-    let mut reload = relay.reload(flags, log_filter);
+    let mut reload = relay.reload(flags, log_filter, file);
     actix_rt::spawn(async move {
         while hang_up.recv().await.is_some() {
             reload.read().await;

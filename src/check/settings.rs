@@ -2,7 +2,7 @@
 //! there are none, those of the working directory.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind},
 };
 
@@ -76,7 +76,11 @@ fn local() -> Option<&'static str> {
 }
 
 fn readable(path: &str) -> io::Result<()> {
-    File::open(path).map(drop)
+    // What is no file would not be read either; to open it might take for ever.
+    if fs::metadata(path)?.is_file() {
+        File::open(path)?;
+    }
+    Ok(())
 }
 
 fn judge(settings: Result<Settings, Error>) -> Judged {

@@ -4,11 +4,16 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use relay_wire::text::escaped;
+
+/// The longest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Why the configuration cannot be used: one sentence for the operator.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ impl Source {
     /// The first of the files `names` that exists in `directory`, if one does.
     pub(super) fn first_file(directory: &Path, names: &[&str]) -> Result<Option<Self>, Error> {
         for &name in names {
-            match fs::read_to_string(directory.join(name)) {
+            match read(&directory.join(name)) {
                 Ok(text) => return Self::parse(name.into(), &text).map(Some),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(unreadable(Path::new(name), &error)),
@@ -75,7 +80,7 @@ impl Source {
 
     /// The file that somebody has named, which has to be there.
     pub(super) fn file(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let text = read(path).map_err(|error| unreadable(path, &error))?;
         Self::parse(path.to_owned(), &text)
     }
 
@@ -106,6 +111,22 @@ impl Source {
     pub(super) fn get(&self, variable: &str) -> Option<&str> {
         self.values.get(variable).map(String::as_str)
     }
+}
+
+/// The text of a file. One that is none, such as a pipe or a device, may have no end, or wait for a
+/// writer: it is not even opened, as a relay that reads its settings again must go on.
+fn read(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE {
+        return Err(io::Error::other("it has more than a MiB"));
+    }
+    Ok(text)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

@@ -20,6 +20,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     pin::pin,
     sync::Arc,
 };
@@ -103,7 +104,12 @@ impl Relay {
 
     /// What has it read its settings again, after it was started with this command line and this filter
     /// of its log.
-    pub fn reload(&self, flags: ArgMatches, log_filter: Option<String>) -> Reload {
+    pub fn reload(
+        &self,
+        flags: ArgMatches,
+        log_filter: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Reload {
         Reload {
             running: Running {
                 state: Arc::clone(&self.state),
@@ -113,6 +119,7 @@ impl Relay {
             },
             flags,
             log_filter,
+            file,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Settings that are read again while the relay runs. What is open keeps what it began with.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, path::PathBuf, sync::Arc};
 
 use actix_rt::task::spawn_blocking;
 use clap::ArgMatches;
@@ -30,6 +30,8 @@ pub struct Reload {
     pub(super) flags: ArgMatches,
     /// What is logged, in the syntax of `RUST_LOG`, if anyone said.
     pub(super) log_filter: Option<String>,
+    /// The file that was read, if there was one.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Reload {
@@ -49,6 +51,15 @@ impl Reload {
             return;
         }
         match read {
+            // Else a file that is away for a moment would take all limits along.
+            Ok(Ok(settings)) if self.file.is_some() && settings.file != self.file => {
+                let gone = self.file.iter().map(|file| file.display());
+                let gone = gone.map(|file| format!("{file} is gone"));
+                error!(
+                    "the settings stay as they were: {}",
+                    gone.collect::<String>()
+                );
+            }
             Ok(Ok(settings)) => self.take_over(settings),
             Ok(Err(error)) => error!("the settings stay as they were: {error}"),
             Err(error) => error!("the settings stay as they were: they cannot be read: {error}"),
@@ -92,6 +103,7 @@ impl Reload {
             tell();
         }
         self.log_filter = settings.log_filter;
+        self.file = settings.file;
         let mut waiting = waiting
             .iter()
             .filter(|change| change.knob.needs_restart)

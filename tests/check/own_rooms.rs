@@ -24,11 +24,12 @@ async fn a_room_of_a_check_is_counted_apart_and_logged_for_who_asks() {
     assert_eq!(relay.metric(closed).await, 1);
     let said = relay.said().join("\n");
     assert_eq!(said.matches(" closed after ").count(), 1, "{said}");
-    assert!(!said.contains("by a check"), "{said}");
+    assert_eq!(said.matches(" opened by ").count(), 1, "{said}");
 
     let mut relay = Start::new().env("RUST_LOG", "debug").run();
     assert_eq!(Check::local(relay.addr().port(), &[]).json().exit, 0);
-    relay.line_with(" opened by a check");
+    let opened = relay.line_with(" opened by session ");
+    assert!(opened.contains(" DEBUG "), "{opened}");
     // Nor does the relay take the check for a proxy that names nobody.
     let said = relay.said().join("\n");
     assert!(!said.contains("a trusted proxy says nothing"), "{said}");
@@ -42,12 +43,14 @@ async fn the_mark_of_a_check_hides_nobody_and_lifts_no_limit() {
         config.max_rooms = 2;
         config.address_rooms = 1;
     });
-    let marked = |more: &str| format!("{UPGRADE}X-Relay-Check: 1\r\n{more}");
+    let here = UPGRADE.replace("Host: relay", "Host: localhost");
+    let marked = |more: &str| format!("{here}X-Relay-Check: 1\r\n{more}");
     let count = |name: &'static str| relay.metrics().get(name);
     for (more, checks) in [
         ("X-Forwarded-For: 192.0.2.7\r\n", 0),
         ("Forwarded: for=192.0.2.7\r\n", 0),
         ("Via: 1.1 proxy\r\n", 0),
+        ("X-Real-IP: 192.0.2.7\r\n", 0),
         ("", 1),
     ] {
         let before = (count(OPENED), count(OF_CHECKS));

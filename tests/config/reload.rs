@@ -1,8 +1,11 @@
 //! Settings that are read again while the relay runs.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::{signal::Signal, stat::Mode},
+    unistd::mkfifo,
+};
 use relay_testing::{
     Raw, frame,
     http::UPGRADE,
@@ -263,4 +266,26 @@ async fn more_sessions_have_the_files_they_need() {
         .parse()
         .unwrap();
     assert!(files > 1300, "{files}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_is_none_changes_nothing() {
+    let mut it = start("RELAY_MAX_ROOMS=5");
+    fs::remove_file(&it.file).unwrap();
+    let gone = "stay as they were: .env.relay is gone";
+    assert_eq!(reload(&mut it.relay), gone);
+    // Nobody writes to it; and the other has no end.
+    mkfifo(&it.file, Mode::S_IRUSR).unwrap();
+    let none = "stay as they were: .env.relay cannot be read: it is no regular file";
+    assert_eq!(reload(&mut it.relay), none);
+    fs::remove_file(&it.file).unwrap();
+    symlink("/dev/zero", &it.file).unwrap();
+    assert_eq!(reload(&mut it.relay), none);
+    fs::remove_file(&it.file).unwrap();
+    let long = it.reload(&format!("RELAY_MAX_ROOMS=6\n# {}", "x".repeat(1 << 20)));
+    let long_one = "stay as they were: .env.relay cannot be read: it has more than a MiB";
+    assert_eq!(long, long_one);
+    let said = it.reload("RELAY_MAX_ROOMS=7");
+    assert_eq!(said, "read again: RELAY_MAX_ROOMS 5 -> 7");
+    it.relay.stop().await;
 }
