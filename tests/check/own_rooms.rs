@@ -43,7 +43,7 @@ async fn the_mark_of_a_check_hides_nobody_and_lifts_no_limit() {
         config.max_rooms = 2;
         config.address_rooms = 1;
     });
-    let here = UPGRADE.replace("Host: relay", "Host: localhost");
+    let here = UPGRADE.replace("relay.example", "localhost");
     let marked = |more: &str| format!("{here}X-Relay-Check: 1\r\n{more}");
     let count = |name: &'static str| relay.metrics().get(name);
     for (more, checks) in [
