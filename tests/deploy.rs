@@ -921,7 +921,7 @@ fn logs_are_bounded() {
     machine.ok(DEPLOY);
     let limit = "systemctl show --value claude-distill-relay \
         -p LogRateLimitIntervalUSec -p LogRateLimitBurst";
-    assert_eq!(machine.ok(limit), "30s\n2000\n");
+    assert_eq!(machine.ok(limit), "30s\n4000\n");
 
     let ask = |path: &str| {
         machine.ok(&format!(
