@@ -190,7 +190,7 @@ async fn whoever_connects_from_this_machine_is_no_proxy() {
         "relay.localhost",
     ] {
         let head = UPGRADE.replace("Host: relay.example", &format!("Host: {host}"));
-        let lines = "Origin: https://example.com\r\nUser-Agent: x\r\nCache-Control: no-cache\r\n";
+        let lines = "User-Agent: x\r\nCache-Control: no-cache\r\n";
         relay.connect_by(&format!("{head}{lines}")).await;
     }
     relay.stop().await;

@@ -154,7 +154,7 @@ fn the_quick_try_of_the_readme_works_as_it_stands_there() {
     sender.types(line(r#"{"type":"CREATE_ROOM"}"#));
     let code = reply::created(&reply::parse(&sender.shows("ROOM_CREATED")));
     let mut receiver = Terminal::open(&python, &relay.url());
-    receiver.types(&line(r#"{"type":"JOIN_ROOM""#).replace("a7f3b2", &code));
+    receiver.types(&line(r#"{"type":"JOIN_ROOM""#).replace("a7f3k2", &code));
     receiver.shows("ROOM_JOINED");
     sender.shows("PEER_JOINED");
     receiver.types("hello, sender");

@@ -232,8 +232,9 @@ async fn a_receiver_that_stays_stalled_is_dropped_and_the_next_one_served() {
         relay
             .until("the stalled one to be dropped", |now| now.sessions == 2)
             .await;
+        // It has half the time of a stall, as another waits for its place.
         assert!(
-            before.elapsed() >= STALL,
+            before.elapsed() >= STALL / 2,
             "dropped after {:?}",
             before.elapsed()
         );
