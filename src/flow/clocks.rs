@@ -4,8 +4,10 @@
 //! Pure: the time is passed in. Each thing that may become due is a [`Timer`]. What happens sets and
 //! clears the timers; [`Clocks::fire`] takes one whose time has come, and what then follows is for
 //! the session, which tells of it here in turn. Nothing else changes a timer, but that a Pong which may
-//! come behind a message is given more time: asking for [`Clocks::next`] does not.
+//! come behind a message is given more time: asking for [`Clocks::next`] does not. What a client has to
+//! show while others wait for its place is in `signs`.
 
+mod signs;
 mod timers;
 
 use std::{
@@ -42,9 +44,6 @@ const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 const INTERVALS_UNREAD: u32 = 3;
 /// How many times during a stall we look whether it is over.
 const LOOKS_AT_A_STALL: u32 = 16;
-/// How often a client is asked for a sign, while others wait for its place: so many times in the time of
-/// a stall.
-const SIGNS: u32 = 6;
 /// Parts of the time for a request. At the end of each, who has asked for nothing goes if others need
 /// its place: a person may take its time, and a crowd of silent ones cannot keep everybody out.
 const PARTS_OF_A_REQUEST: u32 = 3;
@@ -137,14 +136,7 @@ impl Clocks {
                 self.timers.set(Timer::Pong, now + self.timeouts.ping);
                 continue;
             }
-            if timer == Timer::GiveWay && self.is_unread() {
-                // A sign of it could not reach us.
-                self.asked(now);
-                continue;
-            }
-            if timer == Timer::Ask && (self.is_unread() || self.ask_at() > now) {
-                self.timers
-                    .set(Timer::Ask, self.ask_at().max(now + self.between_signs()));
+            if self.no_sign_is_due(timer, now) {
                 continue;
             }
             return Some(timer);
@@ -215,46 +207,6 @@ impl Clocks {
             Timer::GiveWay,
         ] {
             self.timers.clear(timer);
-        }
-    }
-
-    /// Others have come to wait for the client's place, or none does any more. While they wait, it
-    /// must show that it takes what it is sent, within half the time of a stall after being asked, which it
-    /// is once nothing of it has come for a sixth of that time: by an answer to a Ping, by data, or as its system takes bytes that had to wait.
-    pub fn awaited(&mut self, now: Instant, others: bool) {
-        self.timers.clear(Timer::GiveWay);
-        match others && self.open {
-            true => self.timers.set(Timer::Ask, self.ask_at().max(now)),
-            false => self.timers.clear(Timer::Ask),
-        }
-    }
-
-    /// When it is to be asked for a sign, as nothing of it has come for so long. Not sooner: it may have
-    /// hung up with something to say that is still on its way, which a Ping would take away.
-    fn ask_at(&self) -> Instant {
-        self.received + self.between_signs()
-    }
-
-    fn between_signs(&self) -> Duration {
-        self.timeouts.stall / SIGNS
-    }
-
-    /// Whether nothing that it says could reach us.
-    fn is_unread(&self) -> bool {
-        self.reading == Reading::Paused && self.behind.is_none()
-    }
-
-    /// The client was asked for a sign.
-    pub fn asked(&mut self, now: Instant) {
-        self.timers
-            .set(Timer::GiveWay, now + self.timeouts.stall / 2);
-    }
-
-    /// The client has shown that it takes what it is sent.
-    pub fn shows_a_sign(&mut self, now: Instant) {
-        if self.timers.is_set(Timer::GiveWay) {
-            self.timers.clear(Timer::GiveWay);
-            self.timers.set(Timer::Ask, now + self.between_signs());
         }
     }
 

@@ -211,11 +211,6 @@ impl Window {
         })
     }
 
-    /// Where payload is booked.
-    pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
-    }
-
     /// Bytes outstanding.
     pub fn used(&self) -> usize {
         self.used.load(SeqCst)

@@ -1,6 +1,6 @@
 //! What travels from one session to another: bytes ready to be written, with their credit.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use bytes::Bytes;
 use relay_wire::frame::{Header, MAX_SENT_HEADER, Opcode};
@@ -60,20 +60,22 @@ impl From<Chunk> for Delivery {
 }
 
 impl Delivery {
+    fn chunks(&self) -> &[Chunk] {
+        match self {
+            Self::Chunk(chunk) => slice::from_ref(chunk),
+            Self::Parts(parts) => parts,
+        }
+    }
+
     /// How many bytes it has, headers included.
     pub fn size(&self) -> usize {
-        match self {
-            Self::Chunk(chunk) => chunk.bytes.len(),
-            Self::Parts(parts) => parts.iter().map(|part| part.bytes.len()).sum(),
-        }
+        self.chunks().iter().map(|chunk| chunk.bytes.len()).sum()
     }
 
     /// How many of them are a client's payload.
     pub fn payload(&self) -> usize {
-        match self {
-            Self::Chunk(chunk) => chunk.credit.payload(),
-            Self::Parts(parts) => parts.iter().map(|part| part.credit.payload()).sum(),
-        }
+        let chunks = self.chunks().iter();
+        chunks.map(|chunk| chunk.credit.payload()).sum()
     }
 }
 

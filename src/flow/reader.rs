@@ -7,6 +7,8 @@
 //!
 //! No I/O here: the caller brings the bytes, and stops bringing them when the window is full.
 
+mod message;
+
 use std::{mem, sync::Arc};
 
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use relay_wire::{
     utf8::{self, Utf8Check},
 };
 
+use self::message::Message;
 pub use super::event::{Counts, Event, Oversize};
 use super::{
     credit::Window,
@@ -28,18 +31,6 @@ struct Frame {
     header: Header,
     key: [u8; 4],
     left: u64,
-}
-
-/// The message in progress.
-#[derive(Debug)]
-struct Message {
-    kind: Opcode,
-    rsv: u8,
-    /// Payload announced so far, over all of its frames.
-    size: u64,
-    /// Whether a fragment of it has been passed on.
-    started: bool,
-    text: Option<Utf8Check>,
 }
 
 /// The state of one client's stream.
@@ -385,29 +376,6 @@ impl FrameReader {
             fragment.chunk.credit.take_payload(payload);
         }
         fragment
-    }
-}
-
-impl Message {
-    fn fragment(&self, part: Part, fin: bool, window: &Arc<Window>) -> Fragment {
-        let (opcode, rsv) = if self.started {
-            (Opcode::Continuation, 0)
-        } else {
-            (self.kind, self.rsv)
-        };
-        let header = Header {
-            rsv,
-            ..Header::new(opcode, fin, part.payload().len())
-        };
-        let (frame, header_len) = part.into_frame(&header);
-        Fragment {
-            first: !self.started,
-            fin,
-            kind: self.kind,
-            rsv: self.rsv,
-            chunk: Chunk::new(frame, window),
-            header_len,
-        }
     }
 }
 

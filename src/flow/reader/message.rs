@@ -1,0 +1,49 @@
+//! A message that comes in several frames, or in several reads.
+
+use std::sync::Arc;
+
+use relay_wire::{
+    frame::{Header, Opcode},
+    utf8::Utf8Check,
+};
+
+use crate::flow::{
+    credit::Window,
+    data::{Chunk, Fragment, Part},
+};
+
+/// The message in progress.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) kind: Opcode,
+    pub(super) rsv: u8,
+    /// Payload announced so far, over all of its frames.
+    pub(super) size: u64,
+    /// Whether a fragment of it has been passed on.
+    pub(super) started: bool,
+    pub(super) text: Option<Utf8Check>,
+}
+
+impl Message {
+    /// What has come of it as a fragment, charged to `window`.
+    pub(super) fn fragment(&self, part: Part, fin: bool, window: &Arc<Window>) -> Fragment {
+        let (opcode, rsv) = if self.started {
+            (Opcode::Continuation, 0)
+        } else {
+            (self.kind, self.rsv)
+        };
+        let header = Header {
+            rsv,
+            ..Header::new(opcode, fin, part.payload().len())
+        };
+        let (frame, header_len) = part.into_frame(&header);
+        Fragment {
+            first: !self.started,
+            fin,
+            kind: self.kind,
+            rsv: self.rsv,
+            chunk: Chunk::new(frame, window),
+            header_len,
+        }
+    }
+}
