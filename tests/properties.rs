@@ -18,7 +18,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use relay_wire::{
     code::RoomCode,
     frame::{Header, Opcode},
-    request::Request,
+    request::{Join, Request},
 };
 use serde_json::{Value, json};
 
@@ -190,10 +190,10 @@ proptest! {
         let mut request: Value = others.into_iter().collect();
         request["type"] = "JOIN_ROOM".into();
         request["room_id"] = code.clone().into();
-        let join = Some(Request::Join {
+        let join = Some(Request::Join(Join {
             code: RoomCode::from_typed(&code),
             queue_updates: false,
-        });
+        }));
         prop_assert_eq!(Request::parse(request.to_string().as_bytes()), join);
         prop_assert_eq!(Request::parse(format!("{request:#}").as_bytes()), join);
     }

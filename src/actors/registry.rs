@@ -22,10 +22,10 @@ use relay_wire::{
     code::RoomCode,
     ending::Ending,
     reply::{PeerId, Reply},
-    request::Request,
+    request::{Join, Request},
 };
 
-use self::line::{Join, Line};
+use self::line::Line;
 use super::{
     messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Moved, Shutdown},
     now,
@@ -108,10 +108,10 @@ impl RoomRegistry {
         let home = match request {
             Request::Create => placement.home_for_new(self.worker),
             // A worker that has not started has no rooms either.
-            Request::Join {
+            Request::Join(Join {
                 code: Some(code), ..
-            } if placement.has_started(placement.home(&code)) => placement.home(&code),
-            Request::Join { .. } => self.worker,
+            }) if placement.has_started(placement.home(&code)) => placement.home(&code),
+            Request::Join(_) => self.worker,
         };
         if home == self.worker {
             self.answer(id, request, now);
@@ -128,22 +128,14 @@ impl RoomRegistry {
         let Some(&Member { client, .. }) = self.members.get(&id) else {
             return;
         };
-        self.rooms.set_limits(limits(&self.state.live().config));
+        let live = self.state.live();
+        self.rooms.set_limits(limits(&live.config));
         match request {
-            Request::Create => match self.create(id, client, now) {
+            Request::Create => match self.create(id, client, live.config.room_code_length, now) {
                 Ok(()) => self.grant(id, client),
                 Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
             },
-            Request::Join {
-                code,
-                queue_updates,
-            } => {
-                let join = Join {
-                    code,
-                    queue_updates,
-                };
-                self.join(id, join, None, now);
-            }
+            Request::Join(join) => self.join(id, join, None, now),
         }
     }
 
@@ -178,9 +170,15 @@ impl RoomRegistry {
         }
     }
 
-    fn create(&mut self, id: SessionId, client: AddressKey, now: Instant) -> Result<(), Ending> {
+    /// Opens a room whose code has so many characters.
+    fn create(
+        &mut self,
+        id: SessionId,
+        client: AddressKey,
+        length: usize,
+        now: Instant,
+    ) -> Result<(), Ending> {
         let slots = self.state.pools.rooms.of(client);
-        let length = self.state.live().config.room_code_length;
         let codes = iter::from_fn(|| RoomCode::random(length).ok());
         let placement = &self.state.placement;
         let ours = codes.filter(|code| placement.home(code) == self.worker);

@@ -15,12 +15,16 @@ pub enum Request {
     /// `CREATE_ROOM`: to be the sender of a new room.
     Create,
     /// `JOIN_ROOM`: to be a receiver in a room.
-    Join {
-        /// The room's code; `None` where the text in `room_id` can be no code, so that no room has it.
-        code: Option<RoomCode>,
-        /// Whether the client wants to hear how long the queue before it is.
-        queue_updates: bool,
-    },
+    Join(Join),
+}
+
+/// What a session asks for that is to be a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// The room's code; `None` where the text in `room_id` can be no code, so that no room has it.
+    pub code: Option<RoomCode>,
+    /// Whether the client wants to hear how long the queue before it is.
+    pub queue_updates: bool,
 }
 
 impl Request {
@@ -38,13 +42,13 @@ impl Request {
         let text = |json| serde_json::from_str::<String>(json).ok();
         match text(string("type")?)?.as_str() {
             "CREATE_ROOM" => Some(Self::Create),
-            "JOIN_ROOM" => Some(Self::Join {
+            "JOIN_ROOM" => Some(Self::Join(Join {
                 // A string may hold what is no text, such as half a surrogate pair: no code either.
                 code: text(string("room_id")?).and_then(|typed| RoomCode::from_typed(&typed)),
                 queue_updates: fields
                     .get("queue_updates")
                     .is_some_and(|value| value.get() == "true"),
-            }),
+            })),
             _ => None,
         }
     }
@@ -58,10 +62,10 @@ mod tests {
     fn requests_are_read_and_everything_else_is_none() {
         let asked = |code: &str, queue_updates| {
             let code = RoomCode::from_typed(code);
-            Some(Request::Join {
+            Some(Request::Join(Join {
                 code,
                 queue_updates,
-            })
+            }))
         };
         let join = |code: &str| asked(code, false);
         for (message, request) in [

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use relay_wire::code::RoomCode;
+use relay_wire::request::Join;
 
 use crate::{
     limits::admission::Place,
@@ -22,15 +22,6 @@ type Turn = (Instant, u64);
 
 /// One join, and its place.
 pub(super) type Waiting = (Join, Place);
-
-/// What a session asks for that joins.
-#[derive(Clone, Copy)]
-pub(super) struct Join {
-    /// Its code, if what was typed can be one.
-    pub(super) code: Option<RoomCode>,
-    /// Whether it wants to hear of its place in the room's queue.
-    pub(super) queue_updates: bool,
-}
 
 impl Line {
     /// A join is to be tried at this moment.
