@@ -27,13 +27,14 @@ use crate::{
         registry::RoomRegistry,
         session::{Session, Upgraded},
     },
+    config::Sites,
     flow::credit::{Full, Share},
     limits::{
-        address::{AddressKey, Client, Named, Source, client_addr},
+        address::{AddressKey, Client, Named, Source, Trust, client_addr},
         origin::may_connect,
     },
     observe::{logging::log_client, metrics::Metrics},
-    state::State,
+    state::{Live, State},
 };
 
 /// Seconds after which a client that met a passing trouble may try again.
@@ -65,9 +66,9 @@ impl Door {
         connection: OneHead,
         peer: IpAddr,
     ) -> io::Result<()> {
-        let (head, local) = (request.head(), connection.local_ip());
-        let ours = own_check::is_ours(head, peer, local, &self.state.live());
-        match self.admit(head, peer, ours) {
+        let (live, head) = (self.state.live(), request.head());
+        let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
+        match self.admit(head, peer, ours, &live) {
             Ok((response, client, slot)) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
@@ -89,15 +90,16 @@ impl Door {
         }
     }
 
-    /// Whether this request becomes a session: it must be a handshake, and there must be room. `ours`:
-    /// whether it is a check's.
+    /// Whether this request becomes a session by the settings of now: it must be a handshake, and there
+    /// must be room. `ours`: whether it is a check's.
     fn admit(
         &self,
         head: &RequestHead,
         peer: IpAddr,
         ours: bool,
+        live: &Live,
     ) -> Result<Admitted, Response<BoxBody>> {
-        let client = client(head, peer, &self.state);
+        let client = client(head, peer, &live.trust);
         let refused = |ending| answer(ending, client.key(), &self.state.metrics);
         if !upgrade::is_well_formed(head) {
             return Err(refused(Ending::BadHandshake));
@@ -112,7 +114,7 @@ impl Door {
             let plain = refused(ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
-        if !is_of_allowed_page(head, &client, &self.state) {
+        if !is_of_allowed_page(head, &client, &live.sites) {
             let origin = head.headers.get(header::ORIGIN);
             let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
             let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
@@ -134,11 +136,9 @@ impl Door {
                 Full::Part => Ending::AddressSessions,
             })
         })?;
-        if client.source == Source::SilentProxy
-            && !ours
-            && proxy::shows_itself(head, peer, &self.state.live())
-        {
-            self.state.live().warn_unnamed(|| {
+        let silent = client.source == Source::SilentProxy && !ours;
+        if silent && proxy::shows_itself(head, peer, live) {
+            live.warn_unnamed(|| {
                 warn!(
                     "a trusted proxy says nothing of who is behind it: all of its clients share \
                      the budgets and shares of one address (set X-Forwarded-For there, or \
@@ -159,9 +159,8 @@ impl Door {
 }
 
 /// Whose request this is that came from the TCP peer `peer`.
-pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client {
-    let (live, headers) = (state.live(), &head.headers);
-    let trust = &live.trust;
+pub(super) fn client(head: &RequestHead, peer: IpAddr, trust: &Trust) -> Client {
+    let headers = &head.headers;
     let own = trust.header.as_deref();
     let named = Named {
         alone: own
@@ -175,7 +174,7 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, state: &State) -> Client 
 }
 
 /// Whether a request is of no web page, or of one that may connect.
-fn is_of_allowed_page(head: &RequestHead, client: &Client, state: &State) -> bool {
+fn is_of_allowed_page(head: &RequestHead, client: &Client, allowed: &Sites) -> bool {
     let lines = |name| head.headers.get_all(name).map(|line| line.as_bytes());
     // RFC 9112 §3.2.2: a target with a host goes over the header.
     let target = head
@@ -187,7 +186,7 @@ fn is_of_allowed_page(head: &RequestHead, client: &Client, state: &State) -> boo
     let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
     let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
     let hosts = host.into_iter().chain(forwarded);
-    may_connect(&state.live().sites, lines(header::ORIGIN), hosts)
+    may_connect(allowed, lines(header::ORIGIN), hosts)
 }
 
 type Admitted = (Response<BoxBody>, AddressKey, Share);

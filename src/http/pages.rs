@@ -36,7 +36,7 @@ pub fn app(
 async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let head = request.head();
     let peer = request.peer_addr();
-    let client = peer.map(|peer| client(head, peer.ip(), &state).key());
+    let client = peer.map(|peer| client(head, peer.ip(), &state.live().trust).key());
     let mut response = answer(Ending::NotAWebSocket, client, &state.metrics);
     response
         .headers_mut()
