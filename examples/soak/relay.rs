@@ -8,11 +8,10 @@ use std::{
 
 use claude_distill_relay::{
     config::Config,
-    flow::ledger::Dropped,
     process::{Relay, worker},
 };
 use relay_testing::{
-    metrics::Metrics,
+    metrics::Account,
     process::{self, Start},
     program::Program,
 };
@@ -68,20 +67,6 @@ pub fn start() -> io::Result<process::Relay> {
     Ok(Start::through(program.stderr(Stdio::inherit())).run())
 }
 
-/// How much payload was taken from clients that was neither given to others nor dropped for a reason, or
-/// the other way round, if any was.
-fn unaccounted(metrics: &Metrics) -> Option<String> {
-    let taken = metrics.get(r#"relay_payload_bytes_total{direction="in"}"#);
-    let given = metrics.get(r#"relay_payload_bytes_total{direction="out"}"#);
-    let reasons = Dropped::ALL.map(|why| {
-        let name = why.name();
-        metrics.get(&format!(r#"relay_dropped_bytes_total{{reason="{name}"}}"#))
-    });
-    let dropped: u64 = reasons.into_iter().sum();
-    (taken != given + dropped)
-        .then(|| format!("{taken} bytes taken, {given} given and {dropped} dropped"))
-}
-
 /// Waits until nothing is outstanding; returns what still is when patience is at an end.
 pub async fn settle(relay: &process::Relay) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
@@ -90,7 +75,10 @@ pub async fn settle(relay: &process::Relay) -> Vec<String> {
         let left = OUTSTANDING.map(|name| (name, metrics.get(name)));
         let left = left.iter().filter(|(_, value)| *value != 0);
         let left = left.map(|(name, value)| format!("{name} {value}"));
-        let left: Vec<_> = left.chain(unaccounted(&metrics)).collect();
+        let account = Account::of(&metrics);
+        let uneven =
+            (!account.is_even()).then(|| format!("{account:?}, which does not come out even"));
+        let left: Vec<_> = left.chain(uneven).collect();
         if left.is_empty() || Instant::now() > deadline {
             return left;
         }

@@ -147,14 +147,21 @@ mod tests {
         texts.map(|text| text.parse().unwrap())
     }
 
+    /// Listens on IPv4 alone; on IPv6 it meets this error of the system's.
+    fn without_ipv6(
+        number: i32,
+    ) -> impl Fn(SocketAddr, &[SocketAddr]) -> io::Result<(SocketAddr, u16)> {
+        move |address, _| match address {
+            SocketAddr::V4(_) => Ok((address, 7)),
+            SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(number)),
+        }
+    }
+
     #[test]
     fn an_address_that_is_not_there_is_left_out_beside_one_that_is() {
         let both = addresses(["[::1]:7", "127.0.0.1:7"]);
         for number in [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL] {
-            let no_ipv6 = |address: SocketAddr, _: &[SocketAddr]| match address {
-                SocketAddr::V4(_) => Ok((address, 7)),
-                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(number)),
-            };
+            let no_ipv6 = without_ipv6(number);
             let bound = bind_all(&both, &no_ipv6).unwrap();
             assert_eq!(bound.listeners, [both[1]]);
             assert_eq!(bound.absent[0].0, both[0]);
@@ -167,10 +174,7 @@ mod tests {
     fn an_address_that_is_taken_is_no_address_to_leave_out() {
         let both = addresses(["127.0.0.1:7", "[::1]:7"]);
         for number in [libc::EADDRINUSE, libc::EACCES] {
-            let listen = |address: SocketAddr, _: &[SocketAddr]| match address {
-                SocketAddr::V4(_) => Ok((address, 7)),
-                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(number)),
-            };
+            let listen = without_ipv6(number);
             let error = bind_all(&both, &listen).unwrap_err();
             let of_system = io::Error::from_raw_os_error(number);
             assert_eq!(error.kind(), of_system.kind());

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use claude_distill_relay::flow::ledger::Dropped;
+
 use crate::http;
 
 /// The values of one moment, by name and labels.
@@ -33,6 +35,43 @@ impl Metrics {
     pub fn get(&self, name: &str) -> u64 {
         let value = self.0.get(name);
         *value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.0))
+    }
+}
+
+/// What became of the payload that a relay has taken from its clients, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Taken from clients.
+    pub taken: u64,
+    /// Given to their peers.
+    pub given: u64,
+    /// Dropped, by why; those reasons for which nothing was are left out.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// On their way.
+    pub held: u64,
+}
+
+impl Account {
+    /// As the metrics tell it.
+    pub fn of(metrics: &Metrics) -> Self {
+        let dropped = Dropped::ALL.map(|why| {
+            let name = format!("relay_dropped_bytes_total{{reason=\"{}\"}}", why.name());
+            (why.name(), metrics.get(&name))
+        });
+        let way = |way| metrics.get(&format!("relay_payload_bytes_total{{direction=\"{way}\"}}"));
+        let dropped = dropped.into_iter().filter(|(_, bytes)| *bytes > 0);
+        Self {
+            taken: way("in"),
+            given: way("out"),
+            dropped: dropped.collect(),
+            held: metrics.get("relay_held_bytes"),
+        }
+    }
+
+    /// Whether each byte that was taken is in one of the other columns, as it is when nothing moves.
+    pub fn is_even(&self) -> bool {
+        let dropped: u64 = self.dropped.iter().map(|(_, bytes)| bytes).sum();
+        self.taken == self.given + dropped + self.held
     }
 }
 

@@ -60,8 +60,8 @@ fn lines_of_nobody_in_particular_are_of_the_whole_budget() {
 #[test]
 fn a_busy_relay_loses_no_line() {
     let (mut budget, begin) = (LogBudget::default(), Instant::now());
-    // A thousand rooms a minute, each with four lines (its begin and end, its receiver's too), from as many homes as
-    // the budgets of requests make it.
+    // A thousand rooms a minute, each with four lines (its begin and end, its receiver's too), from as many
+    // homes as the budgets of requests make it.
     for room in 0..20_000 {
         let now = begin + room * Duration::from_millis(60);
         assert_eq!(taken(&mut budget, address(room % 50), 4, now), 4, "{room}");

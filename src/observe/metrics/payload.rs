@@ -1,5 +1,5 @@
-//! The ledger of the payload as metrics: what was taken from clients is at any moment what was given
-//! to their peers, dropped and held.
+//! The ledger of the payload as metrics: what was taken from clients is what was given to their peers,
+//! dropped and held, whenever nothing moves.
 
 use std::{fmt, sync::Arc};
 
