@@ -18,6 +18,7 @@
 //! | [`metrics`] | `/metrics`, read |
 //! | [`port`] | a port to listen on that nobody else is given |
 //! | [`mod@noise`] | bytes and text without a pattern |
+//! | [`python`] | a share between two clients of today's |
 //! | [`mod@skip`] | what to do where a program is not installed |
 //! | [`wait`] | how long anything may take |
 //!
@@ -43,6 +44,7 @@ pub mod pairs;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod python;
 pub mod raw;
 pub mod reply;
 pub mod skip;
