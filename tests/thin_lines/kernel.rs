@@ -4,29 +4,36 @@ use std::time::Duration;
 
 use relay_testing::{
     netns::{NEAR, Network},
-    process::Start,
-    python::{self, Share},
+    process::{Relay, Start},
+    python::{self, End, Share},
     skip::is_too_long,
 };
 use tokio::task::spawn_blocking;
 
-/// A share of so many bytes of plaintext to a receiver behind such a limit, whose message has twice as many.
-fn share(kbit: u32, share: &Share) {
-    let what = format!("{share:?} at {kbit} kbit/s");
-    let Some(network) = Network::new().filter(|network| network.throttle(kbit)) else {
-        return;
-    };
-    let relay = network.run(Start::new());
-    let port = relay.addr().port();
-    let side = share.clone();
-    let (sender, code) = network
-        .near(move || side.send(&format!("ws://127.0.0.1:{port}/")))
-        .unwrap();
-    let side = share.clone();
-    let receiver = network.far(move || side.receive(&format!("ws://{NEAR}:{port}/"), &code));
-    let ends = [sender.end(), receiver.end()];
-    println!("{what}: {ends:#?}");
-    assert!(ends.iter().all(python::End::is_done), "{what}: {ends:#?}");
+/// A relay, and a host of clients that is behind such a limit.
+struct Site {
+    network: Network,
+    relay: Relay,
+}
+
+impl Site {
+    fn new(kbit: u32) -> Option<Self> {
+        let network = Network::new().filter(|network| network.throttle(kbit))?;
+        let relay = network.run(Start::new());
+        Some(Self { network, relay })
+    }
+
+    /// A share from the relay's own host. Returns how it ended for the sender and for the receiver.
+    fn share(&self, share: &Share) -> [End; 2] {
+        let port = self.relay.addr().port();
+        let side = share.clone();
+        let sending = move || side.send(&format!("ws://127.0.0.1:{port}/"));
+        let (sender, code) = self.network.near(sending).expect("a room");
+        let side = share.clone();
+        let receiving = move || side.receive(&format!("ws://{NEAR}:{port}/"), &code);
+        let receiver = self.network.far(receiving);
+        [sender.end(), receiver.end()]
+    }
 }
 
 #[tokio::test]
@@ -37,18 +44,25 @@ async fn shares_of_todays_clients_arrive_behind_the_systems_own_limit() {
     let Some(python) = python::with_websockets() else {
         return;
     };
-    // The one takes twice the time of a keep-alive, and the other as long as one.
-    let shares = [(1000, 5_200_000, false), (512, 3_000_000, true)];
-    let shares = shares.map(|(kbit, bytes, compression)| {
-        let it = Share {
+    let mut shares = Vec::new();
+    // The message is twice as long: the one takes longer than both times of a keep-alive, and so would the
+    // other if nobody compressed it.
+    for (kbit, bytes, compression) in [(1000, 5_200_000, false), (512, 3_000_000, true)] {
+        let share = Share {
             python: python.clone(),
             bytes,
             patience: Duration::from_secs(150),
             compression,
         };
-        spawn_blocking(move || share(kbit, &it))
-    });
+        let Some(site) = Site::new(kbit) else { return };
+        shares.push(spawn_blocking(move || {
+            let what = format!("{share:?} at {kbit} kbit/s");
+            (what, site.share(&share))
+        }));
+    }
     for share in shares {
-        share.await.unwrap();
+        let (what, ends) = share.await.unwrap();
+        println!("{what}: {ends:?}");
+        assert!(ends.iter().all(End::is_done), "{what}: {ends:?}");
     }
 }
