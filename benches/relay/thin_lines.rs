@@ -4,7 +4,8 @@
 //! stands for its line. Waiting for a line costs the machine nothing: long shares go side by side.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -101,31 +102,29 @@ struct Shared {
 }
 
 /// Makes all the shares that are asked for.
-pub(crate) fn measure(found: &[Peer], options: &Options) -> Result<ThinLines> {
+pub(crate) fn measure(found: &[Peer], options: &Options) -> ThinLines {
     let found: Vec<_> = PEERS
         .into_iter()
         .filter_map(|name| found.iter().find(|peer| peer.name == name))
         .collect();
-    Ok(ThinLines {
-        costs: costs(&found, options)?,
-        arrivals: arrivals(&found, options)?,
-    })
+    ThinLines {
+        costs: costs(&found, options),
+        arrivals: arrivals(&found, options),
+    }
 }
 
-fn costs(found: &[&Peer], options: &Options) -> Result<Vec<Cost>> {
+fn costs(found: &[&Peer], options: &Options) -> Vec<Cost> {
+    if !options.wants_size(TIMED) {
+        return Vec::new();
+    }
     let rates = BOTH.iter().filter(|&&rate| options.wants_receiver(rate));
     let (often, once): (Vec<f64>, Vec<f64>) = rates.partition(|&&rate| rate >= OFTEN);
-    if !options.wants_size(TIMED) {
-        return Ok(Vec::new());
-    }
     // These take next to no time of the processor.
-    let once = cross(found, &once);
-    let long = side_by_side(&once, |&(peer, rate)| cost(peer, rate, 1))?;
-    // And these may be measured by what it has to spare.
-    let short = cross(found, &often)
-        .into_iter()
-        .map(|(peer, rate)| cost(peer, rate, options.heavy_rounds));
-    long.into_iter().map(Ok).chain(short).collect()
+    let mut costs = side_by_side(&cross(found, &once), |&(peer, rate)| cost(peer, rate, 1));
+    for (peer, rate) in cross(found, &often) {
+        costs.extend(told(cost(peer, rate, options.heavy_rounds)));
+    }
+    costs
 }
 
 fn cross<'a>(found: &[&'a Peer], rates: &[f64]) -> Vec<(&'a Peer, f64)> {
@@ -163,7 +162,7 @@ fn cost(peer: &Peer, rate: f64, rounds: usize) -> Result<Cost> {
     })
 }
 
-fn arrivals(found: &[&Peer], options: &Options) -> Result<Vec<Arrival>> {
+fn arrivals(found: &[&Peer], options: &Options) -> Vec<Arrival> {
     let mut asked = Vec::new();
     for &peer in found {
         for size in SIZES.into_iter().filter(|&size| options.wants_size(size)) {
@@ -226,39 +225,37 @@ fn share(peer: &Peer, megabytes: f64, sender: f64, receiver: f64) -> Result<Shar
     })
 }
 
-/// Does the same with each of these, several at once; in their order.
-fn side_by_side<T: Sync, R: Send>(
-    each: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
+/// What was measured, or nothing, and said so.
+fn told<R>(result: Result<R>) -> Option<R> {
+    let error = |error| eprintln!("thin-lines: {error}");
+    result.map_err(error).ok()
+}
+
+/// Does the same with each of these, several at once; in their order, without those that fail.
+fn side_by_side<T: Sync, R: Send>(each: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Vec<R> {
     let waiting = Mutex::new(each.iter().enumerate());
-    let next = || {
-        waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next()
-    };
-    let one = |worker: u32| -> Result<Vec<(usize, R)>> {
-        thread::sleep(APART * worker);
-        let mut done = Vec::new();
-        while let Some((index, it)) = next() {
-            done.push((index, work(it)?));
+    let done = Mutex::new(Vec::new());
+    let (waiting, done, work) = (&waiting, &done, &work);
+    thread::scope(|scope| {
+        for worker in 0..AT_ONCE.min(each.len()) as u32 {
+            scope.spawn(move || {
+                thread::sleep(APART * worker);
+                let next = || locked(waiting).next();
+                while let Some((index, it)) = next() {
+                    if let Some(result) = told(work(it)) {
+                        locked(done).push((index, result));
+                    }
+                }
+            });
         }
-        Ok(done)
-    };
-    let mut all = thread::scope(|scope| -> Result<Vec<_>> {
-        let workers = AT_ONCE.min(each.len());
-        let workers: Vec<_> = (0..workers as u32)
-            .map(|worker| scope.spawn(move || one(worker)))
-            .collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| "a share panicked")??);
-        }
-        Ok(all)
-    })?;
-    all.sort_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, it)| it).collect())
+    });
+    let mut done = mem::take(&mut *locked(done));
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, it)| it).collect()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Fate {

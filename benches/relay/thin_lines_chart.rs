@@ -3,11 +3,11 @@
 use crate::{
     figures::figure,
     machine,
-    svg::{Anchor, FAINT, Font, GRID, LABEL, SMALL, Svg, TITLE},
+    svg::{Anchor, FAINT, Font, GRID, INK, LABEL, SMALL, Svg, TITLE},
     thin_lines::{Arrival, Cost, Fate, PEERS, RECEIVERS, SENDERS, SIZES, ThinLines},
 };
 
-const COLORS: [&str; 2] = ["#d55e00", "#0072b2"];
+const COLORS: [&str; 2] = [INK, "#0072b2"];
 const TITLES: [&str; 2] = ["this relay", "Python websockets"];
 const ARRIVED: &str = "#cfe8d5";
 const UNDER_WAY: &str = "#eef4f9";
@@ -76,6 +76,9 @@ pub(crate) fn draw(lines: &ThinLines) -> String {
         );
         draw_grid(&mut svg, left, peer, lines);
     }
+    let meant = "Seconds until the share has arrived. †: until a connection ended instead. 1009: over the \
+                 relay's limit. >: still under way.";
+    svg.text((24.0, HEIGHT - 38.0), Anchor::Start, SMALL, meant);
     let print = format!("{}. {}.", machine::describe(), machine::today());
     svg.text((24.0, HEIGHT - 16.0), Anchor::Start, SMALL, &print);
     svg.finish()
@@ -156,11 +159,7 @@ fn draw_cell(svg: &mut Svg, (x, y): (f64, f64), it: &Arrival) {
     };
     svg.band((x + 1.0, y + 1.0), width - 2.0, height - 2.0, color);
     let ink = Font {
-        color: if it.fate == Fate::Arrived {
-            "#1f2328"
-        } else {
-            FAINT
-        },
+        color: if it.fate == Fate::Arrived { INK } else { FAINT },
         size: 11,
         ..SMALL
     };
