@@ -189,12 +189,11 @@ pub async fn send(sink: &mut Sink, message: Message, random: &mut Random) -> Res
 pub async fn end(mut client: WebSocket, ending: Ending) {
     let said = match ending {
         Ending::Close => client.close(None).await,
-        Ending::HangUp => client.get_mut().shutdown().await.map_err(Error::from),
+        Ending::HangUp => return hang_up(client).await,
         Ending::MidMessage => {
             let half = Frame::message("half a mess", OpCode::Data(Data::Text), false);
-            let said = timeout(STALL, client.send(Message::Frame(half))).await;
-            let hung_up = client.get_mut().shutdown().await.map_err(Error::from);
-            said.unwrap_or(Ok(())).and(hung_up)
+            let _ = timeout(STALL, client.send(Message::Frame(half))).await;
+            return hang_up(client).await;
         }
         Ending::BadText => {
             let bad = Frame::message(b"\xc0\x80".as_slice(), OpCode::Data(Data::Text), true);
@@ -209,6 +208,16 @@ pub async fn end(mut client: WebSocket, ending: Ending) {
     };
     if said.is_ok() {
         let _ = timeout(PATIENCE, async { while next(&mut client).await.is_ok() {} }).await;
+    }
+}
+
+/// Shuts its side of the connection, and takes what still comes until the relay has let go of it. Not
+/// through the library, which fails at the first Ping that it cannot answer any more: the socket would
+/// then be closed on what is on its way, and its system take back what the client had said.
+async fn hang_up(mut client: WebSocket) {
+    let socket = client.get_mut();
+    if socket.shutdown().await.is_ok() {
+        let _ = timeout(PATIENCE, tokio::io::copy(socket, &mut tokio::io::sink())).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a knob is: a setting's names, and what its value may be.
 
-use Kind::{Bytes, Count, Header, Host, Networks, Seconds, Sites};
+use Kind::{Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Sites};
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -37,6 +37,8 @@ pub enum Kind {
     Count(u64, u64),
     /// A number of bytes, which may have a unit.
     Bytes(u64, u64),
+    /// The same, or 0, which stands for a choice of the relay's.
+    BytesOrZero(u64, u64),
     /// A time in whole seconds, or in units of those.
     Seconds(u64, u64),
 }
@@ -56,6 +58,7 @@ impl Knob {
         let range = match self.kind {
             Host | Networks | Header | Sites => None,
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
+            BytesOrZero(min, max) => Some(format!("0, or {min} to {max}")),
             Seconds(min, max) => Some(format!("{min} to {max} seconds")),
         };
         let restart = self.needs_restart.then(|| "needs a restart".to_owned());
@@ -81,6 +84,7 @@ impl Kind {
             Bytes(min, max) => {
                 format!("a whole number of bytes from {min} to {max}, or as much as 64KiB or 10MB")
             }
+            BytesOrZero(min, max) => format!("0, or {}", Bytes(min, max).allowed()),
             Seconds(min, max) => {
                 format!("a whole number of seconds from {min} to {max}, or as long as 90s or 1h30m")
             }

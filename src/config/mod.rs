@@ -85,7 +85,7 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
         Kind::Count(..) => "N",
-        Kind::Bytes(..) => "BYTES",
+        Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",
         Kind::Seconds(..) => "SECONDS",
     };
     Arg::new(knob.variable)

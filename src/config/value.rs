@@ -92,6 +92,10 @@ impl Value for u64 {
         let (number, min, max) = match kind {
             Kind::Count(min, max) => (whole(text)?, min, max),
             Kind::Bytes(min, max) => (amount(text, &SIZES)?, min, max),
+            Kind::BytesOrZero(min, max) => match amount(text, &SIZES)? {
+                0 => (0, 0, 0),
+                number => (number, min, max),
+            },
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
             Kind::Host | Kind::Networks | Kind::Header | Kind::Sites => return None,
         };

@@ -21,8 +21,8 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// Of the session it came from.
     pub credit: Credit,
-    /// Of the bytes assembled for senders, while it is one of them.
-    pub assembled: Option<Share>,
+    /// Of the memory for messages that the window has no room for, where it is part of one.
+    pub buffered: Option<Share>,
 }
 
 impl Chunk {
@@ -32,11 +32,20 @@ impl Chunk {
         Self {
             credit: Credit::charge(window, bytes.len() + OVERHEAD),
             bytes,
-            assembled: None,
+            buffered: None,
         }
     }
 
-    /// The same, where so many of the bytes are a client's payload.
+    /// `bytes`, which something else is charged for.
+    pub fn uncharged(bytes: impl Into<Bytes>, window: &Arc<Window>) -> Self {
+        Self {
+            credit: Credit::charge(window, 0),
+            bytes: bytes.into(),
+            buffered: None,
+        }
+    }
+
+    /// The same as [`Chunk::new`], where so many of the bytes are a client's payload.
     pub fn of_payload(bytes: impl Into<Bytes>, payload: usize, window: &Arc<Window>) -> Self {
         let mut chunk = Self::new(bytes, window);
         chunk.credit.take_payload(payload);
@@ -44,13 +53,13 @@ impl Chunk {
     }
 }
 
-/// Whole frames for one socket. Nothing else may come between their bytes.
+/// Whole frames for one socket. Nothing but control frames may come between them.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Frames in one chunk.
+    /// One chunk of them.
     Chunk(Chunk),
-    /// One frame in several chunks.
-    Parts(Vec<Chunk>),
+    /// Several, with whole frames in each.
+    Chunks(Vec<Chunk>),
 }
 
 impl From<Chunk> for Delivery {
@@ -63,13 +72,8 @@ impl Delivery {
     fn chunks(&self) -> &[Chunk] {
         match self {
             Self::Chunk(chunk) => slice::from_ref(chunk),
-            Self::Parts(parts) => parts,
+            Self::Chunks(chunks) => chunks,
         }
-    }
-
-    /// How many bytes it has, headers included.
-    pub fn size(&self) -> usize {
-        self.chunks().iter().map(|chunk| chunk.bytes.len()).sum()
     }
 
     /// How many of them are a client's payload.
@@ -89,13 +93,22 @@ pub enum Data {
 }
 
 impl Data {
-    /// Books its payload as dropped.
-    pub fn dropped(self, why: Dropped) {
-        let mut chunk = match self {
+    fn chunk(&mut self) -> &mut Chunk {
+        match self {
             Self::Messages(chunk) => chunk,
-            Self::Fragment(fragment) => fragment.chunk,
-        };
-        chunk.credit.dropped(why);
+            Self::Fragment(fragment) => &mut fragment.chunk,
+        }
+    }
+
+    /// Books its payload as dropped.
+    pub fn dropped(mut self, why: Dropped) {
+        self.chunk().credit.dropped(why);
+    }
+
+    /// Keeps of `loan` what its bytes amount to, for as long as they are kept.
+    pub fn charge_to(&mut self, loan: &mut Share) {
+        let chunk = self.chunk();
+        chunk.buffered = Some(loan.split(chunk.bytes.len() + OVERHEAD));
     }
 }
 

@@ -11,6 +11,7 @@
 //! wake-ups are the session's, but for the one of a reader whose window has opened; what the frames
 //! are for (requests, rooms, peers) is decided elsewhere.
 
+pub mod arrival;
 pub mod buffers;
 pub mod chatter;
 pub mod clocks;

@@ -1,83 +1,219 @@
 //! What waits to be written to a socket.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes, BytesMut};
+use relay_wire::frame::{Header, Opcode};
 
 use super::data::{Chunk, Delivery};
 
 /// Slots an empty outbox keeps for the next chunks; a longer queue was a rarity, and goes.
 const KEPT_SLOTS: usize = 8;
 
-/// A queue of encoded frames. Each chunk keeps its credit until its last byte is with the system, and
-/// its payload is given then.
+/// Something that waits.
+#[derive(Debug)]
+enum Entry {
+    /// Whole frames. They keep their credit until the last byte is with the system, and their payload
+    /// is given then.
+    Frames(Chunk),
+    /// A Ping that must stay behind what is in front of it. It is made when its turn has come, so that
+    /// the numbers of Pings are in the order in which they are written.
+    Ping,
+}
+
+/// A queue of encoded frames, whole ones in each chunk. Control frames may be put in front of what
+/// waits, right behind the chunk that is being written.
 ///
 /// It has no bound of its own: credits bound what their owners put here.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    chunks: VecDeque<Chunk>,
-    /// Bytes put here so far, and those of them that the system has.
-    put: u64,
-    taken: u64,
+    entries: VecDeque<Entry>,
+    /// Entries at the front that nothing may be put before: what is written in part, and control frames.
+    front: usize,
+    /// Whether the first entry is written in part.
+    begun: bool,
+    /// Bytes that the system has, and how many of them were a client's payload.
+    written: u64,
+    given: u64,
 }
 
 impl Outbox {
     /// Puts frames at the end.
     pub fn push(&mut self, delivery: impl Into<Delivery>) {
-        let delivery = delivery.into();
-        self.put += delivery.size() as u64;
-        match delivery {
-            Delivery::Chunk(chunk) => self.chunks.push_back(chunk),
-            Delivery::Parts(parts) => self.chunks.extend(parts),
+        match delivery.into() {
+            Delivery::Chunk(chunk) => self.entries.push_back(Entry::Frames(chunk)),
+            Delivery::Chunks(chunks) => self.entries.extend(chunks.into_iter().map(Entry::Frames)),
         }
+    }
+
+    /// Puts control frames in front of all data that waits; returns the place behind them.
+    pub fn push_urgent(&mut self, frames: Chunk) -> u64 {
+        self.entries.insert(self.front, Entry::Frames(frames));
+        self.front += 1;
+        self.written + self.urgent() as u64
+    }
+
+    /// Puts a Ping at the end, to be made when it comes to the front.
+    pub fn push_ping(&mut self) {
+        self.entries.push_back(Entry::Ping);
+    }
+
+    /// Takes the Ping that has come to the front, if one has: it is to be made now, and put in front.
+    pub fn take_ping(&mut self) -> bool {
+        let due = matches!(self.entries.front(), Some(Entry::Ping));
+        if due {
+            self.entries.pop_front();
+        }
+        due
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Whether what is next is nothing urgent, and none of it is written yet.
+    pub fn is_at_data(&self) -> bool {
+        self.front == 0 && !self.is_empty()
+    }
+
+    /// Bytes at the front that go whatever may be on its way: what is written in part, and control frames.
+    pub fn urgent(&self) -> usize {
+        let front = self.entries.range(..self.front);
+        front.map(|entry| entry.bytes().len()).sum()
     }
 
     /// How many of the bytes that wait are a client's payload; counted anew.
     pub fn payload(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.credit.payload()).sum()
+        let chunks = self.entries.iter().filter_map(Entry::chunk);
+        chunks.map(|chunk| chunk.credit.payload()).sum()
+    }
+
+    /// Bytes of payload in front of what may be put at the front now.
+    pub fn payload_before_urgent(&self) -> u64 {
+        let front = self.entries.range(..self.front).filter_map(Entry::chunk);
+        let unwritten: usize = front.map(|chunk| chunk.credit.payload()).sum();
+        self.given + unwritten as u64
     }
 
     /// Forgets what waits, for a peer that will not take it.
     pub fn clear(&mut self) {
-        self.chunks = VecDeque::new();
-        self.taken = self.put;
+        self.entries = VecDeque::new();
+        (self.front, self.begun) = (0, false);
     }
 
-    /// The place behind all that was put here so far.
-    pub fn end(&self) -> u64 {
-        self.put
+    /// The place behind all that the system has.
+    pub fn written_to(&self) -> u64 {
+        self.written
     }
 
     /// Whether the system has everything in front of this place.
     pub fn has_written(&self, place: u64) -> bool {
-        place <= self.taken
+        place <= self.written
     }
 
-    /// What is to be written next, in order.
-    pub fn slices(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.chunks.iter().map(|chunk| &chunk.bytes[..])
+    /// What is to be written next, in order: `most` bytes, but the first chunk whole.
+    pub fn slices(&self, most: usize) -> impl Iterator<Item = &[u8]> {
+        let mut left = Some(most);
+        self.entries.iter().map_while(move |entry| {
+            let bytes = &entry.chunk()?.bytes[..];
+            let first = left == Some(most);
+            left = left?.checked_sub(bytes.len());
+            (first || left.is_some()).then_some(bytes)
+        })
     }
 
     /// Forgets the first `count` bytes: the system has them, and their credit comes back.
     pub fn written(&mut self, mut count: usize) {
-        self.taken += count as u64;
-        while let Some(first) = self.chunks.front_mut() {
+        self.written += count as u64;
+        while let Some(Entry::Frames(first)) = self.entries.front_mut() {
             if first.bytes.len() > count {
                 first.bytes.advance(count);
+                self.begun |= count > 0;
+                self.front = self.front.max(self.begun.into());
                 return;
             }
             count -= first.bytes.len();
+            self.given += first.credit.payload() as u64;
             first.credit.given();
-            self.chunks.pop_front();
+            self.entries.pop_front();
+            self.begun = false;
+            self.front = self.front.saturating_sub(1);
         }
-        if self.chunks.capacity() > KEPT_SLOTS {
-            self.chunks = VecDeque::new();
+        if self.entries.capacity() > KEPT_SLOTS && self.entries.is_empty() {
+            self.entries = VecDeque::new();
         }
+    }
+
+    /// Has the frame that is next go in fragments of at most `most` bytes (RFC 6455 §5.4), for a line on
+    /// which a long one takes its time, and nothing can go between the bytes of a frame. Cuts off one.
+    pub fn cut(&mut self, most: usize) {
+        if self.front > 0 {
+            return;
+        }
+        if let Some(Entry::Frames(chunk)) = self.entries.front_mut()
+            && chunk.bytes.len() > most
+            && let Some(piece) = cut_off(&mut chunk.bytes, most)
+        {
+            // What was charged comes back with the rest.
+            let piece = Chunk::uncharged(piece, chunk.credit.window());
+            self.entries.push_front(Entry::Frames(piece));
+        }
+    }
+}
+
+impl Entry {
+    fn chunk(&self) -> Option<&Chunk> {
+        match self {
+            Self::Frames(chunk) => Some(chunk),
+            Self::Ping => None,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.chunk().map_or(&[], |chunk| &chunk.bytes)
+    }
+}
+
+/// Takes the first of these frames, as many as have `most` bytes together, or if the first has more than
+/// that so many of its payload.
+fn cut_off(frames: &mut Bytes, most: usize) -> Option<Bytes> {
+    let (header, header_len, whole) = first_longer(frames, most)?;
+    if whole > 0 {
+        return Some(frames.split_to(whole));
+    }
+    let payload = usize::try_from(header.len).ok()?;
+    let end = header_len + most;
+    let piece = Header {
+        fin: false,
+        len: most as u64,
+        ..header
+    };
+    let piece = piece.frame(&frames[header_len..end]);
+    let rest = Header {
+        fin: header.fin,
+        ..Header::new(Opcode::Continuation, true, payload - most)
+    };
+    let (encoded, len) = rest.encode();
+    // In place, in front of the rest: what stood there is in the piece. `most` is longer than a header.
+    let mut bytes = BytesMut::from(mem::take(frames));
+    bytes[end - len..end].copy_from_slice(&encoded[..len]);
+    bytes.advance(end - len);
+    *frames = bytes.freeze();
+    Some(piece.into())
+}
+
+/// The header and the length of the header of the first of these frames that does not end within `most`
+/// bytes, and where it begins.
+fn first_longer(frames: &[u8], most: usize) -> Option<(Header, usize, usize)> {
+    let mut start = 0;
+    loop {
+        let (header, header_len) = Header::parse(&frames[start..]).ok()??;
+        let end = start + header_len + usize::try_from(header.len).ok()?;
+        if end > header_len + most {
+            return Some((header, header_len, start));
+        }
+        start = end;
     }
 }
 

@@ -106,6 +106,16 @@ impl FrameReader {
         self.pinged
     }
 
+    /// Whether neither a message nor a frame has begun and not ended.
+    pub fn is_between(&self) -> bool {
+        self.message.is_none() && self.frame.is_none() && self.header_len == 0
+    }
+
+    /// Has messages bounded so from here on.
+    pub fn set_max_message(&mut self, max_message: u64) {
+        self.max_message = max_message;
+    }
+
     /// Whether a message has begun and not ended.
     pub fn in_message(&self) -> bool {
         self.message.is_some()

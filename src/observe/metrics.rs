@@ -65,6 +65,7 @@ pub struct Metrics {
     rooms_closed: Family<Why, Counter>,
     received: Counter,
     sent: Counter,
+    arrived: Counter,
     open_sessions: Gauge,
     open_rooms: Gauge,
     in_flight: Gauge,
@@ -88,6 +89,7 @@ impl Metrics {
             rooms_closed: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
+            arrived: Counter::default(),
             open_sessions: Gauge::default(),
             open_rooms: Gauge::default(),
             in_flight: Gauge::default(),
@@ -144,6 +146,13 @@ impl Metrics {
             Unit::Bytes,
             metrics.sent.clone(),
         );
+        registry.register_with_unit(
+            "payload_arrived",
+            "Payload given to clients that has arrived, as their Pongs show; the last of a message is \
+             known to have when a later Ping is answered, and never where the client leaves before",
+            Unit::Bytes,
+            metrics.arrived.clone(),
+        );
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register(
             "log_lines_dropped",
@@ -160,7 +169,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "buffered",
-            "Held of messages for senders",
+            "Held of messages for senders, and of those of senders whose receivers are slow",
             Unit::Bytes,
             metrics.buffers.clone(),
         );
@@ -241,6 +250,11 @@ impl Metrics {
     /// Bytes were written.
     pub fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);
+    }
+
+    /// A client has shown that so much more payload has arrived.
+    pub fn arrived(&self, bytes: u64) {
+        self.arrived.inc_by(bytes);
     }
 
     /// All of it as text, with what is outstanding at this moment.

@@ -1,11 +1,16 @@
 //! How far a session has come.
 
+use std::sync::Arc;
+
 use relay_wire::{
     reply::Reply,
     request::{MAX_REQUEST, Request},
 };
 
-use crate::{actors::messages::Moved, flow::data::Fragment};
+use crate::{
+    actors::messages::Moved,
+    flow::{credit::Pool, data::Fragment},
+};
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
 pub(super) enum Phase {
@@ -14,13 +19,18 @@ pub(super) enum Phase {
     /// A request is with the registry, or its refusal is due. What follows it is kept for
     /// later: it may be data or another.
     Waiting {
+        /// Whether it is to become a room's sender.
+        sends: bool,
         /// What the client is to be sent when it is due.
         refusal: Option<Reply>,
     },
     /// Its request is for another worker to answer.
     Moving { worker: usize, moved: Box<Moved> },
     /// In a room: everything is passed on.
-    Piping,
+    Piping {
+        /// Where a sender may borrow memory, as long as its receiver is slow.
+        spare: Option<Arc<Pool>>,
+    },
     /// We have said Close, and wait for the client's.
     Closing,
     /// The client broke the protocol: its stream means nothing any more. It is told, and left to

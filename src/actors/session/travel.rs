@@ -8,6 +8,7 @@ use std::{io, mem, net};
 
 use actix_rt::net::TcpStream;
 use log::warn;
+use relay_wire::request::Request;
 
 use super::{actor::Session, connection::Connection, phase::Phase};
 use crate::{actors::messages::Moved, rooms::SessionId};
@@ -18,9 +19,16 @@ impl Session {
         let (Some(mut connection), Some(stream)) = (self.0.take(), stream) else {
             return;
         };
-        let waiting = Phase::Waiting { refusal: None };
+        let waiting = Phase::Waiting {
+            sends: false,
+            refusal: None,
+        };
         let Phase::Moving { worker, moved } = mem::replace(&mut connection.phase, waiting) else {
             return;
+        };
+        connection.phase = Phase::Waiting {
+            sends: matches!(moved.request, Request::Create),
+            refusal: None,
         };
         let stream = match stream.into_std() {
             Ok(stream) => stream,
