@@ -265,10 +265,14 @@ impl Fate {
         if sender.is_done() && receiver.is_done() {
             return (Self::Arrived, sender.seconds);
         }
-        // Whoever ended first is why the other did.
         let sides = [("sender", sender), ("receiver", receiver)];
         let broken = sides.into_iter().filter(|(_, end)| !end.is_done());
-        let first = broken.min_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        // Whoever only hears of the other's end is not why. Of two that fail, the first is.
+        let first = broken.min_by(|(_, a), (_, b)| {
+            let hears = |end: &End| end.end.to_lowercase().contains("_disconnected");
+            let order = hears(a).cmp(&hears(b));
+            order.then(a.seconds.total_cmp(&b.seconds))
+        });
         let (side, end) = first.unwrap_or(sides[0]);
         let why = match end.end.as_str() {
             "under way" => return (Self::UnderWay, end.seconds),

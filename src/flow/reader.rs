@@ -3,7 +3,8 @@
 //! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
 //! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
 //! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
-//! into one), so what a read costs further on does not grow with the number of frames in it.
+//! into one), so what a read costs further on does not grow with the number of frames in it. What
+//! little a read brings of a long message waits for the next.
 //!
 //! No I/O here: the caller brings the bytes, and stops bringing them when the window is full.
 
@@ -24,6 +25,11 @@ use super::{
     credit::Window,
     data::{Chunk, Data, Fragment, Part},
 };
+
+/// How many fragments little reads make of a message at most: libraries refuse one in too many (Python's
+/// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
+/// no longer than that part of the message.
+pub const MOST_FRAGMENTS: u64 = 2048;
 
 /// The frame whose payload is coming in.
 #[derive(Debug)]
@@ -373,10 +379,21 @@ impl FrameReader {
                 &self.window,
             )));
         }
+        if self.next.is_none() && self.is_too_little() {
+            return None;
+        }
         let (part, message) = (self.part.take()?, self.message.as_mut()?);
         let fragment = message.fragment(part, false, &self.window);
         message.started = true;
         Some(Data::Fragment(self.book(fragment)))
+    }
+
+    /// Whether what has come of the message may wait for more of it.
+    fn is_too_little(&self) -> bool {
+        let begun = self.part.as_ref().zip(self.message.as_ref());
+        begun.is_some_and(|(part, message)| {
+            message.started && (part.payload().len() as u64) < message.size / MOST_FRAGMENTS
+        })
     }
 
     /// Books what a fragment takes from the client, unless it is part of a request.

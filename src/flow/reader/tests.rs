@@ -387,3 +387,26 @@ fn a_message_is_in_progress_from_its_first_frame_to_its_last() {
         assert_eq!(reader.in_message(), in_message);
     }
 }
+
+#[test]
+fn a_long_message_in_little_reads_leaves_in_fewer_fragments_than_libraries_refuse() {
+    const LIMIT: u64 = 64 << 20;
+    let mut reader = FrameReader::new(LIMIT, Window::new(1 << 30));
+    reader.join_messages();
+    for (length, read) in [(LIMIT as usize, 1460), (8_000_000, 1000), (100_000, 20)] {
+        let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let frame = masked(Opcode::Binary, true, &payload);
+        let mut peer = Peer::read(&mut reader, &[], &[]);
+        let mut fragments = 0;
+        for mut piece in frame.chunks(read) {
+            while let Some(event) = reader.next(&mut piece) {
+                fragments += 1;
+                peer.take(event);
+            }
+            let waits = reader.part.as_ref().map_or(0, |part| part.payload().len());
+            assert!(waits <= length / 2048, "{waits} bytes wait");
+        }
+        assert!(peer.got == [Sent::Message(Opcode::Binary, payload)]);
+        assert!(fragments <= 2050, "{fragments} fragments");
+    }
+}
