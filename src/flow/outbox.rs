@@ -10,6 +10,10 @@ use super::data::{Chunk, Delivery};
 /// Slots an empty outbox keeps for the next chunks; a longer queue was a rarity, and goes.
 const KEPT_SLOTS: usize = 8;
 
+/// After so many fragments that were cut off one message, those that follow may be twice as long: libraries
+/// refuse a message in too many. A message of 64 MiB comes to four times as many.
+const CUTS: u32 = 256;
+
 /// Something that waits.
 #[derive(Debug)]
 enum Entry {
@@ -32,6 +36,8 @@ pub struct Outbox {
     front: usize,
     /// Whether the first entry is written in part.
     begun: bool,
+    /// Fragments that were cut off the message in progress.
+    cuts: u32,
     /// Bytes that the system has, and how many of them were a client's payload.
     written: u64,
     given: u64,
@@ -147,14 +153,23 @@ impl Outbox {
 
     /// Has the frame that is next go in fragments of at most `most` bytes (RFC 6455 §5.4), for a line on
     /// which a long one takes its time, and nothing can go between the bytes of a frame. Cuts off one.
+    /// Those of a long message may have more.
     pub fn cut(&mut self, most: usize) {
         if self.front > 0 {
             return;
         }
-        if let Some(Entry::Frames(chunk)) = self.entries.front_mut()
-            && chunk.bytes.len() > most
+        let Some(Entry::Frames(chunk)) = self.entries.front_mut() else {
+            return;
+        };
+        // What is no further fragment begins a message.
+        if chunk.bytes.first().is_some_and(|first| first & 0x0f != 0) {
+            self.cuts = 0;
+        }
+        let most = most.saturating_mul(1 << (self.cuts / CUTS).min(8));
+        if chunk.bytes.len() > most
             && let Some(piece) = cut_off(&mut chunk.bytes, most)
         {
+            self.cuts += 1;
             // What was charged comes back with the rest.
             let piece = Chunk::uncharged(piece, chunk.credit.window());
             self.entries.push_front(Entry::Frames(piece));

@@ -219,3 +219,34 @@ fn what_is_cut_is_charged_until_all_of_it_is_written() {
     outbox.written(1812);
     assert!(outbox.is_empty() && window.used() == 0);
 }
+
+#[test]
+fn a_long_message_goes_in_fewer_fragments_than_libraries_refuse() {
+    const CHUNK: usize = 64 << 10;
+    let window = Window::new(1 << 20);
+    let mut outbox = Outbox::default();
+    // Again and again, as each message counts for itself.
+    for _ in 0..2 {
+        let mut fragments = 0;
+        for at in 1..=1024 {
+            let opcode = match at {
+                1 => Opcode::Binary,
+                _ => Opcode::Continuation,
+            };
+            let frame = Header::new(opcode, at == 1024, CHUNK).frame(&[7; CHUNK]);
+            outbox.push(Chunk::new(frame, &window));
+            while !outbox.is_empty() {
+                outbox.cut(4096);
+                let next = outbox.slices(0).next().map(<[u8]>::len);
+                outbox.written(next.unwrap());
+                fragments += 1;
+                let longest = 4096 << (fragments / 256).min(8);
+                assert!(
+                    next.unwrap() <= longest + 4,
+                    "{next:?} bytes at {fragments}"
+                );
+            }
+        }
+        assert!((1024..3072).contains(&fragments), "{fragments} fragments");
+    }
+}
