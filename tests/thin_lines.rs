@@ -76,6 +76,7 @@ async fn pings_are_answered_at_once_while_a_message_takes_its_time() {
     let shares = [(0.12, 110_000), (1.0, 900_000), (10.0, 9_000_000)];
     let shares = shares.map(|(rate, bytes)| share(&relay, mbit(rate), bytes, KeepAlive::CURIOUS));
     join_all(shares).await;
+    relay.settled().await;
 }
 
 #[tokio::test]
@@ -88,6 +89,7 @@ async fn a_share_takes_the_time_of_a_thin_line_and_no_keep_alive_ends_it() {
     let shares = [(1.0, 8_000_000), (0.25, 2_000_000)];
     let shares = shares.map(|(rate, bytes)| share(&relay, mbit(rate), bytes, KeepAlive::DEFAULT));
     join_all(shares).await;
+    relay.settled().await;
 }
 
 /// What arrives through a line from the first second to the third.
@@ -132,10 +134,13 @@ async fn relayed_throughput() -> f64 {
     for _ in 0..100 {
         sender.send(message.clone());
     }
-    tokio::select! {
+    let seen = tokio::select! {
         seen = seen(&lines[1]) => seen,
         () = async { loop { assert!(receiver.hear().await.unwrap() == message) } } => unreachable!(),
-    }
+    };
+    drop((sender, receiver, lines));
+    relay.settled().await;
+    seen
 }
 
 #[tokio::test]
@@ -219,6 +224,8 @@ async fn who_is_slow_and_moves_is_not_ended() {
             STALL / 2
         );
     }
+    drop((sender, receiver, line));
+    relay.settled().await;
 }
 
 #[tokio::test]
@@ -238,4 +245,6 @@ async fn who_takes_nothing_is_ended_however_much_the_buffers_before_it_take() {
         (STALL / 2..3 * STALL).contains(&took),
         "ended after {took:?}"
     );
+    drop((sender, frozen, line));
+    relay.settled().await;
 }
