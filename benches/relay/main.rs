@@ -3,7 +3,7 @@
 //!
 //! A [`rows::Case`] is a load. Each is put on every [`peers::Peer`] in turn, for several rounds,
 //! on a freshly started process; what counts is the CPU time and the memory of *that* process, not
-//! of this one. Medians go into a table and two plots. `benches/README.md` explains every row.
+//! of this one. Medians go into a table and two plots, shares over thin lines into a third. `benches/README.md` explains every row.
 
 mod chart;
 mod failure;

@@ -8,7 +8,7 @@
 //! | [`program`] | any program: what it is started with, what it says, how it ends |
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
-//! | [`line`] | a line of some rate, delay and buffers |
+//! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
 //! | [`pairs`] | two clients in one room |
