@@ -16,12 +16,13 @@ mod tungstenite;
 
 use claude_distill_relay::config::Sites;
 use relay_testing::{TestRelay, skip::size};
+use tempfile::TempDir;
 
 use self::{
     browser::Driver,
     double::{Double, Mode},
     libraries::Library,
-    share::{Kind, Share},
+    share::{Kind, Share, Text},
 };
 
 /// Whether the relay takes up every offer to compress. While it does not, its answers are not looked at.
@@ -56,65 +57,75 @@ fn round(relay: &TestRelay, mode: Mode, share: &Share, sender: &Double, receiver
     }
 }
 
-/// What is installed, and tungstenite: each as a sender and as a receiver.
-fn libraries(installed: &[&Library]) -> Vec<(Double, Double)> {
-    let mut doubles: Vec<_> = installed
-        .iter()
-        .map(|it| (it.double(), it.double()))
-        .collect();
-    doubles.push((tungstenite::double(), tungstenite::double()));
-    doubles
+/// What is installed, and tungstenite.
+fn libraries(installed: &[&Library]) -> Vec<Double> {
+    let installed = installed.iter().map(|library| library.double());
+    installed.chain([tungstenite::double()]).collect()
 }
 
-/// Each library shares with each, or in the small form of the test with one.
-async fn every_library_with_every_other(kind: Kind, mode: Mode) {
-    let doubles = libraries(&Library::installed());
-    let receivers = size(1, doubles.len());
-    let share = Share::new(kind, size(SIZES.0, SIZES.1));
-    let relay = TestRelay::start(|_| {});
-    for (index, (sender, _)) in doubles.iter().enumerate() {
-        for (_, receiver) in doubles.iter().cycle().skip(index + 1).take(receivers) {
+/// Each library shares with each, itself included, or in the small form of the test with the next.
+async fn every_library_with_every_other(mode: Mode) {
+    let folder = TempDir::new().unwrap();
+    let installed = Library::installed();
+    let doubles = libraries(&installed);
+    let others = if size(false, true) {
+        libraries(&installed)
+    } else {
+        Vec::new()
+    };
+    let pairs: Vec<_> = if others.is_empty() {
+        doubles.iter().zip(doubles.iter().cycle().skip(1)).collect()
+    } else {
+        let with_others = |sender| others.iter().map(move |receiver| (sender, receiver));
+        doubles.iter().flat_map(with_others).collect()
+    };
+    for share in Share::of_each_kind(folder.path(), size(SIZES.0, SIZES.1)) {
+        let relay = TestRelay::start(|_| {});
+        for (sender, receiver) in &pairs {
             round(&relay, mode, &share, sender, receiver);
         }
+        relay.settled().await;
+        if COMPRESSES && mode == Mode::Deflate && share.kind == Kind::Hex {
+            let sent = |double: &Double, text: &Text| match double.offers {
+                true => text.length * 3 / 5,
+                false => text.length * 11 / 10,
+            };
+            let sent = pairs.iter().map(|(sender, receiver)| {
+                sent(sender, &share.payload) + sent(receiver, &share.answer)
+            });
+            let received = relay.metrics().get("relay_received_bytes_total");
+            assert!(received < sent.sum::<usize>() as u64, "{received} bytes");
+        }
     }
-    relay.settled().await;
 }
 
 #[tokio::test]
-async fn hex_passes_between_libraries_that_offer_to_compress() {
-    every_library_with_every_other(Kind::Hex, Mode::Deflate).await;
+async fn libraries_that_offer_to_compress_share_with_each_other() {
+    every_library_with_every_other(Mode::Deflate).await;
 }
 
 #[tokio::test]
-async fn hex_passes_between_libraries_that_do_not() {
-    every_library_with_every_other(Kind::Hex, Mode::Plain).await;
+async fn libraries_that_do_not_offer_it_share_with_each_other() {
+    every_library_with_every_other(Mode::Plain).await;
 }
 
+/// A page shares with each library, and each with it, while they offer to compress.
 #[tokio::test]
-async fn any_text_passes_between_libraries_that_offer_to_compress() {
-    every_library_with_every_other(Kind::Unicode, Mode::Deflate).await;
-}
-
-#[tokio::test]
-async fn any_text_passes_between_libraries_that_do_not() {
-    every_library_with_every_other(Kind::Unicode, Mode::Plain).await;
-}
-
-/// A page shares with another, and with each library, and each with it; the libraries offer to compress.
-#[tokio::test]
-async fn a_browser_is_a_client_beside_them() {
-    for kind in [Kind::Hex, Kind::Unicode] {
-        let share = Share::new(kind, size(SIZES.0, SIZES.1));
-        let Some(driver) = Driver::start(share.folder.path()) else {
-            return;
-        };
+async fn a_page_in_a_browser_shares_with_them() {
+    let folder = TempDir::new().unwrap();
+    let Some(driver) = Driver::start(folder.path()) else {
+        return;
+    };
+    let page = driver.double();
+    let mut installed = Library::installed();
+    installed.truncate(size(1, installed.len()));
+    let doubles = libraries(&installed);
+    for share in Share::of_each_kind(folder.path(), size(SIZES.0, SIZES.1)) {
         let origins = Sites::parse(driver.origin()).unwrap();
         let relay = TestRelay::start(|config| config.allowed_origins = origins);
-        let (sender, receiver) = (driver.double(), driver.double());
-        round(&relay, Mode::Deflate, &share, &sender, &receiver);
-        for library in libraries(&Library::installed()) {
-            round(&relay, Mode::Deflate, &share, &sender, &library.1);
-            round(&relay, Mode::Deflate, &share, &library.0, &receiver);
+        for double in &doubles {
+            round(&relay, Mode::Deflate, &share, &page, double);
+            round(&relay, Mode::Deflate, &share, double, &page);
         }
         relay.settled().await;
     }

@@ -34,15 +34,16 @@ pub struct Driver {
 impl Driver {
     /// One whose page can load the files of this folder; says so where there can be none.
     pub fn start(folder: &Path) -> Option<Self> {
-        let (Some(driver), Some(_)) = (find("chromedriver"), find("chromium")) else {
-            skip("chromium and chromium-driver");
+        let needed = ["chromedriver", "chromium", "python3"].map(find);
+        let [Some(driver), Some(_), Some(python)] = needed else {
+            skip("chromium, chromium-driver and python3");
             return None;
         };
         for file in FILES {
             let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
             symlink(Path::new(source).join(file), folder.join(file)).unwrap();
         }
-        let (pages, origin) = serve(folder);
+        let (pages, origin) = serve(&python, folder);
         let port = Port::reserve();
         let driver = Program::new(driver).args([format!("--port={}", port.number())]);
         let folder = driver.directory().to_owned();
@@ -92,9 +93,9 @@ impl Driver {
 }
 
 /// A server of the files in this folder, and its origin.
-fn serve(folder: &Path) -> (Process, String) {
+fn serve(python: &Path, folder: &Path) -> (Process, String) {
     let (from, stdout) = io::pipe().unwrap();
-    let server = Program::new("python3")
+    let server = Program::new(python)
         .args([
             "-u",
             "-m",

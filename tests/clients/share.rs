@@ -1,11 +1,10 @@
 //! What is shared, and what its receiver answers: texts in files, and their hashes.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use rand::{RngExt, rngs::StdRng};
 use relay_testing::seeded;
 use ring::digest::{SHA256, digest};
-use tempfile::TempDir;
 
 /// What a text is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,37 +37,43 @@ impl Kind {
     }
 }
 
-/// Both texts of a round, in a folder that is gone with them.
+/// Both texts of a round.
 pub struct Share {
+    pub kind: Kind,
     pub payload: Text,
     pub answer: Text,
-    pub folder: TempDir,
 }
 
 /// A text in a file.
 pub struct Text {
     pub path: String,
+    /// Its bytes.
+    pub length: usize,
     /// The SHA-256 of it, in hexadecimal.
     pub hash: String,
 }
 
 impl Share {
-    /// A payload of so many bytes, and an answer of an eighth of that.
-    pub fn new(kind: Kind, length: usize) -> Self {
-        let folder = TempDir::new().unwrap();
+    /// One of each kind, in this folder: a payload of so many bytes, and an answer of an eighth of that.
+    pub fn of_each_kind(folder: &Path, length: usize) -> [Self; 2] {
         let mut rng = seeded(13);
-        let mut text = |name, length| {
-            let path = folder.path().join(name).to_str().unwrap().to_owned();
-            let text = kind.text(&mut rng, length);
-            fs::write(&path, &text).unwrap();
-            let hash = hash(text.as_bytes());
-            Text { path, hash }
-        };
-        Self {
-            payload: text("payload", length),
-            answer: text("answer", length / 8),
-            folder,
-        }
+        [Kind::Hex, Kind::Unicode].map(|kind| {
+            let mut text = |role, length| {
+                let path = folder.join(format!("{kind:?}-{role}"));
+                let text = kind.text(&mut rng, length);
+                fs::write(&path, &text).unwrap();
+                Text {
+                    path: path.to_str().unwrap().to_owned(),
+                    length,
+                    hash: hash(text.as_bytes()),
+                }
+            };
+            Self {
+                kind,
+                payload: text("payload", length),
+                answer: text("answer", length / 8),
+            }
+        })
     }
 }
 
