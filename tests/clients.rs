@@ -68,16 +68,14 @@ async fn every_library_with_every_other(mode: Mode) {
     let folder = TempDir::new().unwrap();
     let installed = Library::installed();
     let doubles = libraries(&installed);
-    let others = if size(false, true) {
-        libraries(&installed)
-    } else {
-        Vec::new()
-    };
-    let pairs: Vec<_> = if others.is_empty() {
-        doubles.iter().zip(doubles.iter().cycle().skip(1)).collect()
-    } else {
+    let whole = size(false, true);
+    let others = libraries(if whole { &installed } else { &[] });
+    let pairs: Vec<_> = if whole {
         let with_others = |sender| others.iter().map(move |receiver| (sender, receiver));
         doubles.iter().flat_map(with_others).collect()
+    } else {
+        let ring = || doubles.iter().chain(&others);
+        ring().zip(ring().cycle().skip(1)).collect()
     };
     for share in Share::of_each_kind(folder.path(), size(SIZES.0, SIZES.1)) {
         let relay = TestRelay::start(|_| {});

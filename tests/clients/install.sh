@@ -14,8 +14,8 @@ ws=8.23.0
 bun=1.4.5
 
 # All that is below stands in the name of this file, which is written last.
-done=$target/$websockets_10-$websockets-$aiohttp-$ws-$bun
-if [[ -e $done ]]; then
+stamp=$target/$websockets_10-$websockets-$aiohttp-$ws-$bun
+if [[ -e $stamp ]]; then
     exit 0
 fi
 rm -rf "$target"
@@ -41,4 +41,4 @@ x86_64) platform=linux-x64 ;;
 esac
 npm install --silent --no-save --no-package-lock --prefix "$target" "ws@$ws" "@oven/bun-$platform@$bun"
 ln -s "node_modules/@oven/bun-$platform/bin/bun" "$target/bun"
-touch "$done"
+touch "$stamp"
