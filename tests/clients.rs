@@ -19,7 +19,7 @@ use relay_testing::{TestRelay, skip::size};
 use tempfile::TempDir;
 
 use self::{
-    browser::Driver,
+    browser::Browser,
     double::{Double, Mode},
     libraries::Library,
     share::{Kind, Share, Text},
@@ -111,15 +111,15 @@ async fn libraries_that_do_not_offer_it_share_with_each_other() {
 #[tokio::test]
 async fn a_page_in_a_browser_shares_with_them() {
     let folder = TempDir::new().unwrap();
-    let Some(driver) = Driver::start(folder.path()) else {
+    let Some(browser) = Browser::start(folder.path()) else {
         return;
     };
-    let page = driver.double();
+    let page = browser.double();
     let mut installed = Library::installed();
     installed.truncate(size(1, installed.len()));
     let doubles = libraries(&installed);
     for share in Share::of_each_kind(folder.path(), size(SIZES.0, SIZES.1)) {
-        let origins = Sites::parse(driver.origin()).unwrap();
+        let origins = Sites::parse(browser.origin()).unwrap();
         let relay = TestRelay::start(|config| config.allowed_origins = origins);
         for double in &doubles {
             round(&relay, Mode::Deflate, &share, &page, double);

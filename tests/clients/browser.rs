@@ -22,16 +22,16 @@ use super::double::{Double, Play};
 /// The page and its script.
 const FILES: [&str; 2] = ["browser.html", "round.mjs"];
 
-/// What steers browsers, and what serves their page. Browsers end with it.
-pub struct Driver {
-    addr: SocketAddr,
+/// A browser with the page open; it ends when this is dropped.
+pub struct Browser {
+    session: Session,
     origin: String,
     _driver: Process,
     _port: Port,
     _pages: Process,
 }
 
-impl Driver {
+impl Browser {
     /// One whose page can load the files of this folder; says so where there can be none.
     pub fn start(folder: &Path) -> Option<Self> {
         let needed = ["chromedriver", "chromium", "python3"].map(find);
@@ -46,11 +46,15 @@ impl Driver {
         let (pages, origin) = serve(&python, folder);
         let port = Port::reserve();
         let driver = Program::new(driver).args([format!("--port={}", port.number())]);
-        let folder = driver.directory().to_owned();
-        let mut driver = driver.env("TMPDIR", folder.display()).spawn().unwrap();
+        // Whatever the browser writes goes there, too.
+        let folder = driver.directory().to_string_lossy().into_owned();
+        let driver = driver.env("HOME", &folder).env("TMPDIR", &folder);
+        let mut driver = driver.spawn().unwrap();
         driver.listens_at(port.addr()).unwrap();
+        let session = Session::begin(port.addr());
+        session.ask("/url", &json!({ "url": format!("{origin}/{}", FILES[0]) }));
         Some(Self {
-            addr: port.addr(),
+            session,
             origin,
             _driver: driver,
             _port: port,
@@ -58,37 +62,22 @@ impl Driver {
         })
     }
 
-    /// Where its pages are from.
+    /// Where its page is from.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// A browser with the page open.
+    /// The client that its page is.
     pub fn double(&self) -> Double {
-        // It runs as root in CI, where it has no sandbox, and asks for nothing outside this machine. It
-        // ends when the pipe to its driver does.
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-component-update",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            "--remote-debugging-pipe",
-        ];
-        let wanted = json!({"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": {"args": arguments},
-            "timeouts": {"script": DEADLINE.as_millis()},
-        }}});
-        let session = post(self.addr, "/session", &wanted);
-        let session = session["sessionId"].as_str().expect("a session");
-        let browser = Browser {
-            addr: self.addr,
-            session: format!("/session/{session}"),
-        };
-        let page = format!("{}/{}", self.origin, FILES[0]);
-        browser.ask("/url", &json!({ "url": page }));
-        Double::new("browser", false, browser)
+        Double::new("browser", false, self.session.clone())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // It takes its files along, which it could not if its driver was killed. Where it cannot be told
+        // to end, it does when the pipe to its driver breaks.
+        let _ = self.session.request("DELETE", "", &json!({}));
     }
 }
 
@@ -96,16 +85,8 @@ impl Driver {
 fn serve(python: &Path, folder: &Path) -> (Process, String) {
     let (from, stdout) = io::pipe().unwrap();
     let server = Program::new(python)
-        .args([
-            "-u",
-            "-m",
-            "http.server",
-            "--bind",
-            "127.0.0.1",
-            "--directory",
-        ])
+        .args("-u -m http.server --bind 127.0.0.1 0 --directory".split(' '))
         .args([folder])
-        .args(["0"])
         .stdout(stdout)
         .spawn()
         .unwrap();
@@ -116,15 +97,71 @@ fn serve(python: &Path, folder: &Path) -> (Process, String) {
     (server, origin.trim_end_matches('/').to_owned())
 }
 
-/// A browser with the page open.
-struct Browser {
-    addr: SocketAddr,
-    session: String,
+/// What the driver knows a browser by.
+#[derive(Clone)]
+struct Session {
+    driver: SocketAddr,
+    path: String,
 }
 
-impl Browser {
-    fn ask(&self, what: &str, body: &Value) -> Value {
-        post(self.addr, &format!("{}{what}", self.session), body)
+impl Session {
+    /// Has the driver start a browser, which asks for nothing outside this machine. There is no sandbox
+    /// for root, who the tests may be.
+    fn begin(driver: SocketAddr) -> Self {
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-component-update",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--remote-debugging-pipe",
+        ];
+        let mut session = Self {
+            driver,
+            path: "/session".to_owned(),
+        };
+        let options = json!({"goog:chromeOptions": {"args": arguments}});
+        let begun = session.ask("", &json!({"capabilities": {"alwaysMatch": options}}));
+        session.path += "/";
+        session.path += begun["sessionId"].as_str().expect("a session");
+        session
+    }
+
+    /// What is answered to a command.
+    fn ask(&self, command: &str, body: &Value) -> Value {
+        let answer = self.request("POST", command, body);
+        answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// The same, by any method.
+    fn request(&self, method: &str, command: &str, body: &Value) -> io::Result<Value> {
+        let (path, body) = (&self.path, body.to_string());
+        let mut stream = TcpStream::connect(self.driver)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        write!(
+            stream,
+            "{method} {path}{command} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.driver,
+            body.len()
+        )?;
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        // The driver leaves the connection open.
+        let answer = Response::parse(&head);
+        let length = answer
+            .header("content-length")
+            .and_then(|it| it.parse().ok());
+        let mut body: Value = serde_json::from_reader(stream.take(length.unwrap_or(0)))?;
+        match answer.status {
+            200 => Ok(body["value"].take()),
+            _ => Err(io::Error::other(body.to_string())),
+        }
     }
 
     /// What a function of the page's resolves with.
@@ -141,7 +178,7 @@ impl Browser {
     }
 }
 
-impl Play for Browser {
+impl Play for Session {
     fn play(&mut self, line: &str, tell: &dyn Fn(String)) {
         let words: Vec<_> = line.split(' ').collect();
         let (role, url) = (words[0], words[1]);
@@ -154,29 +191,4 @@ impl Play for Browser {
             tell(self.call(call, &[url, file, words[4]]));
         }
     }
-}
-
-/// What the driver answers to a command.
-fn post(driver: SocketAddr, path: &str, body: &Value) -> Value {
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(driver).expect("a driver");
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .expect("a driver that reads");
-    let mut stream = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert_ne!(stream.read_line(&mut head).expect("an answer"), 0, "{path}");
-    }
-    let answer = Response::parse(&head);
-    // It leaves the connection open.
-    let length = answer.header("content-length").expect("a length");
-    let body = stream.take(length.parse().expect("a number"));
-    let mut body: Value = serde_json::from_reader(body).expect("JSON");
-    assert_eq!(answer.status, 200, "{path}: {body}");
-    body["value"].take()
 }
