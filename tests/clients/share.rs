@@ -16,6 +16,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Self; 2] = [Self::Hex, Self::Unicode];
+
     /// A text of `length` bytes.
     fn text(self, rng: &mut StdRng, length: usize) -> String {
         let mut text = String::with_capacity(length);
@@ -39,7 +41,6 @@ impl Kind {
 
 /// Both texts of a round.
 pub struct Share {
-    pub kind: Kind,
     pub payload: Text,
     pub answer: Text,
 }
@@ -54,26 +55,23 @@ pub struct Text {
 }
 
 impl Share {
-    /// One of each kind, in this folder: a payload of so many bytes, and an answer of an eighth of that.
-    pub fn of_each_kind(folder: &Path, length: usize) -> [Self; 2] {
+    /// In this folder: a payload of so many bytes, and an answer of an eighth of that.
+    pub fn new(folder: &Path, kind: Kind, length: usize) -> Self {
         let mut rng = seeded(13);
-        [Kind::Hex, Kind::Unicode].map(|kind| {
-            let mut text = |role, length| {
-                let path = folder.join(format!("{kind:?}-{role}"));
-                let text = kind.text(&mut rng, length);
-                fs::write(&path, &text).unwrap();
-                Text {
-                    path: path.to_str().unwrap().to_owned(),
-                    length,
-                    hash: hash(text.as_bytes()),
-                }
-            };
-            Self {
-                kind,
-                payload: text("payload", length),
-                answer: text("answer", length / 8),
+        let mut text = |role, length| {
+            let path = folder.join(format!("{kind:?}-{role}"));
+            let text = kind.text(&mut rng, length);
+            fs::write(&path, &text).unwrap();
+            Text {
+                path: path.to_str().unwrap().to_owned(),
+                length,
+                hash: hash(text.as_bytes()),
             }
-        })
+        };
+        Self {
+            payload: text("payload", length),
+            answer: text("answer", length / 8),
+        }
     }
 }
 
