@@ -25,15 +25,13 @@ enum Entry {
     Ping,
 }
 
-/// A queue of encoded frames, whole ones in each chunk. Control frames may be put in front of what
-/// waits, right behind the chunk that is being written.
+/// A queue of encoded frames, whole ones in each chunk. Control frames may be put in front of the data
+/// that wait, right behind the chunk that is being written. Data are what has a client's payload.
 ///
 /// It has no bound of its own: credits bound what their owners put here.
 #[derive(Debug, Default)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
-    /// Entries at the front that nothing may be put before: what is written in part, and control frames.
-    front: usize,
     /// Whether the first entry is written in part.
     begun: bool,
     /// Fragments that were cut off the message in progress.
@@ -52,11 +50,17 @@ impl Outbox {
         }
     }
 
-    /// Puts control frames in front of all data that waits; returns the place behind them.
+    /// Puts control frames in front of all data that wait; returns the place behind them.
     pub fn push_urgent(&mut self, frames: Chunk) -> u64 {
-        self.entries.insert(self.front, Entry::Frames(frames));
-        self.front += 1;
+        self.entries.insert(self.lead(), Entry::Frames(frames));
         self.written + self.urgent() as u64
+    }
+
+    /// Entries at the front that are no data, or are written in part.
+    fn lead(&self) -> usize {
+        let begun = usize::from(self.begun);
+        let own = self.entries.range(begun..).take_while(|it| it.is_own());
+        begun + own.count()
     }
 
     /// Puts a Ping at the end, to be made when it comes to the front.
@@ -66,7 +70,7 @@ impl Outbox {
 
     /// Takes the Ping that has come to the front, if one has: it is to be made now, and put in front.
     pub fn take_ping(&mut self) -> bool {
-        let due = matches!(self.entries.front(), Some(Entry::Ping));
+        let due = !self.begun && matches!(self.entries.front(), Some(Entry::Ping));
         if due {
             self.entries.pop_front();
         }
@@ -78,14 +82,14 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// Whether what is next is nothing urgent, and none of it is written yet.
+    /// Whether data are next, and none of them are written yet.
     pub fn is_at_data(&self) -> bool {
-        self.front == 0 && !self.is_empty()
+        !self.is_empty() && self.lead() == 0
     }
 
-    /// Bytes at the front that go whatever may be on its way: what is written in part, and control frames.
+    /// Bytes at the front that go whatever may be on its way: what is written in part, and no data.
     pub fn urgent(&self) -> usize {
-        let front = self.entries.range(..self.front);
+        let front = self.entries.range(..self.lead());
         front.map(|entry| entry.bytes().len()).sum()
     }
 
@@ -97,7 +101,7 @@ impl Outbox {
 
     /// Bytes of payload in front of what may be put at the front now.
     pub fn payload_before_urgent(&self) -> u64 {
-        let front = self.entries.range(..self.front).filter_map(Entry::chunk);
+        let front = self.entries.range(..self.lead()).filter_map(Entry::chunk);
         let unwritten: usize = front.map(|chunk| chunk.credit.payload()).sum();
         self.given + unwritten as u64
     }
@@ -105,7 +109,7 @@ impl Outbox {
     /// Forgets what waits, for a peer that will not take it.
     pub fn clear(&mut self) {
         self.entries = VecDeque::new();
-        (self.front, self.begun) = (0, false);
+        self.begun = false;
     }
 
     /// The place behind all that the system has.
@@ -136,7 +140,6 @@ impl Outbox {
             if first.bytes.len() > count {
                 first.bytes.advance(count);
                 self.begun |= count > 0;
-                self.front = self.front.max(self.begun.into());
                 return;
             }
             count -= first.bytes.len();
@@ -144,7 +147,6 @@ impl Outbox {
             first.credit.given();
             self.entries.pop_front();
             self.begun = false;
-            self.front = self.front.saturating_sub(1);
         }
         if self.entries.capacity() > KEPT_SLOTS && self.entries.is_empty() {
             self.entries = VecDeque::new();
@@ -155,23 +157,28 @@ impl Outbox {
     /// which a long one takes its time, and nothing can go between the bytes of a frame. Cuts off one.
     /// Those of a long message may have more.
     pub fn cut(&mut self, most: usize) {
-        if self.front > 0 {
+        if self.begun {
             return;
         }
         let Some(Entry::Frames(chunk)) = self.entries.front_mut() else {
             return;
         };
-        // What is no further fragment begins a message.
-        if chunk.bytes.first().is_some_and(|first| first & 0x0f != 0) {
+        // What is neither a further fragment nor a control frame begins a message.
+        if chunk
+            .bytes
+            .first()
+            .is_some_and(|first| matches!(first & 0x0f, 1..8))
+        {
             self.cuts = 0;
         }
         let most = most.saturating_mul(1 << (self.cuts / CUTS).min(8));
         if chunk.bytes.len() > most
-            && let Some(piece) = cut_off(&mut chunk.bytes, most)
+            && let Some((bytes, payload)) = cut_off(&mut chunk.bytes, most)
         {
             self.cuts += 1;
             // What was charged comes back with the rest.
-            let piece = Chunk::uncharged(piece, chunk.credit.window());
+            let mut piece = Chunk::uncharged(bytes, chunk.credit.window());
+            piece.credit.take_over(&mut chunk.credit, payload);
             self.entries.push_front(Entry::Frames(piece));
         }
     }
@@ -185,19 +192,33 @@ impl Entry {
         }
     }
 
+    /// Whether it is the relay's own word, which is short.
+    fn is_own(&self) -> bool {
+        self.chunk()
+            .is_some_and(|chunk| chunk.credit.payload() == 0)
+    }
+
     fn bytes(&self) -> &[u8] {
         self.chunk().map_or(&[], |chunk| &chunk.bytes)
     }
 }
 
 /// Takes the first of these frames, as many as have `most` bytes together, or if the first has more than
-/// that so many of its payload.
-fn cut_off(frames: &mut Bytes, most: usize) -> Option<Bytes> {
-    let (header, header_len, whole) = first_longer(frames, most)?;
+/// that so many of its payload. Returns them, and how many of the bytes are payload.
+fn cut_off(frames: &mut Bytes, most: usize) -> Option<(Bytes, usize)> {
+    let (mut whole, mut inside) = (0, 0);
+    let (header, header_len, payload) = loop {
+        let (header, header_len) = Header::parse(&frames[whole..]).ok()??;
+        let payload = usize::try_from(header.len).ok()?;
+        if whole + payload > most {
+            break (header, header_len, payload);
+        }
+        whole += header_len + payload;
+        inside += payload;
+    };
     if whole > 0 {
-        return Some(frames.split_to(whole));
+        return Some((frames.split_to(whole), inside));
     }
-    let payload = usize::try_from(header.len).ok()?;
     let end = header_len + most;
     let piece = Header {
         fin: false,
@@ -215,21 +236,7 @@ fn cut_off(frames: &mut Bytes, most: usize) -> Option<Bytes> {
     bytes[end - len..end].copy_from_slice(&encoded[..len]);
     bytes.advance(end - len);
     *frames = bytes.freeze();
-    Some(piece.into())
-}
-
-/// The header and the length of the header of the first of these frames that does not end within `most`
-/// bytes, and where it begins.
-fn first_longer(frames: &[u8], most: usize) -> Option<(Header, usize, usize)> {
-    let mut start = 0;
-    loop {
-        let (header, header_len) = Header::parse(&frames[start..]).ok()??;
-        let end = start + header_len + usize::try_from(header.len).ok()?;
-        if end > header_len + most {
-            return Some((header, header_len, start));
-        }
-        start = end;
-    }
+    Some((piece.into(), most))
 }
 
 #[cfg(test)]

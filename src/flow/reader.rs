@@ -31,6 +31,9 @@ use super::{
 /// no longer than that part of the message.
 pub const MOST_FRAGMENTS: u64 = 2048;
 
+/// The shortest header of a client's frame.
+const LEAST_HEADER: u64 = 6;
+
 /// The frame whose payload is coming in.
 #[derive(Debug)]
 struct Frame {
@@ -115,6 +118,25 @@ impl FrameReader {
     /// Whether neither a message nor a frame has begun and not ended.
     pub fn is_between(&self) -> bool {
         self.message.is_none() && self.frame.is_none() && self.header_len == 0
+    }
+
+    /// Bytes that at least are still to come of the message or the frame that has begun; none between two.
+    pub fn least_left(&self) -> u64 {
+        if self.is_between() {
+            return 0;
+        }
+        let (left, ends) = match &self.frame {
+            Some(frame) => (
+                frame.left,
+                frame.header.fin && !frame.header.opcode.is_control(),
+            ),
+            None => (0, false),
+        };
+        let header = match ends || (self.frame.is_some() && self.message.is_none()) {
+            true => 0,
+            false => LEAST_HEADER.saturating_sub(self.header_len as u64).max(1),
+        };
+        left + header
     }
 
     /// Has messages bounded so from here on.

@@ -171,16 +171,15 @@ impl Connection {
     }
 
     /// Borrows memory for what may be read although the window is full: of a sender to the end of the
-    /// message or the frame that it is in, as its own Ping stands behind that.
+    /// message that it is in, and not a byte further, as its own Ping stands behind that.
     fn borrow(&mut self) -> Option<usize> {
         let Phase::Piping { spare: Some(spare) } = &self.phase else {
             return None;
         };
-        if self.reader.is_between() {
-            return None;
-        }
-        self.loan = Share::try_borrow(spare, READ + 2 * OVERHEAD);
-        self.loan.as_ref().map(|_| READ)
+        let left = usize::try_from(self.reader.least_left()).unwrap_or(READ);
+        let most = READ.min(left);
+        self.loan = (most > 0).then(|| Share::try_borrow(spare, most + 2 * OVERHEAD))?;
+        self.loan.as_ref().map(|_| most)
     }
 
     /// Takes in what was read; returns how many frames began in it.

@@ -221,7 +221,7 @@ async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     // More than the system takes at once, so that the Close has to wait behind it.
     let window = Window::new(usize::MAX);
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
-    let delivery = Chunk::new(message.clone(), &window);
+    let delivery = Chunk::of_payload(message, 8 << 20, &window);
     session.do_send(Deliver::Data(delivery.into()));
     session.do_send(Deliver::Close(Ending::SenderDisconnected));
     let before = received(&worker);
@@ -263,7 +263,9 @@ async fn nothing_ever_falls_into_a_frame() {
     });
     let mut pinged = 0;
     for (round, fragments) in long.iter().cycle().take(20).enumerate() {
-        let chunks = fragments.clone().map(|bytes| Chunk::new(bytes, &window));
+        let chunks = fragments
+            .clone()
+            .map(|bytes| Chunk::of_payload(bytes, PART, &window));
         session.do_send(Deliver::Data(Delivery::Chunks(chunks.collect())));
         session.do_send(Deliver::Ping);
         session.do_send(Deliver::Reply(Ending::NoPeer.into()));
@@ -305,7 +307,8 @@ async fn who_takes_no_pongs_has_one_waiting_and_one_due() {
     // More than the system takes at once, so that every Pong has to wait behind it.
     let window = Window::new(usize::MAX);
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
-    session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+    let message = Chunk::of_payload(message, 8 << 20, &window);
+    session.do_send(Deliver::Data(message.into()));
 
     let claimed = claim_all(&worker, &mut client).await;
 
@@ -338,7 +341,8 @@ async fn a_pong_that_was_put_off_comes_whoever_has_written_the_one_before() {
         create(&mut client).await;
         let window = Window::new(usize::MAX);
         let message = encode(Opcode::Binary, &vec![7; size]);
-        session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+        let message = Chunk::of_payload(message, size, &window);
+        session.do_send(Deliver::Data(message.into()));
         let claimed = claim_all(&worker, &mut client).await;
         let pings = [1_u8, 2].map(|number| encode_masked(Opcode::Ping, true, &[number], [0; 4]));
         for (index, ping) in pings.iter().enumerate() {

@@ -89,8 +89,12 @@ fn a_long_queue_leaves_no_memory_behind_and_a_short_one_its_slots() {
 }
 
 #[test]
-fn control_frames_go_in_front_behind_what_is_being_written() {
-    let (mut outbox, window) = outbox(&["first ", "second"]);
+fn control_frames_go_in_front_of_data_behind_what_is_being_written() {
+    let window = Window::new(1 << 20);
+    let mut outbox = Outbox::default();
+    for data in ["first ", "second"] {
+        outbox.push(Chunk::of_payload(data, 6, &window));
+    }
     let urgent =
         |outbox: &mut Outbox, text: &'static str| outbox.push_urgent(Chunk::new(text, &window));
     outbox.written(2);
@@ -111,10 +115,20 @@ fn control_frames_go_in_front_behind_what_is_being_written() {
 }
 
 #[test]
+fn control_frames_do_not_overtake_words_of_the_relay() {
+    let (mut outbox, window) = outbox(&["created ", "joined "]);
+    outbox.push(Chunk::of_payload("data ", 5, &window));
+    outbox.push(Chunk::new("gone", &window));
+    outbox.push_urgent(Chunk::new("pong ", &window));
+    assert_eq!(waiting(&outbox), "created joined pong data gone");
+    assert_eq!(outbox.urgent(), "created joined pong ".len());
+}
+
+#[test]
 fn a_ping_keeps_its_place_and_is_made_when_its_turn_comes() {
     let (mut outbox, window) = outbox(&["before "]);
     outbox.push_ping();
-    outbox.push(Chunk::new("after", &window));
+    outbox.push(Chunk::of_payload("after", 5, &window));
     assert_eq!(waiting(&outbox), "before ");
     assert!(!outbox.take_ping());
     outbox.written(7);
@@ -234,7 +248,11 @@ fn a_long_message_goes_in_fewer_fragments_than_libraries_refuse() {
                 _ => Opcode::Continuation,
             };
             let frame = Header::new(opcode, at == 1024, CHUNK).frame(&[7; CHUNK]);
-            outbox.push(Chunk::new(frame, &window));
+            outbox.push(Chunk::of_payload(frame, CHUNK, &window));
+            if at % 100 == 0 {
+                let ping = Header::new(Opcode::Ping, true, 0).frame(&[]);
+                outbox.push_urgent(Chunk::uncharged(ping, &window));
+            }
             while !outbox.is_empty() {
                 outbox.cut(4096);
                 let next = outbox.slices(0).next().map(<[u8]>::len);

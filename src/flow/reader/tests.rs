@@ -410,3 +410,34 @@ fn a_long_message_in_little_reads_leaves_in_fewer_fragments_than_libraries_refus
         assert!(fragments <= 2050, "{fragments} fragments");
     }
 }
+
+#[test]
+fn what_is_at_least_to_come_of_a_message_is_never_beyond_its_end() {
+    let stream = [
+        masked(Opcode::Text, true, b"one"),
+        masked(Opcode::Binary, false, &[7; 300]),
+        masked(Opcode::Ping, true, b"?"),
+        masked(Opcode::Continuation, false, b""),
+        masked(Opcode::Continuation, true, &[7; 600]),
+        masked(Opcode::Text, false, b"a"),
+        masked(Opcode::Continuation, true, b""),
+        masked(Opcode::Ping, true, b""),
+    ];
+    let stream = stream.concat();
+    let (mut reader, _) = reader(true);
+    let (mut rest, mut reads, mut ends) = (&stream[..], 0, Vec::new());
+    while !rest.is_empty() {
+        // As a session reads on; one byte begins what comes next.
+        let most = (reader.least_left() as usize).clamp(1, 100).min(rest.len());
+        let (mut bytes, behind) = rest.split_at(most);
+        while reader.next(&mut bytes).is_some() {}
+        rest = behind;
+        reads += 1;
+        if reader.is_between() {
+            ends.push(stream.len() - rest.len());
+        }
+    }
+    let [one, two] = [9, 9 + 308 + 7 + 6 + 608];
+    assert_eq!(ends, [one, two, two + 7 + 6, stream.len()]);
+    assert!(reads < 50, "{reads}");
+}
