@@ -3,7 +3,7 @@
 //! What a system or a proxy accepts has not arrived: it may hold megabytes. So a Ping goes in front of
 //! more data every now and then (a mark), and its Pong shows that all before it has arrived, through
 //! whatever is in between. What is written and not shown to have arrived is kept within the *delivery
-//! window*: about as much as the line takes in [`AHEAD`], so that no control frame of ours has more in
+//! window*: about as much as the line takes in three seconds, so that no control frame of ours has more in
 //! front of it. The window begins small, grows as fast as bytes arrive, and follows the rate that the
 //! Pongs show.
 //!
