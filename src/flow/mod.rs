@@ -17,6 +17,7 @@ pub mod clocks;
 pub mod credit;
 pub mod data;
 mod event;
+pub mod inflate;
 pub mod ledger;
 pub mod outbox;
 pub mod pace;
