@@ -23,6 +23,8 @@ pub struct Chunk {
     pub credit: Credit,
     /// Of the bytes assembled for senders, while it is one of them.
     pub assembled: Option<Share>,
+    /// Whether it has something of a compressed message.
+    pub compressed: bool,
 }
 
 impl Chunk {
@@ -33,6 +35,7 @@ impl Chunk {
             credit: Credit::charge(window, bytes.len() + OVERHEAD),
             bytes,
             assembled: None,
+            compressed: false,
         }
     }
 
@@ -67,9 +70,25 @@ impl Delivery {
         }
     }
 
+    /// Books its payload as dropped.
+    pub fn dropped(self, why: Dropped) {
+        let chunks = match self {
+            Self::Chunk(chunk) => vec![chunk],
+            Self::Parts(parts) => parts,
+        };
+        for mut chunk in chunks {
+            chunk.credit.dropped(why);
+        }
+    }
+
     /// How many bytes it has, headers included.
     pub fn size(&self) -> usize {
         self.chunks().iter().map(|chunk| chunk.bytes.len()).sum()
+    }
+
+    /// Whether there is something of a compressed message in it.
+    pub fn is_compressed(&self) -> bool {
+        self.chunks().first().is_some_and(|chunk| chunk.compressed)
     }
 
     /// How many of them are a client's payload.
@@ -140,6 +159,18 @@ impl Part {
 
     pub(super) fn grow(&mut self) -> &mut Vec<u8> {
         &mut self.0
+    }
+
+    /// Room for so many bytes more.
+    pub(super) fn extend(&mut self, bytes: usize) -> &mut [u8] {
+        let start = self.0.len();
+        self.0.resize(start + bytes, 0);
+        &mut self.0[start..]
+    }
+
+    /// Keeps the first so many bytes of the payload.
+    pub(super) fn truncate(&mut self, payload: usize) {
+        self.0.truncate(MAX_SENT_HEADER + payload);
     }
 
     /// Puts `header` in front; returns the frame and the length of the header.

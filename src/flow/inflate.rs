@@ -2,7 +2,8 @@
 //!
 //! What comes out is counted, against the limit of a message, and if it is text it has to be UTF-8. Nothing
 //! is kept of it but the window that inflating needs. The state of a message is 48 KiB (the window is 32),
-//! made for it and gone with it.
+//! made for it and gone with it, and a session has one at most: who sends compressed messages is sent them
+//! as they are.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use relay_wire::{ending::Ending, frame::Opcode, utf8::Utf8Check};

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod pace;
 pub mod reader;
+pub mod unpack;
 
 /// What [`credit`] counts and wakes with.
 mod sync {

@@ -112,12 +112,17 @@ impl Assembly {
             ..Header::new(self.kind, true, self.size)
         };
         let (encoded, len) = header.encode();
-        let header = Chunk::new(Bytes::copy_from_slice(&encoded[..len]), window);
+        let compressed = self.rsv != 0;
+        let header = Chunk {
+            compressed,
+            ..Chunk::new(Bytes::copy_from_slice(&encoded[..len]), window)
+        };
         let parts = mem::take(&mut self.parts);
         let parts = parts.into_iter().map(|(bytes, share)| {
             let mut part = Chunk::new(bytes, window);
             part.credit.take_over(&mut self.booked, part.bytes.len());
             part.assembled = Some(share);
+            part.compressed = compressed;
             part
         });
         Delivery::Parts(iter::once(header).chain(parts).collect())

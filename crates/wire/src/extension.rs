@@ -40,6 +40,16 @@ pub enum Negotiated {
     Accepted(Answer),
 }
 
+impl Negotiated {
+    /// The answer, where there is one.
+    pub fn answer(self) -> Option<Answer> {
+        match self {
+            Self::Accepted(answer) => Some(answer),
+            Self::NotOffered | Self::Unknown | Self::Declined => None,
+        }
+    }
+}
+
 /// The answer to an offer that fits; [`fmt::Display`] writes it as a header has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Answer {

@@ -26,10 +26,11 @@ use crate::{
         outbox::Outbox,
         pace::Pace,
         reader::FrameReader,
+        unpack::Unpacker,
     },
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::{Departure, SessionId},
+    rooms::{Departure, Role, SessionId},
     state::State,
 };
 
@@ -61,6 +62,8 @@ pub(super) struct Connection {
 
     pub(super) reader: FrameReader,
     pub(super) outbox: Outbox,
+    /// What has to be inflated before it goes there, and what comes behind that.
+    pub(super) unpacker: Option<Box<Unpacker>>,
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
     pub(super) unread: Vec<u8>,
@@ -110,6 +113,7 @@ impl Connection {
             check: false,
             reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
             outbox: Outbox::default(),
+            unpacker: None,
             window,
             unread: Vec::new(),
             ahead: None,
@@ -145,8 +149,12 @@ impl Connection {
         let waiting = matches!(self.phase, Phase::Waiting { .. });
         match deliver {
             Deliver::Reply(reply) => self.say(reply.encode()),
-            Deliver::Granted if waiting => {
+            Deliver::Granted(role) if waiting => {
                 self.reader.join_messages();
+                if role == Role::Receiver {
+                    // Its sender's library would end over a message that is none.
+                    self.reader.look_inside();
+                }
                 self.phase = Phase::Piping;
             }
             Deliver::Move { worker, moved } if waiting => {
@@ -162,14 +170,14 @@ impl Connection {
                 };
                 self.clocks.refusal_due(now(), delay);
             }
-            Deliver::Ping => self.barrier = Some(self.ping(now())),
+            Deliver::Ping => self.barrier = Some(self.part_receivers(now())),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
             Deliver::Close(ending) => self.close(ending),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
             Deliver::Data(_)
-            | Deliver::Granted
+            | Deliver::Granted(_)
             | Deliver::Late
             | Deliver::Move { .. }
             | Deliver::Refused(..)
@@ -242,6 +250,20 @@ impl Connection {
     /// read any further.
     fn push(&mut self, frame: Vec<u8>) {
         if !self.write_failed {
+            let chunk = Chunk::new(frame, &self.window);
+            match &mut self.unpacker {
+                None => self.outbox.push(chunk),
+                Some(unpacker) => {
+                    unpacker.push_ours(chunk);
+                    self.refill();
+                }
+            }
+        }
+    }
+
+    /// Queues a control frame, which may come between the frames of a message.
+    fn push_control(&mut self, frame: Vec<u8>) {
+        if self.is_open() && !self.write_failed {
             self.outbox.push(Chunk::new(frame, &self.window));
         }
     }
@@ -261,7 +283,7 @@ impl Connection {
         }
         if self.outbox.has_written(self.ponged_by) {
             self.owed = None;
-            self.say(pongs.frames);
+            self.push_control(pongs.frames);
             self.ponged_by = self.outbox.end();
         } else {
             self.owed = Some(pongs.frames.split_off(pongs.last));
@@ -274,7 +296,7 @@ impl Connection {
         let Some(pong) = self.owed.take_if(|_| due) else {
             return false;
         };
-        self.say(pong);
+        self.push_control(pong);
         self.ponged_by = self.outbox.end();
         true
     }
@@ -290,9 +312,18 @@ impl Connection {
     /// will answer with.
     pub(super) fn mark(&mut self) -> u64 {
         let number = self.reader.next_ping();
-        self.say(frame::encode(Opcode::Ping, &number.to_be_bytes()));
+        self.push_control(frame::encode(Opcode::Ping, &number.to_be_bytes()));
         self.unmarked = 0;
         number
+    }
+
+    /// Pings the client behind all that it has been told, and so behind its receiver's leaving; returns
+    /// the number it will answer with.
+    fn part_receivers(&mut self, now: Instant) -> u64 {
+        self.clocks.pinged(now);
+        self.pinged = self.reader.next_ping();
+        self.say(frame::encode(Opcode::Ping, &self.pinged.to_be_bytes()));
+        self.pinged
     }
 
     /// The client has answered the Ping of this number, and so those before it.
@@ -314,7 +345,7 @@ impl Connection {
             let departure = Departure {
                 ending,
                 oversize: self.reader.oversize(),
-                untaken: self.outbox.payload(),
+                untaken: self.untaken(),
             };
             let id = self.id;
             self.registry.do_send(Leave { id, departure });

@@ -5,7 +5,10 @@ use relay_wire::{
     request::{MAX_REQUEST, Request},
 };
 
-use crate::{actors::messages::Moved, flow::data::Fragment};
+use crate::{
+    actors::messages::Moved,
+    flow::{data::Fragment, inflate},
+};
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
 pub(super) enum Phase {
@@ -48,7 +51,14 @@ impl Collected {
         } else if !self.too_long {
             self.message.extend_from_slice(fragment.payload());
         }
-        let understood = || Request::parse(&self.message).filter(|_| !self.too_long);
+        let understood = || match fragment.rsv {
+            _ if self.too_long => None,
+            0 => Request::parse(&self.message),
+            _ => {
+                let inflated = inflate::whole(&self.message, fragment.kind, MAX_REQUEST)?;
+                Request::parse(&inflated)
+            }
+        };
         fragment.fin.then(understood)
     }
 }

@@ -20,6 +20,7 @@ use relay_wire::ending::Ending;
 use super::{
     actor::Session,
     connection::{Connection, Pongs},
+    inflating::Written,
     phase::Phase,
     socket::{Pause, READ, Socket},
 };
@@ -138,13 +139,14 @@ impl Connection {
                 Ok(most) => most,
                 Err(pause) => return pause,
             };
+            if left == 0 {
+                return Pause::More;
+            }
             if !self.unread.is_empty() {
                 let unread = mem::take(&mut self.unread);
                 self.consume(&unread, now);
+                left = self.left_of_turn(left);
                 continue;
-            }
-            if left == 0 {
-                return Pause::More;
             }
             let mut frames = 0;
             let read = socket.poll_read(most.min(left), task, |bytes| {
@@ -153,11 +155,16 @@ impl Connection {
             match read {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    left = left.saturating_sub(count + frames * FRAME_COST);
+                    left = self.left_of_turn(left.saturating_sub(count + frames * FRAME_COST));
                 }
                 Poll::Ready(result) => self.end_of_stream(result.err()),
             }
         }
+    }
+
+    /// What there is left of a turn: nothing, where the reader has left something for the next.
+    fn left_of_turn(&self, left: usize) -> usize {
+        if self.unread.is_empty() { left } else { 0 }
     }
 
     /// Bytes that may be read now, or why there are none.
@@ -202,7 +209,12 @@ impl Connection {
             }
         }
         self.pong(pongs);
-        if matches!(self.phase, Phase::Waiting { .. }) {
+        if !bytes.is_empty()
+            && matches!(
+                self.phase,
+                Phase::Waiting { .. } | Phase::Piping | Phase::Closing
+            )
+        {
             self.unread = bytes.to_vec();
         }
         self.count_frames(now)
@@ -229,7 +241,15 @@ impl Connection {
     /// Counts the frames that have begun since the last time, and ends a session of which too many were
     /// for nothing; returns how many they are.
     pub(super) fn count_frames(&mut self, now: Instant) -> usize {
-        let Counts { frames, idle } = self.reader.take_counts();
+        let Counts {
+            frames,
+            idle,
+            inflated,
+            ..
+        } = self.reader.take_counts();
+        if inflated > 0 {
+            self.state.metrics.looked_into(inflated);
+        }
         let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
         if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);
@@ -287,17 +307,22 @@ impl Connection {
         });
     }
 
-    /// Queues what the peer sent, and a Ping now and then that tells how much of it has arrived. It goes
-    /// in front of more, and never behind the last: a client that has all it waited for may have hung up
-    /// with something to say that is still on its way, which the Ping would take away.
+    /// Queues what the peer sent.
     fn deliver(&mut self, delivery: Delivery) {
         if self.is_open() && !self.write_failed {
-            if self.unmarked >= MARKED {
-                self.mark();
-            }
-            self.unmarked += delivery.size();
-            self.outbox.push(delivery);
+            self.queue(delivery);
         }
+    }
+
+    /// Puts what can be written into the outbox, and a Ping now and then that tells how much of it has arrived. It goes
+    /// in front of more, and never behind the last: a client that has all it waited for may have hung up
+    /// with something to say that is still on its way, which the Ping would take away.
+    pub(super) fn enqueue(&mut self, delivery: Delivery) {
+        if self.unmarked >= MARKED {
+            self.mark();
+        }
+        self.unmarked += delivery.size();
+        self.outbox.push(delivery);
     }
 
     fn write(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
@@ -306,10 +331,12 @@ impl Connection {
             self.wrote(written, now);
         }
         self.queue_owed_pong();
+        let mut times = Written::default();
         while !self.outbox.is_empty() {
             let written = socket.write(&mut self.outbox, task);
+            let took_all = self.outbox.is_empty();
             self.wrote(written, now);
-            if !self.queue_owed_pong() {
+            if !self.queue_owed_pong() && !took_all || !times.may_go_on(task) {
                 break;
             }
         }
@@ -330,11 +357,13 @@ impl Connection {
         match written {
             Ok(count) => {
                 self.state.metrics.sent(count);
+                self.refill();
                 self.clocks.wrote(now, count, !self.outbox.is_empty());
             }
             Err(error) => {
                 log_client!(Debug, self.client, "session {}: {error}", self.id.0);
                 self.outbox.clear();
+                self.unpacker = None;
                 self.clocks.wrote(now, 0, false);
                 self.write_failed = true;
                 if !self.is_open() {
