@@ -323,6 +323,7 @@ impl Connection {
         self.clocks.pinged(now);
         self.pinged = self.reader.next_ping();
         self.say(frame::encode(Opcode::Ping, &self.pinged.to_be_bytes()));
+        self.unmarked = 0;
         self.pinged
     }
 

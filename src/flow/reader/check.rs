@@ -13,7 +13,7 @@ use crate::flow::{event::Counts, inflate::Inflater};
 /// at the most.
 pub(super) const SLICE: usize = 4096;
 /// Bytes that may come out in one turn before the rest has to wait for the next.
-const MOST_INFLATED: usize = 1024 * 1024;
+pub(super) const MOST_INFLATED: usize = 1024 * 1024;
 /// Bytes that take as much time to inflate as the state of a message takes to be made.
 const STATE_COST: usize = 16 * 1024;
 
