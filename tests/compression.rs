@@ -3,6 +3,9 @@
 
 #[path = "compression/deflated.rs"]
 mod deflated;
+#[cfg(target_os = "linux")]
+#[path = "compression/memory.rs"]
+mod memory;
 
 use std::time::Duration;
 
