@@ -32,12 +32,12 @@ pub struct Oversize {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Frames that began.
-    pub frames: usize,
+    pub frames: u32,
     /// Those of them that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
     /// answer one of our Pings, and empty fragments that do not end their message.
-    pub idle: usize,
+    pub idle: u32,
     /// Compressed messages that began, and are looked into.
-    pub looks: usize,
+    pub looks: u32,
     /// Bytes that such messages were inflated to.
-    pub inflated: usize,
+    pub inflated: u32,
 }

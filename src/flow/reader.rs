@@ -11,6 +11,7 @@
 //! No I/O here: the caller brings the bytes, and stops bringing them when the window is full.
 
 mod check;
+mod head;
 mod message;
 
 use std::{mem, sync::Arc};
@@ -18,12 +19,13 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use relay_wire::{
     ending::Ending,
-    frame::{self, COMPRESSED, Header, MAX_CONTROL, MAX_HEADER, Opcode},
+    frame::{self, COMPRESSED, Header, MAX_CONTROL, Opcode},
     utf8,
 };
 
 use self::{
     check::{Check, SLICE},
+    head::Head,
     message::Message,
 };
 pub use super::event::{Counts, Event, Oversize};
@@ -52,9 +54,7 @@ pub struct FrameReader {
     /// The number of the last Ping sent, and of the last one answered.
     pinged: u64,
     ponged: u64,
-    /// A header that is not all there yet.
-    header: [u8; MAX_HEADER],
-    header_len: usize,
+    head: Head,
     frame: Option<Frame>,
     message: Option<Message>,
     /// The payload of a control frame.
@@ -82,8 +82,7 @@ impl FrameReader {
             looking: false,
             pinged: 0,
             ponged: 0,
-            header: [0; MAX_HEADER],
-            header_len: 0,
+            head: Head::default(),
             frame: None,
             message: None,
             control: Vec::new(),
@@ -162,43 +161,10 @@ impl FrameReader {
         if let Some(frame) = self.frame.take() {
             return self.payload(frame, input);
         }
-        match self.take_header(input)? {
+        match self.head.take(input)? {
             Some(header) => self.begin(header, input),
             None => Ok(Step::WantsMore),
         }
-    }
-
-    fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Ending> {
-        let kept = self.header_len;
-        let (header, len) = if kept == 0 {
-            match Header::parse(input)? {
-                Some((header, len)) => (header, len),
-                None => {
-                    self.keep(input);
-                    return Ok(None);
-                }
-            }
-        } else {
-            let more = input.len().min(MAX_HEADER - kept);
-            self.header[kept..kept + more].copy_from_slice(&input[..more]);
-            match Header::parse(&self.header[..kept + more])? {
-                Some((header, len)) => (header, len - kept),
-                None => {
-                    self.header_len += more;
-                    *input = &[];
-                    return Ok(None);
-                }
-            }
-        };
-        self.header_len = 0;
-        *input = &input[len..];
-        Ok(Some(header))
-    }
-
-    fn keep(&mut self, input: &mut &[u8]) {
-        self.header[..input.len()].copy_from_slice(input);
-        self.header_len = input.len();
-        *input = &[];
     }
 
     /// Judges a frame by its header alone, before any of its payload is taken.

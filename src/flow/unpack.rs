@@ -4,7 +4,7 @@
 //! piece at a time. So a message costs no more memory than what was sent of it, one piece and the state of
 //! its inflation, whatever it swells to.
 
-use std::{collections::VecDeque, mem};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Buf;
 use relay_wire::{
@@ -100,7 +100,7 @@ impl Unpacker {
     ///
     /// # Errors
     ///
-    /// A message that is none. Nothing that was to follow it is written.
+    /// A message that is none. Nothing of its peer's that was to follow it is written.
     pub fn next(&mut self) -> Result<Option<Chunk>, Broken> {
         loop {
             match self.waiting.front() {
@@ -192,9 +192,8 @@ impl Unpacker {
 
     /// Takes leave of a chunk that is used up: what it has left of payload is that of what was `made`.
     fn book(&mut self, mut made: Option<Chunk>) -> Option<Chunk> {
-        if self.waiting.front()?.bytes.is_empty()
-            && let Some(mut used) = self.waiting.pop_front()
-        {
+        let used = self.waiting.pop_front_if(|first| first.bytes.is_empty());
+        if let Some(mut used) = used {
             let payload = used.credit.payload();
             match &mut made {
                 Some(made) => made.credit.take_over(&mut used.credit, payload),
@@ -207,10 +206,18 @@ impl Unpacker {
     fn give_up(&mut self, ending: Ending) -> Broken {
         let message = self.message.take();
         let size = message.map_or(0, |message| message.inflater.size());
-        for mut chunk in mem::take(&mut self.waiting) {
-            chunk.credit.dropped(Dropped::Closing);
-        }
-        self.broken = true;
+        let peer = self.waiting.front();
+        let peer = peer.map(|chunk| Arc::clone(chunk.credit.window()));
+        self.waiting.retain_mut(|chunk| {
+            let is_peers = peer
+                .as_ref()
+                .is_some_and(|peer| Arc::ptr_eq(peer, chunk.credit.window()));
+            if is_peers {
+                chunk.credit.dropped(Dropped::Closing);
+            }
+            !is_peers
+        });
+        (self.frame, self.broken) = (None, true);
         let limit = self.limit;
         Broken {
             ending,

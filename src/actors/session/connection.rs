@@ -70,6 +70,8 @@ pub(super) struct Connection {
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
+    /// Whether it has become a receiver.
+    pub(super) receives: bool,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -118,6 +120,7 @@ impl Connection {
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
+            receives: false,
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -151,7 +154,8 @@ impl Connection {
             Deliver::Reply(reply) => self.say(reply.encode()),
             Deliver::Granted(role) if waiting => {
                 self.reader.join_messages();
-                if role == Role::Receiver {
+                self.receives = role == Role::Receiver;
+                if self.receives {
                     // Its sender's library would end over a message that is none.
                     self.reader.look_inside();
                 }

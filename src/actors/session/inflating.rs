@@ -26,7 +26,11 @@ impl Connection {
         if compressed && self.reader.has_compression() {
             self.state.metrics.passed_compressed(delivery.payload());
         } else if compressed && self.unpacker.is_none() {
-            let limit = self.state.live().config.max_msg_size;
+            let limit = match self.receives {
+                true => self.state.live().config.max_msg_size,
+                // A receiver's messages were looked into, by the limit that it has.
+                false => u64::MAX,
+            };
             self.unpacker = Some(Box::new(Unpacker::new(limit)));
         }
         match &mut self.unpacker {

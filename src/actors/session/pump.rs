@@ -248,8 +248,9 @@ impl Connection {
             ..
         } = self.reader.take_counts();
         if inflated > 0 {
-            self.state.metrics.looked_into(inflated);
+            self.state.metrics.looked_into(inflated as usize);
         }
+        let (frames, idle) = (frames as usize, idle as usize);
         let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
         if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);

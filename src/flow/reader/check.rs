@@ -13,9 +13,9 @@ use crate::flow::{event::Counts, inflate::Inflater};
 /// at the most.
 pub(super) const SLICE: usize = 4096;
 /// Bytes that may come out in one turn before the rest has to wait for the next.
-pub(super) const MOST_INFLATED: usize = 1024 * 1024;
+pub(super) const MOST_INFLATED: u32 = 1024 * 1024;
 /// Bytes that take as much time to inflate as the state of a message takes to be made.
-const STATE_COST: usize = 16 * 1024;
+const STATE_COST: u32 = 16 * 1024;
 
 /// What is seen of one message.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Check {
             Self::Inside(inflater) => {
                 let before = inflater.size();
                 let good = inflater.look(bytes, last);
-                counts.inflated += (inflater.size() - before) as usize;
+                counts.inflated += (inflater.size() - before) as u32;
                 good
             }
         }

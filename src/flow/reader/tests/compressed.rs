@@ -54,7 +54,7 @@ fn read(reader: &mut FrameReader, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<End
                 Some(_) => {}
                 None => {
                     turns += 1;
-                    let most = check::MOST_INFLATED + check::SLICE * 1100;
+                    let most = check::MOST_INFLATED + check::SLICE as u32 * 1100;
                     assert!(reader.take_counts().inflated < most);
                     if rest.is_empty() {
                         break;
