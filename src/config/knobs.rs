@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{
     knob::{
-        Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds},
+        Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Switch},
         Knob,
     },
     site::Sites,
@@ -129,6 +129,8 @@ knobs! {
         max_buffered: usize = RELAY_MAX_BUFFERED("268435456", Bytes(0, 1_099_511_627_776));
         /// Bytes on their way from one session before it is read no further, or from the buffers above
         window: usize = RELAY_WINDOW("262144", Bytes(16_384, 16_777_216));
+        /// Whether clients that offer it may compress their messages
+        compression: bool = RELAY_COMPRESSION("on", Switch);
     }
     "Fairness" {
         /// Sessions of one client address; 0 is a quarter of RELAY_MAX_SESSIONS, and at least 1000

@@ -84,6 +84,7 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
+        Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
         Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",
         Kind::Seconds(..) => "SECONDS",

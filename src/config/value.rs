@@ -97,7 +97,7 @@ impl Value for u64 {
                 number => (number, min, max),
             },
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
-            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites => return None,
+            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites | Kind::Switch => return None,
         };
         (min..=max).contains(&number).then_some(number)
     }
@@ -134,6 +134,17 @@ impl Value for Duration {
 
     fn shown(&self) -> String {
         self.as_secs().to_string()
+    }
+}
+
+impl Value for bool {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let is = |name| text.eq_ignore_ascii_case(name);
+        (is("on") || is("off")).then(|| is("on"))
+    }
+
+    fn shown(&self) -> String {
+        if *self { "on" } else { "off" }.to_owned()
     }
 }
 

@@ -23,6 +23,10 @@ pub struct Chunk {
     pub credit: Credit,
     /// Of the memory for messages that the window has no room for, where it is part of one.
     pub buffered: Option<Share>,
+    /// Whether it is the relay's own word and no client's data.
+    pub ours: bool,
+    /// Whether it has something of a compressed message.
+    pub compressed: bool,
 }
 
 impl Chunk {
@@ -33,15 +37,38 @@ impl Chunk {
             credit: Credit::charge(window, bytes.len() + OVERHEAD),
             bytes,
             buffered: None,
+            ours: false,
+            compressed: false,
         }
     }
 
-    /// `bytes`, which something else is charged for.
+    /// The same, where it is the relay's own word.
+    pub fn ours(bytes: impl Into<Bytes>, window: &Arc<Window>) -> Self {
+        Self {
+            ours: true,
+            ..Self::new(bytes, window)
+        }
+    }
+
+    /// A Ping that must stay behind what is in front of it. It has no bytes before its turn has come, so
+    /// that the numbers of Pings are in the order in which they are written.
+    pub fn ping(window: &Arc<Window>) -> Self {
+        Self::ours(Bytes::new(), window)
+    }
+
+    /// Whether it is a [`Chunk::ping`]: no frame is without a byte.
+    pub fn is_ping(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Data that something else is charged for.
     pub fn uncharged(bytes: impl Into<Bytes>, window: &Arc<Window>) -> Self {
         Self {
             credit: Credit::charge(window, 0),
             bytes: bytes.into(),
             buffered: None,
+            ours: false,
+            compressed: false,
         }
     }
 
@@ -74,6 +101,22 @@ impl Delivery {
             Self::Chunk(chunk) => slice::from_ref(chunk),
             Self::Chunks(chunks) => chunks,
         }
+    }
+
+    /// Books its payload as dropped.
+    pub fn dropped(self, why: Dropped) {
+        let chunks = match self {
+            Self::Chunk(chunk) => vec![chunk],
+            Self::Chunks(chunks) => chunks,
+        };
+        for mut chunk in chunks {
+            chunk.credit.dropped(why);
+        }
+    }
+
+    /// Whether there is something of a compressed message in it.
+    pub fn is_compressed(&self) -> bool {
+        self.chunks().first().is_some_and(|chunk| chunk.compressed)
     }
 
     /// How many of them are a client's payload.
@@ -153,6 +196,18 @@ impl Part {
 
     pub(super) fn grow(&mut self) -> &mut Vec<u8> {
         &mut self.0
+    }
+
+    /// Room for so many bytes more.
+    pub(super) fn extend(&mut self, bytes: usize) -> &mut [u8] {
+        let start = self.0.len();
+        self.0.resize(start + bytes, 0);
+        &mut self.0[start..]
+    }
+
+    /// Keeps the first so many bytes of the payload.
+    pub(super) fn truncate(&mut self, payload: usize) {
+        self.0.truncate(MAX_SENT_HEADER + payload);
     }
 
     /// Puts `header` in front; returns the frame and the length of the header.

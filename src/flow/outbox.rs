@@ -14,24 +14,14 @@ const KEPT_SLOTS: usize = 8;
 /// refuse a message in too many. A message of 64 MiB comes to four times as many.
 const CUTS: u32 = 256;
 
-/// Something that waits.
-#[derive(Debug)]
-enum Entry {
-    /// Whole frames. They keep their credit until the last byte is with the system, and their payload
-    /// is given then.
-    Frames(Chunk),
-    /// A Ping that must stay behind what is in front of it. It is made when its turn has come, so that
-    /// the numbers of Pings are in the order in which they are written.
-    Ping,
-}
-
 /// A queue of encoded frames, whole ones in each chunk. Control frames may be put in front of the data
-/// that wait, right behind the chunk that is being written. Data are what has a client's payload.
+/// that wait, right behind the chunk that is being written. A chunk keeps its credit until its last byte is
+/// with the system, and its payload is given then.
 ///
 /// It has no bound of its own: credits bound what their owners put here.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    entries: VecDeque<Entry>,
+    chunks: VecDeque<Chunk>,
     /// Whether the first entry is written in part.
     begun: bool,
     /// Fragments that were cut off the message in progress.
@@ -45,41 +35,36 @@ impl Outbox {
     /// Puts frames at the end.
     pub fn push(&mut self, delivery: impl Into<Delivery>) {
         match delivery.into() {
-            Delivery::Chunk(chunk) => self.entries.push_back(Entry::Frames(chunk)),
-            Delivery::Chunks(chunks) => self.entries.extend(chunks.into_iter().map(Entry::Frames)),
+            Delivery::Chunk(chunk) => self.chunks.push_back(chunk),
+            Delivery::Chunks(chunks) => self.chunks.extend(chunks),
         }
     }
 
     /// Puts control frames in front of all data that wait; returns the place behind them.
     pub fn push_urgent(&mut self, frames: Chunk) -> u64 {
-        self.entries.insert(self.lead(), Entry::Frames(frames));
+        self.chunks.insert(self.lead(), frames);
         self.written + self.urgent() as u64
     }
 
     /// Entries at the front that are no data, or are written in part.
     fn lead(&self) -> usize {
         let begun = usize::from(self.begun);
-        let own = self.entries.range(begun..).take_while(|it| it.is_own());
-        begun + own.count()
-    }
-
-    /// Puts a Ping at the end, to be made when it comes to the front.
-    pub fn push_ping(&mut self) {
-        self.entries.push_back(Entry::Ping);
+        let next = self.chunks.range(begun..);
+        begun + next.take_while(|it| it.ours && !it.is_ping()).count()
     }
 
     /// Takes the Ping that has come to the front, if one has: it is to be made now, and put in front.
     pub fn take_ping(&mut self) -> bool {
-        let due = !self.begun && matches!(self.entries.front(), Some(Entry::Ping));
+        let due = self.chunks.front().is_some_and(Chunk::is_ping);
         if due {
-            self.entries.pop_front();
+            self.chunks.pop_front();
         }
         due
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.chunks.is_empty()
     }
 
     /// Whether data are next, and none of them are written yet.
@@ -89,26 +74,25 @@ impl Outbox {
 
     /// Bytes at the front that go whatever may be on its way: what is written in part, and no data.
     pub fn urgent(&self) -> usize {
-        let front = self.entries.range(..self.lead());
-        front.map(|entry| entry.bytes().len()).sum()
+        let front = self.chunks.range(..self.lead());
+        front.map(|chunk| chunk.bytes.len()).sum()
     }
 
     /// How many of the bytes that wait are a client's payload; counted anew.
     pub fn payload(&self) -> usize {
-        let chunks = self.entries.iter().filter_map(Entry::chunk);
-        chunks.map(|chunk| chunk.credit.payload()).sum()
+        self.chunks.iter().map(|chunk| chunk.credit.payload()).sum()
     }
 
     /// Bytes of payload in front of what may be put at the front now.
     pub fn payload_before_urgent(&self) -> u64 {
-        let front = self.entries.range(..self.lead()).filter_map(Entry::chunk);
+        let front = self.chunks.range(..self.lead());
         let unwritten: usize = front.map(|chunk| chunk.credit.payload()).sum();
         self.given + unwritten as u64
     }
 
     /// Forgets what waits, for a peer that will not take it.
     pub fn clear(&mut self) {
-        self.entries = VecDeque::new();
+        self.chunks = VecDeque::new();
         self.begun = false;
     }
 
@@ -125,8 +109,9 @@ impl Outbox {
     /// What is to be written next, in order: `most` bytes, but the first chunk whole.
     pub fn slices(&self, most: usize) -> impl Iterator<Item = &[u8]> {
         let mut left = Some(most);
-        self.entries.iter().map_while(move |entry| {
-            let bytes = &entry.chunk()?.bytes[..];
+        let made = self.chunks.iter().take_while(|chunk| !chunk.is_ping());
+        made.map_while(move |chunk| {
+            let bytes = &chunk.bytes[..];
             let first = left == Some(most);
             left = left?.checked_sub(bytes.len());
             (first || left.is_some()).then_some(bytes)
@@ -136,7 +121,7 @@ impl Outbox {
     /// Forgets the first `count` bytes: the system has them, and their credit comes back.
     pub fn written(&mut self, mut count: usize) {
         self.written += count as u64;
-        while let Some(Entry::Frames(first)) = self.entries.front_mut() {
+        while let Some(first) = self.chunks.front_mut().filter(|it| !it.is_ping()) {
             if first.bytes.len() > count {
                 first.bytes.advance(count);
                 self.begun |= count > 0;
@@ -145,11 +130,11 @@ impl Outbox {
             count -= first.bytes.len();
             self.given += first.credit.payload() as u64;
             first.credit.given();
-            self.entries.pop_front();
+            self.chunks.pop_front();
             self.begun = false;
         }
-        if self.entries.capacity() > KEPT_SLOTS && self.entries.is_empty() {
-            self.entries = VecDeque::new();
+        if self.chunks.capacity() > KEPT_SLOTS && self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
         }
     }
 
@@ -160,7 +145,7 @@ impl Outbox {
         if self.begun {
             return;
         }
-        let Some(Entry::Frames(chunk)) = self.entries.front_mut() else {
+        let Some(chunk) = self.chunks.front_mut() else {
             return;
         };
         // What is neither a further fragment nor a control frame begins a message.
@@ -179,27 +164,8 @@ impl Outbox {
             // What was charged comes back with the rest.
             let mut piece = Chunk::uncharged(bytes, chunk.credit.window());
             piece.credit.take_over(&mut chunk.credit, payload);
-            self.entries.push_front(Entry::Frames(piece));
+            self.chunks.push_front(piece);
         }
-    }
-}
-
-impl Entry {
-    fn chunk(&self) -> Option<&Chunk> {
-        match self {
-            Self::Frames(chunk) => Some(chunk),
-            Self::Ping => None,
-        }
-    }
-
-    /// Whether it is the relay's own word, which is short.
-    fn is_own(&self) -> bool {
-        self.chunk()
-            .is_some_and(|chunk| chunk.credit.payload() == 0)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.chunk().map_or(&[], |chunk| &chunk.bytes)
     }
 }
 

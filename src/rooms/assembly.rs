@@ -126,11 +126,13 @@ impl Assembly {
         if !self.ended {
             self.seal_tail(true);
         }
+        let compressed = self.rsv != 0;
         let frames = mem::take(&mut self.frames);
         let chunks = frames.into_iter().map(|(bytes, payload, share)| {
             let mut chunk = Chunk::new(bytes, window);
             chunk.credit.take_over(&mut self.booked, payload);
             chunk.buffered = Some(share);
+            chunk.compressed = compressed;
             chunk
         });
         Delivery::Chunks(chunks.collect())

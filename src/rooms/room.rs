@@ -129,6 +129,12 @@ impl Room {
         self.queue.len()
     }
 
+    /// Its sender, if that is paired with this receiver.
+    pub(super) fn sender_of(&self, receiver: SessionId) -> Option<SessionId> {
+        let paired = matches!(&self.stage, Stage::Paired(pair) if pair.receiver == receiver);
+        paired.then_some(self.sender)
+    }
+
     /// The room's end, if nothing keeps it open.
     pub(super) fn is_over(&self) -> Option<Ending> {
         match self.stage {

@@ -27,10 +27,11 @@ use crate::{
         outbox::Outbox,
         pace::Pace,
         reader::{FrameReader, Oversize},
+        unpack::Unpacker,
     },
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::{Departure, SessionId},
+    rooms::{Departure, Role, SessionId},
     state::State,
 };
 
@@ -62,12 +63,16 @@ pub(super) struct Connection {
 
     pub(super) reader: FrameReader,
     pub(super) outbox: Outbox,
+    /// What has to be inflated before it goes there, and what comes behind that.
+    pub(super) unpacker: Option<Box<Unpacker>>,
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
     pub(super) unread: Vec<u8>,
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
+    /// Whether it has become a receiver.
+    pub(super) receives: bool,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -115,10 +120,12 @@ impl Connection {
             check: false,
             reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
+            unpacker: None,
             window,
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
+            receives: false,
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -152,8 +159,8 @@ impl Connection {
         let waiting = matches!(self.phase, Phase::Waiting { .. });
         match deliver {
             Deliver::Reply(reply) => self.say(reply.encode()),
-            Deliver::Granted if waiting => {
-                self.enter_room();
+            Deliver::Granted(role) if waiting => {
+                self.enter_room(role);
             }
             Deliver::Move { worker, moved } if waiting => {
                 self.phase = Phase::Moving { worker, moved };
@@ -164,19 +171,18 @@ impl Connection {
                     self.answer_is_late();
                 }
                 self.phase = Phase::Waiting {
-                    sends: false,
                     refusal: Some(reply),
                 };
                 self.clocks.refusal_due(now(), delay);
             }
-            Deliver::Ping if self.is_open() => self.outbox.push_ping(),
+            Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
             Deliver::Close(ending) => self.close(ending),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
             Deliver::Data(_)
-            | Deliver::Granted
+            | Deliver::Granted(_)
             | Deliver::Late
             | Deliver::Move { .. }
             | Deliver::Ping
@@ -186,17 +192,23 @@ impl Connection {
     }
 
     /// Its request is granted: what comes from here on is for its peer.
-    fn enter_room(&mut self) {
-        let sends = matches!(self.phase, Phase::Waiting { sends: true, .. });
+    fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
-        self.reader.set_max_message(match sends {
-            true => live.config.sender_message(),
-            false => live.config.receiver_message(),
-        });
         self.reader.join_messages();
-        self.phase = Phase::Piping {
-            spare: sends.then(|| self.state.pools.buffers.of(self.client)),
+        self.receives = role == Role::Receiver;
+        let spare = match role {
+            Role::Sender => {
+                self.reader.set_max_message(live.config.sender_message());
+                Some(self.state.pools.buffers.of(self.client))
+            }
+            Role::Receiver => {
+                self.reader.set_max_message(live.config.receiver_message());
+                // Its sender's library would end over a message that is none.
+                self.reader.look_inside();
+                None
+            }
         };
+        self.phase = Phase::Piping { spare };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
@@ -263,8 +275,19 @@ impl Connection {
     /// Queues a frame. It is charged to the session itself: who does not take our answers is not
     /// read any further.
     fn push(&mut self, frame: Vec<u8>) {
-        if !self.write_failed {
-            self.outbox.push(Chunk::new(frame, &self.window));
+        self.push_chunk(Chunk::ours(frame, &self.window));
+    }
+
+    fn push_chunk(&mut self, chunk: Chunk) {
+        if self.write_failed {
+            return;
+        }
+        match &mut self.unpacker {
+            None => self.outbox.push(chunk),
+            Some(unpacker) => {
+                unpacker.push_ours(chunk);
+                self.refill();
+            }
         }
     }
 
@@ -313,7 +336,7 @@ impl Connection {
     /// Queues Pongs in front of what waits.
     fn say_urgently(&mut self, pongs: Vec<u8>) {
         if self.is_open() && !self.write_failed {
-            let pongs = Chunk::new(pongs, &self.window);
+            let pongs = Chunk::ours(pongs, &self.window);
             self.ponged_by = self.outbox.push_urgent(pongs);
         }
     }
@@ -332,7 +355,7 @@ impl Connection {
         if !self.write_failed {
             let payload = self.outbox.payload_before_urgent();
             let ping = frame::encode(Opcode::Ping, &number.to_be_bytes());
-            let place = self.outbox.push_urgent(Chunk::new(ping, &self.window));
+            let place = self.outbox.push_urgent(Chunk::ours(ping, &self.window));
             self.arrival.pinged(number, place, payload, now);
         }
         number
@@ -359,7 +382,7 @@ impl Connection {
             let departure = Departure {
                 ending,
                 oversize: self.reader.oversize(),
-                untaken: self.outbox.payload(),
+                untaken: self.untaken(),
                 arrived: self.arrival.payload(),
             };
             let id = self.id;

@@ -9,7 +9,7 @@ use relay_wire::{
 
 use crate::{
     actors::messages::Moved,
-    flow::{credit::Pool, data::Fragment},
+    flow::{credit::Pool, data::Fragment, inflate},
 };
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
@@ -19,8 +19,6 @@ pub(super) enum Phase {
     /// A request is with the registry, or its refusal is due. What follows it is kept for
     /// later: it may be data or another.
     Waiting {
-        /// Whether it is to become a room's sender.
-        sends: bool,
         /// What the client is to be sent when it is due.
         refusal: Option<Reply>,
     },
@@ -58,7 +56,14 @@ impl Collected {
         } else if !self.too_long {
             self.message.extend_from_slice(fragment.payload());
         }
-        let understood = || Request::parse(&self.message).filter(|_| !self.too_long);
+        let understood = || match fragment.rsv {
+            _ if self.too_long => None,
+            0 => Request::parse(&self.message),
+            _ => {
+                let inflated = inflate::whole(&self.message, fragment.kind, MAX_REQUEST)?;
+                Request::parse(&inflated)
+            }
+        };
         fragment.fin.then(understood)
     }
 }

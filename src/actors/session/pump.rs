@@ -15,11 +15,12 @@ use std::{
 
 use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
-use relay_wire::{ending::Ending, request::Request};
+use relay_wire::ending::Ending;
 
 use super::{
     actor::Session,
     connection::{Connection, Pongs},
+    inflating::Pieces,
     phase::Phase,
     socket::{Pause, READ, Socket},
 };
@@ -127,13 +128,14 @@ impl Connection {
                 Ok(most) => most,
                 Err(pause) => return pause,
             };
+            if left == 0 {
+                return Pause::More;
+            }
             if !self.unread.is_empty() {
                 let unread = mem::take(&mut self.unread);
                 self.consume(&unread, now);
+                left = self.left_of_turn(left);
                 continue;
-            }
-            if left == 0 {
-                return Pause::More;
             }
             let mut frames = 0;
             let read = socket.poll_read(most.min(left), task, |bytes| {
@@ -143,11 +145,16 @@ impl Connection {
             match read {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    left = left.saturating_sub(count + frames * FRAME_COST);
+                    left = self.left_of_turn(left.saturating_sub(count + frames * FRAME_COST));
                 }
                 Poll::Ready(result) => self.end_of_stream(result.err()),
             }
         }
+    }
+
+    /// What there is left of a turn: nothing, where the reader has left something for the next.
+    fn left_of_turn(&self, left: usize) -> usize {
+        if self.unread.is_empty() { left } else { 0 }
     }
 
     /// Bytes that may be read now, or why there are none.
@@ -204,7 +211,12 @@ impl Connection {
             }
         }
         self.pong(pongs);
-        if matches!(self.phase, Phase::Waiting { .. }) {
+        if !bytes.is_empty()
+            && matches!(
+                self.phase,
+                Phase::Waiting { .. } | Phase::Piping { .. } | Phase::Closing
+            )
+        {
             self.unread = bytes.to_vec();
         }
         self.count_frames(now)
@@ -231,7 +243,16 @@ impl Connection {
     /// Counts the frames that have begun since the last time, and ends a session of which too many were
     /// for nothing; returns how many they are.
     pub(super) fn count_frames(&mut self, now: Instant) -> usize {
-        let Counts { frames, idle } = self.reader.take_counts();
+        let Counts {
+            frames,
+            idle,
+            inflated,
+            ..
+        } = self.reader.take_counts();
+        if inflated > 0 {
+            self.state.metrics.looked_into(inflated as usize);
+        }
+        let (frames, idle) = (frames as usize, idle as usize);
         let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
         if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);
@@ -263,10 +284,7 @@ impl Connection {
             }
             (Phase::Asking(request), Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
-                    self.phase = Phase::Waiting {
-                        sends: matches!(request, Some(Request::Create)),
-                        refusal: None,
-                    };
+                    self.phase = Phase::Waiting { refusal: None };
                     self.ahead = None;
                     self.clocks.requested();
                     let id = self.id;
@@ -302,7 +320,7 @@ impl Connection {
     /// Queues what the peer sent.
     fn deliver(&mut self, delivery: Delivery) {
         if self.is_open() && !self.write_failed {
-            self.outbox.push(delivery);
+            self.queue(delivery);
         }
     }
 
@@ -361,7 +379,7 @@ impl Connection {
         now: Instant,
         task: &mut Task<'_>,
     ) -> io::Result<(usize, Option<Wait>)> {
-        let mut written = 0;
+        let (mut written, mut pieces) = (0, Pieces::default());
         while !self.outbox.is_empty() {
             let most = self.most_to_write(now);
             if most == 0 {
@@ -372,6 +390,9 @@ impl Connection {
             };
             written += count?;
             self.queue_owed_pong();
+            if self.refill() && !pieces.may_go_on(task) {
+                break;
+            }
         }
         Ok((written, None))
     }
@@ -380,6 +401,7 @@ impl Connection {
     pub(super) fn offered(&mut self, offered: io::Result<usize>, now: Instant) {
         match offered {
             Ok(count) => {
+                self.refill();
                 let wait = (!self.outbox.is_empty()).then_some(Wait::System);
                 self.wrote(count, wait, now);
             }
@@ -395,6 +417,7 @@ impl Connection {
     fn write_failed(&mut self, error: &io::Error, now: Instant) {
         log_client!(Debug, self.client, "session {}: {error}", self.id.0);
         self.outbox.clear();
+        self.unpacker = None;
         self.clocks.wrote(now, 0, None);
         self.write_failed = true;
         if !self.is_open() {

@@ -37,7 +37,7 @@ impl Connection {
             // It has sent more than is read ahead, so that nothing else has told of its end.
             Timer::Refusal if self.ahead.is_some() && self.has_hung_up(socket) => self.vanish(),
             Timer::Refusal => {
-                if let Phase::Waiting { refusal, .. } = &mut self.phase
+                if let Phase::Waiting { refusal } = &mut self.phase
                     && let Some(reply) = refusal.take()
                 {
                     self.refuse(&reply, now);

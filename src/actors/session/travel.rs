@@ -8,7 +8,6 @@ use std::{io, mem, net};
 
 use actix_rt::net::TcpStream;
 use log::warn;
-use relay_wire::request::Request;
 
 use super::{actor::Session, connection::Connection, phase::Phase};
 use crate::{actors::messages::Moved, rooms::SessionId};
@@ -19,16 +18,9 @@ impl Session {
         let (Some(mut connection), Some(stream)) = (self.0.take(), stream) else {
             return;
         };
-        let waiting = Phase::Waiting {
-            sends: false,
-            refusal: None,
-        };
+        let waiting = Phase::Waiting { refusal: None };
         let Phase::Moving { worker, moved } = mem::replace(&mut connection.phase, waiting) else {
             return;
-        };
-        connection.phase = Phase::Waiting {
-            sends: matches!(moved.request, Request::Create),
-            refusal: None,
         };
         let stream = match stream.into_std() {
             Ok(stream) => stream,

@@ -1,5 +1,7 @@
 //! The reader against every split of its input, and against everything a client must not send.
 
+mod compressed;
+
 use proptest::prelude::*;
 
 use relay_wire::frame::{encode, encode_masked};
