@@ -39,6 +39,8 @@ use super::{
 /// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
 /// no longer than that part of the message.
 pub const MOST_FRAGMENTS: u64 = 2048;
+/// Bytes that wait for more at most, however long the message.
+const MOST_WAITING: u64 = 64 * 1024;
 
 /// The shortest header of a client's frame.
 const LEAST_HEADER: u64 = 6;
@@ -447,7 +449,7 @@ impl FrameReader {
     fn is_too_little(&self) -> bool {
         let begun = self.part.as_ref().zip(self.message.as_ref());
         begun.is_some_and(|(part, message)| {
-            message.started && (part.payload().len() as u64) < message.size / MOST_FRAGMENTS
+            message.started && (part.payload().len() as u64) < MOST_WAITING.min(message.size / MOST_FRAGMENTS)
         })
     }
 

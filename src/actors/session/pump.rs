@@ -382,6 +382,10 @@ impl Connection {
         let (mut written, mut pieces) = (0, Pieces::default());
         while !self.outbox.is_empty() {
             let most = self.most_to_write(now);
+            if self.outbox.is_empty() {
+                // A Ping that nobody needs any more was all that waited.
+                break;
+            }
             if most == 0 {
                 return Ok((written, Some(Wait::Pong)));
             }
