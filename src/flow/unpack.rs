@@ -101,7 +101,7 @@ impl Unpacker {
     /// # Errors
     ///
     /// A message that is none. Nothing of its peer's that was to follow it is written.
-    pub fn next(&mut self) -> Result<Option<Chunk>, Broken> {
+    pub fn take(&mut self) -> Result<Option<Chunk>, Broken> {
         loop {
             match self.waiting.front() {
                 None => return Ok(None),
@@ -227,5 +227,5 @@ impl Unpacker {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

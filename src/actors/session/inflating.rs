@@ -47,7 +47,7 @@ impl Connection {
         while self.outbox.is_empty()
             && let Some(unpacker) = &mut self.unpacker
         {
-            let next = unpacker.next();
+            let next = unpacker.take();
             self.state.metrics.inflated(unpacker.take_inflated());
             match next {
                 Ok(Some(chunk)) => self.enqueue(chunk.into()),
