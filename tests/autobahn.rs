@@ -36,10 +36,11 @@ const ECHO_MAY_BE_LATE: [&str; 10] = [
 /// not promise of others. They end there, as what is not implemented.
 const DECLINED: [&str; 2] = ["13.3.", "13.5."];
 /// What runs side by side, as it takes its time. Of the groups about compression, whose cases differ in
-/// the size of what they send, those of up to 8 KiB, in one frame and in several.
+/// the size of what they send, those of up to 1 KiB, and one of 8 KiB in several frames. What the
+/// suite takes is the start of a regular expression: without its `$`, `12.*.1` would have 12.1.10 too.
 const CASES: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.* \
-                     12.*.1,12.*.2,12.*.3,12.*.4,12.*.5,12.*.6,12.*.11 \
-                     13.*.1,13.*.2,13.*.3,13.*.4,13.*.5,13.*.6,13.*.11";
+                     12.*.1$,12.*.2$,12.*.3$,12.*.4$,12.*.11$ \
+                     13.*.1$,13.*.2$,13.*.3$,13.*.4$,13.*.11$";
 
 #[test]
 fn every_case_passes_or_is_explained() {

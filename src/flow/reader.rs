@@ -449,7 +449,8 @@ impl FrameReader {
     fn is_too_little(&self) -> bool {
         let begun = self.part.as_ref().zip(self.message.as_ref());
         begun.is_some_and(|(part, message)| {
-            message.started && (part.payload().len() as u64) < MOST_WAITING.min(message.size / MOST_FRAGMENTS)
+            message.started
+                && (part.payload().len() as u64) < MOST_WAITING.min(message.size / MOST_FRAGMENTS)
         })
     }
 

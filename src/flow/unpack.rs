@@ -101,7 +101,7 @@ impl Unpacker {
     /// # Errors
     ///
     /// A message that is none. Nothing of its peer's that was to follow it is written.
-    pub fn next_chunk(&mut self) -> Result<Option<Chunk>, Broken> {
+    pub fn take(&mut self) -> Result<Option<Chunk>, Broken> {
         loop {
             match self.waiting.front() {
                 None => return Ok(None),

@@ -48,7 +48,7 @@ impl Connection {
         if self.outbox.is_empty()
             && let Some(unpacker) = &mut self.unpacker
         {
-            let next = unpacker.next_chunk();
+            let next = unpacker.take();
             self.state.metrics.inflated(unpacker.take_inflated());
             match next {
                 Ok(Some(chunk)) => {

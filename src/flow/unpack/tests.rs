@@ -53,7 +53,7 @@ fn messages(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
 /// All that comes out.
 fn drain(unpacker: &mut Unpacker) -> Result<Vec<u8>, Broken> {
     let mut out = Vec::new();
-    while let Some(mut piece) = unpacker.next_chunk()? {
+    while let Some(mut piece) = unpacker.take()? {
         piece.credit.given();
         out.extend_from_slice(&piece.bytes);
     }
@@ -146,7 +146,7 @@ fn a_bomb_takes_its_limit_of_time_and_no_memory_but_a_piece() {
     unpacker.push(chunk(bomb, 0, &window).into());
     let mut came = 0;
     let broken = loop {
-        match unpacker.next_chunk() {
+        match unpacker.take() {
             Ok(Some(piece)) => {
                 came += piece.bytes.len() as u64;
                 assert!(window.used() < size + 2 * PIECE);
@@ -185,9 +185,9 @@ fn behind_a_broken_message_comes_only_what_the_relay_says() {
         let ours = Window::new(usize::MAX);
         let close = encode_close(1001, "");
         unpacker.push_ours(Chunk::new(close.clone(), &ours));
-        let first = unpacker.next_chunk().unwrap().unwrap();
+        let first = unpacker.take().unwrap().unwrap();
         assert_eq!(messages(&first.bytes), [(kind, b"good".to_vec())]);
-        assert_eq!(unpacker.next_chunk().unwrap_err().ending, ending);
+        assert_eq!(unpacker.take().unwrap_err().ending, ending);
         unpacker.push(chunk(good, 0, &window).into());
         unpacker.push_ours(Chunk::new(close.clone(), &ours));
         assert_eq!(drain(&mut unpacker).unwrap(), close.repeat(2));
