@@ -95,9 +95,10 @@ impl Arrival {
         (self.marked + self.spacing()).saturating_sub(written)
     }
 
-    /// Whether a Pong is due for data on their way.
+    /// Whether a Pong is due that has data in front of it, and not just a few words.
     pub fn is_awaited(&self) -> bool {
-        !self.marks.is_empty()
+        let last = self.marks.back();
+        last.is_some_and(|mark| mark.place - self.arrived > CLOSEST)
     }
 
     /// Bytes of payload known to have arrived.

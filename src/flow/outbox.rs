@@ -145,7 +145,7 @@ impl Outbox {
         if self.begun {
             return;
         }
-        let Some(chunk) = self.chunks.front_mut() else {
+        let Some(chunk) = self.chunks.front_mut().filter(|chunk| !chunk.ours) else {
             return;
         };
         // What is neither a further fragment nor a control frame begins a message.

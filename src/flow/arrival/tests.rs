@@ -137,9 +137,19 @@ fn one_pong_answers_for_all_pings_before_it() {
     }
     assert_eq!(arrival.ponged(2, now), 1800);
     assert_eq!(arrival.ponged(2, now), 0);
-    assert!(arrival.is_awaited());
     assert_eq!(arrival.ponged(3, now), 900);
-    assert_eq!((arrival.payload(), arrival.is_awaited()), (2700, false));
+    assert_eq!(arrival.payload(), 2700);
+}
+
+#[test]
+fn a_pong_is_awaited_that_has_data_in_front_of_it() {
+    let (mut arrival, now) = (Arrival::default(), Instant::now());
+    arrival.pinged(1, 100, 0, now);
+    assert!(!arrival.is_awaited(), "a Ping in silence");
+    arrival.pinged(2, 100 + CLOSEST, CLOSEST, now);
+    assert!(arrival.is_awaited());
+    arrival.ponged(1, now);
+    assert!(!arrival.is_awaited());
 }
 
 #[test]

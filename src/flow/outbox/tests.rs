@@ -269,3 +269,15 @@ fn a_long_message_goes_in_fewer_fragments_than_libraries_refuse() {
         assert!((1024..3072).contains(&fragments), "{fragments} fragments");
     }
 }
+
+#[test]
+fn words_of_the_relay_are_not_cut() {
+    let window = Window::new(1 << 20);
+    let mut outbox = Outbox::default();
+    let pongs = Header::new(Opcode::Pong, true, 125)
+        .frame(&[7; 125])
+        .repeat(100);
+    outbox.push_urgent(Chunk::ours(pongs.clone(), &window));
+    outbox.cut(4096);
+    assert_eq!(outbox.urgent(), pongs.len());
+}
