@@ -53,11 +53,12 @@ impl Outbox {
         begun + next.take_while(|it| it.ours && !it.is_ping()).count()
     }
 
-    /// Takes the Ping that has come to the front, if one has: it is to be made now, and put in front.
+    /// Takes the Ping that has no data in front of it, if there is one: it is to be made now, and put there.
     pub fn take_ping(&mut self) -> bool {
-        let due = self.chunks.front().is_some_and(Chunk::is_ping);
+        let place = self.lead();
+        let due = self.chunks.get(place).is_some_and(Chunk::is_ping);
         if due {
-            self.chunks.pop_front();
+            self.chunks.remove(place);
         }
         due
     }

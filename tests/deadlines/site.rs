@@ -84,7 +84,7 @@ pub fn now() -> Instant {
 
 /// Lets every task do what it can: each is polled many times, and the sockets are looked at.
 pub async fn settle() {
-    for _ in 0..150 {
+    for _ in 0..400 {
         task::yield_now().await;
     }
 }

@@ -135,10 +135,20 @@ fn a_ping_keeps_its_place_and_is_made_when_its_turn_comes() {
     outbox.push(Chunk::of_payload("after", 5, &window));
     assert_eq!(waiting(&outbox), "before ");
     assert!(!outbox.take_ping());
-    outbox.written(7);
+    outbox.written(3);
+    assert!(
+        outbox.take_ping(),
+        "what is being written is in front of it"
+    );
+    outbox.push_urgent(Chunk::ours("ping ", &window));
+    assert_eq!(waiting(&outbox), "ore ping after");
+    outbox.written(9);
+    outbox.push(Chunk::ping(&window));
+    assert!(!outbox.take_ping());
+    outbox.written(5);
     assert!(outbox.take_ping() && !outbox.take_ping());
     outbox.push_urgent(Chunk::ours("ping ", &window));
-    assert_eq!(waiting(&outbox), "ping after");
+    assert_eq!(waiting(&outbox), "ping ");
 }
 
 #[test]
