@@ -84,7 +84,7 @@ pub fn now() -> Instant {
 
 /// Lets every task do what it can: each is polled many times, and the sockets are looked at.
 pub async fn settle() {
-    for _ in 0..400 {
+    for _ in 0..150 {
         task::yield_now().await;
     }
 }
@@ -104,6 +104,7 @@ pub async fn expect_last_close(client: &mut Raw, code: u16, reason: &str) {
 
 /// Shows that a client lives, whatever else it was sent.
 pub async fn answer_pings(client: &mut Raw) {
+    settle().await;
     while let Some(frame) = next_now(client) {
         if frame.opcode == PING {
             client.pong(&frame.payload).await;
