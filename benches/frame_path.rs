@@ -98,7 +98,7 @@ impl Pair {
                 }
             }
             while !self.outbox.is_empty() {
-                let slices = self.outbox.slices().take(MAX_SLICES);
+                let slices = self.outbox.slices(usize::MAX).take(MAX_SLICES);
                 let taken = slices.map(|bytes| black_box(bytes).len()).sum();
                 self.outbox.written(taken);
             }

@@ -137,7 +137,7 @@ fn rooms(config: &Config) -> [usize; 3] {
 
 /// Bytes of messages for senders, in the same way.
 fn buffers(config: &Config) -> [usize; 3] {
-    let message = usize::try_from(config.max_msg_size).unwrap_or(usize::MAX);
+    let message = usize::try_from(config.receiver_message()).unwrap_or(usize::MAX);
     [
         config.max_buffered,
         config.address_buffered,

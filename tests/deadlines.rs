@@ -35,8 +35,8 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes for which the slowest peer has a second.
-const SLOWEST: usize = 32 * 1024;
+/// Bytes of a message that goes in many frames.
+const LONG: usize = 320 * 1024;
 
 /// Reads until `text` has come.
 async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
@@ -66,25 +66,54 @@ fn who_is_silent_is_pinged_and_then_ended() {
     });
 }
 
+/// Ends the receiver's session at this time, while its sender shows that it is there.
+async fn ends_beside_its_sender(site: &Site, sender: &mut Raw, end: Duration) {
+    while now() + PING_TIMEOUT / 2 < site.begun + end {
+        site.at(now() + PING_TIMEOUT / 2 - site.begun).await;
+        sender.round_trip().await;
+    }
+    site.one_ends_at(2, end + Duration::from_millis(1)).await;
+    sender.expect_peer_gone().await;
+}
+
 #[test]
-fn who_is_silent_behind_what_it_was_sent_has_time_to_get_it() {
+fn who_has_shown_that_it_got_all_is_dead_when_it_falls_silent_then() {
     at_a_still_clock(async |site| {
         let (mut sender, mut receiver) = site.pair().await;
         let late = PING_INTERVAL - Duration::from_millis(100);
         site.at(late).await;
-        // Its answer shows that the sender is there, and that all was taken up.
-        sender.send(frame(BINARY, vec![7; 10 * SLOWEST])).await;
-        receiver.data(10 * SLOWEST, "what it is sent").await;
+        sender.send(frame(BINARY, vec![7; LONG])).await;
+        receiver.data(LONG, "what it is sent").await;
         sender.round_trip().await;
-        site.at(PING_INTERVAL + TICK).await;
-        let behind = Duration::from_secs(10);
-        let end = late + behind + PING_TIMEOUT;
-        while now() + PING_TIMEOUT / 2 < site.begun + end {
-            site.at(now() + PING_TIMEOUT / 2 - site.begun).await;
-            sender.round_trip().await;
-        }
-        site.one_ends_at(2, end + Duration::from_millis(1)).await;
-        sender.expect_peer_gone().await;
+        let end = late + PING_INTERVAL + PING_TIMEOUT;
+        ends_beside_its_sender(site, &mut sender, end).await;
+    });
+}
+
+#[test]
+fn who_is_silent_behind_what_it_was_sent_has_the_time_of_a_stall_to_get_it() {
+    at_a_still_clock(async |site| {
+        let (mut sender, _receiver) = site.pair().await;
+        let late = PING_INTERVAL - Duration::from_millis(100);
+        site.at(late).await;
+        // All of it may be on its way, and there are Pings within it.
+        sender.send(frame(BINARY, vec![7; 24 * 1024])).await;
+        sender.round_trip().await;
+        // It has been silent for longer than what it was sent.
+        let end = PING_INTERVAL + STALL_TIMEOUT;
+        ends_beside_its_sender(site, &mut sender, end).await;
+    });
+}
+
+#[test]
+fn who_takes_nothing_of_more_than_may_be_on_its_way_has_the_time_of_a_stall() {
+    at_a_still_clock(async |site| {
+        let (mut sender, _receiver) = site.pair().await;
+        let late = PING_INTERVAL - Duration::from_millis(100);
+        site.at(late).await;
+        sender.send(frame(BINARY, vec![7; LONG])).await;
+        sender.round_trip().await;
+        ends_beside_its_sender(site, &mut sender, late + STALL_TIMEOUT).await;
     });
 }
 
@@ -295,16 +324,16 @@ fn who_sends_a_request_that_makes_no_session_gets_one_answer() {
 fn who_does_not_answer_our_close_is_ended() {
     at_a_still_clock(async |site| {
         let (mut sender, mut receiver) = site.pair().await;
-        sender.send(frame(BINARY, vec![7; 10 * SLOWEST])).await;
-        receiver.data(10 * SLOWEST, "what it is sent").await;
+        sender.send(frame(BINARY, vec![7; LONG])).await;
+        receiver.data(LONG, "what it is sent").await;
         sender.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
         receiver.expect_end_of_message().await;
         let close = receiver.next("the end of its sender").await;
         assert_eq!(close.opcode, CLOSE);
         settle().await;
         assert_eq!(site.sessions(), 1, "the sender's is over");
-        let behind = Duration::from_secs(10);
-        site.one_ends_at(1, behind + CLOSE_TIMEOUT + Duration::from_millis(1))
+        // It has answered the Pings within what it was sent.
+        site.one_ends_at(1, CLOSE_TIMEOUT + Duration::from_millis(1))
             .await;
     });
 }

@@ -150,9 +150,9 @@ async fn an_upgrade_is_recognised_as_browsers_and_proxies_write_it() {
 }
 
 #[tokio::test]
-async fn extensions_and_subprotocols_that_are_offered_are_not_taken() {
+async fn other_extensions_and_subprotocols_that_are_offered_are_not_taken() {
     let relay = TestRelay::start(|_| {});
-    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+    let offer = "Sec-WebSocket-Extensions: permessage-bzip2, x-webkit-deflate-frame\r\n\
         Sec-WebSocket-Protocol: chat, superchat\r\n";
     let (mut client, answer) = Raw::upgrade_by(&relay, &format!("{UPGRADE}{offer}")).await;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The size limit of a message: kept to the byte, and before anything of the excess is taken in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use relay_testing::{Raw, TestRelay, frame, noise, pair, raw_pair, raw_sender_pair, seeded, wire};
+use relay_testing::{Raw, TestRelay, frame, noise, pair, raw_pair, seeded, wire};
 use tokio_tungstenite::tungstenite::Message;
 
 const MAX: usize = 1 << 20;
@@ -73,7 +73,8 @@ async fn a_sender_over_the_limit_is_closed_at_the_header_and_no_more_is_forwarde
         send_too_long(&mut sender, first, &header).await;
         let ((), frames) = tokio::join!(
             sender.expect_close(1009),
-            receiver.frames_until_sender_gone()
+            // It does not take it for a sender that left, and come again.
+            receiver.frames_until_close(1009, "message_too_big")
         );
         assert!(
             frames.iter().all(|frame| !frame.fin),
@@ -122,26 +123,50 @@ async fn a_client_that_goes_on_sending_still_gets_to_read_why_it_was_closed() {
     // Were the connection just dropped with all this unread, a reset would overtake the close.
     sender.send(vec![0; 16 * MAX]).await;
     sender.expect_close(1009).await;
-    receiver.expect_close(1001).await;
+    receiver.expect_close(1009).await;
     relay.settled().await;
 }
 
+/// A relay with these settings, and the most that a message of a sender and of a receiver may have.
+fn limits() -> [(TestRelay, usize, usize); 4] {
+    const MIB: usize = 1 << 20;
+    let with = |chosen: u64, of_receivers: u64| {
+        TestRelay::start(move |config| {
+            config.max_msg_size = chosen;
+            config.max_receiver_msg_size = of_receivers;
+        })
+    };
+    [
+        (with(0, 0), 64 * MIB, 10 * MIB),
+        (with(3 << 20, 0), 3 * MIB, 3 * MIB),
+        (with(0, 100), 64 * MIB, 100),
+        (with(2 << 20, 1 << 20), 2 * MIB, MIB),
+    ]
+}
+
 #[tokio::test]
-async fn ten_mebibytes_is_the_default() {
-    let relay = TestRelay::start(|_| {});
-    let (mut sender, mut receiver) = pair(&relay).await;
-    let message = Message::binary(vec![1; 10_485_760]);
-    tokio::join!(
-        sender.send(message.clone()),
-        receiver.expect(message.clone())
-    );
-    tokio::join!(
-        receiver.send(message.clone()),
-        sender.expect(message.clone())
-    );
-    let (mut sender, _receiver) = raw_sender_pair(&relay).await;
-    sender
-        .send(frame(wire::BINARY, []).claiming(10_485_761))
-        .await;
-    sender.expect_close(1009).await;
+async fn a_sender_and_a_receiver_have_limits_of_their_own() {
+    for (relay, of_sender, of_receiver) in limits() {
+        let (mut sender, mut receiver) = pair(&relay).await;
+        let longest = |size| Message::binary(vec![1; size]);
+        tokio::join!(
+            sender.send(longest(of_sender)),
+            receiver.expect(longest(of_sender))
+        );
+        tokio::join!(
+            receiver.send(longest(of_receiver)),
+            sender.expect(longest(of_receiver))
+        );
+        let over = |size: usize| frame(wire::BINARY, []).claiming(size as u64 + 1);
+        let (mut sender, mut receiver) = raw_pair(&relay).await;
+        receiver.send(over(of_receiver)).await;
+        receiver.expect_close(1009).await;
+        sender.expect_peer_gone().await;
+        sender.send(over(of_sender)).await;
+        let words = format!(
+            "message_too_big: {} bytes of at most {of_sender}",
+            of_sender + 1
+        );
+        sender.frames_until_close(1009, &words).await;
+    }
 }

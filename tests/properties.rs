@@ -2,6 +2,8 @@
 //! targets in `fuzz/` search with the same properties, and for longer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../fuzz/properties/inflate.rs"]
+mod inflate;
 #[path = "../fuzz/properties/reader.rs"]
 mod reader;
 #[path = "../fuzz/properties/reference.rs"]
@@ -14,6 +16,7 @@ use claude_distill_relay::flow::{
     data::Data,
     reader::{Event, FrameReader},
 };
+use flate2::{Compress, Compression, FlushCompress};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use relay_wire::{
     code::RoomCode,
@@ -138,6 +141,38 @@ fn input() -> impl Strategy<Value = Input> {
     })
 }
 
+/// Streams of DEFLATE, with a fault or without, and what is none.
+fn compressed() -> impl Strategy<Value = inflate::Input> {
+    let message = prop_oneof![
+        "\\PC{0,150}".prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..300),
+        (any::<u8>(), 0..100_000usize).prop_map(|(byte, len)| vec![byte; len]),
+    ];
+    let deflated = (message, option::of((any::<prop::sample::Index>(), 0..8u8)));
+    let deflated = deflated.prop_map(|(message, fault)| {
+        let mut bytes = Vec::with_capacity(2 * message.len() + 100);
+        let mut state = Compress::new(Compression::default(), false);
+        let flush = FlushCompress::Sync;
+        state.compress_vec(&message, &mut bytes, flush).unwrap();
+        bytes.truncate(bytes.len() - 4);
+        if let Some((at, bit)) = fault {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        bytes
+    });
+    let bytes = prop_oneof![4 => deflated, 1 => vec(any::<u8>(), 0..200)];
+    let limits = select(vec![0, 1, 100, 1000, 65_536, 1 << 30]);
+    (bytes, 1..500usize, any::<bool>(), limits, 1..3000usize).prop_map(
+        |(bytes, length, text, limit, room)| inflate::Input {
+            pieces: bytes.chunks(length).map(<[u8]>::to_vec).collect(),
+            text,
+            limit,
+            room,
+        },
+    )
+}
+
 /// Any JSON, not very large.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -161,6 +196,11 @@ proptest! {
     #[test]
     fn the_frame_reader_reads_as_the_reference_does(input in input()) {
         reader::check(&input);
+    }
+
+    #[test]
+    fn a_compressed_message_is_judged_alike_however_it_comes(input in compressed()) {
+        inflate::check(&input);
     }
 
     #[test]

@@ -105,5 +105,4 @@ async fn who_is_in_a_room_and_reads_nothing_makes_the_system_hold_no_more_than_i
     assert!(most.unread <= receive_buffer().1 + PACKET, "{most:?}");
     assert!(most.unread > 0, "nothing waits");
     assert!(most.unsent <= UNSENT as usize + PACKET, "{most:?}");
-    assert!(most.unsent > 0, "nothing waits");
 }

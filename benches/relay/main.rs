@@ -3,7 +3,7 @@
 //!
 //! A [`rows::Case`] is a load. Each is put on every [`peers::Peer`] in turn, for several rounds,
 //! on a freshly started process; what counts is the CPU time and the memory of *that* process, not
-//! of this one. Medians go into a table and two plots. `benches/README.md` explains every row.
+//! of this one. Medians go into a table and two plots, shares over thin lines into a third. `benches/README.md` explains every row.
 
 mod chart;
 mod failure;
@@ -19,6 +19,9 @@ mod report;
 mod rows;
 mod server;
 mod svg;
+mod thin_lines;
+mod thin_lines_chart;
+mod thin_lines_report;
 mod wire;
 
 use std::fs;
@@ -39,6 +42,9 @@ fn main() -> Result<()> {
         eprintln!("this machine is busy (load {load}): the figures will be rough");
     }
     let peers = available_peers(&options);
+    if options.wants_thin_lines() {
+        return thin_lines(&peers, &options);
+    }
     let mut report = Report::new(&peers);
 
     for case in CASES.iter().filter(|case| options.wants_row(case.name)) {
@@ -74,6 +80,19 @@ fn main() -> Result<()> {
             folder.join("growth.svg"),
             growth_chart::draw(&report.growth),
         )?;
+    }
+    Ok(())
+}
+
+/// Shares over thin lines, with results of their own.
+fn thin_lines(peers: &[Peer], options: &Options) -> Result<()> {
+    let lines = thin_lines::measure(peers, options);
+    print!("{}", lines.markdown(peers));
+    if let Some(folder) = &options.out {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("lines.md"), lines.markdown(peers))?;
+        fs::write(folder.join("lines.json"), lines.json(peers))?;
+        fs::write(folder.join("lines.svg"), thin_lines_chart::draw(&lines))?;
     }
     Ok(())
 }

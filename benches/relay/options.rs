@@ -4,6 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
+/// The name of the row that takes long, and is measured only where it is asked for.
+const THIN_LINES: &str = "thin-lines";
+
 /// What to measure, for how long, and where to write it.
 pub(crate) struct Options {
     /// Rounds of each case.
@@ -18,6 +21,10 @@ pub(crate) struct Options {
     pub(crate) out: Option<PathBuf>,
     rows: Vec<String>,
     peers: Vec<String>,
+    /// Of shares over thin lines, only these: plaintext in MB, lines in Mbit/s.
+    sizes: Vec<f64>,
+    receivers: Vec<f64>,
+    senders: Vec<f64>,
 }
 
 impl Options {
@@ -29,6 +36,13 @@ impl Options {
                 .map(|values| values.cloned().collect())
                 .unwrap_or_default()
         };
+        let numbers = |name: &str| -> Vec<f64> {
+            matches
+                .get_many(name)
+                .map(|values| values.copied().collect())
+                .unwrap_or_default()
+        };
+        let [sizes, receivers, senders] = ["sizes", "receivers", "senders"].map(numbers);
         let quick = matches.get_flag("quick");
         let rounds: usize = matches
             .get_one("rounds")
@@ -39,7 +53,9 @@ impl Options {
             .copied()
             .unwrap_or(if quick { 0.2 } else { 1.0 });
         let (rows, peers) = (list("rows"), list("peers"));
-        let whole = !quick && rows.is_empty() && peers.is_empty();
+        let filters = [&sizes, &receivers, &senders];
+        let picked = !peers.is_empty() || filters.iter().any(|filter| !filter.is_empty());
+        let whole = !quick && !picked && (rows.is_empty() || rows == [THIN_LINES]);
         let results = || concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results").into();
         Self {
             rounds: rounds.max(1),
@@ -52,11 +68,32 @@ impl Options {
                 .or_else(|| whole.then(results)),
             rows,
             peers,
+            sizes,
+            receivers,
+            senders,
         }
     }
 
     pub(crate) fn wants_row(&self, name: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == name)
+    }
+
+    /// Whether shares over thin lines are asked for, and so nothing else: they wait for lines most of the
+    /// time, and are not among the rows that a run without a choice has.
+    pub(crate) fn wants_thin_lines(&self) -> bool {
+        self.rows == [THIN_LINES]
+    }
+
+    pub(crate) fn wants_size(&self, megabytes: f64) -> bool {
+        self.sizes.is_empty() || self.sizes.contains(&megabytes)
+    }
+
+    pub(crate) fn wants_receiver(&self, mbit: f64) -> bool {
+        self.receivers.is_empty() || self.receivers.contains(&mbit)
+    }
+
+    pub(crate) fn wants_sender(&self, mbit: f64) -> bool {
+        self.senders.is_empty() || self.senders.contains(&mbit)
     }
 
     pub(crate) fn wants_peer(&self, name: &str) -> bool {
@@ -66,6 +103,7 @@ impl Options {
 
 fn command() -> Command {
     let list = |name: &'static str| Arg::new(name).long(name).value_delimiter(',');
+    let numbers = |name| list(name).value_parser(value_parser!(f64));
     Command::new("relay benchmark")
         .about("Loads the relay and its peers in turn, and compares their CPU time and memory")
         .arg(
@@ -86,7 +124,13 @@ fn command() -> Command {
                 .value_parser(value_parser!(f64))
                 .help("How long each load is measured [default: 1]"),
         )
-        .arg(list("rows").help("Only these, comma-separated: bulk-64, round-trip, …, growth"))
+        .arg(list("rows").help(
+            "Only these, comma-separated: bulk-64, round-trip, …, growth; or thin-lines, which is \
+             in no other run",
+        ))
+        .arg(numbers("sizes").help("Of thin-lines, only these sizes, in MB: 0.5, 4, 5, 24"))
+        .arg(numbers("receivers").help("Only these lines of receivers, in Mbit/s: 0.25, 1, 5, …"))
+        .arg(numbers("senders").help("Only these lines of senders, in Mbit/s: 5, 20, 100"))
         .arg(list("peers").help("Only these, comma-separated: relay, python, ws, bun, haproxy"))
         .arg(
             Arg::new("out")

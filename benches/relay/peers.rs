@@ -131,7 +131,8 @@ fn haproxy(ports: &Ports) -> Program {
         .args([folder().join("haproxy/forward.cfg")])
 }
 
-fn python() -> PathBuf {
+/// The interpreter of the peers, which has `websockets`.
+pub(crate) fn python() -> PathBuf {
     folder().join("venv/bin/python")
 }
 

@@ -1,4 +1,4 @@
-//! Just enough SVG for the two plots.
+//! Just enough SVG for the plots.
 
 use std::fmt::{Display, Write};
 

@@ -8,7 +8,7 @@ use relay_wire::{ending::Ending, reply::Reply, request::Request};
 use crate::{
     flow::data::{Data, Delivery},
     limits::{address::AddressKey, budget::Spent},
-    rooms::{Departure, SessionId},
+    rooms::{Departure, Role, SessionId},
 };
 
 /// A session has begun, or has come from another worker.
@@ -63,6 +63,16 @@ pub struct Forward {
 #[rtype(result = "()")]
 pub struct Cleared(pub SessionId);
 
+/// A receiver's session cannot pass on what its sender has sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Fault {
+    /// Whose session.
+    pub id: SessionId,
+    /// How its sender ends for it.
+    pub departure: Departure,
+}
+
 /// A session is over, or about to be: it has sent its last.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -92,8 +102,8 @@ pub enum Shutdown {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Deliver {
-    /// The request is granted: from here on everything is passed on, unread.
-    Granted,
+    /// The request is granted, and has made the session this: from here on everything is passed on.
+    Granted(Role),
     /// The request is for this worker to answer: go there with it. Nothing comes after it.
     Move {
         /// The worker's number.

@@ -27,7 +27,7 @@ use relay_wire::{
 
 use self::line::Line;
 use super::{
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Forward, Leave, Moved, Shutdown},
+    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
     now,
 };
 use crate::{
@@ -38,7 +38,7 @@ use crate::{
         budget::Spent,
     },
     observe::logging,
-    rooms::{BySession, Effect, Limits, Receiver, Rooms, SessionId},
+    rooms::{BySession, Effect, Limits, Receiver, Role, Rooms, SessionId},
     state::State,
 };
 
@@ -132,15 +132,15 @@ impl RoomRegistry {
         self.rooms.set_limits(limits(&live.config));
         match request {
             Request::Create => match self.create(id, client, live.config.room_code_length, now) {
-                Ok(()) => self.grant(id, client),
+                Ok(()) => self.grant(id, client, Role::Sender),
                 Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
             },
             Request::Join(join) => self.join(id, join, None, now),
         }
     }
 
-    fn grant(&mut self, id: SessionId, client: AddressKey) {
-        self.send(id, Deliver::Granted);
+    fn grant(&mut self, id: SessionId, client: AddressKey, role: Role) {
+        self.send(id, Deliver::Granted(role));
         self.carry_out_for(Some(client));
     }
 
@@ -159,7 +159,7 @@ impl RoomRegistry {
             self.rooms.join(&code, receiver, &mut self.effects)
         });
         match tried {
-            Tried::Granted => self.grant(id, client),
+            Tried::Granted => self.grant(id, client, Role::Receiver),
             Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
             Tried::Later(turn, place) => {
                 self.line.push(turn, id, (join, place));
@@ -308,6 +308,16 @@ impl Handler<Cleared> for RoomRegistry {
     fn handle(&mut self, Cleared(id): Cleared, _: &mut Self::Context) {
         self.rooms.cleared(id, &mut self.effects);
         self.carry_out();
+    }
+}
+
+impl Handler<Fault> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Fault { id, departure }: Fault, _: &mut Self::Context) {
+        let client = self.members.get(&id).map(|it| it.client);
+        self.rooms.blame_sender(id, departure, &mut self.effects);
+        self.carry_out_for(client);
     }
 }
 

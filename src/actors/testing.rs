@@ -81,6 +81,7 @@ impl Worker {
         let client = client.connect(address).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
         let upgraded = Upgraded {
+            compression: false,
             socket,
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),

@@ -39,7 +39,7 @@ impl Plan {
         };
         Self {
             data,
-            message: at_most(config.max_msg_size),
+            message: at_most(config.sender_message().min(config.receiver_message())),
             ..self
         }
     }

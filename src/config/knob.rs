@@ -1,6 +1,6 @@
 //! What a knob is: a setting's names, and what its value may be.
 
-use Kind::{Bytes, Count, Header, Host, Networks, Seconds, Sites};
+use Kind::{Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Sites, Switch};
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -33,10 +33,14 @@ pub enum Kind {
     Header,
     /// A comma separated list of web sites, by their origin.
     Sites,
+    /// On or off.
+    Switch,
     /// A number of things.
     Count(u64, u64),
     /// A number of bytes, which may have a unit.
     Bytes(u64, u64),
+    /// The same, or 0, which stands for a choice of the relay's.
+    BytesOrZero(u64, u64),
     /// A time in whole seconds, or in units of those.
     Seconds(u64, u64),
 }
@@ -55,7 +59,9 @@ impl Knob {
         let doc = self.doc.trim();
         let range = match self.kind {
             Host | Networks | Header | Sites => None,
+            Switch => Some("on or off".to_owned()),
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
+            BytesOrZero(min, max) => Some(format!("0, or {min} to {max}")),
             Seconds(min, max) => Some(format!("{min} to {max} seconds")),
         };
         let restart = self.needs_restart.then(|| "needs a restart".to_owned());
@@ -74,6 +80,7 @@ impl Kind {
             Host => "an IP address or a host name, without a port".to_owned(),
             Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
             Header => "the name of an HTTP header, or empty".to_owned(),
+            Switch => "on or off".to_owned(),
             Sites => "own, *, or origins with a scheme and without a path or a slash at the end \
                       (https://app.example.com, http://localhost:3000), separated by commas"
                 .to_owned(),
@@ -81,6 +88,7 @@ impl Kind {
             Bytes(min, max) => {
                 format!("a whole number of bytes from {min} to {max}, or as much as 64KiB or 10MB")
             }
+            BytesOrZero(min, max) => format!("0, or {}", Bytes(min, max).allowed()),
             Seconds(min, max) => {
                 format!("a whole number of seconds from {min} to {max}, or as long as 90s or 1h30m")
             }

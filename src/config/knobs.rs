@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{
     knob::{
-        Kind::{self, Bytes, Count, Header, Host, Networks, Seconds},
+        Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Switch},
         Knob,
     },
     site::Sites,
@@ -119,14 +119,18 @@ knobs! {
         max_queue: usize = RELAY_MAX_QUEUE("16", Count(0, 10_000));
     }
     "Data and memory" {
-        /// Longest message, in bytes
-        max_msg_size: u64 = RELAY_MAX_MSG_SIZE("10485760", Bytes(64, 4_294_967_296));
+        /// Longest message, in bytes; 0 is 64 MiB from a sender and 10 MiB from a receiver
+        max_msg_size: u64 = RELAY_MAX_MSG_SIZE("0", BytesOrZero(64, 4_294_967_296));
+        /// Longest message from a receiver, which is held whole; 0 is as RELAY_MAX_MSG_SIZE says
+        max_receiver_msg_size: u64 = RELAY_MAX_RECEIVER_MSG_SIZE("0", BytesOrZero(64, 4_294_967_296));
         /// Sessions open at once, in a room or not
         max_sessions: usize = RELAY_MAX_SESSIONS("10000", Count(1, 1_000_000));
-        /// Bytes of incomplete messages to senders held at once, over all rooms
+        /// Bytes of incomplete messages to senders, and of messages that a slow receiver has not taken
         max_buffered: usize = RELAY_MAX_BUFFERED("268435456", Bytes(0, 1_099_511_627_776));
-        /// Bytes on their way from one session before the relay stops reading from it
+        /// Bytes on their way from one session before it is read no further, or from the buffers above
         window: usize = RELAY_WINDOW("262144", Bytes(16_384, 16_777_216));
+        /// Whether clients that offer it may compress their messages
+        compression: bool = RELAY_COMPRESSION("on", Switch);
     }
     "Fairness" {
         /// Sessions of one client address; 0 is a quarter of RELAY_MAX_SESSIONS, and at least 1000
@@ -155,7 +159,7 @@ knobs! {
         ping_interval: Duration = RELAY_PING_INTERVAL("20", Seconds(1, 86_400));
         /// Time for the Pong before a session is dropped
         ping_timeout: Duration = RELAY_PING_TIMEOUT("20", Seconds(1, 86_400));
-        /// Time a peer may accept no bytes before it is dropped
+        /// Time in which bytes wait for a peer and none are accepted or arrive before it is dropped
         stall_timeout: Duration = RELAY_STALL_TIMEOUT("60", Seconds(1, 86_400));
         /// Time a pair may move no data before its receiver is let go
         pair_idle: Duration = RELAY_PAIR_IDLE("1800", Seconds(1, 604_800));
@@ -167,6 +171,30 @@ knobs! {
         trusted_proxies: Vec<IpNet> = RELAY_TRUSTED_PROXIES("127.0.0.0/8,::1", Networks);
         /// Header in which they name the client, preferred to X-Forwarded-For: CF-Connecting-IP, say
         client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
+    }
+}
+
+/// The longest message of a sender where nobody says otherwise: what today's clients can send of a session
+/// of 24 MiB. It passes through, and takes no memory.
+const SENDER_MESSAGE: u64 = 64 * 1024 * 1024;
+/// The longest message of a receiver, in the same case: it is held until it is whole.
+const RECEIVER_MESSAGE: u64 = 10 * 1024 * 1024;
+
+impl Config {
+    /// Bytes that a message of a room's sender may have.
+    pub fn sender_message(&self) -> u64 {
+        match self.max_msg_size {
+            0 => SENDER_MESSAGE,
+            chosen => chosen,
+        }
+    }
+
+    /// Bytes that a message of a receiver may have.
+    pub fn receiver_message(&self) -> u64 {
+        match (self.max_receiver_msg_size, self.max_msg_size) {
+            (0, 0) => RECEIVER_MESSAGE,
+            (0, chosen) | (chosen, _) => chosen,
+        }
     }
 }
 

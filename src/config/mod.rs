@@ -84,8 +84,9 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
+        Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
-        Kind::Bytes(..) => "BYTES",
+        Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",
         Kind::Seconds(..) => "SECONDS",
     };
     Arg::new(knob.variable)

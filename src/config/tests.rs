@@ -47,7 +47,8 @@ fn every_default_is_in_its_range() {
     let config = Config::default();
     assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 9784));
     assert_eq!(config.room_ttl, Duration::from_secs(1800));
-    assert_eq!(config.max_msg_size, 10 * 1024 * 1024);
+    assert_eq!(config.sender_message(), 64 << 20);
+    assert_eq!(config.receiver_message(), 10 << 20);
     assert_eq!(config.trusted_proxies.len(), 2);
     assert_eq!(config.client_ip_header, None);
 }

@@ -92,8 +92,12 @@ impl Value for u64 {
         let (number, min, max) = match kind {
             Kind::Count(min, max) => (whole(text)?, min, max),
             Kind::Bytes(min, max) => (amount(text, &SIZES)?, min, max),
+            Kind::BytesOrZero(min, max) => match amount(text, &SIZES)? {
+                0 => (0, 0, 0),
+                number => (number, min, max),
+            },
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
-            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites => return None,
+            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites | Kind::Switch => return None,
         };
         (min..=max).contains(&number).then_some(number)
     }
@@ -130,6 +134,17 @@ impl Value for Duration {
 
     fn shown(&self) -> String {
         self.as_secs().to_string()
+    }
+}
+
+impl Value for bool {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let is = |name| text.eq_ignore_ascii_case(name);
+        (is("on") || is("off")).then(|| is("on"))
+    }
+
+    fn shown(&self) -> String {
+        if *self { "on" } else { "off" }.to_owned()
     }
 }
 

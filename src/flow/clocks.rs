@@ -27,17 +27,22 @@ pub struct Timeouts {
     pub ping_interval: Duration,
     /// From a Ping to its Pong.
     pub ping: Duration,
-    /// With bytes to write and none accepted.
+    /// With bytes to write or on their way, and none accepted or arrived.
     pub stall: Duration,
 }
 
-/// Time for the client's Close, from when all that we wrote can have been read, and for what waits
-/// to be written to a client that has said Close.
+/// What bytes that are to be written wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The system takes no more. It is looked at again, as the runtime tells of room late.
+    System,
+    /// Too many are on their way: a Pong is to show that some have arrived.
+    Pong,
+}
+
+/// Time for the client's Close, from when nothing more is known to be on its way to it, and for what
+/// waits to be written to a client that has said Close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes a second that the slowest peer worth waiting for takes.
-const SLOWEST: u64 = 32 * 1024;
-/// Bytes that systems and proxies may hold of what we wrote and their client is yet to get.
-const HELD_ON_THE_WAY: u64 = 8 * 1024 * 1024;
 /// Ping intervals after which a session that is not read is pinged, for the proxies in between. A client
 /// may have hung up with something to say that is not read yet, and what comes to it then takes that
 /// away: its system resets the connection. Whose peer is slow is read again sooner than this.
@@ -75,13 +80,8 @@ pub struct Clocks {
     heard: Instant,
     /// When the Ping was sent that a Pong is awaited for, or its time was prolonged.
     pinged: Instant,
-    /// Bytes written since it was pinged.
-    since_ping: u64,
-    /// When the slowest peer worth waiting for has got all that was written.
-    taken_by: Instant,
-    /// While the system does not take bytes: the time for what the peer had yet to get when it
-    /// filled up. As the system is full, it is as much until it takes more.
-    behind: Option<Duration>,
+    /// What bytes wait for, if any do.
+    wait: Option<Wait>,
     reading: Reading,
     /// When it was last read.
     read: Instant,
@@ -101,9 +101,7 @@ impl Clocks {
             sent: now,
             heard: now,
             pinged: now,
-            since_ping: 0,
-            taken_by: now,
-            behind: None,
+            wait: None,
             reading: Reading::Between,
             read: now,
             open: true,
@@ -129,18 +127,30 @@ impl Clocks {
             let is_due = |&timer: &Timer| self.fires_at(timer).is_some_and(|at| at <= now);
             let timer = Timer::ALL.into_iter().find(is_due)?;
             self.timers.clear(timer);
-            let in_message = self.reading == Reading::InMessage && self.heard > self.pinged;
-            if timer == Timer::Pong && in_message {
-                // It comes behind the message.
-                self.pinged = now;
-                self.timers.set(Timer::Pong, now + self.timeouts.ping);
-                continue;
+            if !self.pong_may_be_behind(timer, now) && !self.no_sign_is_due(timer, now) {
+                return Some(timer);
             }
-            if self.no_sign_is_due(timer, now) {
-                continue;
-            }
-            return Some(timer);
         }
+    }
+
+    /// Whether a timer that has fired waits for a Pong that may come behind the message that the client
+    /// is in the middle of; then it is set anew.
+    fn pong_may_be_behind(&mut self, timer: Timer, now: Instant) -> bool {
+        let (since, time) = match timer {
+            Timer::Pong => (self.pinged, self.timeouts.ping),
+            Timer::Stall if self.wait == Some(Wait::Pong) => {
+                (now - self.timeouts.stall, self.timeouts.stall)
+            }
+            _ => return false,
+        };
+        let may = self.reading == Reading::InMessage && self.heard > since;
+        if may {
+            self.timers.set(timer, now + time);
+            if timer == Timer::Pong {
+                self.pinged = now;
+            }
+        }
+        may
     }
 
     /// Gives the peer more time if the timer that fired would judge it by what has not come, and
@@ -151,15 +161,17 @@ impl Clocks {
     ///
     /// Returns whether it has more time.
     pub fn put_off(&mut self, timer: Timer, now: Instant, unread: impl FnOnce() -> bool) -> bool {
-        matches!(timer, Timer::Request | Timer::Pong | Timer::GiveWay)
-            && unread()
-            && self.timers.put_off(timer, now + TIME_TO_READ)
+        let judges = matches!(
+            timer,
+            Timer::Request | Timer::Pong | Timer::Stall | Timer::GiveWay
+        );
+        judges && unread() && self.timers.put_off(timer, now + TIME_TO_READ)
     }
 
     /// When a timer fires. With bytes stuck in front of it a Ping would tell nothing, and no Pong
     /// can be expected.
     fn fires_at(&self, timer: Timer) -> Option<Instant> {
-        let stuck = self.behind.is_some() && matches!(timer, Timer::Ping | Timer::Pong);
+        let stuck = self.wait == Some(Wait::System) && matches!(timer, Timer::Ping | Timer::Pong);
         self.timers.get(timer).filter(|_| !stuck)
     }
 
@@ -210,11 +222,19 @@ impl Clocks {
         }
     }
 
-    /// Our Close has been written: the client's is due, a while after it can have read ours.
-    pub fn close_due(&mut self, now: Instant) {
+    /// Our Close has been written: the client's is due, a while after it has shown to have read what a
+    /// Pong is `awaited` for.
+    pub fn close_due(&mut self, now: Instant, awaited: bool) {
         if !self.timers.is_set(Timer::Close) {
-            let read = self.all_taken(now);
-            self.timers.set(Timer::Close, read + CLOSE_TIMEOUT);
+            self.timers
+                .set(Timer::Close, now + self.time_for_close(awaited));
+        }
+    }
+
+    fn time_for_close(&self, awaited: bool) -> Duration {
+        match awaited {
+            true => self.timeouts.stall.max(CLOSE_TIMEOUT),
+            false => CLOSE_TIMEOUT,
         }
     }
 
@@ -251,7 +271,7 @@ impl Clocks {
     /// The session has been read, and is so at the moment. While we do not read, nothing is held
     /// against the peer; it is pinged all the same, for the proxies in between.
     pub fn read(&mut self, now: Instant, reading: Reading) {
-        if self.behind.is_some() {
+        if self.wait == Some(Wait::System) {
             return;
         }
         let paused = [self.reading, reading].contains(&Reading::Paused);
@@ -285,70 +305,77 @@ impl Clocks {
         self.timers.clear(Timer::Untaken);
     }
 
-    /// Bytes have been accepted, and some may be `left`. If they had to wait, the peer has taken
-    /// others: it is alive, and its Pong comes after them. If not, they show nothing: the system's
-    /// buffer takes what fits into it, for the dead too.
-    pub fn wrote(&mut self, now: Instant, count: usize, left: bool) {
+    /// Bytes have been accepted, and others may `wait`. If they had to wait for the system, the peer has
+    /// taken others: it is alive. If not, they show nothing: the system's buffer takes what fits into it,
+    /// for the dead too.
+    pub fn wrote(&mut self, now: Instant, count: usize, wait: Option<Wait>) {
         if count > 0 {
             self.sent = now;
-            self.since_ping = self.since_ping.saturating_add(count as u64);
-            let waited = self.behind.is_some();
-            if waited {
+            if self.wait == Some(Wait::System) {
                 self.shows_a_sign(now);
-            }
-            let in_front = match self.behind.take() {
-                Some(behind) => {
-                    self.timers.clear(Timer::Stall);
-                    behind
-                }
-                None => self.all_taken(now) - now,
-            };
-            // The next one on the way has taken it, which may be a proxy that holds megabytes.
-            let held = at_slowest(HELD_ON_THE_WAY);
-            let taken_by = now + held.min(in_front + at_slowest(count as u64));
-            self.taken_by = self.taken_by.max(taken_by);
-            if let Some(until) = self.timers.get(Timer::Pong).filter(|_| waited) {
-                let later = self.taken_by + self.timeouts.ping;
-                self.timers.set(Timer::Pong, until.max(later));
+                self.moves(now, true);
             }
         }
-        if left {
-            if self.behind.is_none() {
-                self.behind = Some(self.all_taken(now) - now);
+        self.wait = wait;
+        match wait {
+            Some(_) if !self.timers.is_set(Timer::Stall) => {
                 self.timers.set(Timer::Stall, now + self.timeouts.stall);
             }
-            if count > 0 || !self.timers.is_set(Timer::Look) {
-                let step = self.timeouts.stall / LOOKS_AT_A_STALL;
-                self.timers.set(Timer::Look, now + step);
-            }
-        } else {
-            self.behind = None;
-            self.timers.clear(Timer::Stall);
+            Some(_) => {}
+            None => self.timers.clear(Timer::Stall),
+        }
+        if wait != Some(Wait::System) {
             self.timers.clear(Timer::Look);
+        } else if count > 0 || !self.timers.is_set(Timer::Look) {
+            let step = self.timeouts.stall / LOOKS_AT_A_STALL;
+            self.timers.set(Timer::Look, now + step);
         }
         self.set_ping();
     }
 
-    /// A Ping is on its way.
-    pub fn pinged(&mut self, now: Instant) {
+    /// A Ping is on its way; for data in front of it a Pong is `awaited`.
+    pub fn pinged(&mut self, now: Instant, awaited: bool) {
         if !self.timers.is_set(Timer::Pong) {
-            let until = self.all_taken(now) + self.timeouts.ping;
-            self.timers.set(Timer::Pong, until);
+            self.timers
+                .set(Timer::Pong, now + self.time_for_pong(awaited));
             self.timers.clear(Timer::Ping);
             self.pinged = now;
-            self.since_ping = 0;
         }
     }
 
-    /// The peer has answered: it has got all that was written before it was pinged.
-    pub fn ponged(&mut self, now: Instant) {
-        self.timers.clear(Timer::Pong);
-        self.taken_by = self.taken_by.min(now + at_slowest(self.since_ping));
+    /// A client that takes data slowly answers when it has come to the Ping.
+    fn time_for_pong(&self, awaited: bool) -> Duration {
+        match awaited {
+            true => self.timeouts.ping.max(self.timeouts.stall),
+            false => self.timeouts.ping,
+        }
     }
 
-    /// When what was written until `now` has reached a living peer, however slow.
-    pub fn all_taken(&self, now: Instant) -> Instant {
-        self.taken_by.max(now)
+    /// The peer has answered the last Ping that is waited for.
+    pub fn ponged(&mut self) {
+        self.timers.clear(Timer::Pong);
+    }
+
+    /// Data have arrived, and for more of them a Pong is `awaited` or not: whoever waits for this client
+    /// waits anew.
+    pub fn arrived(&mut self, now: Instant, awaited: bool) {
+        self.shows_a_sign(now);
+        self.moves(now, awaited);
+        if self.timers.is_set(Timer::Close) {
+            self.timers
+                .set(Timer::Close, now + self.time_for_close(awaited));
+        }
+    }
+
+    /// The peer takes data: what is judged by that has its time anew.
+    fn moves(&mut self, now: Instant, awaited: bool) {
+        if self.timers.is_set(Timer::Stall) {
+            self.timers.set(Timer::Stall, now + self.timeouts.stall);
+        }
+        if self.timers.is_set(Timer::Pong) {
+            self.timers
+                .set(Timer::Pong, now + self.time_for_pong(awaited));
+        }
     }
 
     /// Sets the next Ping, unless a Pong is awaited: after silence in either direction, or later where
@@ -364,11 +391,6 @@ impl Clocks {
         self.timers
             .set(Timer::Ping, quiet + intervals * self.timeouts.ping_interval);
     }
-}
-
-/// The time the slowest peer worth waiting for takes for so many bytes.
-fn at_slowest(bytes: u64) -> Duration {
-    Duration::from_millis(bytes.saturating_mul(1000) / SLOWEST)
 }
 
 #[cfg(test)]

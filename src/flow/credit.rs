@@ -152,6 +152,14 @@ impl Share {
         })
     }
 
+    /// Takes `amount` for somebody who can do without: if that is within the limits, as above, and leaves
+    /// half of the whole to others.
+    pub fn try_borrow(pool: &Arc<Pool>, amount: usize) -> Option<Self> {
+        let whole = pool.levels().last()?;
+        let leaves_half = whole.used() + amount <= whole.limit.load(SeqCst) / 2;
+        leaves_half.then(|| Self::try_take(pool, amount).ok())?
+    }
+
     /// The pool it was taken out of.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
@@ -160,6 +168,16 @@ impl Share {
     /// Whether others may soon need it: more than half of its pool is taken, or of one around that.
     pub fn is_wanted(&self) -> bool {
         self.pool.is_crowded()
+    }
+
+    /// Takes `amount` out of it, or all there is.
+    pub fn split(&mut self, amount: usize) -> Self {
+        let amount = amount.min(self.amount);
+        self.amount -= amount;
+        Self {
+            pool: Arc::clone(&self.pool),
+            amount,
+        }
     }
 
     /// Takes over the amount of another share of the same pool.

@@ -21,8 +21,12 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// Of the session it came from.
     pub credit: Credit,
-    /// Of the bytes assembled for senders, while it is one of them.
-    pub assembled: Option<Share>,
+    /// Of the memory for messages that the window has no room for, where it is part of one.
+    pub buffered: Option<Share>,
+    /// Whether it is the relay's own word and no client's data.
+    pub ours: bool,
+    /// Whether it has something of a compressed message.
+    pub compressed: bool,
 }
 
 impl Chunk {
@@ -32,11 +36,43 @@ impl Chunk {
         Self {
             credit: Credit::charge(window, bytes.len() + OVERHEAD),
             bytes,
-            assembled: None,
+            buffered: None,
+            ours: false,
+            compressed: false,
         }
     }
 
-    /// The same, where so many of the bytes are a client's payload.
+    /// The same, where it is the relay's own word.
+    pub fn ours(bytes: impl Into<Bytes>, window: &Arc<Window>) -> Self {
+        Self {
+            ours: true,
+            ..Self::new(bytes, window)
+        }
+    }
+
+    /// A Ping that must stay behind what is in front of it. It has no bytes before its turn has come, so
+    /// that the numbers of Pings are in the order in which they are written.
+    pub fn ping(window: &Arc<Window>) -> Self {
+        Self::ours(Bytes::new(), window)
+    }
+
+    /// Whether it is a [`Chunk::ping`]: no frame is without a byte.
+    pub fn is_ping(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Data that something else is charged for.
+    pub fn uncharged(bytes: impl Into<Bytes>, window: &Arc<Window>) -> Self {
+        Self {
+            credit: Credit::charge(window, 0),
+            bytes: bytes.into(),
+            buffered: None,
+            ours: false,
+            compressed: false,
+        }
+    }
+
+    /// The same as [`Chunk::new`], where so many of the bytes are a client's payload.
     pub fn of_payload(bytes: impl Into<Bytes>, payload: usize, window: &Arc<Window>) -> Self {
         let mut chunk = Self::new(bytes, window);
         chunk.credit.take_payload(payload);
@@ -44,13 +80,13 @@ impl Chunk {
     }
 }
 
-/// Whole frames for one socket. Nothing else may come between their bytes.
+/// Whole frames for one socket. Nothing but control frames may come between them.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Frames in one chunk.
+    /// One chunk of them.
     Chunk(Chunk),
-    /// One frame in several chunks.
-    Parts(Vec<Chunk>),
+    /// Several, with whole frames in each.
+    Chunks(Vec<Chunk>),
 }
 
 impl From<Chunk> for Delivery {
@@ -63,13 +99,24 @@ impl Delivery {
     fn chunks(&self) -> &[Chunk] {
         match self {
             Self::Chunk(chunk) => slice::from_ref(chunk),
-            Self::Parts(parts) => parts,
+            Self::Chunks(chunks) => chunks,
         }
     }
 
-    /// How many bytes it has, headers included.
-    pub fn size(&self) -> usize {
-        self.chunks().iter().map(|chunk| chunk.bytes.len()).sum()
+    /// Books its payload as dropped.
+    pub fn dropped(self, why: Dropped) {
+        let chunks = match self {
+            Self::Chunk(chunk) => vec![chunk],
+            Self::Chunks(chunks) => chunks,
+        };
+        for mut chunk in chunks {
+            chunk.credit.dropped(why);
+        }
+    }
+
+    /// Whether there is something of a compressed message in it.
+    pub fn is_compressed(&self) -> bool {
+        self.chunks().first().is_some_and(|chunk| chunk.compressed)
     }
 
     /// How many of them are a client's payload.
@@ -89,13 +136,22 @@ pub enum Data {
 }
 
 impl Data {
-    /// Books its payload as dropped.
-    pub fn dropped(self, why: Dropped) {
-        let mut chunk = match self {
+    fn chunk(&mut self) -> &mut Chunk {
+        match self {
             Self::Messages(chunk) => chunk,
-            Self::Fragment(fragment) => fragment.chunk,
-        };
-        chunk.credit.dropped(why);
+            Self::Fragment(fragment) => &mut fragment.chunk,
+        }
+    }
+
+    /// Books its payload as dropped.
+    pub fn dropped(mut self, why: Dropped) {
+        self.chunk().credit.dropped(why);
+    }
+
+    /// Keeps of `loan` what its bytes amount to, for as long as they are kept.
+    pub fn charge_to(&mut self, loan: &mut Share) {
+        let chunk = self.chunk();
+        chunk.buffered = Some(loan.split(chunk.bytes.len() + OVERHEAD));
     }
 }
 
@@ -140,6 +196,18 @@ impl Part {
 
     pub(super) fn grow(&mut self) -> &mut Vec<u8> {
         &mut self.0
+    }
+
+    /// Room for so many bytes more.
+    pub(super) fn extend(&mut self, bytes: usize) -> &mut [u8] {
+        let start = self.0.len();
+        self.0.resize(start + bytes, 0);
+        &mut self.0[start..]
+    }
+
+    /// Keeps the first so many bytes of the payload.
+    pub(super) fn truncate(&mut self, payload: usize) {
+        self.0.truncate(MAX_SENT_HEADER + payload);
     }
 
     /// Puts `header` in front; returns the frame and the length of the header.

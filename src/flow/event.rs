@@ -28,12 +28,16 @@ pub struct Oversize {
     pub limit: u64,
 }
 
-/// Frames that began since they were last counted.
+/// What has come since it was last counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// All of them.
-    pub frames: usize,
-    /// Those that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
+    /// Frames that began.
+    pub frames: u32,
+    /// Those of them that bring nobody anything and that nobody asked for: Pings, Pongs but for the first to
     /// answer one of our Pings, and empty fragments that do not end their message.
-    pub idle: usize,
+    pub idle: u32,
+    /// Compressed messages that began, and are looked into.
+    pub looks: u32,
+    /// Bytes that such messages were inflated to.
+    pub inflated: u32,
 }

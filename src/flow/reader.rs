@@ -3,10 +3,16 @@
 //! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
 //! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
 //! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
-//! into one), so what a read costs further on does not grow with the number of frames in it.
+//! into one), so what a read costs further on does not grow with the number of frames in it. What
+//! little a read brings of a long message waits for the next.
+//!
+//! A compressed message (RFC 7692) is passed on as it is, its reserved bit with it. Where its recipient's
+//! library could not be trusted with it, it is inflated into nothing first, so much in one turn.
 //!
 //! No I/O here: the caller brings the bytes, and stops bringing them when the window is full.
 
+mod check;
+mod head;
 mod message;
 
 use std::{mem, sync::Arc};
@@ -14,16 +20,30 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use relay_wire::{
     ending::Ending,
-    frame::{self, Header, MAX_CONTROL, MAX_HEADER, Opcode},
-    utf8::{self, Utf8Check},
+    frame::{self, COMPRESSED, Header, MAX_CONTROL, Opcode},
+    utf8,
 };
 
-use self::message::Message;
+use self::{
+    check::{Check, SLICE},
+    head::Head,
+    message::Message,
+};
 pub use super::event::{Counts, Event, Oversize};
 use super::{
     credit::Window,
     data::{Chunk, Data, Fragment, Part},
 };
+
+/// How many fragments little reads make of a message at most: libraries refuse one in too many (Python's
+/// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
+/// no longer than that part of the message.
+pub const MOST_FRAGMENTS: u64 = 2048;
+/// Bytes that wait for more at most, however long the message.
+const MOST_WAITING: u64 = 64 * 1024;
+
+/// The shortest header of a client's frame.
+const LEAST_HEADER: u64 = 6;
 
 /// The frame whose payload is coming in.
 #[derive(Debug)]
@@ -39,12 +59,13 @@ pub struct FrameReader {
     max_message: u64,
     window: Arc<Window>,
     joining: bool,
+    /// Whether messages may be compressed, and whether those that are are looked into.
+    compression: bool,
+    looking: bool,
     /// The number of the last Ping sent, and of the last one answered.
     pinged: u64,
     ponged: u64,
-    /// A header that is not all there yet.
-    header: [u8; MAX_HEADER],
-    header_len: usize,
+    head: Head,
     frame: Option<Frame>,
     message: Option<Message>,
     /// The payload of a control frame.
@@ -52,6 +73,7 @@ pub struct FrameReader {
     /// Whole messages of this read, encoded, and how many of these bytes are payload.
     run: Vec<u8>,
     run_payload: usize,
+    run_compressed: bool,
     /// What this read brought of the message in progress.
     part: Option<Part>,
     /// What comes after the data read before it.
@@ -67,15 +89,17 @@ impl FrameReader {
             max_message,
             window,
             joining: false,
+            compression: false,
+            looking: false,
             pinged: 0,
             ponged: 0,
-            header: [0; MAX_HEADER],
-            header_len: 0,
+            head: Head::default(),
             frame: None,
             message: None,
             control: Vec::new(),
             run: Vec::new(),
             run_payload: 0,
+            run_compressed: false,
             part: None,
             next: None,
             counts: Counts::default(),
@@ -99,6 +123,22 @@ impl FrameReader {
         self.joining = true;
     }
 
+    /// From here on messages may be compressed.
+    pub fn allow_compression(&mut self) {
+        self.compression = true;
+    }
+
+    /// Whether messages may be compressed, this client's and those that it is sent.
+    pub fn has_compression(&self) -> bool {
+        self.compression
+    }
+
+    /// From here on compressed messages, if there may be any, are looked into. [`FrameReader::next`] may then leave some of its
+    /// input for another turn, which begins when the counts are taken.
+    pub fn look_inside(&mut self) {
+        self.looking = self.compression;
+    }
+
     /// The number of the next Ping, which is its payload. The Pong that answers it is reported,
     /// once, and answers those before as well (RFC 6455 §5.5.3); other Pongs pass unseen.
     pub fn next_ping(&mut self) -> u64 {
@@ -106,12 +146,42 @@ impl FrameReader {
         self.pinged
     }
 
+    /// Whether neither a message nor a frame has begun and not ended.
+    pub fn is_between(&self) -> bool {
+        self.message.is_none() && self.frame.is_none() && self.head.len() == 0
+    }
+
+    /// Bytes that at least are still to come of the message or the frame that has begun; none between two.
+    pub fn least_left(&self) -> u64 {
+        if self.is_between() {
+            return 0;
+        }
+        let (left, ends) = match &self.frame {
+            Some(frame) => (
+                frame.left,
+                frame.header.fin && !frame.header.opcode.is_control(),
+            ),
+            None => (0, false),
+        };
+        let header = match ends || (self.frame.is_some() && self.message.is_none()) {
+            true => 0,
+            false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+        };
+        left + header
+    }
+
+    /// Has messages bounded so from here on.
+    pub fn set_max_message(&mut self, max_message: u64) {
+        self.max_message = max_message;
+    }
+
     /// Whether a message has begun and not ended.
     pub fn in_message(&self) -> bool {
         self.message.is_some()
     }
 
-    /// The next event; `None` when `input` is used up. Data comes before what followed it.
+    /// The next event; `None` when `input` is used up, or what is left of it is for another turn. Data
+    /// comes before what followed it.
     pub fn next(&mut self, input: &mut &[u8]) -> Option<Event> {
         while self.next.is_none() {
             match self.step(input) {
@@ -131,50 +201,18 @@ impl FrameReader {
         if let Some(frame) = self.frame.take() {
             return self.payload(frame, input);
         }
-        match self.take_header(input)? {
+        match self.head.take(input)? {
             Some(header) => self.begin(header, input),
             None => Ok(Step::WantsMore),
         }
-    }
-
-    fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Ending> {
-        let kept = self.header_len;
-        let (header, len) = if kept == 0 {
-            match Header::parse(input)? {
-                Some((header, len)) => (header, len),
-                None => {
-                    self.keep(input);
-                    return Ok(None);
-                }
-            }
-        } else {
-            let more = input.len().min(MAX_HEADER - kept);
-            self.header[kept..kept + more].copy_from_slice(&input[..more]);
-            match Header::parse(&self.header[..kept + more])? {
-                Some((header, len)) => (header, len - kept),
-                None => {
-                    self.header_len += more;
-                    *input = &[];
-                    return Ok(None);
-                }
-            }
-        };
-        self.header_len = 0;
-        *input = &input[len..];
-        Ok(Some(header))
-    }
-
-    fn keep(&mut self, input: &mut &[u8]) {
-        self.header[..input.len()].copy_from_slice(input);
-        self.header_len = input.len();
-        *input = &[];
     }
 
     /// Judges a frame by its header alone, before any of its payload is taken.
     fn begin(&mut self, header: Header, input: &mut &[u8]) -> Result<Step, Ending> {
         self.counts.frames += 1;
         let key = header.mask.ok_or(Ending::UnmaskedFrame)?;
-        if header.rsv != 0 {
+        let compressed = header.rsv != 0;
+        if compressed && !self.may_be_compressed(&header) {
             return Err(Ending::ReservedBits);
         }
         let frame = Frame {
@@ -205,7 +243,9 @@ impl FrameReader {
             });
             return Err(Ending::MessageTooBig);
         }
-        if self.joining && header.fin && !continues && header.len <= input.len() as u64 {
+        let looked_into = compressed && self.looking;
+        let whole = header.fin && !continues && header.len <= input.len() as u64;
+        if self.joining && whole && !looked_into {
             return self.whole(frame, input);
         }
         let message = self.message.get_or_insert_with(|| Message {
@@ -213,10 +253,21 @@ impl FrameReader {
             rsv: header.rsv,
             size: 0,
             started: false,
-            text: (header.opcode == Opcode::Text).then(Utf8Check::default),
+            check: if looked_into {
+                self.counts.looks += 1;
+                Check::inside(header.opcode, self.max_message)
+            } else {
+                Check::outside(&header)
+            },
         });
         message.size += header.len;
         self.payload(frame, input)
+    }
+
+    /// The bit is on the first frame of a message, and no other (RFC 7692 §6.1).
+    fn may_be_compressed(&self, header: &Header) -> bool {
+        let begins = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        self.compression && header.rsv == COMPRESSED && begins
     }
 
     /// A message in one frame that is all there.
@@ -225,7 +276,7 @@ impl FrameReader {
         let start = self.extend_run(&frame.header, rest.len());
         frame::unmask_into(&mut self.run, payload, &mut frame.key);
         *input = rest;
-        if frame.header.opcode == Opcode::Text {
+        if frame.header.opcode == Opcode::Text && frame.header.rsv == 0 {
             let text = &self.run[self.run.len() - payload.len()..];
             if !utf8::is_valid(text) {
                 self.run.truncate(start);
@@ -245,6 +296,7 @@ impl FrameReader {
         }
         .encode();
         let start = self.run.len();
+        self.run_compressed |= header.rsv != 0;
         if start == 0 {
             // What is written is never longer than what was read.
             self.run.reserve_exact(len + header.len as usize + more);
@@ -254,7 +306,8 @@ impl FrameReader {
     }
 
     fn payload(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Step, Ending> {
-        let taken = usize::try_from(frame.left).map_or(input.len(), |left| left.min(input.len()));
+        let most = input.len().min(self.most_at_once(&frame));
+        let taken = usize::try_from(frame.left).map_or(most, |left| left.min(most));
         let (bytes, rest) = input.split_at(taken);
         *input = rest;
         frame.left -= taken as u64;
@@ -271,7 +324,23 @@ impl FrameReader {
             }
         }
         self.frame = Some(frame);
-        Ok(Step::WantsMore)
+        Ok(if input.is_empty() || taken == 0 {
+            Step::WantsMore
+        } else {
+            Step::On
+        })
+    }
+
+    /// Bytes of a frame's payload that are taken in one step.
+    fn most_at_once(&self, frame: &Frame) -> usize {
+        let looked_into = self.looking
+            && !frame.header.opcode.is_control()
+            && self.message.as_ref().is_some_and(Message::is_looked_into);
+        match looked_into {
+            false => usize::MAX,
+            true if check::has_time(&self.counts) => SLICE,
+            true => 0,
+        }
     }
 
     fn control(&mut self, opcode: Opcode, payload: Vec<u8>) -> Result<Step, Ending> {
@@ -307,32 +376,37 @@ impl FrameReader {
         frame::unmask_into(part.grow(), bytes, key);
         let payload = part.payload();
         let fresh = &payload[payload.len() - bytes.len()..];
-        let text = self
-            .message
-            .as_mut()
-            .and_then(|message| message.text.as_mut());
-        if text.is_some_and(|text| !text.feed(fresh)) {
-            self.part = None;
-            return Err(Ending::InvalidUtf8);
+        let Some(message) = &mut self.message else {
+            return Ok(());
+        };
+        let good = message.check.take(fresh, false, &mut self.counts);
+        good.map_err(|ending| self.refuse(ending))
+    }
+
+    /// The message in progress is not passed on any further.
+    fn refuse(&mut self, ending: Ending) -> Ending {
+        self.part = None;
+        let message = self.message.as_ref();
+        let size = message.and_then(|message| message.check.inflated());
+        if let (Ending::MessageTooBig, Some(size)) = (ending, size) {
+            let limit = self.max_message;
+            self.oversize = Some(Oversize { size, limit });
         }
-        Ok(())
+        ending
     }
 
     fn end_of_frame(&mut self, fin: bool) -> Result<Step, Ending> {
         if !fin {
             return Ok(Step::On);
         }
+        let Some(message) = &mut self.message else {
+            return Ok(Step::On);
+        };
+        let good = message.check.take(&[], true, &mut self.counts);
+        good.map_err(|ending| self.refuse(ending))?;
         let Some(message) = self.message.take() else {
             return Ok(Step::On);
         };
-        if message
-            .text
-            .as_ref()
-            .is_some_and(|text| !text.is_complete())
-        {
-            self.part = None;
-            return Err(Ending::InvalidUtf8);
-        }
         let part = self.part.take().unwrap_or_else(|| Part::with_capacity(0));
         if self.joining && !message.started {
             // It came in fragments, but all in this read.
@@ -357,16 +431,27 @@ impl FrameReader {
             // Boxed, so that it keeps no more memory alive than it is charged for.
             let run = Bytes::from(run.into_boxed_slice());
             let payload = mem::take(&mut self.run_payload);
-            return Some(Data::Messages(Chunk::of_payload(
-                run,
-                payload,
-                &self.window,
-            )));
+            return Some(Data::Messages(Chunk {
+                compressed: mem::take(&mut self.run_compressed),
+                ..Chunk::of_payload(run, payload, &self.window)
+            }));
+        }
+        if self.next.is_none() && self.is_too_little() {
+            return None;
         }
         let (part, message) = (self.part.take()?, self.message.as_mut()?);
         let fragment = message.fragment(part, false, &self.window);
         message.started = true;
         Some(Data::Fragment(self.book(fragment)))
+    }
+
+    /// Whether what has come of the message may wait for more of it.
+    fn is_too_little(&self) -> bool {
+        let begun = self.part.as_ref().zip(self.message.as_ref());
+        begun.is_some_and(|(part, message)| {
+            message.started
+                && (part.payload().len() as u64) < MOST_WAITING.min(message.size / MOST_FRAGMENTS)
+        })
     }
 
     /// Books what a fragment takes from the client, unless it is part of a request.

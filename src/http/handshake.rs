@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use log::warn;
 use relay_wire::{
     ending::{Ending, Retry, Told},
+    extension::{self, Answer},
     text::escaped,
 };
 use tokio::io::AsyncWriteExt;
@@ -27,7 +28,7 @@ use crate::{
         registry::RoomRegistry,
         session::{Session, Upgraded},
     },
-    config::Sites,
+    config::{Config, Sites},
     flow::credit::{Full, Share},
     limits::{
         address::{AddressKey, Client, Named, Source, Trust, client_addr},
@@ -69,7 +70,12 @@ impl Door {
         let (live, head) = (self.state.live(), request.head());
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
         match self.admit(head, peer, ours, &live) {
-            Ok((response, client, slot)) => {
+            Ok(Admitted {
+                response,
+                client,
+                slot,
+                compression,
+            }) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
                 codec.encode(message, &mut head)?;
@@ -82,6 +88,7 @@ impl Door {
                     client,
                     check: ours,
                     slot,
+                    compression,
                 };
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
                 Ok(())
@@ -151,11 +158,38 @@ impl Door {
         } else {
             "direct"
         };
-        let response = ws::handshake_response(head)
-            .insert_header(("x-relay-client", whose))
-            .finish();
-        Ok((response.map_into_boxed_body(), client.key(), slot))
+        let mut response = ws::handshake_response(head);
+        response.insert_header(("x-relay-client", whose));
+        let compression = self.compression(head, &live.config);
+        if let Some(answer) = compression {
+            response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer.to_string()));
+        }
+        Ok(Admitted {
+            response: response.finish().map_into_boxed_body(),
+            client: client.key(),
+            slot,
+            compression: compression.is_some(),
+        })
     }
+
+    /// What is answered to the client's offers of compression. Browsers, which have an `Origin`, are not
+    /// offered any: Safari ends over compressed messages.
+    fn compression(&self, head: &RequestHead, config: &Config) -> Option<Answer> {
+        let offers = head.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+        let negotiated = extension::negotiate(offers.map(|line| line.as_bytes()));
+        let wanted = config.compression && !head.headers.contains_key(header::ORIGIN);
+        let answer = negotiated.answer().filter(|_| wanted);
+        self.state.metrics.negotiated(negotiated, answer);
+        answer
+    }
+}
+
+/// A request that becomes a session.
+struct Admitted {
+    response: Response<BoxBody>,
+    client: AddressKey,
+    slot: Share,
+    compression: bool,
 }
 
 /// Whose request this is that came from the TCP peer `peer`.
@@ -188,8 +222,6 @@ fn is_of_allowed_page(head: &RequestHead, client: &Client, allowed: &Sites) -> b
     let hosts = host.into_iter().chain(forwarded);
     may_connect(allowed, lines(header::ORIGIN), hosts)
 }
-
-type Admitted = (Response<BoxBody>, AddressKey, Share);
 
 fn ending_of(error: &HandshakeError) -> Ending {
     match error {

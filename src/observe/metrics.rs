@@ -1,5 +1,6 @@
 //! What is counted, and how it reads in the Prometheus text format.
 
+mod compression;
 mod payload;
 
 use std::{
@@ -13,9 +14,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use relay_wire::ending::Ending;
+use relay_wire::{
+    ending::Ending,
+    extension::{Answer, Negotiated},
+};
 
-use self::payload::Payload;
+use self::{compression::Compression, payload::Payload};
 use crate::{flow::ledger::Ledger, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +69,8 @@ pub struct Metrics {
     rooms_closed: Family<Why, Counter>,
     received: Counter,
     sent: Counter,
+    arrived: Counter,
+    compression: Compression,
     open_sessions: Gauge,
     open_rooms: Gauge,
     in_flight: Gauge,
@@ -88,6 +94,8 @@ impl Metrics {
             rooms_closed: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
+            arrived: Counter::default(),
+            compression: Compression::default(),
             open_sessions: Gauge::default(),
             open_rooms: Gauge::default(),
             in_flight: Gauge::default(),
@@ -144,6 +152,14 @@ impl Metrics {
             Unit::Bytes,
             metrics.sent.clone(),
         );
+        registry.register_with_unit(
+            "payload_arrived",
+            "Payload given to clients that has arrived, as their Pongs show; the last of a message is \
+             known to have when a later Ping is answered, and never where the client leaves before",
+            Unit::Bytes,
+            metrics.arrived.clone(),
+        );
+        metrics.compression = Compression::register(&mut registry);
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register(
             "log_lines_dropped",
@@ -160,7 +176,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "buffered",
-            "Held of messages for senders",
+            "Held of messages for senders, and of those of senders whose receivers are slow",
             Unit::Bytes,
             metrics.buffers.clone(),
         );
@@ -241,6 +257,31 @@ impl Metrics {
     /// Bytes were written.
     pub fn sent(&self, bytes: usize) {
         self.sent.inc_by(bytes as u64);
+    }
+
+    /// A client has shown that so much more payload has arrived.
+    pub fn arrived(&self, bytes: u64) {
+        self.arrived.inc_by(bytes);
+    }
+
+    /// A handshake has offered this, and was answered so.
+    pub fn negotiated(&self, offered: Negotiated, accepted: Option<Answer>) {
+        self.compression.negotiated(offered, accepted);
+    }
+
+    /// Compressed payload goes to a client as it came.
+    pub fn passed_compressed(&self, bytes: usize) {
+        self.compression.passed(bytes);
+    }
+
+    /// Compressed payload was inflated to so many bytes, for a client that has no compression.
+    pub fn inflated(&self, bytes: usize) {
+        self.compression.delivered(bytes);
+    }
+
+    /// Compressed payload was inflated to so many bytes, to look into it.
+    pub fn looked_into(&self, bytes: usize) {
+        self.compression.looked_into(bytes);
     }
 
     /// All of it as text, with what is outstanding at this moment.

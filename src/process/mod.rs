@@ -145,13 +145,14 @@ impl Relay {
         let config = &state.live().config;
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
-            "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes, \
+            "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
              {} worker(s), trusting {:?}",
             addresses.join(", "),
             config.max_sessions,
             config.max_rooms,
             config.room_ttl,
-            config.max_msg_size,
+            config.sender_message(),
+            config.receiver_message(),
             config.workers,
             config.trusted_proxies,
         );

@@ -1,6 +1,6 @@
 //! Putting a receiver's message together before its sender sees any of it.
 
-use std::{iter, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 
@@ -33,7 +33,11 @@ pub struct Assembly {
     kind: Opcode,
     rsv: u8,
     size: usize,
-    parts: Vec<(Bytes, Share)>,
+    /// Frames of it, as they are to be written, and how much of each is payload.
+    frames: Vec<(Bytes, usize, Share)>,
+    /// Whether the last of them ends the message.
+    ended: bool,
+    /// What is copied together for the next.
     tail: Vec<u8>,
     tail_share: Share,
     /// Has the payload of all of them, and nothing of the window.
@@ -54,7 +58,8 @@ impl Assembly {
             kind: first.kind,
             rsv: first.rsv,
             size: 0,
-            parts: Vec::new(),
+            frames: Vec::new(),
+            ended: false,
             tail: Vec::new(),
             tail_share: Share::take(buffers, 0),
             booked: Credit::charge(first.chunk.credit.window(), 0),
@@ -83,43 +88,53 @@ impl Assembly {
             self.tail_share.merge(charge(payload.len())?);
             self.tail.extend_from_slice(payload);
             if self.tail.len() >= PART {
-                self.seal_tail();
+                self.seal_tail(false);
             }
         } else {
             let share = charge(payload.len() + OVERHEAD)?;
-            self.seal_tail();
-            let payload = fragment.chunk.bytes.slice(fragment.header_len..);
-            self.parts.push((payload, share));
+            if !self.tail.is_empty() {
+                self.seal_tail(false);
+            }
+            let frame = fragment.chunk.bytes.clone();
+            self.frames.push((frame, payload.len(), share));
+            self.ended = fragment.fin;
         }
         Ok(())
     }
 
-    fn seal_tail(&mut self) {
-        if !self.tail.is_empty() {
-            let none = Share::take(self.tail_share.pool(), 0);
-            let share = mem::replace(&mut self.tail_share, none);
-            let tail = mem::take(&mut self.tail).into_boxed_slice();
-            self.parts.push((Bytes::from(tail), share));
-        }
+    /// Makes a frame of what was copied together.
+    fn seal_tail(&mut self, fin: bool) {
+        let (opcode, rsv) = match self.frames.is_empty() {
+            true => (self.kind, self.rsv),
+            false => (Opcode::Continuation, 0),
+        };
+        let tail = mem::take(&mut self.tail);
+        let header = Header {
+            rsv,
+            ..Header::new(opcode, fin, tail.len())
+        };
+        let none = Share::take(self.tail_share.pool(), 0);
+        let share = mem::replace(&mut self.tail_share, none);
+        self.frames
+            .push((header.frame(&tail).into(), tail.len(), share));
     }
 
-    /// The whole message, as one frame. From here on it counts against `window` as well, its
-    /// receiver's: while the sender has not taken it, no more is read.
+    /// The whole message, in fragments still, so that a control frame need not wait for all of it. From
+    /// here on it counts against `window` as well, its receiver's: while the sender has not taken it, no
+    /// more is read.
     pub fn finish(mut self, window: &Arc<Window>) -> Delivery {
-        self.seal_tail();
-        let header = Header {
-            rsv: self.rsv,
-            ..Header::new(self.kind, true, self.size)
-        };
-        let (encoded, len) = header.encode();
-        let header = Chunk::new(Bytes::copy_from_slice(&encoded[..len]), window);
-        let parts = mem::take(&mut self.parts);
-        let parts = parts.into_iter().map(|(bytes, share)| {
-            let mut part = Chunk::new(bytes, window);
-            part.credit.take_over(&mut self.booked, part.bytes.len());
-            part.assembled = Some(share);
-            part
+        if !self.ended {
+            self.seal_tail(true);
+        }
+        let compressed = self.rsv != 0;
+        let frames = mem::take(&mut self.frames);
+        let chunks = frames.into_iter().map(|(bytes, payload, share)| {
+            let mut chunk = Chunk::new(bytes, window);
+            chunk.credit.take_over(&mut self.booked, payload);
+            chunk.buffered = Some(share);
+            chunk.compressed = compressed;
+            chunk
         });
-        Delivery::Parts(iter::once(header).chain(parts).collect())
+        Delivery::Chunks(chunks.collect())
     }
 }

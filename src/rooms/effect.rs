@@ -47,6 +47,8 @@ pub struct Departure {
     pub oversize: Option<Oversize>,
     /// Bytes of its peer's that it has not taken.
     pub untaken: usize,
+    /// Bytes of payload that are known to have arrived at it since its session began.
+    pub arrived: u64,
 }
 
 impl From<Ending> for Departure {
@@ -55,6 +57,7 @@ impl From<Ending> for Departure {
             ending,
             oversize: None,
             untaken: 0,
+            arrived: 0,
         }
     }
 }
@@ -120,7 +123,11 @@ impl Visit {
                 write!(
                     f,
                     "session {receiver} left room {code} after {time} s with {departure}; {passed}"
-                )
+                )?;
+                match departure.arrived {
+                    0 => Ok(()),
+                    bytes => write!(f, "; it has shown that {bytes} arrived"),
+                }
             } else {
                 write!(
                     f,

@@ -41,9 +41,12 @@ pub struct Limits {
     pub pair_idle: Duration,
 }
 
+/// What a member is in its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub enum Role {
+    /// The one whose room it is.
     Sender,
+    /// One of those that have joined it.
     Receiver,
 }
 
@@ -163,6 +166,21 @@ impl Rooms {
         {
             room.ponged();
             self.progress(code, effects);
+        }
+    }
+
+    /// A receiver cannot be given what its sender has sent, which ends the sender.
+    pub fn blame_sender(
+        &mut self,
+        receiver: SessionId,
+        departure: Departure,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some((code, Role::Receiver)) = self.members.get(&receiver)
+            && let Some(sender) = self.rooms.get(code).and_then(|it| it.sender_of(receiver))
+        {
+            self.leave(sender, departure, effects);
+            effects.push(Effect::Close(sender, departure.ending));
         }
     }
 

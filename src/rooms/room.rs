@@ -129,6 +129,12 @@ impl Room {
         self.queue.len()
     }
 
+    /// Its sender, if that is paired with this receiver.
+    pub(super) fn sender_of(&self, receiver: SessionId) -> Option<SessionId> {
+        let paired = matches!(&self.stage, Stage::Paired(pair) if pair.receiver == receiver);
+        paired.then_some(self.sender)
+    }
+
     /// The room's end, if nothing keeps it open.
     pub(super) fn is_over(&self) -> Option<Ending> {
         match self.stage {
@@ -342,9 +348,11 @@ impl Room {
             let untaken = departure.map_or(0, |departure| departure.untaken as u64);
             pair.passed.up = pair.passed.up.saturating_sub(untaken);
             // Its stream is the sender's: it is told by the close alone.
-            let close = match ending {
-                Ending::RoomExpired => Ending::SenderDisconnected,
-                other => other,
+            let close = match (ending, departure.map(|departure| departure.ending)) {
+                // What it waits for does not come, however often it asks.
+                (_, Some(Ending::MessageTooBig)) => Ending::MessageTooBig,
+                (Ending::RoomExpired, _) => Ending::SenderDisconnected,
+                (other, _) => other,
             };
             effects.extend([
                 Effect::Close(pair.receiver, close),

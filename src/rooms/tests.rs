@@ -216,14 +216,14 @@ fn see(effects: Vec<Effect>) -> Vec<Seen> {
 fn give(delivery: &mut Delivery) {
     match delivery {
         Delivery::Chunk(chunk) => chunk.credit.given(),
-        Delivery::Parts(parts) => parts.iter_mut().for_each(|part| part.credit.given()),
+        Delivery::Chunks(parts) => parts.iter_mut().for_each(|part| part.credit.given()),
     }
 }
 
 fn bytes_of(delivery: &Delivery) -> Vec<u8> {
     match delivery {
         Delivery::Chunk(chunk) => chunk.bytes.to_vec(),
-        Delivery::Parts(parts) => parts.iter().flat_map(|part| part.bytes.to_vec()).collect(),
+        Delivery::Chunks(parts) => parts.iter().flat_map(|part| part.bytes.to_vec()).collect(),
     }
 }
 

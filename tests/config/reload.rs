@@ -15,6 +15,7 @@ use relay_testing::{
     reply,
     wire::TEXT,
 };
+use relay_wire::frame::COMPRESSED;
 
 /// A relay with a file of settings.
 struct Configured {
@@ -285,4 +286,22 @@ async fn a_file_that_is_gone_or_is_none_changes_nothing() {
     let said = it.reload("RELAY_MAX_ROOMS=7");
     assert_eq!(said, "read again: RELAY_MAX_ROOMS 5 -> 7");
     it.relay.stop().await;
+}
+
+#[tokio::test]
+async fn compression_is_turned_off_for_who_comes_and_left_to_who_has_it() {
+    let mut it = start("");
+    let head = format!("{UPGRADE}Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let mut before = it.relay.connect_by(&head).await;
+    let said = it.reload("RELAY_COMPRESSION=off");
+    assert_eq!(said, "read again: RELAY_COMPRESSION on -> off");
+    let mut after = it.relay.dial().await;
+    let answer = after.upgrade(&head).await;
+    assert_eq!(answer.header("sec-websocket-extensions"), None);
+    // An empty message: it is a bad request, and no breach of the protocol.
+    let compressed = frame(TEXT, [0]).rsv(COMPRESSED);
+    before.send(compressed.clone()).await;
+    before.expect_error("invalid_request").await;
+    after.send(compressed).await;
+    after.expect_close(1002).await;
 }

@@ -104,6 +104,7 @@ pub async fn expect_last_close(client: &mut Raw, code: u16, reason: &str) {
 
 /// Shows that a client lives, whatever else it was sent.
 pub async fn answer_pings(client: &mut Raw) {
+    settle().await;
     while let Some(frame) = next_now(client) {
         if frame.opcode == PING {
             client.pong(&frame.payload).await;

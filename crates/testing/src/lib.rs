@@ -8,6 +8,7 @@
 //! | [`program`] | any program: what it is started with, what it says, how it ends |
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
+//! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
 //! | [`pairs`] | two clients in one room |
@@ -17,6 +18,7 @@
 //! | [`metrics`] | `/metrics`, read |
 //! | [`port`] | a port to listen on that nobody else is given |
 //! | [`mod@noise`] | bytes and text without a pattern |
+//! | [`python`] | a share between two clients of today's |
 //! | [`mod@skip`] | what to do where a program is not installed |
 //! | [`wait`] | how long anything may take |
 //!
@@ -31,6 +33,7 @@
 
 pub mod client;
 pub mod http;
+pub mod line;
 pub mod local;
 pub mod memory;
 pub mod metrics;
@@ -41,6 +44,7 @@ pub mod pairs;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod python;
 pub mod raw;
 pub mod reply;
 pub mod skip;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The relay's address on the cable, from a range for documentation: it is nowhere else.
-const NEAR: &str = "192.0.2.1";
+pub const NEAR: &str = "192.0.2.1";
 /// The clients' end.
 pub const FAR: &str = "192.0.2.2";
 
@@ -61,6 +61,30 @@ impl Network {
             ip(&format!("-n {end} link set cable up"))?;
         }
         Ok(())
+    }
+
+    /// From here on the system lets so many kbit a second pass to the clients. `false`, and said so, where
+    /// it cannot.
+    pub fn throttle(&self, kbit: u32) -> bool {
+        let near = &self.relay;
+        let limit = format!(
+            "-n {near} qdisc add dev cable root tbf rate {kbit}kbit burst 16kb limit 128kb"
+        );
+        let throttled = run("tc", &limit);
+        if let Err(why) = &throttled {
+            skip(&format!("rate limit of the system ({})", why.trim()));
+        }
+        throttled.is_ok()
+    }
+
+    /// Does something on the relay's host, where it is found at 127.0.0.1.
+    pub fn near<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        on_host(&self.relay, work)
+    }
+
+    /// Does something on the clients' host, where the relay is found at [`NEAR`].
+    pub fn far<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        on_host(&self.clients, work)
     }
 
     /// From here on nothing passes, and nobody is told.
@@ -132,8 +156,12 @@ pub fn on_host<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 
 ///
 /// What it says where it fails, or why it cannot be run.
 pub fn ip(arguments: &str) -> Result<(), String> {
-    let run = Command::new("ip").args(arguments.split(' ')).output();
-    let output = run.map_err(|error| format!("ip: {error}"))?;
+    run("ip", arguments)
+}
+
+fn run(program: &str, arguments: &str) -> Result<(), String> {
+    let run = Command::new(program).args(arguments.split(' ')).output();
+    let output = run.map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         Ok(())
     } else {

@@ -152,7 +152,7 @@ endings! {
     PingTimeout = "ping_timeout", Close(1008), No, "";
     /// A client's frame has no mask (RFC 6455 §5.1).
     UnmaskedFrame = "unmasked_frame", Close(1002), No, "";
-    /// A reserved bit is set without an extension that gives it a meaning (RFC 6455 §5.2).
+    /// A reserved bit is set where no extension has given it a meaning (RFC 6455 §5.2, RFC 7692 §6).
     ReservedBits = "reserved_bits", Close(1002), No, "";
     /// An opcode has no meaning (RFC 6455 §5.2).
     UnknownOpcode = "unknown_opcode", Close(1002), No, "";
@@ -166,6 +166,8 @@ endings! {
     BadCloseFrame = "bad_close_frame", Close(1002), No, "";
     /// Text is not UTF-8 (RFC 6455 §8.1).
     InvalidUtf8 = "invalid_utf8", Close(1007), No, "";
+    /// A compressed message is none (RFC 7692 §7.2.2), or has more behind its end.
+    BadCompression = "bad_compression", Close(1007), No, "";
     /// A message is over `RELAY_MAX_MSG_SIZE`.
     MessageTooBig = "message_too_big", Close(1009), No, "";
     /// More control frames and empty fragments came than any library sends.

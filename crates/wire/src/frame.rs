@@ -11,6 +11,9 @@ pub const MAX_SENT_HEADER: usize = 10;
 /// The most a control frame may carry (RFC 6455 §5.5).
 pub const MAX_CONTROL: u64 = 125;
 
+/// RSV1, on the first frame of a message that is compressed (RFC 7692 §6).
+pub const COMPRESSED: u8 = 4;
+
 /// What a frame is (RFC 6455 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -53,7 +56,7 @@ impl Opcode {
 pub struct Header {
     /// Whether the frame ends its message.
     pub fin: bool,
-    /// RSV1 to RSV3 as the bits 4, 2 and 1. None has a meaning yet; compression will use RSV1.
+    /// RSV1 to RSV3 as the bits 4, 2 and 1. The first, [`COMPRESSED`], is the only one with a meaning.
     pub rsv: u8,
     /// What the frame is.
     pub opcode: Opcode,

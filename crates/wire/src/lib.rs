@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`frame`] | header codec, mask and Close payload of RFC 6455 |
+//! | [`extension`] | which offers of compression are taken, and how they are answered |
 //! | [`utf8`] | the check of text that comes in pieces |
 //! | [`code`] | room codes |
 //! | [`request`] | what a client asks for |
@@ -14,6 +15,7 @@
 
 pub mod code;
 pub mod ending;
+pub mod extension;
 pub mod frame;
 pub mod reply;
 pub mod request;

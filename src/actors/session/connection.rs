@@ -19,17 +19,19 @@ use crate::{
         registry::RoomRegistry,
     },
     flow::{
+        arrival::Arrival,
         chatter::Chatter,
         clocks::Clocks,
         credit::{Share, Window},
         data::Chunk,
         outbox::Outbox,
         pace::Pace,
-        reader::FrameReader,
+        reader::{FrameReader, Oversize},
+        unpack::Unpacker,
     },
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::{Departure, SessionId},
+    rooms::{Departure, Role, SessionId},
     state::State,
 };
 
@@ -61,12 +63,16 @@ pub(super) struct Connection {
 
     pub(super) reader: FrameReader,
     pub(super) outbox: Outbox,
+    /// What has to be inflated before it goes there, and what comes behind that.
+    pub(super) unpacker: Option<Box<Unpacker>>,
     pub(super) window: Arc<Window>,
     /// Read from the socket, and left until the request before it is answered.
     pub(super) unread: Vec<u8>,
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
+    /// Whether it has become a receiver.
+    pub(super) receives: bool,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -83,10 +89,14 @@ pub(super) struct Connection {
     owed: Option<Vec<u8>>,
     /// The number of the last Ping whose answer is due.
     pinged: u64,
-    /// Bytes of its peer's that were queued behind our last Ping.
-    pub(super) unmarked: usize,
     /// The number of the Ping whose answer the registry waits for.
-    barrier: Option<u64>,
+    pub(super) barrier: Option<u64>,
+    /// How much of what was written has arrived.
+    pub(super) arrival: Arrival,
+    /// Whether Pongs that come now are not seen, as the session is not read. Nothing then waits for them.
+    pub(super) deaf: bool,
+    /// Memory for what is read although the window is full.
+    pub(super) loan: Option<Share>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     pub(super) slot: Share,
 }
@@ -108,12 +118,14 @@ impl Connection {
             id,
             client,
             check: false,
-            reader: FrameReader::new(config.max_msg_size, Arc::clone(&window)),
+            reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
+            unpacker: None,
             window,
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
+            receives: false,
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -123,8 +135,10 @@ impl Connection {
             ponged_by: 0,
             owed: None,
             pinged: 0,
-            unmarked: 0,
             barrier: None,
+            arrival: Arrival::default(),
+            deaf: false,
+            loan: None,
             slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
@@ -136,7 +150,7 @@ impl Connection {
     pub(super) fn is_open(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Asking(_) | Phase::Waiting { .. } | Phase::Piping
+            Phase::Asking(_) | Phase::Waiting { .. } | Phase::Piping { .. }
         )
     }
 
@@ -145,9 +159,8 @@ impl Connection {
         let waiting = matches!(self.phase, Phase::Waiting { .. });
         match deliver {
             Deliver::Reply(reply) => self.say(reply.encode()),
-            Deliver::Granted if waiting => {
-                self.reader.join_messages();
-                self.phase = Phase::Piping;
+            Deliver::Granted(role) if waiting => {
+                self.enter_room(role);
             }
             Deliver::Move { worker, moved } if waiting => {
                 self.phase = Phase::Moving { worker, moved };
@@ -162,19 +175,40 @@ impl Connection {
                 };
                 self.clocks.refusal_due(now(), delay);
             }
-            Deliver::Ping => self.barrier = Some(self.ping(now())),
+            Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
             Deliver::Close(ending) => self.close(ending),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
             Deliver::Data(_)
-            | Deliver::Granted
+            | Deliver::Granted(_)
             | Deliver::Late
             | Deliver::Move { .. }
+            | Deliver::Ping
             | Deliver::Refused(..)
             | Deliver::Stopping => {}
         }
+    }
+
+    /// Its request is granted: what comes from here on is for its peer.
+    fn enter_room(&mut self, role: Role) {
+        let live = self.state.live();
+        self.reader.join_messages();
+        self.receives = role == Role::Receiver;
+        let spare = match role {
+            Role::Sender => {
+                self.reader.set_max_message(live.config.sender_message());
+                Some(self.state.pools.buffers.of(self.client))
+            }
+            Role::Receiver => {
+                self.reader.set_max_message(live.config.receiver_message());
+                // Its sender's library would end over a message that is none.
+                self.reader.look_inside();
+                None
+            }
+        };
+        self.phase = Phase::Piping { spare };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
@@ -241,16 +275,38 @@ impl Connection {
     /// Queues a frame. It is charged to the session itself: who does not take our answers is not
     /// read any further.
     fn push(&mut self, frame: Vec<u8>) {
-        if !self.write_failed {
-            self.outbox.push(Chunk::new(frame, &self.window));
+        self.push_chunk(Chunk::ours(frame, &self.window));
+    }
+
+    fn push_chunk(&mut self, chunk: Chunk) {
+        if self.write_failed {
+            return;
+        }
+        match &mut self.unpacker {
+            None => self.outbox.push(chunk),
+            Some(unpacker) => {
+                unpacker.push_ours(chunk);
+                self.refill();
+            }
         }
     }
 
     /// Queues the Close frame of this ending.
     pub(super) fn push_close(&mut self, ending: Ending) {
-        if let Some(code) = ending.close_code() {
-            self.push(frame::encode_close(code, ending.name()));
-        }
+        let Some(code) = ending.close_code() else {
+            return;
+        };
+        let reason = match self
+            .reader
+            .oversize()
+            .filter(|_| ending == Ending::MessageTooBig)
+        {
+            Some(Oversize { size, limit }) => {
+                &format!("{}: {size} bytes of at most {limit}", ending.name())
+            }
+            None => ending.name(),
+        };
+        self.push(frame::encode_close(code, reason));
     }
 
     /// Answers Pings. While Pongs wait that the client has not taken, it is the last of them alone that
@@ -261,8 +317,7 @@ impl Connection {
         }
         if self.outbox.has_written(self.ponged_by) {
             self.owed = None;
-            self.say(pongs.frames);
-            self.ponged_by = self.outbox.end();
+            self.say_urgently(pongs.frames);
         } else {
             self.owed = Some(pongs.frames.split_off(pongs.last));
         }
@@ -274,32 +329,45 @@ impl Connection {
         let Some(pong) = self.owed.take_if(|_| due) else {
             return false;
         };
-        self.say(pong);
-        self.ponged_by = self.outbox.end();
+        self.say_urgently(pong);
         true
     }
 
-    /// Pings the client; returns the number it will answer with.
+    /// Queues Pongs in front of what waits.
+    fn say_urgently(&mut self, pongs: Vec<u8>) {
+        if self.is_open() && !self.write_failed {
+            let pongs = Chunk::ours(pongs, &self.window);
+            self.ponged_by = self.outbox.push_urgent(pongs);
+        }
+    }
+
+    /// Pings the client, in front of what waits; returns the number it will answer with.
     pub(super) fn ping(&mut self, now: Instant) -> u64 {
-        self.clocks.pinged(now);
-        self.pinged = self.mark();
+        self.clocks.pinged(now, self.arrival.is_awaited());
+        self.pinged = self.mark(now);
         self.pinged
     }
 
     /// Pings the client for no other reason than to hear how far it has read; returns the number it
     /// will answer with.
-    pub(super) fn mark(&mut self) -> u64 {
+    pub(super) fn mark(&mut self, now: Instant) -> u64 {
         let number = self.reader.next_ping();
-        self.say(frame::encode(Opcode::Ping, &number.to_be_bytes()));
-        self.unmarked = 0;
+        if !self.write_failed {
+            let payload = self.outbox.payload_before_urgent();
+            let ping = frame::encode(Opcode::Ping, &number.to_be_bytes());
+            let place = self.outbox.push_urgent(Chunk::ours(ping, &self.window));
+            self.arrival.pinged(number, place, payload, now);
+        }
         number
     }
 
     /// The client has answered the Ping of this number, and so those before it.
     pub(super) fn on_pong(&mut self, number: u64, now: Instant) {
-        self.clocks.shows_a_sign(now);
+        let payload = self.arrival.ponged(number, now);
+        self.state.metrics.arrived(payload);
+        self.clocks.arrived(now, self.arrival.is_awaited());
         if number >= self.pinged {
-            self.clocks.ponged(now);
+            self.clocks.ponged();
         }
         if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
             self.registry.do_send(Cleared(self.id));
@@ -314,7 +382,8 @@ impl Connection {
             let departure = Departure {
                 ending,
                 oversize: self.reader.oversize(),
-                untaken: self.outbox.payload(),
+                untaken: self.untaken(),
+                arrived: self.arrival.payload(),
             };
             let id = self.id;
             self.registry.do_send(Leave { id, departure });

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
+//! | `inflating` | what it does where its client has no compression, and its peer has |
 //! | `phase` | how far it has come |
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
 //! | `timers` | what follows when a timer fires |
@@ -17,6 +18,7 @@
 
 mod actor;
 mod connection;
+mod inflating;
 mod phase;
 mod pump;
 mod socket;
@@ -59,6 +61,8 @@ pub struct Upgraded {
     pub check: bool,
     /// Its place among `RELAY_MAX_SESSIONS`.
     pub slot: Share,
+    /// Whether compression was negotiated.
+    pub compression: bool,
 }
 
 impl Session {
@@ -77,10 +81,15 @@ impl Session {
             (state, directory, registry),
             now,
         );
-        connection.outbox.push(Chunk::new(head, &connection.window));
+        connection
+            .outbox
+            .push(Chunk::ours(head, &connection.window));
         connection.count_bytes(upgraded.unread.len(), now);
         connection.unread = upgraded.unread.into();
         connection.check = upgraded.check;
+        if upgraded.compression {
+            connection.reader.allow_compression();
+        }
         log_client!(
             Debug,
             upgraded.client,

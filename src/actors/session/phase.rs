@@ -1,11 +1,16 @@
 //! How far a session has come.
 
+use std::sync::Arc;
+
 use relay_wire::{
     reply::Reply,
     request::{MAX_REQUEST, Request},
 };
 
-use crate::{actors::messages::Moved, flow::data::Fragment};
+use crate::{
+    actors::messages::Moved,
+    flow::{credit::Pool, data::Fragment, inflate},
+};
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
 pub(super) enum Phase {
@@ -20,7 +25,10 @@ pub(super) enum Phase {
     /// Its request is for another worker to answer.
     Moving { worker: usize, moved: Box<Moved> },
     /// In a room: everything is passed on.
-    Piping,
+    Piping {
+        /// Where a sender may borrow memory, as long as its receiver is slow.
+        spare: Option<Arc<Pool>>,
+    },
     /// We have said Close, and wait for the client's.
     Closing,
     /// The client broke the protocol: its stream means nothing any more. It is told, and left to
@@ -48,7 +56,14 @@ impl Collected {
         } else if !self.too_long {
             self.message.extend_from_slice(fragment.payload());
         }
-        let understood = || Request::parse(&self.message).filter(|_| !self.too_long);
+        let understood = || match fragment.rsv {
+            _ if self.too_long => None,
+            0 => Request::parse(&self.message),
+            _ => {
+                let inflated = inflate::whole(&self.message, fragment.kind, MAX_REQUEST)?;
+                Request::parse(&inflated)
+            }
+        };
         fragment.fin.then(understood)
     }
 }

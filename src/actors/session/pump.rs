@@ -20,6 +20,7 @@ use relay_wire::ending::Ending;
 use super::{
     actor::Session,
     connection::{Connection, Pongs},
+    inflating::Pieces,
     phase::Phase,
     socket::{Pause, READ, Socket},
 };
@@ -29,8 +30,9 @@ use crate::{
         now,
     },
     flow::{
-        clocks::Reading,
-        data::{Data, Delivery},
+        clocks::{Reading, Wait},
+        credit::Share,
+        data::{Data, Delivery, OVERHEAD},
         ledger::Dropped,
         reader::{Counts, Event},
     },
@@ -43,11 +45,6 @@ use crate::{
 pub(super) const TURN: usize = 5 * READ;
 /// Bytes that take as much time as a frame does, whatever is in it.
 pub(super) const FRAME_COST: usize = 64;
-
-/// Bytes behind which a Ping shows that they have arrived, however many of them are in the buffers of
-/// systems and proxies: few enough for the slowest client worth waiting for to show it in time (see
-/// [`Clocks::awaited`](crate::flow::clocks::Clocks::awaited)), and many enough to cost nothing.
-const MARKED: usize = 512 * 1024;
 
 /// Drives the session it is spawned into, for as long as that has its socket here.
 pub(super) struct Pump(Option<Socket>);
@@ -113,15 +110,8 @@ impl Connection {
             // Not yet: it is paused for what it was.
             Poll::Pending => socket.paused,
         };
-        self.read_ahead(socket, now, task);
-        self.note_pause(
-            if self.sees_pongs() {
-                Pause::Empty
-            } else {
-                pause
-            },
-            now,
-        );
+        let pause = self.read_ahead(pause, socket, now, task);
+        self.note_pause(pause, now);
         self.run_timers(socket, now, task);
         self.write(socket, now, task);
         if !matches!(self.phase, Phase::Done)
@@ -138,38 +128,45 @@ impl Connection {
                 Ok(most) => most,
                 Err(pause) => return pause,
             };
+            if left == 0 {
+                return Pause::More;
+            }
             if !self.unread.is_empty() {
                 let unread = mem::take(&mut self.unread);
                 self.consume(&unread, now);
+                left = self.left_of_turn(left);
                 continue;
-            }
-            if left == 0 {
-                return Pause::More;
             }
             let mut frames = 0;
             let read = socket.poll_read(most.min(left), task, |bytes| {
                 frames = self.received(bytes, now);
             });
+            self.loan = None;
             match read {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    left = left.saturating_sub(count + frames * FRAME_COST);
+                    left = self.left_of_turn(left.saturating_sub(count + frames * FRAME_COST));
                 }
                 Poll::Ready(result) => self.end_of_stream(result.err()),
             }
         }
     }
 
+    /// What there is left of a turn: nothing, where the reader has left something for the next.
+    fn left_of_turn(&self, left: usize) -> usize {
+        if self.unread.is_empty() { left } else { 0 }
+    }
+
     /// Bytes that may be read now, or why there are none.
     fn most_to_read(&mut self, now: Instant, task: &mut Task<'_>) -> Result<usize, Pause> {
-        let free = || match self.window.poll_free(task) {
-            0 => Err(Pause::Full),
+        let free = match self.window.poll_free(task) {
+            0 => self.borrow().ok_or(Pause::Full),
             free => Ok(free),
         };
         match self.phase {
-            Phase::Asking(_) => free(),
-            Phase::Piping => {
-                let free = free()?;
+            Phase::Asking(_) => free,
+            Phase::Piping { .. } => {
+                let free = free?;
                 let allowed = self.pace.allowance(now).map_err(Pause::Until)?;
                 Ok(free.min(allowed))
             }
@@ -178,6 +175,18 @@ impl Connection {
                 Err(Pause::Unwanted)
             }
         }
+    }
+
+    /// Borrows memory for what may be read although the window is full: of a sender to the end of the
+    /// message that it is in, and not a byte further, as its own Ping stands behind that.
+    fn borrow(&mut self) -> Option<usize> {
+        let Phase::Piping { spare: Some(spare) } = &self.phase else {
+            return None;
+        };
+        let left = usize::try_from(self.reader.least_left()).unwrap_or(READ);
+        let most = READ.min(left);
+        self.loan = (most > 0).then(|| Share::try_borrow(spare, most + 2 * OVERHEAD))?;
+        self.loan.as_ref().map(|_| most)
     }
 
     /// Takes in what was read; returns how many frames began in it.
@@ -194,7 +203,7 @@ impl Connection {
         let mut pongs = Pongs::default();
         while matches!(
             self.phase,
-            Phase::Asking(_) | Phase::Piping | Phase::Closing
+            Phase::Asking(_) | Phase::Piping { .. } | Phase::Closing
         ) {
             match self.reader.next(&mut bytes) {
                 Some(event) => self.on_event(event, &mut pongs, now),
@@ -202,7 +211,12 @@ impl Connection {
             }
         }
         self.pong(pongs);
-        if matches!(self.phase, Phase::Waiting { .. }) {
+        if !bytes.is_empty()
+            && matches!(
+                self.phase,
+                Phase::Waiting { .. } | Phase::Piping { .. } | Phase::Closing
+            )
+        {
             self.unread = bytes.to_vec();
         }
         self.count_frames(now)
@@ -229,7 +243,16 @@ impl Connection {
     /// Counts the frames that have begun since the last time, and ends a session of which too many were
     /// for nothing; returns how many they are.
     pub(super) fn count_frames(&mut self, now: Instant) -> usize {
-        let Counts { frames, idle } = self.reader.take_counts();
+        let Counts {
+            frames,
+            idle,
+            inflated,
+            ..
+        } = self.reader.take_counts();
+        if inflated > 0 {
+            self.state.metrics.looked_into(inflated as usize);
+        }
+        let (frames, idle) = (frames as usize, idle as usize);
         let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
         if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);
@@ -253,7 +276,12 @@ impl Connection {
 
     fn on_data(&mut self, data: Data) {
         match (&mut self.phase, data) {
-            (Phase::Piping, data) => self.registry.do_send(Forward { id: self.id, data }),
+            (Phase::Piping { .. }, mut data) => {
+                if let Some(loan) = &mut self.loan {
+                    data.charge_to(loan);
+                }
+                self.registry.do_send(Forward { id: self.id, data });
+            }
             (Phase::Asking(request), Data::Fragment(fragment)) => {
                 if let Some(request) = request.add(&fragment) {
                     self.phase = Phase::Waiting { refusal: None };
@@ -269,6 +297,8 @@ impl Connection {
 
     /// Tells the clocks how the session is read from here on.
     fn note_pause(&mut self, pause: Pause, now: Instant) {
+        self.deaf =
+            matches!(self.phase, Phase::Lingering) || !matches!(pause, Pause::Empty | Pause::More);
         let reading = match pause {
             // Who has been told to close has a deadline of its own, and may not answer any more.
             _ if !self.is_open() => Reading::Paused,
@@ -287,38 +317,54 @@ impl Connection {
         });
     }
 
-    /// Queues what the peer sent, and a Ping now and then that tells how much of it has arrived. It goes
-    /// in front of more, and never behind the last: a client that has all it waited for may have hung up
-    /// with something to say that is still on its way, which the Ping would take away.
+    /// Queues what the peer sent.
     fn deliver(&mut self, delivery: Delivery) {
         if self.is_open() && !self.write_failed {
-            if self.unmarked >= MARKED {
-                self.mark();
-            }
-            self.unmarked += delivery.size();
-            self.outbox.push(delivery);
+            self.queue(delivery);
         }
+    }
+
+    /// Bytes that may be written now: those that are urgent, and others as far as the delivery window has
+    /// room for them, up to the next mark.
+    ///
+    /// A mark goes in front of more data, and never behind the last: a client that has all it waited for
+    /// may have hung up with something to say that is still on its way, which the Ping would take away.
+    pub(super) fn most_to_write(&mut self, now: Instant) -> usize {
+        if self.outbox.take_ping() && self.is_open() {
+            self.barrier = Some(self.ping(now));
+        }
+        if self.deaf {
+            return usize::MAX;
+        }
+        let written = self.outbox.written_to();
+        if self.arrival.until_mark(written) == 0 && self.outbox.is_at_data() {
+            self.mark(now);
+        }
+        self.outbox.cut(self.arrival.longest_frame());
+        // Where the mark cannot go yet, the chunk that stands in its way may.
+        let next = self.arrival.until_mark(written).max(1);
+        let room = self.arrival.room(written).min(next);
+        usize::try_from(room).map_or(usize::MAX, |room| room.max(self.outbox.urgent()))
     }
 
     fn write(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
         if matches!(self.phase, Phase::Finishing) {
-            let written = socket.offer_last(&mut self.outbox);
-            self.wrote(written, now);
+            let offered = socket.offer_last(&mut self.outbox);
+            self.offered(offered, now);
         }
         self.queue_owed_pong();
-        while !self.outbox.is_empty() {
-            let written = socket.write(&mut self.outbox, task);
-            self.wrote(written, now);
-            if !self.queue_owed_pong() {
-                break;
+        if !self.outbox.is_empty() {
+            match self.write_on(socket, now, task) {
+                Ok((count, wait)) => self.wrote(count, wait, now),
+                Err(error) => self.write_failed(&error, now),
             }
         }
         if self.outbox.is_empty() {
             match self.phase {
-                Phase::Closing => self.clocks.close_due(now),
+                Phase::Closing => self.clocks.close_due(now, self.arrival.is_awaited()),
                 Phase::Lingering => {
                     socket.shut(task);
-                    self.clocks.close_due(now);
+                    self.clocks.close_due(now, false);
                 }
                 Phase::Finishing => self.phase = Phase::Done,
                 _ => {}
@@ -326,21 +372,60 @@ impl Connection {
         }
     }
 
-    pub(super) fn wrote(&mut self, written: io::Result<usize>, now: Instant) {
-        match written {
+    /// Writes what may be written now, and says how many bytes that were, and what the rest waits for.
+    fn write_on(
+        &mut self,
+        socket: &mut Socket,
+        now: Instant,
+        task: &mut Task<'_>,
+    ) -> io::Result<(usize, Option<Wait>)> {
+        let (mut written, mut pieces) = (0, Pieces::default());
+        while !self.outbox.is_empty() {
+            let most = self.most_to_write(now);
+            if self.outbox.is_empty() {
+                // A Ping that nobody needs any more was all that waited.
+                break;
+            }
+            if most == 0 {
+                return Ok((written, Some(Wait::Pong)));
+            }
+            let Poll::Ready(count) = socket.write(&mut self.outbox, most, task) else {
+                return Ok((written, Some(Wait::System)));
+            };
+            written += count?;
+            self.queue_owed_pong();
+            if self.refill() && !pieces.may_go_on(task) {
+                break;
+            }
+        }
+        Ok((written, None))
+    }
+
+    /// Notes what the system took of what it was offered.
+    pub(super) fn offered(&mut self, offered: io::Result<usize>, now: Instant) {
+        match offered {
             Ok(count) => {
-                self.state.metrics.sent(count);
-                self.clocks.wrote(now, count, !self.outbox.is_empty());
+                self.refill();
+                let wait = (!self.outbox.is_empty()).then_some(Wait::System);
+                self.wrote(count, wait, now);
             }
-            Err(error) => {
-                log_client!(Debug, self.client, "session {}: {error}", self.id.0);
-                self.outbox.clear();
-                self.clocks.wrote(now, 0, false);
-                self.write_failed = true;
-                if !self.is_open() {
-                    self.phase = Phase::Done;
-                }
-            }
+            Err(error) => self.write_failed(&error, now),
+        }
+    }
+
+    fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
+        self.state.metrics.sent(count);
+        self.clocks.wrote(now, count, wait);
+    }
+
+    fn write_failed(&mut self, error: &io::Error, now: Instant) {
+        log_client!(Debug, self.client, "session {}: {error}", self.id.0);
+        self.outbox.clear();
+        self.unpacker = None;
+        self.clocks.wrote(now, 0, None);
+        self.write_failed = true;
+        if !self.is_open() {
+            self.phase = Phase::Done;
         }
     }
 }

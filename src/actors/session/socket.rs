@@ -170,51 +170,48 @@ impl Socket {
         })
     }
 
-    /// Writes until nothing waits or the system takes no more, and says how many bytes that were;
-    /// the session's task is woken when it takes more.
-    pub(super) fn write(&mut self, outbox: &mut Outbox, task: &mut Task<'_>) -> io::Result<usize> {
-        let mut written = 0;
-        while !outbox.is_empty() {
-            let stream = Pin::new(&mut self.stream);
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut filled = 0;
-            for (slice, bytes) in slices.iter_mut().zip(outbox.slices()) {
-                *slice = IoSlice::new(bytes);
-                filled += 1;
-            }
-            let count = match &slices[..filled] {
-                [only] => stream.poll_write(task, only),
-                several => stream.poll_write_vectored(task, several),
-            };
-            match count {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(count) => {
-                    let count = count?;
-                    outbox.written(count);
-                    written += count;
-                }
-                Poll::Pending => break,
-            }
+    /// Writes about `most` bytes of what waits, or what the system takes of them, and says how many that
+    /// were; if fewer, the session's task is woken when it takes more.
+    pub(super) fn write(
+        &mut self,
+        outbox: &mut Outbox,
+        most: usize,
+        task: &mut Task<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(outbox.slices(most)) {
+            *slice = IoSlice::new(bytes);
+            filled += 1;
         }
-        Ok(written)
+        let count = match &slices[..filled] {
+            [only] => ready!(stream.poll_write(task, only))?,
+            several => ready!(stream.poll_write_vectored(task, several))?,
+        };
+        outbox.written(count);
+        Poll::Ready(match count {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            count => Ok(count),
+        })
     }
 
-    /// Offers what waits to the system without asking the runtime, which may not have heard yet
-    /// that there is room. Says how many bytes it took.
-    pub(super) fn offer(&self, outbox: &mut Outbox) -> io::Result<usize> {
-        self.send(outbox, 0)
+    /// Offers about `most` bytes of what waits to the system without asking the runtime, which may not
+    /// have heard yet that there is room. Says how many bytes it took.
+    pub(super) fn offer(&self, outbox: &mut Outbox, most: usize) -> io::Result<usize> {
+        self.send(outbox, most, 0)
     }
 
     /// The same for the last that is written, as far as it fits: what is shut next goes with it.
     pub(super) fn offer_last(&self, outbox: &mut Outbox) -> io::Result<usize> {
-        self.send(outbox, WITH_FIN)
+        self.send(outbox, usize::MAX, WITH_FIN)
     }
 
-    fn send(&self, outbox: &mut Outbox, flags: c_int) -> io::Result<usize> {
+    fn send(&self, outbox: &mut Outbox, most: usize, flags: c_int) -> io::Result<usize> {
         let socket = SockRef::from(&self.stream);
         let mut written = 0;
-        loop {
-            let first = outbox.slices().next();
+        while written < most {
+            let first = outbox.slices(usize::MAX).next();
             match first.map(|bytes| socket.send_with_flags(bytes, flags)) {
                 None => break,
                 Some(Ok(count)) => {

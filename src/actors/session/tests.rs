@@ -157,6 +157,62 @@ fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
     frames
 }
 
+/// What the client has read, whose Pings it answers as it comes to them.
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    /// How many of them are in frames that it has looked at.
+    seen: usize,
+}
+
+impl Heard {
+    /// Reads at most `most` bytes; returns how many came.
+    async fn read(&mut self, client: &mut TcpStream, most: usize) -> usize {
+        let mut buffer = vec![0; most];
+        let count = client.read(&mut buffer).await.unwrap();
+        self.bytes.extend_from_slice(&buffer[..count]);
+        while let Ok(Some((header, len))) = Header::parse(&self.bytes[self.seen..])
+            && let end = self.seen + len + header.len as usize
+            && end <= self.bytes.len()
+        {
+            if header.opcode == Opcode::Ping {
+                let payload = &self.bytes[self.seen + len..end];
+                let pong = encode_masked(Opcode::Pong, true, payload, [1, 2, 3, 4]);
+                // It may be told to go, and has gone.
+                let _ = client.write_all(&pong).await;
+            }
+            self.seen = end;
+        }
+        count
+    }
+
+    /// The messages that have begun.
+    fn messages(&self) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        for (opcode, payload) in frames(&self.bytes[..self.seen]) {
+            match opcode {
+                Opcode::Text | Opcode::Binary => messages.push(payload),
+                Opcode::Continuation => messages.last_mut().unwrap().extend(payload),
+                Opcode::Close | Opcode::Ping | Opcode::Pong => {}
+            }
+        }
+        messages
+    }
+}
+
+/// Has the client say of Pings, as they are made, that it has read up to them: then the system is given
+/// what it takes, and nothing else keeps the session from writing.
+async fn claim_all(worker: &Worker, client: &mut TcpStream) -> usize {
+    let mut bytes = 0;
+    for number in 1..=300_u64 {
+        let pong = encode_masked(Opcode::Pong, true, &number.to_be_bytes(), [1, 2, 3, 4]);
+        client.write_all(&pong).await.unwrap();
+        bytes += pong.len();
+        until_read(worker, bytes).await;
+    }
+    bytes
+}
+
 #[actix_rt::test]
 async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     let worker = Worker::new(Config::default());
@@ -165,7 +221,7 @@ async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     // More than the system takes at once, so that the Close has to wait behind it.
     let window = Window::new(usize::MAX);
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
-    let delivery = Chunk::new(message.clone(), &window);
+    let delivery = Chunk::of_payload(message, 8 << 20, &window);
     session.do_send(Deliver::Data(delivery.into()));
     session.do_send(Deliver::Close(Ending::SenderDisconnected));
     let before = received(&worker);
@@ -176,11 +232,11 @@ async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     while received(&worker) == before {
         tokio::task::yield_now().await;
     }
-    let mut got = Vec::new();
-    client.read_to_end(&mut got).await.unwrap();
+    let mut heard = Heard::default();
+    while heard.read(&mut client, 1 << 20).await > 0 {}
+    assert_eq!(heard.messages(), [vec![7; 8 << 20]]);
     let close = encode_close(1001, "sender_disconnected");
-    assert_eq!(got.len(), message.len() + close.len());
-    assert!(got.starts_with(&message) && got.ends_with(&close));
+    assert!(heard.bytes.ends_with(&close));
 }
 
 #[actix_rt::test]
@@ -194,42 +250,53 @@ async fn nothing_ever_falls_into_a_frame() {
     // Frames in many chunks, and everything else that a session is sent or says, by turns: from its
     // registry, and in answer to its client.
     let window = Window::new(usize::MAX);
-    let long = [Opcode::Binary, Opcode::Text].map(|opcode| {
-        let header = Header::new(opcode, true, PARTS * PART).encode();
-        (header.0[..header.1].to_vec(), vec![b'x'; PART])
+    let long = [Opcode::Binary, Opcode::Text].map(|kind| {
+        let fragment = move |index| {
+            let opcode = if index == 0 {
+                kind
+            } else {
+                Opcode::Continuation
+            };
+            Header::new(opcode, index + 1 == PARTS, PART).frame(&[b'x'; PART])
+        };
+        (0..PARTS).map(fragment)
     });
-    let mut expected = Vec::new();
-    for (round, (header, part)) in long.iter().cycle().take(20).enumerate() {
-        let parts = std::iter::once(header).chain(std::iter::repeat_n(part, PARTS));
-        let parts = parts.map(|bytes| Chunk::new(bytes.clone(), &window));
-        session.do_send(Deliver::Data(Delivery::Parts(parts.collect())));
+    let mut pinged = 0;
+    for (round, fragments) in long.iter().cycle().take(20).enumerate() {
+        let chunks = fragments
+            .clone()
+            .map(|bytes| Chunk::of_payload(bytes, PART, &window));
+        session.do_send(Deliver::Data(Delivery::Chunks(chunks.collect())));
         session.do_send(Deliver::Ping);
         session.do_send(Deliver::Reply(Ending::NoPeer.into()));
         let ping = encode_masked(Opcode::Ping, true, &[round as u8], [1, 2, 3, 4]);
         client.write_all(&ping).await.unwrap();
-        expected.push(PARTS * PART);
+        pinged += ping.len();
         if round == 10 {
-            // All of it has been read by then, and none of what waits has been taken.
-            until_read(&worker, 11 * ping.len()).await;
+            // All of it has been read by then, and little of what waits has been taken.
+            until_read(&worker, pinged).await;
         }
     }
     session.do_send(Deliver::Close(Ending::ServerShutdown));
 
-    let mut written = Vec::new();
-    let mut buffer = vec![0; 3000];
-    while !written.ends_with(b"server_shutdown") {
+    let mut heard = Heard::default();
+    while !heard.bytes.ends_with(b"server_shutdown") {
         // Slowly, so that the session writes in pieces.
-        let count = client.read(&mut buffer).await.unwrap();
-        assert!(count > 0, "the end of {} bytes", written.len());
-        written.extend_from_slice(&buffer[..count]);
+        let count = heard.read(&mut client, 3000).await;
+        assert!(count > 0, "the end of {} bytes", heard.bytes.len());
     }
-    let frames = frames(&written);
-    let mut long = frames.iter().map(|(_, payload)| payload.len());
-    let long: Vec<_> = long.by_ref().filter(|&len| len > PART).collect();
-    assert_eq!(long, expected);
+    let messages = heard.messages();
+    let (long, replies): (Vec<_>, Vec<_>) = messages.iter().partition(|it| it.len() > PART);
+    assert_eq!(long, vec![&vec![b'x'; PARTS * PART]; 20]);
+    assert_eq!(replies.len(), 20);
+    assert!(replies.iter().all(|reply| reply.ends_with(b"}")));
+    let frames = frames(&heard.bytes);
     let count = |opcode| frames.iter().filter(|frame| frame.0 == opcode).count();
-    assert_eq!((count(Opcode::Ping), count(Opcode::Close)), (20, 1));
-    assert!(count(Opcode::Pong) > 0);
+    assert_eq!(count(Opcode::Close), 1);
+    assert!(count(Opcode::Ping) >= 20, "one behind each, and marks");
+    let pong = frames.iter().position(|frame| frame.0 == Opcode::Pong);
+    let text = frames.iter().position(|frame| frame.0 == Opcode::Text);
+    assert!(pong < text, "it does not wait for what was there before");
 }
 
 #[actix_rt::test]
@@ -240,22 +307,25 @@ async fn who_takes_no_pongs_has_one_waiting_and_one_due() {
     // More than the system takes at once, so that every Pong has to wait behind it.
     let window = Window::new(usize::MAX);
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
-    session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+    let message = Chunk::of_payload(message, 8 << 20, &window);
+    session.do_send(Deliver::Data(message.into()));
+
+    let claimed = claim_all(&worker, &mut client).await;
 
     let pings: Vec<_> = (0..200_u8)
         .map(|number| encode_masked(Opcode::Ping, true, &[number], [1, 2, 3, 4]))
         .collect();
     for (index, ping) in pings.iter().enumerate() {
         client.write_all(ping).await.unwrap();
-        until_read(&worker, (index + 1) * ping.len()).await;
+        until_read(&worker, claimed + (index + 1) * ping.len()).await;
     }
-    let mut written = Vec::new();
-    let last = encode(Opcode::Pong, &[199]);
-    while !written.ends_with(&last) {
-        assert!(client.read_buf(&mut written).await.unwrap() > 0);
+    let mut heard = Heard::default();
+    while heard.messages().last().map(Vec::len) != Some(8 << 20) {
+        assert!(heard.read(&mut client, 1 << 20).await > 0);
     }
-    let frames = frames(&written);
-    let pongs: Vec<_> = frames[1..].iter().map(|(_, payload)| payload[0]).collect();
+    let frames = frames(&heard.bytes[..heard.seen]);
+    let pongs = frames.iter().filter(|frame| frame.0 == Opcode::Pong);
+    let pongs: Vec<_> = pongs.map(|(_, payload)| payload[0]).collect();
     assert_eq!(pongs, [0, 199]);
 }
 
@@ -271,27 +341,31 @@ async fn a_pong_that_was_put_off_comes_whoever_has_written_the_one_before() {
         create(&mut client).await;
         let window = Window::new(usize::MAX);
         let message = encode(Opcode::Binary, &vec![7; size]);
-        session.do_send(Deliver::Data(Chunk::new(message, &window).into()));
+        let message = Chunk::of_payload(message, size, &window);
+        session.do_send(Deliver::Data(message.into()));
+        let claimed = claim_all(&worker, &mut client).await;
         let pings = [1_u8, 2].map(|number| encode_masked(Opcode::Ping, true, &[number], [0; 4]));
         for (index, ping) in pings.iter().enumerate() {
             client.write_all(ping).await.unwrap();
-            until_read(&worker, (index + 1) * ping.len()).await;
+            until_read(&worker, claimed + (index + 1) * ping.len()).await;
         }
         // A little is taken, and in the pause behind it the offer finds room for the rest.
-        let mut written = vec![0; 50_000];
-        client.read_exact(&mut written).await.unwrap();
+        let mut heard = Heard::default();
+        while heard.bytes.len() < 50_000 {
+            heard.read(&mut client, 50_000).await;
+        }
         actix_rt::time::sleep(Duration::from_millis(400)).await;
-        let last = encode(Opcode::Pong, &[2]);
+        let last = (Opcode::Pong, vec![2]);
         let reading = async {
-            while !written.ends_with(&last) {
-                assert!(client.read_buf(&mut written).await.unwrap() > 0);
+            while !frames(&heard.bytes[..heard.seen]).contains(&last) {
+                assert!(heard.read(&mut client, 50_000).await > 0);
             }
         };
         let came = timeout(Duration::from_secs(1), reading).await;
         assert!(
             came.is_ok(),
             "of {size} bytes {} and no last pong",
-            written.len()
+            heard.bytes.len()
         );
     }
 }

@@ -45,8 +45,9 @@ impl Connection {
             }
             Timer::Close => self.phase = Phase::Done,
             Timer::Look => {
-                let written = socket.offer(&mut self.outbox);
-                self.wrote(written, now);
+                let most = self.most_to_write(now);
+                let offered = socket.offer(&mut self.outbox, most);
+                self.offered(offered, now);
             }
             Timer::Stall => self.give_up(Ending::Stalled, socket),
             Timer::Untaken => {
@@ -62,7 +63,7 @@ impl Connection {
                 self.ping(now);
             }
             Timer::Ask => {
-                self.mark();
+                self.mark(now);
                 self.clocks.asked(now);
             }
             // What waits for it holds up its sender, and so the next receiver.

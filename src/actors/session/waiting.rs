@@ -1,6 +1,6 @@
-//! What a session does while its request waits for an answer that is late: its client is let go when
-//! it leaves, and its Pings are answered. Anything else is kept as it came, since it may be data or
-//! another request.
+//! What a session does while what its client says next has to wait: for the answer to its request, where
+//! that is late, or between two messages until its peer has taken more. Its client is let go when it
+//! leaves, its Pings are answered, and its Pongs seen. Anything else is kept as it came.
 
 use std::{
     mem,
@@ -13,7 +13,7 @@ use relay_wire::{frame::Header, request::MAX_REQUEST};
 use super::{
     connection::{Connection, Pongs},
     phase::Phase,
-    socket::Socket,
+    socket::{Pause, Socket},
 };
 
 /// Bytes that are read behind a request before it is answered. It is little, as nobody has been
@@ -26,19 +26,42 @@ impl Connection {
         self.ahead.get_or_insert(READ_AHEAD);
     }
 
-    /// Whether a Pong that comes now is seen: it is read, and nothing that has to wait is before it.
-    pub(super) fn sees_pongs(&self) -> bool {
-        let reads = matches!(self.phase, Phase::Waiting { .. }) && matches!(self.ahead, Some(1..));
-        reads && self.unread.is_empty()
+    /// Bytes that may be read ahead now.
+    fn most_to_read_ahead(&self, pause: Pause) -> usize {
+        match self.phase {
+            Phase::Waiting { .. } => self.ahead.unwrap_or(0),
+            // What is kept must be no data: the end of the stream, which is told at once, would overtake it.
+            Phase::Piping { .. } if pause == Pause::Full && self.may_have_control_frames() => {
+                READ_AHEAD.saturating_sub(self.unread.len())
+            }
+            _ => 0,
+        }
     }
 
-    /// Reads ahead where an answer is late, and takes what does not have to wait. The socket wakes the
-    /// session for the rest.
-    pub(super) fn read_ahead(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
-        self.take_control_frames(now);
-        while matches!(self.phase, Phase::Waiting { .. })
-            && let Some(left @ 1..) = self.ahead
-        {
+    /// Whether the client is between two frames of its own, and what is kept begins with no data.
+    fn may_have_control_frames(&self) -> bool {
+        let data = self.unread.first().is_some_and(|first| first & 0x08 == 0);
+        self.reader.is_between() && !data
+    }
+
+    /// Reads ahead, and takes what does not have to wait. The socket wakes the session for the rest.
+    ///
+    /// Returns why reading stopped: [`Pause::Empty`] where all that came has been seen.
+    pub(super) fn read_ahead(
+        &mut self,
+        pause: Pause,
+        socket: &mut Socket,
+        now: Instant,
+        task: &mut Task<'_>,
+    ) -> Pause {
+        if self.most_to_read_ahead(pause) > 0 {
+            self.take_control_frames(now);
+        }
+        loop {
+            let left = self.most_to_read_ahead(pause);
+            if left == 0 {
+                return pause;
+            }
             let unread = &mut self.unread;
             let read = socket.poll_read(left, task, |bytes| {
                 // Once for all that may still come, and no more.
@@ -46,9 +69,10 @@ impl Connection {
                 unread.extend_from_slice(bytes);
             });
             match read {
-                Poll::Pending => return,
+                Poll::Pending if self.unread.is_empty() => return Pause::Empty,
+                Poll::Pending => return pause,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    self.ahead = Some(left - count);
+                    self.ahead = self.ahead.map(|ahead| ahead.saturating_sub(count));
                     self.count_bytes(count, now);
                     self.take_control_frames(now);
                 }
@@ -59,13 +83,13 @@ impl Connection {
 
     /// Acts on control frames that are all there, up to the first frame that is none.
     fn take_control_frames(&mut self, now: Instant) {
-        if self.ahead.is_none() || self.unread.is_empty() {
+        if self.unread.is_empty() {
             return;
         }
         let mut unread = mem::take(&mut self.unread);
         let mut rest = &unread[..];
         let mut pongs = Pongs::default();
-        while matches!(self.phase, Phase::Waiting { .. })
+        while matches!(self.phase, Phase::Waiting { .. } | Phase::Piping { .. })
             && let Some((mut frame, behind)) = control_frame(rest)
         {
             rest = behind;
@@ -76,7 +100,11 @@ impl Connection {
         self.pong(pongs);
         let taken = unread.len() - rest.len();
         unread.drain(..taken);
-        self.unread = unread;
+        // An idle session keeps no memory for this.
+        self.unread = match unread.is_empty() {
+            true => Vec::new(),
+            false => unread,
+        };
         self.count_frames(now);
     }
 }

@@ -142,3 +142,18 @@ fn a_change_is_told_from_the_old_value_to_the_new() {
     let restart: Vec<_> = KNOBS.iter().filter(|knob| knob.needs_restart).collect();
     assert_eq!(restart.len(), 3);
 }
+
+#[test]
+fn a_switch_is_on_or_off() {
+    let switch = |text| with("RELAY_COMPRESSION", text).map(|config| config.compression);
+    for (text, on) in [("on", true), ("OFF", false), ("Off", false)] {
+        assert_eq!(switch(text), Ok(on), "{text}");
+    }
+    for bad in ["", "yes", "1", "true", "o n"] {
+        let error = switch(bad).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it must be on or off"),
+            "{error}"
+        );
+    }
+}

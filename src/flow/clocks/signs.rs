@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Clocks, Reading, Timer};
+use super::{Clocks, Reading, Timer, Wait};
 
 /// How often a client is asked for a sign, while others wait for its place: so many times in the time of
 /// a stall.
@@ -38,7 +38,7 @@ impl Clocks {
     /// Whether a timer that has fired asks for a sign, or judges by it, too soon; then it is set anew.
     pub(super) fn no_sign_is_due(&mut self, timer: Timer, now: Instant) -> bool {
         // Nothing that it says could reach us.
-        let unread = self.reading == Reading::Paused && self.behind.is_none();
+        let unread = self.reading == Reading::Paused && self.wait != Some(Wait::System);
         match timer {
             Timer::GiveWay if unread => self.asked(now),
             Timer::Ask if unread || self.ask_at() > now => {

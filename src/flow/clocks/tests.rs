@@ -41,9 +41,9 @@ impl Clocks {
 
     /// When a stall is next looked at, by whoever looks at `now`.
     fn next_look_at_stall(&mut self, now: Instant) -> Option<Instant> {
-        self.behind?;
+        self.wait?;
         self.timers.clear(Timer::Look);
-        self.wrote(now, 0, true);
+        self.wrote(now, 0, Some(Wait::System));
         self.next()
     }
 }
@@ -61,12 +61,12 @@ fn silence_is_met_with_a_ping_and_silence_after_it_with_the_end() {
     let (at, mut live) = begin();
     assert_eq!(live.due(at(19), Between), Due::Nothing(at(20)));
     assert_eq!(live.due(at(20), Between), Due::Ping);
-    live.pinged(at(20));
-    live.wrote(at(20), 10, false);
+    live.pinged(at(20), false);
+    live.wrote(at(20), 10, None);
     assert_eq!(live.due(at(24), Between), Due::Nothing(at(25)));
     assert_eq!(live.due(at(25), Between), Due::Dead);
     live.received(at(25));
-    live.ponged(at(25));
+    live.ponged();
     assert_eq!(live.due(at(25), Between), Due::Nothing(at(40)));
 }
 
@@ -74,7 +74,7 @@ fn silence_is_met_with_a_ping_and_silence_after_it_with_the_end() {
 fn talking_to_it_alone_does_not_show_that_a_peer_lives() {
     let (at, mut live) = begin();
     for second in 1..20 {
-        live.wrote(at(second), 1, false);
+        live.wrote(at(second), 1, None);
     }
     assert_eq!(live.due(at(20), Between), Due::Ping);
 }
@@ -82,9 +82,9 @@ fn talking_to_it_alone_does_not_show_that_a_peer_lives() {
 #[test]
 fn a_trickle_into_the_systems_buffer_does_not_put_off_the_end() {
     let (at, mut live) = begin();
-    live.pinged(at(20));
+    live.pinged(at(20), false);
     for second in 20..25 {
-        live.wrote(at(second), 1, false);
+        live.wrote(at(second), 1, None);
         assert_eq!(live.due(at(second), Between), Due::Nothing(at(25)));
     }
     assert_eq!(live.due(at(25), Between), Due::Dead);
@@ -93,7 +93,7 @@ fn a_trickle_into_the_systems_buffer_does_not_put_off_the_end() {
 #[test]
 fn talk_is_no_answer_but_a_message_in_progress_is_let_end() {
     let (at, mut live) = begin();
-    live.pinged(at(20));
+    live.pinged(at(20), false);
     live.heard(at(24));
     assert_eq!(live.due(at(25), InMessage), Due::Nothing(at(30)));
     live.heard(at(29));
@@ -106,82 +106,85 @@ fn talk_is_no_answer_but_a_message_in_progress_is_let_end() {
 }
 
 #[test]
-fn a_second_ping_gives_no_more_time_for_the_answer() {
+fn a_pong_behind_data_is_waited_for_as_long_as_some_arrive() {
     let (at, mut live) = begin();
-    live.pinged(at(20));
-    live.pinged(at(24));
-    assert_eq!(live.due(at(25), Between), Due::Dead);
+    live.pinged(at(20), true);
+    assert_eq!(live.due(at(79), Between), Due::Nothing(at(80)));
+    live.received(at(79));
+    live.arrived(at(79), true);
+    assert_eq!(live.due(at(138), Between), Due::Nothing(at(139)));
+    live.received(at(138));
+    live.arrived(at(138), false);
+    assert_eq!(
+        live.due(at(142), Between),
+        Due::Nothing(at(143)),
+        "nothing is in front of it"
+    );
+    assert_eq!(live.due(at(143), Between), Due::Dead);
 }
 
 #[test]
 fn a_peer_that_takes_what_had_to_wait_is_given_time_anew() {
     let (at, mut live) = begin();
-    live.pinged(at(20));
-    live.wrote(at(20), 0, true);
-    live.wrote(at(24), 1, false);
-    assert_eq!(live.due(at(28), Between), Due::Nothing(at(29)));
-    assert_eq!(live.due(at(29), Between), Due::Dead);
+    live.pinged(at(20), false);
+    live.wrote(at(20), 0, Some(Wait::System));
+    live.wrote(at(24), 1, None);
+    assert_eq!(live.due(at(83), Between), Due::Nothing(at(84)));
+    assert_eq!(live.due(at(84), Between), Due::Dead);
 }
 
 #[test]
-fn a_pong_behind_megabytes_is_waited_for() {
+fn a_stall_is_judged_by_what_arrives_where_that_is_waited_for() {
     let (at, mut live) = begin();
-    live.wrote(at(10), 20 * SLOWEST as usize, false);
-    assert_eq!(live.due(at(20), Between), Due::Ping);
-    live.pinged(at(20));
-    assert_eq!(live.due(at(34), Between), Due::Nothing(at(35)));
-    assert_eq!(live.due(at(35), Between), Due::Dead);
-    live.wrote(at(21), 2 * SLOWEST as usize, false);
-    assert_eq!(live.all_taken(at(22)), at(32));
-    live.ponged(at(22));
-    assert_eq!(live.all_taken(at(22)), at(24), "what came after the Ping");
-    live.pinged(at(55));
-    assert_eq!(live.due(at(60), Between), Due::Dead);
+    live.wrote(at(0), 1000, Some(Wait::Pong));
+    // It pings us, and we answer: that shows nothing.
+    live.wrote(at(30), 10, Some(Wait::Pong));
+    live.received(at(59));
+    assert_eq!(live.fire(at(59)), Some(Timer::Ping), "which goes in front");
+    live.pinged(at(59), true);
+    live.received(at(59));
+    assert_eq!(live.due(at(60), Between), Due::Stalled);
+
+    live.wrote(at(61), 0, Some(Wait::Pong));
+    live.arrived(at(100), true);
+    assert_eq!(live.timers.get(Timer::Stall), Some(at(160)));
+    live.wrote(at(101), 1000, None);
+    assert_eq!(live.timers.get(Timer::Stall), None);
 }
 
 #[test]
-fn while_the_system_is_full_nothing_of_it_counts_as_taken() {
+fn a_stall_is_none_while_the_pong_may_be_behind_a_message() {
     let (at, mut live) = begin();
-    live.wrote(at(0), 30 * SLOWEST as usize, true);
-    for round in 1..=3 {
-        live.wrote(at(20 * round), SLOWEST as usize, true);
-        // A proxy that holds megabytes may have taken it.
-        assert_eq!(live.all_taken(at(20 * round)), at(20 * round + 30 + round));
+    live.read(at(0), InMessage);
+    live.wrote(at(0), 1000, Some(Wait::Pong));
+    for second in [50, 100, 150] {
+        live.heard(at(second));
+        live.received(at(second));
     }
-    live.wrote(at(80), SLOWEST as usize, false);
-    live.pinged(at(80));
-    assert_eq!(live.due(at(118), Between), Due::Nothing(at(119)));
-    // It may say this while it is far from having read what was written.
-    live.heard(at(90));
-    assert_eq!(live.all_taken(at(90)), at(114));
-    live.ponged(at(118));
-    assert_eq!(live.all_taken(at(118)), at(118));
+    assert_ne!(live.fire(at(60)), Some(Timer::Stall));
+    live.timers.clear(Timer::Pong);
+    assert_eq!(live.timers.get(Timer::Stall), Some(at(120)));
+    live.timers.set(Timer::Stall, at(211));
+    assert_eq!(live.due(at(211), InMessage), Due::Stalled);
 }
 
 #[test]
-fn what_is_on_its_way_is_waited_for_but_not_for_ever() {
+fn a_second_ping_gives_no_more_time_for_the_answer() {
     let (at, mut live) = begin();
-    assert_eq!(live.all_taken(at(0)), at(0));
-    live.wrote(at(1), 10 * SLOWEST as usize, false);
-    live.wrote(at(3), 10 * SLOWEST as usize, true);
-    live.received(at(3));
-    assert_eq!(live.all_taken(at(3)), at(21));
-    live.wrote(at(4), 0, false);
-    assert_eq!(live.all_taken(at(22)), at(22));
-    live.wrote(at(30), 1 << 40, false);
-    let held = (HELD_ON_THE_WAY / SLOWEST) as u32;
-    assert_eq!(live.all_taken(at(30)), at(30 + held));
+    live.pinged(at(20), false);
+    live.pinged(at(24), false);
+    assert_eq!(live.due(at(25), Between), Due::Dead);
 }
 
 #[test]
 fn what_we_do_not_read_is_not_held_against_the_peer() {
     let (at, mut live) = begin();
-    live.pinged(at(0));
-    live.wrote(at(90), 1, false);
+    live.pinged(at(0), false);
+    live.wrote(at(90), 1, None);
     assert_eq!(live.due(at(100), Paused), Due::Nothing(at(160)));
-    live.pinged(at(101));
+    live.pinged(at(101), false);
     assert_eq!(live.due(at(107), Between), Due::Nothing(at(110)));
-    live.pinged(at(110));
+    live.pinged(at(110), false);
     assert_eq!(live.due(at(114), Between), Due::Nothing(at(115)));
 }
 
@@ -193,8 +196,8 @@ fn who_is_not_read_is_pinged_and_need_not_answer() {
         let next = at(60 * round);
         assert_eq!(live.due(at(60 * round - 1), Paused), Due::Nothing(next));
         assert_eq!(live.due(next, Paused), Due::Ping);
-        live.pinged(next);
-        live.wrote(next, 10, false);
+        live.pinged(next, false);
+        live.wrote(next, 10, None);
     }
     assert_eq!(live.due(at(310), Between), Due::Nothing(at(320)));
 }
@@ -202,14 +205,14 @@ fn who_is_not_read_is_pinged_and_need_not_answer() {
 #[test]
 fn only_accepted_bytes_end_a_stall() {
     let (at, mut live) = begin();
-    live.wrote(at(0), 0, true);
-    live.wrote(at(30), 0, true);
+    live.wrote(at(0), 0, Some(Wait::System));
+    live.wrote(at(30), 0, Some(Wait::System));
     live.received(at(59));
     assert_eq!(live.due(at(59), Between), Due::Nothing(at(60)));
     assert_eq!(live.due(at(60), Between), Due::Stalled);
-    live.wrote(at(60), 1, true);
+    live.wrote(at(60), 1, Some(Wait::System));
     assert_eq!(live.due(at(61), Between), Due::Nothing(at(120)));
-    live.wrote(at(62), 1, false);
+    live.wrote(at(62), 1, None);
     assert_eq!(live.due(at(62), Between), Due::Nothing(at(79)));
 }
 
@@ -217,11 +220,11 @@ fn only_accepted_bytes_end_a_stall() {
 fn a_stall_is_looked_at_until_its_end() {
     let (at, mut live) = begin();
     assert_eq!(live.next_look_at_stall(at(0)), None);
-    live.wrote(at(0), 0, true);
+    live.wrote(at(0), 0, Some(Wait::System));
     let step = TIMEOUTS.stall / LOOKS_AT_A_STALL;
     assert_eq!(live.next_look_at_stall(at(10)), Some(at(10) + step));
     assert_eq!(live.next_look_at_stall(at(59)), Some(at(60)));
-    live.wrote(at(59), 1, false);
+    live.wrote(at(59), 1, None);
     assert_eq!(live.next_look_at_stall(at(59)), None);
 }
 
@@ -285,19 +288,25 @@ fn a_refusal_waits_for_its_time_and_the_next_request_has_its_own() {
 }
 
 #[test]
-fn the_close_is_due_from_when_ours_was_written_and_no_later_write_moves_it() {
+fn the_close_is_due_once_what_is_in_front_of_ours_has_arrived() {
     let (at, mut clocks) = begin();
-    clocks.wrote(at(1), 10 * SLOWEST as usize, false);
     clocks.closing();
     assert_eq!(clocks.next(), None, "no Ping any more");
-    clocks.close_due(at(2));
-    assert_eq!(clocks.next(), Some(at(11) + CLOSE_TIMEOUT));
-    clocks.close_due(at(3));
+    clocks.close_due(at(2), true);
+    assert_eq!(clocks.next(), Some(at(62)));
+    clocks.close_due(at(3), false);
     clocks.read(at(4), Paused);
-    assert_eq!(clocks.next(), Some(at(11) + CLOSE_TIMEOUT));
-    clocks.end_due(at(4));
-    assert_eq!(clocks.fire(at(4)), Some(Timer::Close));
+    assert_eq!(clocks.next(), Some(at(62)));
+    clocks.arrived(at(50), true);
+    assert_eq!(clocks.next(), Some(at(110)));
+    clocks.arrived(at(51), false);
+    assert_eq!(clocks.next(), Some(at(51) + CLOSE_TIMEOUT));
+    clocks.end_due(at(52));
+    assert_eq!(clocks.fire(at(52)), Some(Timer::Close));
     assert_eq!(clocks.next(), None);
+
+    clocks.close_due(at(60), false);
+    assert_eq!(clocks.next(), Some(at(60) + CLOSE_TIMEOUT));
 }
 
 #[test]
@@ -337,10 +346,10 @@ fn what_waits_for_who_has_said_close_has_its_time_from_then() {
 fn a_look_keeps_its_time_unless_the_peer_takes_something() {
     let (at, mut clocks) = begin();
     let step = TIMEOUTS.stall / LOOKS_AT_A_STALL;
-    clocks.wrote(at(0), 0, true);
-    clocks.wrote(at(1), 0, true);
+    clocks.wrote(at(0), 0, Some(Wait::System));
+    clocks.wrote(at(1), 0, Some(Wait::System));
     assert_eq!(clocks.next(), Some(at(0) + step));
-    clocks.wrote(at(2), 1, true);
+    clocks.wrote(at(2), 1, Some(Wait::System));
     assert_eq!(clocks.next(), Some(at(2) + step));
 }
 
@@ -348,14 +357,14 @@ fn a_look_keeps_its_time_unless_the_peer_takes_something() {
 fn what_came_before_the_ping_was_sent_does_not_prolong_its_time() {
     let (at, mut clocks) = begin();
     clocks.heard(at(20));
-    clocks.pinged(at(20));
+    clocks.pinged(at(20), false);
     assert_eq!(clocks.due(at(25), InMessage), Due::Dead);
 }
 
 #[test]
 fn who_may_have_answered_during_a_pause_is_judged_once_that_was_read() {
     let (at, mut clocks) = begin();
-    clocks.pinged(at(20));
+    clocks.pinged(at(20), false);
     assert_eq!(clocks.fire(at(1000)), Some(Timer::Pong));
     assert!(clocks.put_off(Timer::Pong, at(1000), || true));
     assert_eq!(clocks.next(), Some(at(1000) + TIME_TO_READ));
@@ -363,7 +372,7 @@ fn who_may_have_answered_during_a_pause_is_judged_once_that_was_read() {
     assert!(!clocks.put_off(Timer::Pong, at(1002), || true), "once");
 
     // The next Ping is another one.
-    clocks.pinged(at(1003));
+    clocks.pinged(at(1003), false);
     assert_eq!(clocks.fire(at(1100)), Some(Timer::Pong));
     assert!(clocks.put_off(Timer::Pong, at(1100), || true));
 }

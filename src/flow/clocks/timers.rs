@@ -11,7 +11,7 @@ pub enum Timer {
     Refusal,
     /// The time for the client's Close is up, or the time for what waits to be written to it.
     Close,
-    /// The peer has accepted no bytes for too long.
+    /// The peer has accepted no bytes for too long, or none have arrived.
     Stall,
     /// The peer may accept bytes again: the runtime says so late, not before a third of the
     /// system's buffer is free.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flow::credit::Pool;
 
 #[test]
 fn a_chunk_is_charged_for_more_than_its_bytes() {
@@ -10,20 +11,15 @@ fn a_chunk_is_charged_for_more_than_its_bytes() {
 }
 
 #[test]
-fn a_delivery_is_as_long_as_its_parts() {
-    let window = Window::new(1000);
-    let chunk = |bytes| Chunk::new(bytes, &window);
-    for (delivery, len) in [
-        (Delivery::from(chunk("")), 0),
-        (Delivery::from(chunk("four")), 4),
-        (Delivery::Parts(vec![]), 0),
-        (
-            Delivery::Parts(vec![chunk(""), chunk("four"), chunk("6bytes")]),
-            10,
-        ),
-    ] {
-        assert_eq!(delivery.size(), len);
-    }
+fn a_loan_is_kept_for_as_long_as_what_it_is_for() {
+    let (window, pool) = (Window::new(1000), Pool::new(10_000));
+    let mut loan = Share::take(&pool, 5000);
+    let mut data = Data::Messages(Chunk::new("four", &window));
+    data.charge_to(&mut loan);
+    drop(loan);
+    assert_eq!(pool.used(), 4 + OVERHEAD);
+    drop(data);
+    assert_eq!(pool.used(), 0);
 }
 
 #[test]

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use relay_wire::{
-    frame::{Header, Opcode},
-    utf8::Utf8Check,
-};
+use relay_wire::frame::{Header, Opcode};
 
+use super::check::Check;
 use crate::flow::{
     credit::Window,
     data::{Chunk, Fragment, Part},
@@ -21,10 +19,14 @@ pub(super) struct Message {
     pub(super) size: u64,
     /// Whether a fragment of it has been passed on.
     pub(super) started: bool,
-    pub(super) text: Option<Utf8Check>,
+    pub(super) check: Check,
 }
 
 impl Message {
+    pub(super) fn is_looked_into(&self) -> bool {
+        matches!(self.check, Check::Inside(_))
+    }
+
     /// What has come of it as a fragment, charged to `window`.
     pub(super) fn fragment(&self, part: Part, fin: bool, window: &Arc<Window>) -> Fragment {
         let (opcode, rsv) = if self.started {
@@ -42,7 +44,10 @@ impl Message {
             fin,
             kind: self.kind,
             rsv: self.rsv,
-            chunk: Chunk::new(frame, window),
+            chunk: Chunk {
+                compressed: self.rsv != 0,
+                ..Chunk::new(frame, window)
+            },
             header_len,
         }
     }

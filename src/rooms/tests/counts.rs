@@ -151,13 +151,15 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
     };
     let timeout = Departure {
         untaken: 4,
+        arrived: 20,
         ..Ending::PingTimeout.into()
     };
     let first = end(&mut world, 1, timeout);
     assert_eq!(
         first,
         [format!(
-            "session 1 left room {code} after 7 s with ping_timeout; 26 bytes down, 200 bytes up"
+            "session 1 left room {code} after 7 s with ping_timeout; 26 bytes down, 200 bytes up; \
+             it has shown that 20 arrived"
         )]
     );
     world.send(S, Piece::Whole, b"for nobody");
@@ -166,6 +168,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
     world.send(2, Piece::Whole, &[0; 1]);
     world.at(9);
     let too_big = Departure {
+        arrived: 0,
         ending: Ending::MessageTooBig,
         oversize: Some(Oversize {
             size: 1001,
@@ -179,8 +182,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
         [
             format!("session 3 left the queue of room {code} after 9 s with sender_disconnected"),
             format!(
-                "session 2 left room {code} after 9 s with sender_disconnected; 31 bytes down, \
-                 1 byte up"
+                "session 2 left room {code} after 9 s with message_too_big; 31 bytes down, 1 byte up"
             ),
             format!(
                 "room {code} of session 0 closed after 9 s: its sender ended with message_too_big \

@@ -193,3 +193,23 @@ fn rooms_opened_at_one_moment_all_expire() {
     assert_eq!(world.at(100), senders.map(away).concat());
     assert!(world.is_empty());
 }
+
+#[test]
+fn a_sender_ends_for_what_its_receiver_cannot_be_given_and_for_nobody_else() {
+    let mut world = room(&[1, 2]);
+    let blame = |world: &mut World, receiver| {
+        let ending = Ending::BadCompression.into();
+        world.run(|rooms, _, effects| rooms.blame_sender(SessionId(receiver), ending, effects))
+    };
+    for nobodys in [S, 2, 9] {
+        assert_eq!(blame(&mut world, nobodys), []);
+    }
+    let end = [
+        Told(2, "sender_disconnected"),
+        Closed(2, "sender_disconnected"),
+        Closed(1, "sender_disconnected"),
+        Closed(S, "bad_compression"),
+    ];
+    assert_eq!(blame(&mut world, 1), end);
+    assert!(world.is_empty());
+}

@@ -93,16 +93,25 @@ fn held_data_there_is_no_memory_for_closes_its_receiver_too() {
     );
 }
 
-/// The lengths of the parts in which the sender gets the message that ends with this data.
-fn parts(world: &mut World, data: Data) -> Vec<usize> {
+/// The lengths of the fragments in which the sender gets the message that ends with this data, and what
+/// they are together.
+fn parts(world: &mut World, data: Data) -> (Vec<usize>, Vec<u8>) {
     let mut effects = Vec::new();
     world.rooms.forward(SessionId(1), data, &mut effects);
-    match &effects[..] {
-        [Effect::Deliver(SessionId(S), Delivery::Parts(parts))] => {
-            parts.iter().map(|part| part.bytes.len()).collect()
-        }
-        other => panic!("{other:?}"),
+    let [Effect::Deliver(SessionId(S), Delivery::Chunks(parts))] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let (mut lengths, mut message) = (Vec::new(), Vec::new());
+    for (index, part) in parts.iter().enumerate() {
+        let (header, len) = Header::parse(&part.bytes).unwrap().unwrap();
+        let first = header.opcode == Opcode::Binary;
+        assert!(first || header.opcode == Opcode::Continuation);
+        assert_eq!((first, header.fin), (index == 0, index + 1 == parts.len()));
+        assert_eq!(header.len as usize, part.credit.payload());
+        lengths.push(part.credit.payload());
+        message.extend_from_slice(&part.bytes[len..]);
     }
+    (lengths, message)
 }
 
 #[test]
@@ -120,8 +129,10 @@ fn short_fragments_are_copied_together_and_long_ones_are_kept() {
     world.send(1, Piece::Middle, &[1; 4095]);
     assert_eq!(world.buffers.used(), 40 * 4000 + kept + 4095);
     // Copies are a part once they reach 64 KiB, and where a fragment is kept after them.
-    let expected = [10, 17 * 4000, 17 * 4000, 6 * 4000, 4096, 4095];
-    assert_eq!(parts(&mut world, Piece::Last.data(b"", &window)), expected);
+    let expected = [17 * 4000, 17 * 4000, 6 * 4000, 4096, 4095];
+    let (parts, message) = parts(&mut world, Piece::Last.data(b"", &window));
+    assert_eq!(parts, expected);
+    assert_eq!(message, vec![1; 40 * 4000 + 4096 + 4095]);
 }
 
 fn fragment(piece: Piece, payload: &[u8], window: &Arc<Window>) -> Fragment {

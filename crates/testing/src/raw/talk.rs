@@ -84,11 +84,16 @@ impl Raw {
 
     /// All frames up to the close that tells a receiver of the end of its sender.
     pub async fn frames_until_sender_gone(&mut self) -> Vec<Frame> {
+        self.frames_until_close(1001, "sender_disconnected").await
+    }
+
+    /// All frames up to the close with this code and reason.
+    pub async fn frames_until_close(&mut self, code: u16, reason: &str) -> Vec<Frame> {
         let mut frames = Vec::new();
         loop {
-            let frame = self.next_but_pings("the end of its sender").await;
+            let frame = self.next_alive(reason).await;
             if frame.opcode == CLOSE {
-                let expected = [&1001_u16.to_be_bytes()[..], b"sender_disconnected"].concat();
+                let expected = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
                 assert_eq!(frame.payload, expected, "{frame:?}");
                 return frames;
             }

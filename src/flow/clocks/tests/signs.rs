@@ -17,10 +17,10 @@ fn whose_place_is_wanted_gives_way_when_it_shows_no_sign() {
     assert_eq!(fired(&mut frozen, at(14)), []);
     assert_eq!(fired(&mut frozen, at(15)), [Timer::Ask]);
     frozen.asked(at(15));
-    frozen.pinged(at(15));
+    frozen.pinged(at(15), true);
     // Bytes that fit into the buffers on the way show nothing.
-    frozen.wrote(at(16), 8 << 20, false);
-    assert_eq!(fired(&mut frozen, at(44)), [Timer::Pong]);
+    frozen.wrote(at(16), 8 << 20, None);
+    assert_eq!(fired(&mut frozen, at(44)), []);
     assert_eq!(fired(&mut frozen, at(45)), [Timer::GiveWay]);
 
     let (at, mut live) = begin();
@@ -44,8 +44,8 @@ fn each_sign_of_taking_something_keeps_the_place() {
         |clocks, now| clocks.shows_a_sign(now),
         |clocks, now| clocks.heard(now),
         |clocks, now| {
-            clocks.wrote(now, 100, true);
-            clocks.wrote(now, 100, true);
+            clocks.wrote(now, 100, Some(Wait::System));
+            clocks.wrote(now, 100, Some(Wait::System));
         },
     ];
     for sign in signs {

@@ -1,0 +1,100 @@
+//! What a client without compression is sent of compressed messages: they wait in front of its outbox, and
+//! are inflated into that as it empties.
+//!
+//! While any wait, what else is for that client and must keep its place waits behind them. What is written
+//! brings the next piece, in the same turn or, behind a number of them, in the next.
+
+use std::{future::Future, pin::pin, task::Context as Task};
+
+use super::connection::Connection;
+use crate::{
+    actors::messages::Fault,
+    flow::{
+        data::Delivery,
+        unpack::{Broken, Unpacker},
+    },
+    rooms::Departure,
+};
+
+/// Pieces that are inflated in one turn.
+const MOST_PIECES: usize = 32;
+
+impl Connection {
+    /// Queues whole frames, in the order in which they are to be written.
+    pub(super) fn queue(&mut self, delivery: Delivery) {
+        let compressed = delivery.is_compressed();
+        if compressed && self.reader.has_compression() {
+            self.state.metrics.passed_compressed(delivery.payload());
+        } else if compressed && self.unpacker.is_none() {
+            let limit = match self.receives {
+                true => self.state.live().config.sender_message(),
+                // A receiver's messages were looked into, by the limit that it has.
+                false => u64::MAX,
+            };
+            self.unpacker = Some(Box::new(Unpacker::new(limit)));
+        }
+        match &mut self.unpacker {
+            None => self.outbox.push(delivery),
+            Some(unpacker) => {
+                unpacker.push(delivery);
+                self.refill();
+            }
+        }
+    }
+
+    /// Has the next of what waits in front of the outbox follow, once that is empty. Returns whether any
+    /// did.
+    pub(super) fn refill(&mut self) -> bool {
+        if self.outbox.is_empty()
+            && let Some(unpacker) = &mut self.unpacker
+        {
+            let next = unpacker.take();
+            self.state.metrics.inflated(unpacker.take_inflated());
+            match next {
+                Ok(Some(chunk)) => {
+                    self.outbox.push(chunk);
+                    return true;
+                }
+                Ok(None) => {
+                    self.unpacker.take_if(|unpacker| unpacker.is_idle());
+                    return false;
+                }
+                Err(Broken { ending, oversize }) => {
+                    let departure = Departure {
+                        oversize,
+                        ..ending.into()
+                    };
+                    self.registry.do_send(Fault {
+                        id: self.id,
+                        departure,
+                    });
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    /// Bytes of its peer's that its client has not taken.
+    pub(super) fn untaken(&self) -> usize {
+        let waiting = self.unpacker.as_ref().map_or(0, |it| it.payload());
+        self.outbox.payload() + waiting
+    }
+}
+
+/// How many pieces a session has had in this turn.
+#[derive(Default)]
+pub(super) struct Pieces(usize);
+
+impl Pieces {
+    /// Whether it may go on. If not, it is woken when others have had their turn.
+    pub(super) fn may_go_on(&mut self, task: &mut Task<'_>) -> bool {
+        self.0 += 1;
+        let may = self.0 < MOST_PIECES;
+        if !may {
+            // Never ready at once: a plain wake-up would come before the runtime looks at other sockets.
+            let _ = pin!(tokio::task::yield_now()).poll(task);
+        }
+        may
+    }
+}

@@ -1,0 +1,155 @@
+//! How much of what was written has arrived at its client, and how much more may be on its way.
+//!
+//! What a system or a proxy accepts has not arrived: it may hold megabytes. So a Ping goes in front of
+//! more data every now and then (a mark), and its Pong shows that all before it has arrived, through
+//! whatever is in between. What is written and not shown to have arrived is kept within the *delivery
+//! window*: about as much as the line takes in three seconds, so that no control frame of ours has more in
+//! front of it. The window begins small, grows as fast as bytes arrive, and follows the rate that the
+//! Pongs show.
+//!
+//! Places are counts of bytes written, headers and all, as the outbox counts them.
+
+use std::{collections::VecDeque, time::Instant};
+
+/// Seconds' worth of bytes that may be on their way: less than a client or a proxy waits for a Pong, and
+/// more than any round trip.
+const AHEAD: u64 = 3;
+/// The window at first, and at least: under three seconds at 100 kbit/s.
+const LEAST: u64 = 32 * 1024;
+/// The window at most: what 100 ms of round trip need at a gigabit a second.
+const MOST: u64 = 16 * 1024 * 1024;
+/// Marks in a window. Between two of them as many bytes as [`Arrival::spacing`] says.
+const MARKS: u64 = 8;
+/// Bytes between marks at least: a client that takes so many in the time of a stall is moving.
+const CLOSEST: u64 = 4 * 1024;
+/// Bytes between marks at most. More would save nothing.
+const FARTHEST: u64 = 256 * 1024;
+/// On a line that takes four times as many bytes in a second, the frames need not be shorter than they come.
+const SHORT: u64 = 32 * 1024;
+/// Marks whose Pongs are due at once, at most. A client that is not read, and so not held to its window,
+/// may come to that.
+const MOST_MARKS: usize = 128;
+/// Marks for which an empty list keeps its memory.
+const KEPT_MARKS: usize = 8;
+
+/// A Ping that was sent.
+#[derive(Debug)]
+struct Mark {
+    number: u64,
+    /// The place behind it, and the payload in front of it.
+    place: u64,
+    payload: u64,
+    /// When it was sent, and what had arrived by then.
+    at: Instant,
+    arrived: u64,
+}
+
+/// What is known to have arrived at one client.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The place that the client has shown to have read to, and the payload in front of it.
+    arrived: u64,
+    payload: u64,
+    /// The place behind the last mark.
+    marked: u64,
+    window: u64,
+    marks: VecDeque<Mark>,
+}
+
+impl Default for Arrival {
+    fn default() -> Self {
+        Self {
+            arrived: 0,
+            payload: 0,
+            marked: 0,
+            window: LEAST,
+            marks: VecDeque::new(),
+        }
+    }
+}
+
+impl Arrival {
+    /// Bytes that may be written behind this place now.
+    pub fn room(&self, written: u64) -> u64 {
+        (self.arrived + self.window).saturating_sub(written)
+    }
+
+    /// Bytes that a frame may have, so that it does not hold up a control frame for long.
+    pub fn longest_frame(&self) -> usize {
+        match self.spacing() {
+            short @ ..SHORT => short as usize,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Bytes to be written between one mark and the next.
+    pub fn spacing(&self) -> u64 {
+        (self.window / MARKS).clamp(CLOSEST, FARTHEST)
+    }
+
+    /// Bytes that may be written behind this place before the next mark is due; none if it is.
+    pub fn until_mark(&self, written: u64) -> u64 {
+        if self.marks.len() == MOST_MARKS {
+            return u64::MAX;
+        }
+        (self.marked + self.spacing()).saturating_sub(written)
+    }
+
+    /// Whether a Pong is due that has data in front of it, and not just a few words.
+    pub fn is_awaited(&self) -> bool {
+        let last = self.marks.back();
+        last.is_some_and(|mark| mark.place - self.arrived > CLOSEST)
+    }
+
+    /// Bytes of payload known to have arrived.
+    pub fn payload(&self) -> u64 {
+        self.payload
+    }
+
+    /// The Ping of this number, which is greater than those before, is to be written up to `place`, with
+    /// so much payload in front of it.
+    pub fn pinged(&mut self, number: u64, place: u64, payload: u64, now: Instant) {
+        self.marked = place;
+        if self.marks.len() < MOST_MARKS {
+            self.marks.push_back(Mark {
+                number,
+                place,
+                payload,
+                at: now,
+                arrived: self.arrived,
+            });
+        }
+    }
+
+    /// The Ping of this number is answered, and with it those before. Returns the bytes of payload that
+    /// are known from here on to have arrived.
+    pub fn ponged(&mut self, number: u64, now: Instant) -> u64 {
+        let mut last = None;
+        while self.marks.front().is_some_and(|mark| mark.number <= number) {
+            last = self.marks.pop_front();
+        }
+        let Some(mark) = last else {
+            return 0;
+        };
+        if self.marks.is_empty() && self.marks.capacity() > KEPT_MARKS {
+            self.marks = VecDeque::new();
+        }
+        let more = mark.place - self.arrived;
+        let payload = mark.payload - self.payload;
+        (self.arrived, self.payload) = (mark.place, mark.payload);
+        let rate = rate(mark.place - mark.arrived, mark.at, now);
+        let most = MOST.min(self.window + more);
+        self.window = rate.saturating_mul(AHEAD).clamp(LEAST, most);
+        payload
+    }
+}
+
+/// Bytes a second, of which so many arrived from `start` to `now`.
+fn rate(bytes: u64, start: Instant, now: Instant) -> u64 {
+    let micros = u64::try_from(now.duration_since(start).as_micros()).unwrap_or(u64::MAX);
+    bytes.saturating_mul(1_000_000) / micros.max(1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,408 @@
+//! Compression (RFC 7692): who has it, that messages pass as they came, and what is inflated on the way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "compression/deflated.rs"]
+mod deflated;
+#[cfg(target_os = "linux")]
+#[path = "compression/memory.rs"]
+mod memory;
+
+use std::time::Duration;
+
+use relay_testing::{
+    Raw, TestRelay, frame,
+    metrics::{Account, Metrics},
+    noise, prose, reply, seeded,
+    wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
+    within,
+};
+use relay_wire::frame::COMPRESSED;
+use tokio::io::AsyncWriteExt;
+
+use self::deflated::{
+    Came, OFFER, client, compressed, create, deflate, deflate_within, in_frames, inflate, message,
+    offering, pair, plain_text,
+};
+
+const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+                      client_max_window_bits=9";
+
+fn handshakes(metrics: &Metrics, offered: &str, accepted: &str) -> u64 {
+    let labels = format!("offered=\"{offered}\",accepted=\"{accepted}\"");
+    metrics.get(&format!("relay_handshakes_total{{{labels}}}"))
+}
+
+#[tokio::test]
+async fn who_offers_compression_is_answered_by_the_table() {
+    let relay = TestRelay::start(|_| {});
+    for (offer, more, answer) in [
+        (OFFER, "", Some(ANSWER)),
+        ("permessage-deflate; server_max_window_bits=9", "", None),
+        ("permessage-deflate; surprise", "", None),
+        ("permessage-deflate; \"", "", None),
+        ("x-webkit-deflate-frame", "", None),
+        // A browser.
+        (OFFER, "Origin: http://relay.example\r\n", None),
+        // A second line.
+        (
+            "other",
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12\r\n",
+            Some(ANSWER),
+        ),
+    ] {
+        let (_client, response) = offering(&relay, offer, more).await;
+        let answered = response.header("sec-websocket-extensions");
+        assert_eq!(answered, answer, "{offer}; {more}");
+    }
+    let plain = "permessage-deflate";
+    let (_client, response) = offering(&relay, plain, "").await;
+    let answered = response.header("sec-websocket-extensions").unwrap();
+    assert_eq!(format!("{answered}; client_max_window_bits=9"), ANSWER);
+    let _without = Raw::connect(&relay).await;
+    let metrics = relay.metrics();
+    for (offered, accepted, count) in [
+        ("none", "none", 1),
+        ("other", "none", 2),
+        ("deflate", "none", 3),
+        ("deflate", "any_window", 1),
+        ("deflate", "small_window", 2),
+    ] {
+        assert_eq!(
+            handshakes(&metrics, offered, accepted),
+            count,
+            "{offered}, {accepted}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn turned_off_nobody_has_it() {
+    let relay = TestRelay::start(|config| config.compression = false);
+    let (mut client, response) = offering(&relay, OFFER, "").await;
+    assert_eq!(response.header("sec-websocket-extensions"), None);
+    client
+        .send(compressed(TEXT, reply::CREATE.as_bytes()))
+        .await;
+    client.expect_close(1002).await;
+}
+
+#[tokio::test]
+async fn the_bit_stands_on_the_first_frame_of_a_message_alone() {
+    let relay = TestRelay::start(|_| {});
+    for bad in [
+        vec![frame(PING, "").rsv(COMPRESSED)],
+        vec![frame(CLOSE, "").rsv(COMPRESSED)],
+        vec![frame(TEXT, deflate(b"")).rsv(2)],
+        vec![frame(TEXT, deflate(b"")).rsv(1 | COMPRESSED)],
+        vec![
+            frame(TEXT, deflate(b"")).rsv(COMPRESSED).more(),
+            frame(CONTINUATION, "").rsv(COMPRESSED),
+        ],
+    ] {
+        for sends in [true, false] {
+            let (sender, receiver) = pair(&relay, true, true).await;
+            let (mut client, _other) = if sends {
+                (sender, receiver)
+            } else {
+                (receiver, sender)
+            };
+            client.send_together(&bad).await;
+            let mut close = client.next_but_pings("a close").await;
+            if close.opcode != CLOSE {
+                // What came of the message up to there.
+                close = client.next_but_pings("a close").await;
+            }
+            assert_eq!(close.payload[..], *b"\x03\xeareserved_bits");
+        }
+    }
+    let (mut plain, _receiver) = pair(&relay, false, true).await;
+    plain.send(compressed(TEXT, b"no")).await;
+    plain.expect_close(1002).await;
+}
+
+/// A message of this kind, without pattern but compressible, or not.
+fn sample(opcode: u8, size: usize) -> Vec<u8> {
+    let rng = &mut seeded(size as u64);
+    match opcode {
+        TEXT => prose(rng, size).into_bytes(),
+        _ => noise(rng, size),
+    }
+}
+
+/// Every pair, both ways: what a client is sent is what the other has said, compressed as it was where both
+/// can, and inflated where its recipient cannot.
+#[tokio::test]
+async fn any_pair_fits() {
+    let relay = TestRelay::start(|_| {});
+    for (sends, receives) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut sender, mut receiver) = pair(&relay, sends, receives).await;
+        for up in [false, true] {
+            let (from, to) = match up {
+                false => (&mut sender, &mut receiver),
+                true => (&mut receiver, &mut sender),
+            };
+            let (compresses, inflates) = match up {
+                false => (sends, receives),
+                true => (receives, sends),
+            };
+            for (opcode, size, piece, bits) in [
+                (TEXT, 0, 10, 9),
+                (TEXT, 100, 1000, 9),
+                (BINARY, 100, 7, 15),
+                (TEXT, 300_000, 10_000, 15),
+                (BINARY, 200_000, 70_000, 9),
+                (TEXT, 100_000, 1 << 20, 9),
+            ] {
+                let said = sample(opcode, size);
+                let bytes = match compresses {
+                    true => deflate_within(&said, bits),
+                    false => said.clone(),
+                };
+                let frames = match compresses {
+                    true => in_frames(opcode, &bytes, piece),
+                    false => vec![frame(opcode, said.clone())],
+                };
+                let sending = async {
+                    for frame in &frames {
+                        from.send(frame.clone()).await;
+                    }
+                };
+                let (came, ()) = tokio::join!(message(to), sending);
+                let passes = compresses && inflates;
+                let expected = Came {
+                    compressed: passes,
+                    opcode,
+                    payload: if passes { bytes } else { said },
+                };
+                assert!(came == expected, "{sends} {receives} {up} {opcode} {size}");
+            }
+        }
+    }
+    let account = Account::of(&relay.metrics());
+    assert!(account.is_even() && account.held == 0, "{account:?}");
+    let metrics = relay.metrics();
+    assert!(metrics.get("relay_compressed_bytes_total") > 0);
+    for purpose in ["look", "delivery"] {
+        let name = format!("relay_inflated_bytes_total{{purpose=\"{purpose}\"}}");
+        assert!(metrics.get(&name) > 600_000, "{purpose}");
+    }
+}
+
+#[tokio::test]
+async fn a_share_of_today_arrives_whoever_has_compression() {
+    let hex: String = noise(&mut seeded(1), 4_000_000)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let bytes = deflate(hex.as_bytes());
+    assert!(bytes.len() < hex.len() * 6 / 10);
+    let relay = TestRelay::start(|_| {});
+    for receives in [true, false] {
+        let (mut sender, mut receiver) = pair(&relay, true, receives).await;
+        let sending = sender.send(frame(TEXT, bytes.clone()).rsv(COMPRESSED));
+        let (came, ()) = tokio::join!(message(&mut receiver), sending);
+        assert_eq!((came.compressed, came.opcode), (receives, TEXT));
+        let payload = match receives {
+            true => inflate(&came.payload, hex.len()),
+            false => came.payload,
+        };
+        assert!(payload == hex.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn requests_may_be_compressed_and_are_bounded_inflated() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = client(&relay, true).await;
+    let code = create(&mut sender).await;
+    let mut receiver = client(&relay, true).await;
+    let request = deflate(reply::join(&code).as_bytes());
+    for bad in [
+        deflate(format!("{}{}", reply::join(&code), " ".repeat(4096)).as_bytes()),
+        vec![0xff; 20],
+        deflate(b"not JSON"),
+        request[..request.len() / 2].to_vec(),
+    ] {
+        receiver.send(frame(TEXT, bad).rsv(COMPRESSED)).await;
+        receiver.expect_error("invalid_request").await;
+    }
+    for frame in in_frames(TEXT, &request, 10) {
+        receiver.send(frame).await;
+    }
+    assert_eq!(
+        &receiver.next_but_pings("a pong").await.payload[..],
+        b"between"
+    );
+    reply::assert_joined(&receiver.next_json("ROOM_JOINED").await, &code);
+    sender.expect_peer().await;
+}
+
+/// What a receiver may say that its sender's library would end over, and how it ends instead.
+fn harmful() -> Vec<(Vec<u8>, u8, u16)> {
+    vec![
+        (vec![0xff; 100], BINARY, 1007),
+        (deflate(b"\xc3\x28"), TEXT, 1007),
+        // In the middle of a character.
+        (deflate(&"é".as_bytes()[..1]), TEXT, 1007),
+        ([deflate(b"good"), vec![0x07; 9]].concat(), TEXT, 1007),
+        (deflate(&vec![0; 100_001]), BINARY, 1009),
+        (deflate_within(&vec![b' '; 30_000_000], 15), TEXT, 1009),
+    ]
+}
+
+/// With compression or without, a sender gets what is good of its receivers, and outlives them.
+#[tokio::test]
+async fn a_receiver_that_sends_harm_ends_itself() {
+    let relay = TestRelay::start(|config| config.max_msg_size = 100_000);
+    for sends in [true, false] {
+        let mut sender = client(&relay, sends).await;
+        let code = sender.create_room().await;
+        for (bytes, opcode, close) in harmful() {
+            for size in [1 << 20, bytes.len() / 2] {
+                let mut receiver = client(&relay, true).await;
+                receiver.join(&code).await;
+                sender.expect_peer().await;
+                receiver.send(compressed(TEXT, b"good")).await;
+                assert_eq!(message(&mut sender).await.compressed, sends);
+                // The bomb is refused with its end still to be written.
+                for frame in in_frames(opcode, &bytes, size) {
+                    let _ = receiver.try_write(&frame.encode()).await;
+                }
+                let mut last = receiver.next_but_pings("a close").await;
+                if last.opcode != CLOSE {
+                    last = receiver.next_but_pings("a close").await;
+                }
+                assert_eq!(last.payload[..2], close.to_be_bytes(), "{last:?}");
+                sender.expect_peer_gone().await;
+                let ping = sender.expect_ping().await;
+                sender.pong(&ping).await;
+            }
+        }
+        sender.expect_silence().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_sends_harm_to_a_receiver_without_compression_ends_itself() {
+    let relay = TestRelay::start(|config| config.max_msg_size = 100_000);
+    for (bytes, opcode, close) in harmful() {
+        let (mut sender, mut receiver) = pair(&relay, true, false).await;
+        sender.send(compressed(TEXT, b"good")).await;
+        assert_eq!(plain_text(&mut receiver).await, "good");
+        sender.send(frame(opcode, bytes).rsv(COMPRESSED)).await;
+        let reading = async {
+            let mut came = 0;
+            loop {
+                let frame = receiver.next_alive("the end of its sender").await;
+                if frame.opcode == CLOSE {
+                    return (came, frame.payload);
+                }
+                assert!(!frame.fin, "a whole message");
+                came += frame.payload.len();
+            }
+        };
+        let ((), (came, told)) = tokio::join!(sender.expect_close(close), reading);
+        assert!(came <= 100_000);
+        // It hears of a message that is too long, and otherwise that its sender is gone.
+        let code: u16 = if close == 1009 { 1009 } else { 1001 };
+        assert_eq!(told[..2], code.to_be_bytes());
+    }
+    relay
+        .until("the end of it all", |now| {
+            now.rooms == 0 && now.in_flight == 0
+        })
+        .await;
+    let account = Account::of(&relay.metrics());
+    assert!(account.is_even() && account.held == 0, "{account:?}");
+}
+
+#[tokio::test]
+async fn what_a_queued_receiver_says_is_held_as_it_came() {
+    let relay = TestRelay::start(|_| {});
+    for sends in [true, false] {
+        let mut sender = client(&relay, sends).await;
+        let code = sender.create_room().await;
+        let (mut first, mut second) = (client(&relay, false).await, client(&relay, true).await);
+        first.join(&code).await;
+        sender.expect_peer().await;
+        second.join(&code).await;
+        let texts = ["one", "two", "three"];
+        second.send(compressed(TEXT, texts[0].as_bytes())).await;
+        second.send(frame(TEXT, texts[1])).await;
+        for frame in in_frames(TEXT, &deflate(texts[2].as_bytes()), 2) {
+            second.send(frame).await;
+        }
+        first.vanish();
+        sender.expect_peer_gone().await;
+        let ping = sender.expect_ping().await;
+        sender.pong(&ping).await;
+        sender.expect_peer().await;
+        for (text, was_compressed) in texts.into_iter().zip([true, false, true]) {
+            let came = message(&mut sender).await;
+            assert_eq!(came.compressed, sends && was_compressed);
+            let payload = match came.compressed {
+                true => inflate(&came.payload, text.len()),
+                false => came.payload,
+            };
+            assert_eq!(payload, text.as_bytes());
+        }
+        // Behind all of it, in its place.
+        second.vanish();
+        sender.expect_peer_gone().await;
+    }
+}
+
+/// Nothing is inflated that its receiver has not asked for: what swells a thousandfold waits as it came.
+#[tokio::test]
+async fn what_waits_for_a_slow_receiver_waits_compressed() {
+    let relay = TestRelay::start(|config| config.max_msg_size = 200 << 20);
+    let mut sender = client(&relay, true).await;
+    let code = sender.create_room().await;
+    let mut receiver = Raw::connect_narrow(&relay).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let size = 60_000_000;
+    let bytes = deflate_within(&vec![b'x'; size], 15);
+    sender.send(frame(TEXT, bytes).rsv(COMPRESSED)).await;
+    sender.round_trip().await;
+    let inflated =
+        |metrics: &Metrics| metrics.get("relay_inflated_bytes_total{purpose=\"delivery\"}");
+    // What the system takes for it: its buffers, and no more than a piece beyond.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let first = inflated(&relay.metrics());
+    assert!(first < 5_000_000, "{first}");
+    assert!(relay.counters().in_flight < 256 * 1024);
+    receiver.data(9_000_000, "a part").await;
+    assert!(relay.counters().in_flight < 256 * 1024);
+    assert!(inflated(&relay.metrics()) < 14_000_000);
+    // Its Ping is answered in the middle of it all, and it may leave.
+    receiver.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
+    drop(receiver);
+    sender.expect_peer_gone().await;
+    relay
+        .until("nothing in flight", |now| now.in_flight == 0)
+        .await;
+}
+
+/// A receiver's swelling messages are looked into bit by bit: whoever shares its thread has its turn between.
+#[tokio::test]
+async fn looking_into_one_client_does_not_hold_up_another() {
+    let relay = TestRelay::start(|config| config.max_msg_size = 9_000_000);
+    let (mut sender, mut receiver) = pair(&relay, true, true).await;
+    let bomb = compressed(BINARY, &vec![0; 8_000_000]).encode();
+    let writing = tokio::spawn(async move {
+        // Each of these is 8 KiB that become 8 MB.
+        for _ in 0..60 {
+            receiver.writer().write_all(&bomb).await.unwrap();
+        }
+        receiver
+    });
+    let mut other = Raw::connect(&relay).await;
+    for _ in 0..20 {
+        within("a turn", other.round_trip()).await;
+    }
+    for _ in 0..60 {
+        assert!(message(&mut sender).await.compressed);
+    }
+    drop(writing.await.unwrap());
+}
