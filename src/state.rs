@@ -2,9 +2,12 @@
 //!
 //! No actor in it, and no rule: who asks these things decides what follows.
 
-use std::sync::{
-    Arc, Once, PoisonError, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+use std::{
+    fmt,
+    sync::{
+        Arc, Once, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use relay_wire::ending::Ending;
@@ -14,12 +17,13 @@ use crate::{
     flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
         address::{AddressKey, Trust},
-        admission::Admission,
+        admission::{Admission, MAX_ADDRESSES},
         shares::Shares,
     },
     observe::{
         logging::log_client,
-        metrics::{Metrics, Snapshot},
+        memory,
+        metrics::{Format, Limits, Metrics, Snapshot},
     },
     rooms::{SessionId, most_charged, placement::Placement},
 };
@@ -96,6 +100,10 @@ pub struct Pools {
     pub sessions: Shares,
     /// Rooms; the limit is `RELAY_MAX_ROOMS`, and `RELAY_ADDRESS_ROOMS` for a sender's address.
     pub rooms: Shares,
+    /// Receivers that wait in the queues of their rooms.
+    pub queued: Arc<Pool>,
+    /// Receivers that are paired with their sender.
+    pub pairs: Arc<Pool>,
     /// Bytes between one socket and another, overhead included, over all sessions' windows.
     pub in_flight: Arc<Pool>,
     /// Bytes of messages being assembled for senders, or assembled and not taken; the limit is
@@ -110,6 +118,8 @@ impl Pools {
             handshakes: Pool::new(usize::MAX),
             sessions: chosen(sessions(config)),
             rooms: chosen(rooms(config)),
+            queued: Pool::new(usize::MAX),
+            pairs: Pool::new(usize::MAX),
             in_flight: Pool::new(usize::MAX),
             buffers: chosen(buffers(config)),
         }
@@ -212,11 +222,36 @@ impl State {
         Snapshot {
             sessions: self.pools.sessions.whole().used(),
             rooms: self.pools.rooms.whole().used(),
+            pairs: self.pools.pairs.used(),
+            queued: self.pools.queued.used(),
             in_flight: self.pools.in_flight.used(),
             buffered: self.pools.buffers.whole().used(),
             held: self.ledger.account().held,
             waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
         }
+    }
+
+    /// How much there may be of it, by the settings of now.
+    pub fn limits(&self) -> Limits {
+        let config = &self.live().config;
+        Limits {
+            sessions: config.max_sessions,
+            rooms: config.max_rooms,
+            queue: config.max_queue,
+            buffered: config.max_buffered,
+            addresses: 2 * MAX_ADDRESSES,
+            memory: memory::ceiling(config),
+        }
+    }
+
+    /// A page of metrics.
+    ///
+    /// # Errors
+    ///
+    /// None that the formatter of a `String` could cause.
+    pub fn page_of_metrics(&self, format: Format) -> Result<String, fmt::Error> {
+        self.metrics
+            .encode(format, &self.snapshot(), &self.limits())
     }
 }

@@ -26,9 +26,11 @@ use crate::times::{PATIENCE, STALL};
 pub const AS_RELAY: &str = "--as-relay";
 
 /// What must be back at nothing when everybody has left.
-const OUTSTANDING: [&str; 5] = [
+const OUTSTANDING: [&str; 7] = [
     "relay_sessions",
     "relay_rooms",
+    "relay_pairs",
+    "relay_queued_receivers",
     "relay_in_flight_bytes",
     "relay_buffered_bytes",
     "relay_held_bytes",

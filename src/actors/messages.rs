@@ -111,6 +111,8 @@ pub enum Deliver {
         /// The request, and what is spent.
         moved: Box<Moved>,
     },
+    /// Its turn in its room's queue has come: it is a receiver, and paired.
+    Paired,
     /// The request waits: its answer is late.
     Late,
     /// The request is refused. The client is sent the reply after this delay, and may try again if

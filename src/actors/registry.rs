@@ -5,10 +5,11 @@
 //! request is about another worker's room is sent there with it, so that no frame has to change
 //! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
-//! `limits`; `line` keeps the joins that may not be answered yet.
+//! `limits`; `line` keeps the joins that may not be answered yet, `visits` who is in which queue or pair.
 
 mod effects;
 mod line;
+mod visits;
 
 use std::{
     collections::HashSet,
@@ -25,7 +26,7 @@ use relay_wire::{
     request::{Join, Request},
 };
 
-use self::line::Line;
+use self::{line::Line, visits::Visits};
 use super::{
     messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
     now,
@@ -63,6 +64,7 @@ pub struct RoomRegistry {
     /// The open rooms of checks, which are logged and counted apart.
     checks: HashSet<RoomCode>,
     line: Line,
+    visits: Visits,
     draining: bool,
     alarm: Option<(Instant, SpawnHandle)>,
     /// Filled and emptied with every message; kept for its memory.
@@ -79,6 +81,7 @@ impl RoomRegistry {
             members: BySession::default(),
             checks: HashSet::new(),
             line: Line::default(),
+            visits: Visits::new(&state.pools),
             draining: false,
             alarm: None,
             effects: Vec::new(),

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{buffers::UNSENT, credit::Share},
+    observe::metrics::Format,
     state::State,
 };
 
@@ -95,7 +96,7 @@ impl Worker {
 
     /// The metrics as text.
     pub(super) fn metrics(&self) -> String {
-        self.state.metrics.encode(&self.state.snapshot()).unwrap()
+        self.state.page_of_metrics(Format::OpenMetrics).unwrap()
     }
 }
 

@@ -9,7 +9,10 @@
 //!
 //! Places are counts of bytes written, headers and all, as the outbox counts them.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// Seconds' worth of bytes that may be on their way: less than a client or a proxy waits for a Pong, and
 /// more than any round trip.
@@ -42,6 +45,17 @@ struct Mark {
     /// When it was sent, and what had arrived by then.
     at: Instant,
     arrived: u64,
+}
+
+/// What an answer to a Ping has shown.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Bytes of payload that are known from here on to have arrived.
+    pub payload: u64,
+    /// How long the Ping and its answer took, if that is known.
+    pub took: Option<Duration>,
+    /// Whether it had data in front of it that were on their way, and not just a few words.
+    pub behind_data: bool,
 }
 
 /// What is known to have arrived at one client.
@@ -121,15 +135,14 @@ impl Arrival {
         }
     }
 
-    /// The Ping of this number is answered, and with it those before. Returns the bytes of payload that
-    /// are known from here on to have arrived.
-    pub fn ponged(&mut self, number: u64, now: Instant) -> u64 {
+    /// The Ping of this number is answered, and with it those before.
+    pub fn ponged(&mut self, number: u64, now: Instant) -> Shown {
         let mut last = None;
         while self.marks.front().is_some_and(|mark| mark.number <= number) {
             last = self.marks.pop_front();
         }
         let Some(mark) = last else {
-            return 0;
+            return Shown::default();
         };
         if self.marks.is_empty() && self.marks.capacity() > KEPT_MARKS {
             self.marks = VecDeque::new();
@@ -140,7 +153,11 @@ impl Arrival {
         let rate = rate(mark.place - mark.arrived, mark.at, now);
         let most = MOST.min(self.window + more);
         self.window = rate.saturating_mul(AHEAD).clamp(LEAST, most);
-        payload
+        Shown {
+            payload,
+            took: Some(now.duration_since(mark.at)),
+            behind_data: mark.place - mark.arrived > CLOSEST,
+        }
     }
 }
 

@@ -74,7 +74,7 @@ where
         let head = match read(&mut request, client, &mut place, &mut lost).await {
             Ok(head) => head,
             Err(Some(ending)) => return self.refuse(&request, client, ending),
-            Err(None) => return,
+            Err(None) => return self.door.state.metrics.handshake_abandoned(),
         };
         let answering = async {
             if head == Head::TooLarge {

@@ -11,6 +11,7 @@
 //! | `proxy` | whether a request has come through a proxy |
 //! | [`own_check`] | which of them are those of a check on this machine |
 //! | [`pages`] | plain HTTP |
+//! | `scrape` | in which format the metrics are wanted |
 //!
 //! actix-http parses every head, and answers the requests for pages. One for a WebSocket goes from the
 //! desk to a session, with its socket: no HTTP machinery stands between the socket and the actor, none of
@@ -24,4 +25,5 @@ pub mod own_check;
 pub mod pages;
 pub mod places;
 mod proxy;
+mod scrape;
 pub mod upgrade;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::header::{self, Accept, Header, HeaderValue},
     web::{self, Data},
 };
 use relay_wire::ending::Ending;
 
-use super::handshake::{answer, client};
+use super::{
+    handshake::{answer, client},
+    scrape,
+};
 use crate::{state::State, version};
 
 /// The plain HTTP side.
@@ -53,10 +56,14 @@ async fn healthz(state: Data<State>) -> HttpResponse {
     }
 }
 
-async fn metrics(state: Data<State>) -> HttpResponse {
-    match state.metrics.encode(&state.snapshot()) {
+/// In one of two formats, whichever the scraper likes better.
+async fn metrics(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    let accept = Accept::parse(&request).ok();
+    let format = scrape::format(accept.as_ref());
+    match state.page_of_metrics(format) {
         Ok(text) => HttpResponse::Ok()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .content_type(format.media_type())
+            .insert_header((header::VARY, "Accept"))
             .body(text),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }

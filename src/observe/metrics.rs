@@ -1,7 +1,17 @@
-//! What is counted, and how it reads in the Prometheus text format.
+//! What is counted, and how it reads in the formats of Prometheus.
+//!
+//! Every label is there from the start, at 0, and none is anything that a client chooses. What happens in
+//! all of the relay is counted here, and what belongs to one topic in a module of its own.
 
 mod compression;
+mod ends;
+mod format;
+mod gauges;
+mod lasting;
 mod payload;
+mod process;
+mod transfers;
+mod waits;
 
 use std::{
     fmt,
@@ -10,7 +20,7 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, info::Info},
     registry::{Registry, Unit},
 };
 
@@ -19,7 +29,15 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
-use self::{compression::Compression, payload::Payload};
+use self::{
+    compression::Compression, ends::Ends, gauges::Gauges, payload::Payload, process::Process,
+};
+pub use self::{
+    format::{Format, classic},
+    gauges::{Limits, Snapshot},
+    transfers::{Transfer, Transfers},
+    waits::{Fault, Waits},
+};
 use crate::{flow::ledger::Ledger, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,6 +82,7 @@ pub struct Metrics {
     ended: Family<Why, Counter>,
     refused: Family<Why, Counter>,
     handshakes_refused: Family<Why, Counter>,
+    handshakes_abandoned: Counter,
     rooms: Counter,
     check_rooms: Counter,
     rooms_closed: Family<Why, Counter>,
@@ -71,40 +90,39 @@ pub struct Metrics {
     sent: Counter,
     arrived: Counter,
     compression: Compression,
-    open_sessions: Gauge,
-    open_rooms: Gauge,
-    in_flight: Gauge,
-    buffers: Gauge,
-    addresses: Gauge,
-    waiting: Gauge,
+    gauges: Gauges,
+    /// Rooms and transfers, by their ends.
+    pub transfers: Transfers,
+    /// Whom sessions wait for.
+    pub waits: Waits,
 }
 
 impl Metrics {
     /// Nothing counted yet, in a relay with this ledger.
     pub fn new(ledger: &Arc<Ledger>) -> Self {
-        let mut registry = Registry::with_prefix("relay");
+        let mut all = Registry::default();
+        all.register_collector(Box::new(Process::starting()));
+        let registry = all.sub_registry_with_prefix("relay");
+        let build = [("version", version::VERSION), ("commit", version::COMMIT)];
+        registry.register("build", "Which relay this is", Info::new(build));
         let mut metrics = Self {
+            gauges: Gauges::register(registry),
+            transfers: Transfers::register(registry),
+            waits: Waits::register(registry),
+            compression: Compression::register(registry),
             registry: Registry::default(),
             sessions: Counter::default(),
             ended: Family::default(),
             refused: Family::default(),
             handshakes_refused: Family::default(),
+            handshakes_abandoned: Counter::default(),
             rooms: Counter::default(),
             check_rooms: Counter::default(),
             rooms_closed: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
             arrived: Counter::default(),
-            compression: Compression::default(),
-            open_sessions: Gauge::default(),
-            open_rooms: Gauge::default(),
-            in_flight: Gauge::default(),
-            buffers: Gauge::default(),
-            addresses: Gauge::default(),
-            waiting: Gauge::default(),
         };
-        let build = [("version", version::VERSION), ("commit", version::COMMIT)];
-        registry.register("build", "Which relay this is", Info::new(build));
         registry.register(
             "sessions_begun",
             "Sessions that began",
@@ -124,6 +142,11 @@ impl Metrics {
             "handshakes_refused",
             "Requests that became no session and asked for no page, by why",
             metrics.handshakes_refused.clone(),
+        );
+        registry.register(
+            "handshakes_abandoned",
+            "Connections that ended before their request was whole",
+            metrics.handshakes_abandoned.clone(),
         );
         registry.register(
             "rooms_opened",
@@ -159,38 +182,14 @@ impl Metrics {
             Unit::Bytes,
             metrics.arrived.clone(),
         );
-        metrics.compression = Compression::register(&mut registry);
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
+        registry.register_collector(Box::new(Ends::before()));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",
             LOG_LINES_LEFT_OUT.clone(),
         );
-        registry.register("sessions", "Sessions now", metrics.open_sessions.clone());
-        registry.register("rooms", "Rooms now", metrics.open_rooms.clone());
-        registry.register_with_unit(
-            "in_flight",
-            "Read and not yet written, overhead included",
-            Unit::Bytes,
-            metrics.in_flight.clone(),
-        );
-        registry.register_with_unit(
-            "buffered",
-            "Held of messages for senders, and of those of senders whose receivers are slow",
-            Unit::Bytes,
-            metrics.buffers.clone(),
-        );
-        registry.register(
-            "addresses",
-            "Client addresses and networks with a budget",
-            metrics.addresses.clone(),
-        );
-        registry.register(
-            "joins_waiting",
-            "Joins that wait, as their address has tried many wrong codes",
-            metrics.waiting.clone(),
-        );
-        metrics.registry = registry;
+        metrics.registry = all;
         metrics.begin_at_zero();
         metrics
     }
@@ -232,6 +231,11 @@ impl Metrics {
     /// A handshake was refused.
     pub fn handshake_refused(&self, ending: Ending) {
         count(&self.handshakes_refused, ending.name(), 1);
+    }
+
+    /// A connection ended before its request was whole.
+    pub fn handshake_abandoned(&self) {
+        self.handshakes_abandoned.inc();
     }
 
     /// A room was opened.
@@ -284,44 +288,27 @@ impl Metrics {
         self.compression.looked_into(bytes);
     }
 
-    /// All of it as text, with what is outstanding at this moment.
+    /// All of it as text, with what is outstanding at this moment and may be.
     ///
     /// # Errors
     ///
     /// None that the formatter of a `String` could cause.
-    pub fn encode(&self, now: &Snapshot) -> Result<String, fmt::Error> {
-        let set = |gauge: &Gauge, value: usize| gauge.set(value.try_into().unwrap_or(i64::MAX));
-        set(&self.open_sessions, now.sessions);
-        set(&self.open_rooms, now.rooms);
-        set(&self.in_flight, now.in_flight);
-        set(&self.buffers, now.buffered);
-        set(&self.addresses, now.addresses);
-        set(&self.waiting, now.waiting);
-        let mut text = String::new();
-        text::encode(&mut text, &self.registry)?;
-        Ok(text)
+    pub fn encode(
+        &self,
+        format: Format,
+        now: &Snapshot,
+        limits: &Limits,
+    ) -> Result<String, fmt::Error> {
+        self.gauges.set(now, limits);
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        match format {
+            Format::OpenMetrics => Ok(page),
+            Format::Classic => classic(&page),
+        }
     }
 }
 
 fn count(family: &Family<Why, Counter>, reason: &'static str, more: u64) {
     family.get_or_create(&Why { reason }).inc_by(more);
-}
-
-/// What is outstanding at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Sessions whose socket is open.
-    pub sessions: usize,
-    /// Rooms that are open.
-    pub rooms: usize,
-    /// Bytes of credit, over all sessions.
-    pub in_flight: usize,
-    /// Bytes held of messages for senders.
-    pub buffered: usize,
-    /// Bytes of payload that are neither given nor dropped.
-    pub held: u64,
-    /// Client addresses and networks with a budget.
-    pub addresses: usize,
-    /// Joins that wait for the next turn of their address.
-    pub waiting: usize,
 }

@@ -2,5 +2,6 @@
 
 mod filter;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 mod writer;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt, ops::AddAssign, time::Instant};
 use foldhash::fast::RandomState;
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
+use super::outcome::Outcome;
 use crate::flow::{data::Delivery, reader::Oversize};
 
 /// A session, for as long as the process lives.
@@ -32,6 +33,10 @@ pub enum Effect {
     Opened(SessionId, RoomCode),
     /// A receiver has come into a room: to be logged.
     Joined(Joined),
+    /// This receiver's turn has come: it is paired.
+    Paired(SessionId),
+    /// The first byte of its sender's goes to this receiver.
+    Begun(SessionId),
     /// A receiver has left its room: to be logged.
     Left(Visit),
     /// This room is closed: to be logged and counted.
@@ -45,6 +50,8 @@ pub struct Departure {
     pub ending: Ending,
     /// Its message over the limit, where that is why.
     pub oversize: Option<Oversize>,
+    /// Whether it has closed by itself and named no fault (RFC 6455 §7.4.1: 1000, or no code).
+    pub well: bool,
     /// Bytes of its peer's that it has not taken.
     pub untaken: usize,
     /// Bytes of payload that are known to have arrived at it since its session began.
@@ -56,6 +63,7 @@ impl From<Ending> for Departure {
         Self {
             ending,
             oversize: None,
+            well: false,
             untaken: 0,
             arrived: 0,
         }
@@ -104,8 +112,8 @@ pub struct Visit {
     pub receiver: SessionId,
     /// When it joined.
     pub since: Instant,
-    /// Whether it was paired with the sender.
-    pub paired: bool,
+    /// How its transfer came out, where it was paired with the sender.
+    pub outcome: Option<Outcome>,
     /// What passed between it and the sender.
     pub passed: Passed,
     /// How it left.
@@ -119,7 +127,7 @@ impl Visit {
         let time = now.duration_since(self.since).as_secs();
         let departure = self.departure;
         fmt::from_fn(move |f| {
-            if self.paired {
+            if self.outcome.is_some() {
                 write!(
                     f,
                     "session {receiver} left room {code} after {time} s with {departure}; {passed}"

@@ -6,6 +6,7 @@
 
 mod assembly;
 mod effect;
+mod outcome;
 pub mod placement;
 mod receiver;
 mod room;
@@ -21,7 +22,8 @@ use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 use self::room::Room;
 pub use self::{
     assembly::most_charged,
-    effect::{BySession, Departure, Effect, SessionId},
+    effect::{BySession, Departure, Effect, SessionId, Visit},
+    outcome::Outcome,
     receiver::Receiver,
 };
 use crate::flow::{

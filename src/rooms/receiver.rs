@@ -10,6 +10,7 @@ use relay_wire::{
 use super::{
     assembly::Assembly,
     effect::{Departure, Effect, Passed, SessionId, Visit},
+    outcome::Outcome,
 };
 use crate::flow::{
     credit::{Full, Pool},
@@ -68,7 +69,7 @@ impl Receiver {
             code,
             receiver: self.id,
             since: self.since,
-            paired: false,
+            outcome: None,
             passed: Passed::default(),
             departure,
         })
@@ -114,13 +115,18 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// The end of the receiver's stay.
-    pub(super) fn leave(&self, code: RoomCode, departure: Departure) -> Effect {
+    /// Whether the receiver was sent something, and all of it, by a sender that is in a message or not.
+    pub(super) fn is_complete(&self, in_message: bool) -> bool {
+        self.passed.down > 0 && (self.skipping || !in_message)
+    }
+
+    /// The end of the receiver's stay, of which this came.
+    pub(super) fn leave(&self, code: RoomCode, departure: Departure, outcome: Outcome) -> Effect {
         Effect::Left(Visit {
             code,
             receiver: self.receiver,
             since: self.since,
-            paired: true,
+            outcome: Some(outcome),
             passed: self.passed,
             departure,
         })

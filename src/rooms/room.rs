@@ -10,6 +10,7 @@ use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use super::{
     effect::{Departure, Effect, Joined, Passed, SessionId, Summary},
+    outcome::Outcome,
     receiver::{Pair, Receiver, drop_held},
 };
 use crate::flow::{
@@ -175,7 +176,10 @@ impl Room {
         let (receiver, peer_id) = (pair.receiver, pair.peer);
         self.stage = Stage::Paired(pair);
         self.receivers += 1;
-        effects.push(Effect::Reply(self.sender, Reply::PeerJoined { peer_id }));
+        effects.extend([
+            Effect::Paired(receiver),
+            Effect::Reply(self.sender, Reply::PeerJoined { peer_id }),
+        ]);
         let mut held = held.into_iter();
         while let Some(data) = held.next() {
             if let Err(full) = self.receiver_sent(receiver, data, effects) {
@@ -214,7 +218,11 @@ impl Room {
                 if pair.skipping {
                     chunk.credit.dropped(Dropped::TailOfMessage);
                 } else {
-                    pair.passed.down += chunk.credit.payload() as u64;
+                    let payload = chunk.credit.payload() as u64;
+                    if pair.passed.down == 0 && payload > 0 {
+                        effects.push(Effect::Begun(pair.receiver));
+                    }
+                    pair.passed.down += payload;
                     effects.push(Effect::Deliver(pair.receiver, chunk.into()));
                 }
             }
@@ -273,11 +281,14 @@ impl Room {
             Stage::Paired(pair) if pair.receiver == receiver => {
                 let taken = pair.passed.down.saturating_sub(departure.untaken as u64);
                 pair.passed.down = taken;
+                let done = departure.well && departure.untaken == 0;
+                let done = done && pair.is_complete(self.in_message);
+                let outcome = Outcome::of(departure.ending, done, Outcome::ReceiverGone);
                 let peer_id = pair.peer;
                 let gone = Reply::PeerDisconnected { peer_id };
                 effects.extend([
                     Effect::Reply(self.sender, gone),
-                    pair.leave(code, departure),
+                    pair.leave(code, departure, outcome),
                 ]);
                 if is_open {
                     effects.push(Effect::Ping(self.sender));
@@ -345,8 +356,10 @@ impl Room {
     ) -> Vec<SessionId> {
         let mut members = self.dismiss_queue(code, ending, effects);
         if let Stage::Paired(pair) = &mut self.stage {
-            let untaken = departure.map_or(0, |departure| departure.untaken as u64);
-            pair.passed.up = pair.passed.up.saturating_sub(untaken);
+            let left = departure.unwrap_or(ending.into());
+            pair.passed.up = pair.passed.up.saturating_sub(left.untaken as u64);
+            let done = left.well && pair.is_complete(self.in_message);
+            let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
             // Its stream is the sender's: it is told by the close alone.
             let close = match (ending, departure.map(|departure| departure.ending)) {
                 // What it waits for does not come, however often it asks.
@@ -356,7 +369,7 @@ impl Room {
             };
             effects.extend([
                 Effect::Close(pair.receiver, close),
-                pair.leave(code, close.into()),
+                pair.leave(code, close.into(), outcome),
             ]);
             members.push(pair.receiver);
             self.passed += pair.passed;

@@ -8,7 +8,7 @@ use crate::http;
 
 /// The values of one moment, by name and labels.
 #[derive(Debug)]
-pub struct Metrics(BTreeMap<String, u64>);
+pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     /// Asks the relay at this address.
@@ -30,11 +30,24 @@ impl Metrics {
         Self(values.collect())
     }
 
-    /// One of them, such as `relay_sessions` or `relay_refused_total{reason="no_peer"}`. All are
-    /// there from the start, so one that is not is a name that does not exist.
+    /// One of them that is a whole number, such as `relay_sessions` or
+    /// `relay_refused_total{reason="no_peer"}`. All are there from the start, so one that is not is a
+    /// name that does not exist.
     pub fn get(&self, name: &str) -> u64 {
+        let value = self.real(name);
+        assert!(value >= 0.0 && value.fract() == 0.0, "{name} is {value}");
+        value as u64
+    }
+
+    /// One that may be any number, such as `relay_room_lifetime_seconds_sum`.
+    pub fn real(&self, name: &str) -> f64 {
         let value = self.0.get(name);
         *value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.0))
+    }
+
+    /// The names of all of them, with their labels.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
@@ -85,10 +98,12 @@ mod tests {
             relay_refused_total{reason=\"no_peer\"} 3\n\
             relay_refused_total{reason=\"room_full\"} 0\n\
             relay_refused 7\n\
+            process_cpu_seconds_total 1.5e-2\n\
             # EOF\n";
         let metrics = Metrics::parse(page);
         assert_eq!(metrics.get(r#"relay_refused_total{reason="no_peer"}"#), 3);
         assert_eq!(metrics.get(r#"relay_refused_total{reason="room_full"}"#), 0);
         assert_eq!(metrics.get("relay_refused"), 7);
+        assert_eq!(metrics.real("process_cpu_seconds_total"), 0.015);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     actors::{messages::Deliver, now},
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::{Effect, SessionId},
+    rooms::{Effect, SessionId, Visit},
 };
 
 /// Effects for which an empty list keeps its memory. One message seldom has more.
@@ -36,17 +36,28 @@ impl RoomRegistry {
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
                 Effect::Opened(id, code) => self.room_opened(id, code, cause),
-                Effect::Joined(joined) => self.log_room(&joined.code, cause, &joined),
-                Effect::Left(visit) => {
-                    let member = self.members.get(&visit.receiver);
-                    let client = member.map(|it| it.client).or(cause);
-                    self.log_room(&visit.code, client, &visit.at(now()));
+                Effect::Joined(joined) => {
+                    self.visits.joined(joined.receiver);
+                    if !self.checks.contains(&joined.code) {
+                        self.state.metrics.transfers.joined(joined.place);
+                    }
+                    self.log_room(&joined.code, cause, &joined);
                 }
+                Effect::Paired(id) => {
+                    self.visits.paired(id, now());
+                    self.send(id, Deliver::Paired);
+                }
+                Effect::Begun(id) => self.visits.begun(id, now()),
+                Effect::Left(visit) => self.left(&visit, cause),
                 Effect::Closed(summary) => {
+                    let now = now();
                     self.state.placement.closed(self.worker);
-                    self.log_room(&summary.code, cause, &summary.at(now()));
+                    self.log_room(&summary.code, cause, &summary.at(now));
                     if !self.checks.remove(&summary.code) {
-                        self.state.metrics.room_closed(summary.ending);
+                        let metrics = &self.state.metrics;
+                        metrics.room_closed(summary.ending);
+                        let lasted = now.duration_since(summary.opened);
+                        metrics.transfers.room_lasted(lasted);
                     }
                 }
             }
@@ -66,6 +77,19 @@ impl RoomRegistry {
         }
         let line = format_args!("room {code} opened by session {}", sender.0);
         self.log_room(&code, cause, &line);
+    }
+
+    fn left(&mut self, visit: &Visit, cause: Option<AddressKey>) {
+        let now = now();
+        let transfer = self
+            .visits
+            .left(visit.receiver, visit.outcome, visit.passed.down, now);
+        if let Some(transfer) = transfer.filter(|_| !self.checks.contains(&visit.code)) {
+            self.state.metrics.transfers.ended(&transfer);
+        }
+        let member = self.members.get(&visit.receiver);
+        let client = member.map(|it| it.client).or(cause);
+        self.log_room(&visit.code, client, &visit.at(now));
     }
 
     /// Logs a line of a room that a client causes; those of checks matter to nobody else.

@@ -10,7 +10,10 @@ use relay_wire::{
     reply::Reply,
 };
 
-use super::phase::{Collected, Phase};
+use super::{
+    phase::{Collected, Phase},
+    waits::Waits,
+};
 use crate::{
     actors::{
         directory::Directory,
@@ -34,6 +37,9 @@ use crate::{
     rooms::{Departure, Role, SessionId},
     state::State,
 };
+
+/// The code of a Close that names no fault (RFC 6455 §7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
 
 /// The answers to the Pings of one read.
 #[derive(Default)]
@@ -71,8 +77,8 @@ pub(super) struct Connection {
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
-    /// Whether it has become a receiver.
-    pub(super) receives: bool,
+    /// What it has become, and whom it waits for.
+    pub(super) waits: Waits,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -125,7 +131,7 @@ impl Connection {
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
-            receives: false,
+            waits: Waits::default(),
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -165,6 +171,7 @@ impl Connection {
             Deliver::Move { worker, moved } if waiting => {
                 self.phase = Phase::Moving { worker, moved };
             }
+            Deliver::Paired => self.waits.queued = false,
             Deliver::Late if waiting => self.answer_is_late(),
             Deliver::Refused(reply, delay) if waiting => {
                 if !delay.is_zero() {
@@ -195,7 +202,8 @@ impl Connection {
     fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
         self.reader.join_messages();
-        self.receives = role == Role::Receiver;
+        self.waits.role = Some(role);
+        self.waits.queued = role == Role::Receiver;
         let spare = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
@@ -215,7 +223,10 @@ impl Connection {
     /// to ours.
     pub(super) fn on_peer_close(&mut self, code: Option<u16>, now: Instant) {
         if self.is_open() {
-            self.leave(Ending::PeerClosed);
+            self.leave_as(Departure {
+                well: matches!(code, None | Some(NORMAL_CLOSURE)),
+                ..Ending::PeerClosed.into()
+            });
             self.push(match code {
                 Some(code) => frame::encode_close(code, ""),
                 None => frame::encode(Opcode::Close, b""),
@@ -363,8 +374,12 @@ impl Connection {
 
     /// The client has answered the Ping of this number, and so those before it.
     pub(super) fn on_pong(&mut self, number: u64, now: Instant) {
-        let payload = self.arrival.ponged(number, now);
-        self.state.metrics.arrived(payload);
+        let shown = self.arrival.ponged(number, now);
+        self.state.metrics.arrived(shown.payload);
+        // One that has waited with the system for its session to be read tells nothing of the way.
+        if let Some(took) = shown.took.filter(|_| !self.deaf) {
+            self.state.metrics.waits.round_trip(took, shown.behind_data);
+        }
         self.clocks.arrived(now, self.arrival.is_awaited());
         if number >= self.pinged {
             self.clocks.ponged();
@@ -376,14 +391,19 @@ impl Connection {
 
     /// Tells the registry that nothing more will come, once.
     pub(super) fn leave(&mut self, ending: Ending) {
+        self.leave_as(ending.into());
+    }
+
+    /// The same, with what is known of how it leaves.
+    fn leave_as(&mut self, departure: Departure) {
         self.clocks.closing();
         if mem::take(&mut self.attached) {
-            self.ending = ending;
+            self.ending = departure.ending;
             let departure = Departure {
-                ending,
                 oversize: self.reader.oversize(),
                 untaken: self.untaken(),
                 arrived: self.arrival.payload(),
+                ..departure
             };
             let id = self.id;
             self.registry.do_send(Leave { id, departure });
@@ -399,7 +419,10 @@ impl Drop for Connection {
         } else {
             Ending::PeerVanished
         });
-        self.state.metrics.session_ended(self.ending);
+        let (metrics, now) = (&self.state.metrics, now());
+        self.waits.read(None, now, metrics);
+        self.waits.write(false, now, metrics);
+        metrics.session_ended(self.ending);
         log_client!(
             Debug,
             self.client,

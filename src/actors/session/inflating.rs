@@ -13,7 +13,7 @@ use crate::{
         data::Delivery,
         unpack::{Broken, Unpacker},
     },
-    rooms::Departure,
+    rooms::{Departure, Role},
 };
 
 /// Pieces that are inflated in one turn.
@@ -26,10 +26,10 @@ impl Connection {
         if compressed && self.reader.has_compression() {
             self.state.metrics.passed_compressed(delivery.payload());
         } else if compressed && self.unpacker.is_none() {
-            let limit = match self.receives {
-                true => self.state.live().config.sender_message(),
+            let limit = match self.waits.role {
+                Some(Role::Receiver) => self.state.live().config.sender_message(),
                 // A receiver's messages were looked into, by the limit that it has.
-                false => u64::MAX,
+                _ => u64::MAX,
             };
             self.unpacker = Some(Box::new(Unpacker::new(limit)));
         }

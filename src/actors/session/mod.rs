@@ -13,6 +13,7 @@
 //! | `pump` | the way of its bytes, from its socket to the registry and back |
 //! | `timers` | what follows when a timer fires |
 //! | `waiting` | what it does while its request waits for an answer |
+//! | `waits` | whom it waits for, as the metrics tell |
 //! | `socket` | what it has of its thread: a socket to read and write, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
@@ -25,6 +26,7 @@ mod socket;
 mod timers;
 mod travel;
 mod waiting;
+mod waits;
 
 use std::sync::Arc;
 

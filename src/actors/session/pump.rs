@@ -307,6 +307,8 @@ impl Connection {
             Pause::Empty | Pause::More => Reading::Between,
         };
         self.clocks.read(now, reading);
+        let paused = Some(pause).filter(|_| self.is_open());
+        self.waits.read(paused, now, &self.state.metrics);
         match pause {
             Pause::Full | Pause::Unwanted => self.clocks.under_way(now, self.window.used()),
             Pause::Empty | Pause::More | Pause::Until(_) => self.clocks.taken(),
@@ -415,6 +417,7 @@ impl Connection {
 
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
         self.state.metrics.sent(count);
+        self.waits.write(wait.is_some(), now, &self.state.metrics);
         self.clocks.wrote(now, count, wait);
     }
 
@@ -422,7 +425,7 @@ impl Connection {
         log_client!(Debug, self.client, "session {}: {error}", self.id.0);
         self.outbox.clear();
         self.unpacker = None;
-        self.clocks.wrote(now, 0, None);
+        self.wrote(0, None, now);
         self.write_failed = true;
         if !self.is_open() {
             self.phase = Phase::Done;

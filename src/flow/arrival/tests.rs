@@ -131,14 +131,22 @@ fn a_burst_that_a_slow_line_lets_through_does_not_open_the_window() {
 
 #[test]
 fn one_pong_answers_for_all_pings_before_it() {
-    let (mut arrival, now) = (Arrival::default(), Instant::now());
+    let (mut arrival, start) = (Arrival::default(), Instant::now());
+    let at = |seconds| start + Duration::from_secs(seconds);
     for number in 1..=3 {
-        arrival.pinged(number, 1000 * number, 900 * number, now);
+        arrival.pinged(number, 3000 * number, 900 * number, at(number));
     }
-    assert_eq!(arrival.ponged(2, now), 1800);
-    assert_eq!(arrival.ponged(2, now), 0);
-    assert_eq!(arrival.ponged(3, now), 900);
+    let shown = |payload, took, behind_data| Shown {
+        payload,
+        took: Some(Duration::from_secs(took)),
+        behind_data,
+    };
+    assert_eq!(arrival.ponged(2, at(7)), shown(1800, 5, true));
+    assert_eq!(arrival.ponged(2, at(8)), Shown::default());
+    assert_eq!(arrival.ponged(3, at(9)), shown(900, 6, true));
     assert_eq!(arrival.payload(), 2700);
+    arrival.pinged(4, 9000 + CLOSEST, 2800, at(10));
+    assert_eq!(arrival.ponged(4, at(11)), shown(100, 1, false));
 }
 
 #[test]

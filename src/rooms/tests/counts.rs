@@ -170,6 +170,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
     let too_big = Departure {
         arrived: 0,
         ending: Ending::MessageTooBig,
+        well: false,
         oversize: Some(Oversize {
             size: 1001,
             limit: 1000,
