@@ -30,7 +30,7 @@ installed=/etc/claude-distill-relay/relay.env
 kept_unit=/etc/claude-distill-relay/before.service
 units=/etc/systemd/system
 # What is installed there. The units of the program before are kept with it, as each knows the other's options.
-installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-healthcheck{.service,@.service,.timer})
+installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-healthcheck{.service,@.service,-alert@.service,.timer})
 units_before=/etc/claude-distill-relay/previous
 program=/usr/local/bin/claude-distill-relay
 # The settings that a reload does not change.
@@ -334,6 +334,7 @@ install_units() {
 	install_unit claude-distill-relay.socket claude-distill-relay.socket
 	install_unit deploy/healthcheck.service claude-distill-relay-healthcheck.service
 	install_unit deploy/healthcheck@.service claude-distill-relay-healthcheck@.service
+	install_unit deploy/healthcheck-alert@.service claude-distill-relay-healthcheck-alert@.service
 	install_unit deploy/healthcheck.timer claude-distill-relay-healthcheck.timer
 	if ((${#changed_units[@]} == 0)); then
 		result "unchanged: $units/$unit"

@@ -155,6 +155,12 @@ fn the_service_lives_and_dies_as_systemd_expects() {
         (state("NRestarts") == "1" && state("SubState") == "running").then_some(())
     });
     assert_ne!(state("MainPID"), hung);
+    until("the metrics of the next process", || {
+        let metrics = machine.run("curl -sS http://127.0.0.1:9784/metrics").output;
+        (metrics.contains("relay_process_ends_total{result=\"watchdog\"} 1\n")
+            && metrics.contains("\nprocess_open_fds "))
+        .then_some(())
+    });
     assert!(
         machine
             .ok("sudo journalctl -u claude-distill-relay -o cat")
@@ -174,9 +180,13 @@ fn the_units_are_tight_and_well_formed() {
     machine.ok(
         "systemd-analyze security --offline=true --threshold=15 claude-distill-relay.service --no-pager",
     );
-    for unit in ["healthcheck", "healthcheck@failed"] {
+    for (unit, most) in [
+        ("healthcheck", 19),
+        ("healthcheck@failed", 19),
+        ("healthcheck-alert@failed", 21),
+    ] {
         machine.ok(&format!(
-            "systemd-analyze security --offline=true --threshold=19 --no-pager \
+            "systemd-analyze security --offline=true --threshold={most} --no-pager \
                 claude-distill-relay-{unit}.service"
         ));
     }
@@ -1233,10 +1243,23 @@ fn the_settings_outlive_their_checkout() {
     assert_eq!(machine.ok(rooms), "7 rooms of\n");
 }
 
+/// A command that tells in the journal what it was told, by whom, and of how many settings it knows.
+const ALERT: &str = r#"cat >>.env.relay <<'END'
+RELAY_ALERT_COMMAND='echo "told: $RELAY_ALERT, $RELAY_ALERT_TEXT; $(id -u), $(env | grep -c RELAY_MAX)"'
+END"#;
+
 #[test]
 fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
     let machine = machine!();
+    machine.ok(ALERT);
     machine.ok(DEPLOY);
+    // It is a setting like others, as far as anybody is warned of those.
+    machine.ok("claude-distill-relay check --settings");
+    let told = |of: &str| {
+        let log = "sudo journalctl -u 'claude-distill-relay-healthcheck-alert*' -o cat";
+        let log = machine.ok(log);
+        log.matches(&format!("told: {of}, ")).count()
+    };
     let check = "sudo systemctl start claude-distill-relay-healthcheck";
     let pid = machine.ok(MAIN_PID);
     machine.ok(check);
@@ -1261,6 +1284,7 @@ fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
         });
     };
     // Two failures, a success, and two failures are no three in a row.
+    let mut rounds = 0;
     for _ in 0..2 {
         machine.ok(astray);
         fail("1\n");
@@ -1268,7 +1292,26 @@ fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
         assert_eq!(machine.ok(MAIN_PID), pid);
         machine.ok(back);
         machine.ok(check);
+        rounds += 1;
+        // Somebody was told once of each, by nobody in particular.
+        until("their being told", || {
+            let all = [told("failed"), told("recovered")];
+            (all == [rounds, rounds]).then_some(())
+        });
     }
+    let log = machine.ok("sudo journalctl -u 'claude-distill-relay-healthcheck-alert*' -o cat");
+    assert!(log.contains("fails its health check; "), "{log}");
+    assert!(log.contains("is well again; "), "{log}");
+    assert!(!log.contains("; 0, ") && log.contains(", 0\n"), "{log}");
+    // Also where the relay cannot use what stands beside the command.
+    machine.ok(
+        "sudo sed -i.good s/^RELAY_MAX_ROOMS=.*/RELAY_MAX_ROOMS=many/ /etc/claude-distill-relay/relay.env
+        sudo systemctl start claude-distill-relay-healthcheck-alert@failed
+        sudo mv /etc/claude-distill-relay/relay.env.good /etc/claude-distill-relay/relay.env",
+    );
+    until("a third time", || {
+        (told("failed") == rounds + 1).then_some(())
+    });
     machine.ok(astray);
     fail("1\n");
     fail("2\n");

@@ -16,10 +16,12 @@
 //! | `nginx`, `site`, `token` | nginx and its configuration; the sites in it; its words |
 //! | `program` | other programs, asked one thing each |
 //! | `note`, `report`, `print` | findings, their verdict, their looks |
+//! | `exposition` | findings as metrics |
 
 mod answer;
 mod client;
 mod exchange;
+mod exposition;
 mod exposure;
 mod listener;
 mod machine;
@@ -122,6 +124,12 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue),
         )
         .arg(
+            flag("metrics")
+                .help("Print metrics for Prometheus's node exporter in place of the table")
+                .conflicts_with("json")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
             flag("timeout")
                 .value_name("SECONDS")
                 .help("How long each step may take")
@@ -151,10 +159,10 @@ pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Erro
         }
     };
     let plan = plan(flags);
-    let printer = if flags.get_flag("json") {
-        Printer::Json
-    } else {
-        Printer::table()
+    let printer = match (flags.get_flag("json"), flags.get_flag("metrics")) {
+        (true, _) => Printer::Json,
+        (_, true) => Printer::Metrics,
+        _ => Printer::table(),
     };
     let status = runtime.block_on(async {
         match flags.get_one::<Target>("url") {

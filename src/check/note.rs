@@ -1,6 +1,8 @@
 //! What one step of a check has found. How that is shown is left to `print`.
 
-use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
 
 /// How a step went, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,6 +50,15 @@ pub(super) struct Note {
     /// The command or the change to try next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
+    /// When the certificate ends that was shown.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "seconds")]
+    pub(super) expires: Option<SystemTime>,
+}
+
+/// As seconds since 1970.
+fn seconds<S: Serializer>(moment: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    since.map(|since| since.as_secs()).serialize(serializer)
 }
 
 impl Note {
@@ -57,6 +68,7 @@ impl Note {
             detail: detail.into(),
             means: None,
             next: None,
+            expires: None,
         }
     }
 
@@ -79,6 +91,10 @@ impl Note {
     pub(super) fn means(mut self, means: impl Into<String>) -> Self {
         self.means = Some(means.into());
         self
+    }
+
+    pub(super) fn expires(self, expires: Option<SystemTime>) -> Self {
+        Self { expires, ..self }
     }
 
     pub(super) fn next(mut self, next: impl Into<String>) -> Self {

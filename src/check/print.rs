@@ -1,4 +1,4 @@
-//! How findings look: a table that grows line by line, or one JSON object at the end. What they say
+//! How findings look: a table that grows line by line, or one JSON object or a page of metrics at the end. What they say
 //! is left to those who found it, but as they quote strangers they are escaped here, all of them.
 
 use std::{
@@ -19,6 +19,7 @@ const INDENT: usize = 8;
 pub(super) enum Printer {
     Table { colour: bool },
     Json,
+    Metrics,
 }
 
 impl Printer {
@@ -37,14 +38,14 @@ impl Printer {
     pub(super) fn title(self, target: &str) -> io::Result<()> {
         match self {
             Self::Table { .. } => write(&format!("Checking {}\n", escaped(target))),
-            Self::Json => Ok(()),
+            Self::Json | Self::Metrics => Ok(()),
         }
     }
 
     pub(super) fn finding(self, finding: &Finding) -> io::Result<()> {
         match self {
             Self::Table { colour } => write(&lines(finding, colour)),
-            Self::Json => Ok(()),
+            Self::Json | Self::Metrics => Ok(()),
         }
     }
 
@@ -54,6 +55,7 @@ impl Printer {
         failures: usize,
         warnings: usize,
         summary: impl FnOnce() -> T,
+        metrics: impl FnOnce() -> String,
     ) -> io::Result<()> {
         let text = match self {
             Self::Table { .. } if failures + warnings == 0 => "All is well.\n".to_owned(),
@@ -67,6 +69,7 @@ impl Printer {
                 let json = serde_json::to_string(&summary()).unwrap_or_default();
                 escaped_json(&json) + "\n"
             }
+            Self::Metrics => metrics(),
         };
         write(&text)
     }

@@ -3,13 +3,14 @@
 
 use std::{
     io, mem,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
+    exposition,
     note::{Finding, Note, Outcome, Status},
     print::Printer,
 };
@@ -130,12 +131,14 @@ impl Report {
             (0, _) => Status::Warn,
             _ => Status::Fail,
         };
-        let ended = self.printer.end(failures, warnings, || Summary {
+        let summary = || Summary {
             version: version::SHOWN,
             target: &self.target,
             status,
             steps: &self.findings,
-        });
+        };
+        let metrics = || exposition::page(status, &self.findings, SystemTime::now());
+        let ended = self.printer.end(failures, warnings, summary, metrics);
         match self.shown.and(ended) {
             Ok(()) => status,
             Err(error) => {

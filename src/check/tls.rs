@@ -52,7 +52,7 @@ pub(super) async fn secure(tls: Option<&Tls>, stream: impl Io + 'static) -> Outc
     let note = expires
         .and_then(|end| expiring(&name, end, SystemTime::now()))
         .unwrap_or_else(|| Note::ok(format!("{version}, with a valid certificate for {name}")));
-    Ok((stream, note))
+    Ok((stream, note.expires(expires)))
 }
 
 /// What there is to say of a certificate that ends then, if that is soon.

@@ -67,7 +67,7 @@ async fn meet(
     pair::one_way(receiver, sender, &sample).await?;
     Ok(match tls.status {
         Status::Warn => tls,
-        _ => Note::ok(format!("{} leads to the relay", shown(way))),
+        _ => Note::ok(format!("{} leads to the relay", shown(way))).expires(tls.expires),
     })
 }
 

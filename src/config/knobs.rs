@@ -16,9 +16,12 @@ use super::{
     value::{self, Value},
 };
 
-/// Whether a variable is a setting of ours.
-pub(super) fn is_knob(variable: &str) -> bool {
-    KNOBS.iter().any(|knob| knob.variable == variable)
+/// What stands beside the settings, and is none of the relay's: the health check's units read it.
+const OF_UNITS: [&str; 1] = ["RELAY_ALERT_COMMAND"];
+
+/// Whether a variable is a setting of ours, or of the units beside the relay.
+pub(super) fn is_known(variable: &str) -> bool {
+    KNOBS.iter().any(|knob| knob.variable == variable) || OF_UNITS.contains(&variable)
 }
 
 macro_rules! knobs {

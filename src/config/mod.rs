@@ -25,7 +25,7 @@ use relay_wire::code;
 
 use self::{
     knob::PREFIX,
-    knobs::is_knob,
+    knobs::is_known,
     source::{Origin, Source, quote},
 };
 pub use self::{
@@ -179,7 +179,7 @@ fn with_codes_to_spare(config: Config) -> Result<Config, Error> {
 fn unknown(source: &Source) -> impl Iterator<Item = String> {
     let names = source.values.keys();
     names
-        .filter(move |name| name.starts_with(PREFIX) && !is_knob(name))
+        .filter(move |name| name.starts_with(PREFIX) && !is_known(name))
         .map(|name| {
             let distance = |knob: &&Knob| strsim::damerau_levenshtein(knob.variable, name);
             let nearest = KNOBS

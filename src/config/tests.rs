@@ -362,9 +362,9 @@ fn the_example_file_is_the_table() {
     let mut expected = "\
 # Every setting of the relay at its default, with its range. Copy this file to .env.relay in the
 # working directory of the relay, and keep the lines you change. The environment wins over the
-# file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well. Sizes
-# are bytes and times seconds, or have a unit: 64KiB, 10MB, 90s, 1h30m. SIGHUP has a running relay
-# read its file again.
+# file, and a flag over both. A line for RUST_LOG (such as RUST_LOG=debug) counts here as well, and
+# one for RELAY_ALERT_COMMAND, which the health check of deploy/ runs. Sizes are bytes and times seconds,
+# or have a unit: 64KiB, 10MB, 90s, 1h30m. SIGHUP has a running relay read its file again.
 "
     .to_owned();
     let mut group = "";

@@ -1,0 +1,166 @@
+//! What the relay counts and measures: it is there, it is true, and what reads it can.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "metrics/formats.rs"]
+mod formats;
+#[path = "metrics/outcomes.rs"]
+mod outcomes;
+#[path = "metrics/waits.rs"]
+mod waits;
+#[path = "metrics/watching.rs"]
+mod watching;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use relay_testing::{
+    Raw, TestRelay, frame, http::UPGRADE, metrics::Metrics, pair, raw_pair, wire::TEXT, within,
+};
+
+/// How often to look at what tells of no change by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Waits until the metrics are as they must become.
+async fn until(relay: &TestRelay, awaited: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
+    let looking = async {
+        loop {
+            let metrics = relay.metrics();
+            if holds(&metrics) {
+                return metrics;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    within(awaited, looking).await
+}
+
+#[tokio::test]
+async fn what_there_may_be_stands_beside_what_there_is() {
+    let relay = TestRelay::start(|config| {
+        config.max_rooms = 7;
+        config.max_sessions = 8;
+        config.max_queue = 3;
+        config.max_buffered = 1 << 20;
+    });
+    let (sender, _receiver) = pair(&relay).await;
+    let metrics = relay.metrics();
+    for (name, value) in [
+        ("relay_rooms", 1),
+        ("relay_rooms_limit", 7),
+        ("relay_sessions", 2),
+        ("relay_sessions_limit", 8),
+        ("relay_pairs", 1),
+        ("relay_queued_receivers", 0),
+        ("relay_queue_limit", 3),
+        ("relay_buffered_bytes", 0),
+        ("relay_buffered_limit_bytes", 1 << 20),
+        ("relay_addresses_limit", 131_072),
+    ] {
+        assert_eq!(metrics.get(name), value, "{name}");
+    }
+    assert!(metrics.get("relay_memory_ceiling_bytes") > 15 << 20);
+    drop(sender);
+    until(&relay, "an empty relay", |now| now.get("relay_pairs") == 0).await;
+}
+
+#[tokio::test]
+async fn the_process_is_told_by_the_names_that_client_libraries_have() {
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let relay = TestRelay::start(|_| {});
+    let metrics = relay.metrics();
+    let started = metrics.real("process_start_time_seconds");
+    let since = started - before.as_secs_f64();
+    assert!((-0.001..30.0).contains(&since), "{since} s");
+    let resident = metrics.get("process_resident_memory_bytes");
+    assert!(resident > 1 << 20, "{resident}");
+    assert!(metrics.get("process_virtual_memory_bytes") >= resident);
+    let (open, most) = (
+        metrics.get("process_open_fds"),
+        metrics.get("process_max_fds"),
+    );
+    assert!((4..=most).contains(&open), "{open} of {most}");
+    let busy = until(&relay, "time of the processor's", |now| {
+        now.real("process_cpu_seconds_total") > 0.0
+    });
+    busy.await;
+}
+
+/// Labels are those of the start, whatever clients say.
+#[tokio::test]
+async fn nothing_that_clients_do_brings_a_new_label() {
+    let relay = TestRelay::start(|config| config.max_queue = 1);
+    let names = |metrics: &Metrics| metrics.names().map(str::to_owned).collect::<BTreeSet<_>>();
+    let before = names(&relay.metrics());
+    assert!(before.len() > 200, "{before:#?}");
+    for path in ["/%22%7D", "/metrics/x", "/relay_rooms{a=\"b\"}"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n");
+        Raw::ask(&relay, &request).await;
+    }
+    let offer = "Sec-WebSocket-Extensions: \"}1, x-y;z=\"w\"\r\nOrigin: null\"}\r\n";
+    Raw::ask(&relay, &format!("{UPGRADE}{offer}\r\n")).await;
+    let mut sender = Raw::connect(&relay).await;
+    let code = sender.create_room().await;
+    let mut receivers = Vec::new();
+    for _ in 0..2 {
+        let mut receiver = Raw::connect(&relay).await;
+        receiver.join(&code).await;
+        receivers.push(receiver);
+    }
+    sender.expect_peer().await;
+    let mut third = Raw::connect(&relay).await;
+    let join = format!(r#"{{"type":"JOIN_ROOM","room_id":"{code}"}}"#);
+    third.send(frame(TEXT, join)).await;
+    third.expect_error("room_full").await;
+    third.send(frame(TEXT, r#"{"type":"\"}x"}"#)).await;
+    third.expect_error("invalid_request").await;
+    sender.send(frame(TEXT, vec![0xff])).await;
+    sender.expect_close(1007).await;
+    drop((sender, receivers, third));
+    relay.settled().await;
+    let now = relay.metrics();
+    assert_eq!(names(&now), before);
+    let ends = r#"relay_sessions_ended_total{reason="invalid_utf8"}"#;
+    assert_eq!(now.get(ends), 1);
+}
+
+#[tokio::test]
+async fn who_goes_before_its_request_is_whole_is_counted() {
+    let relay = TestRelay::start(|_| {});
+    for bytes in [&b""[..], b"GET / HT"] {
+        let mut client = Raw::dial(&relay).await;
+        client.write(bytes).await;
+        client.vanish();
+    }
+    let abandoned = "relay_handshakes_abandoned_total";
+    until(&relay, abandoned, |now| now.get(abandoned) == 2).await;
+}
+
+#[tokio::test]
+async fn a_check_of_this_machine_is_no_transfer() {
+    let relay = TestRelay::start(|_| {});
+    let checks = UPGRADE.replace("relay.example", "127.0.0.1") + "X-Relay-Check: 1\r\n";
+    let mut sender = Raw::connect_by(&relay, &checks).await;
+    let code = sender.create_room().await;
+    let mut receiver = Raw::connect_by(&relay, &checks).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    sender.send(frame(TEXT, "is it well?")).await;
+    receiver.data(11, "a message").await;
+    drop((sender, receiver));
+    relay.settled().await;
+    let (_, _) = raw_pair(&relay).await;
+    relay.settled().await;
+    let metrics = relay.metrics();
+    assert_eq!(metrics.get("relay_check_rooms_total"), 1);
+    assert_eq!(metrics.get("relay_rooms_opened_total"), 1);
+    for name in [
+        "relay_room_lifetime_seconds_count",
+        "relay_transfer_bytes_count",
+        "relay_queue_place_count",
+    ] {
+        assert_eq!(metrics.get(name), 1, "{name}");
+    }
+    assert_eq!(metrics.get("relay_transfer_bytes_sum"), 0);
+}
