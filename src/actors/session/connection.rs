@@ -14,7 +14,7 @@ use super::phase::{Collected, Phase};
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Cleared, Deliver, Leave},
+        messages::{Deliver, Leave},
         now,
         registry::RoomRegistry,
     },

@@ -7,7 +7,7 @@
 //! back each wake that task.
 
 use std::{
-    io, mem,
+    io,
     pin::Pin,
     task::{Context as Task, Poll},
     time::Instant,
@@ -15,27 +15,13 @@ use std::{
 
 use actix::{ActorContext, Context, Handler, fut::ActorFuture};
 use actix_rt::net::TcpStream;
-use relay_wire::ending::Ending;
 
 use super::{
-    actor::Session,
-    connection::Connection,
-    inflating::Pieces,
-    phase::Phase,
-    socket::{Pause, READ, Socket},
+    actor::Session, connection::Connection, inflating::Pieces, phase::Phase, socket::Socket,
 };
 use crate::{
-    actors::{
-        messages::{Ask, Deliver, Forward},
-        now,
-    },
-    flow::{
-        clocks::{Reading, Wait},
-        credit::Share,
-        data::{Data, Delivery, OVERHEAD},
-        ledger::Dropped,
-        reader::{Counts, Event},
-    },
+    actors::{messages::Deliver, now},
+    flow::{clocks::Wait, data::Delivery},
     observe::logging::log_client,
 };
 
