@@ -401,7 +401,8 @@ async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
     sender.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
     let mut came = 0;
     let close = loop {
-        let frame = sender.next_alive("its own Close").await;
+        // Behind its Close it says nothing more.
+        let frame = sender.next_but_pings("its own Close").await;
         match frame.opcode {
             CLOSE => break frame,
             TEXT => assert!(
