@@ -144,21 +144,17 @@ impl FrameReader {
 
     /// Bytes that at least are still to come of the message or the frame that has begun; none between two.
     pub fn least_left(&self) -> u64 {
-        if self.is_between() {
-            return 0;
-        }
-        let (left, ends) = match &self.frame {
-            Some(frame) => (
-                frame.left,
-                frame.header.fin && !frame.header.opcode.is_control(),
-            ),
-            None => (0, false),
+        let Some(frame) = &self.frame else {
+            return match self.is_between() {
+                true => 0,
+                false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+            };
         };
-        let header = match ends || (self.frame.is_some() && self.message.is_none()) {
-            true => 0,
-            false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+        let is_last = match frame.header.opcode.is_control() {
+            true => self.message.is_none(),
+            false => frame.header.fin,
         };
-        left + header
+        frame.left + if is_last { 0 } else { LEAST_HEADER }
     }
 
     /// Has messages bounded so from here on.
