@@ -37,6 +37,59 @@ async fn until(relay: &TestRelay, awaited: &str, holds: impl Fn(&Metrics) -> boo
     within(awaited, looking).await
 }
 
+/// Those that are counted by an `Ending` or for what was dropped are in `http`.
+#[tokio::test]
+async fn every_label_is_there_from_the_start() {
+    let relay = TestRelay::start(|_| {});
+    let metrics = relay.metrics();
+    for (family, label, values) in [
+        (
+            "relay_transfers_total",
+            "outcome",
+            &outcomes::OUTCOMES[..],
+        ),
+        (
+            "relay_paused_seconds_total",
+            "fault",
+            &["receiver", "sender", "queue", "limit"],
+        ),
+        (
+            "relay_untaken_seconds_total",
+            "whom",
+            &["receiver", "sender"],
+        ),
+        (
+            "relay_round_trip_seconds_count",
+            "behind",
+            &["nothing", "data"],
+        ),
+        (
+            "relay_process_ends_total",
+            "result",
+            &["success", "watchdog", "core-dump", "oom-kill"],
+        ),
+        (
+            "relay_log_lines_dropped_total",
+            "reason",
+            &["full", "over_budget"],
+        ),
+    ] {
+        for value in values {
+            let name = format!("{family}{{{label}=\"{value}\"}}");
+            assert_eq!(metrics.real(&name), 0.0, "{name}");
+        }
+    }
+    for histogram in [
+        "room_lifetime_seconds",
+        "transfer_bytes",
+        "transfer_first_byte_seconds",
+        "transfer_rate_bytes_per_second",
+        "queue_place",
+    ] {
+        assert_eq!(metrics.get(&format!("relay_{histogram}_count")), 0);
+    }
+}
+
 #[tokio::test]
 async fn what_there_may_be_stands_beside_what_there_is() {
     let relay = TestRelay::start(|config| {

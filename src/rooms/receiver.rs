@@ -22,7 +22,7 @@ use crate::flow::{
 #[derive(Debug)]
 pub struct Receiver {
     pub(super) id: SessionId,
-    peer: PeerId,
+    pub(super) peer: PeerId,
     /// What its messages are charged to until they are whole, and taken.
     buffers: Arc<Pool>,
     /// When it joined.
@@ -68,6 +68,7 @@ impl Receiver {
         Effect::Left(Visit {
             code,
             receiver: self.id,
+            peer: self.peer,
             since: self.since,
             outcome: None,
             passed: Passed::default(),
@@ -125,6 +126,7 @@ impl Pair {
         Effect::Left(Visit {
             code,
             receiver: self.receiver,
+            peer: self.peer,
             since: self.since,
             outcome: Some(outcome),
             passed: self.passed,

@@ -1,7 +1,7 @@
 //! What a check says of certificates, and of ports that speak TLS where none was asked for or none where it
 //! was.
 
-use relay_testing::TestRelay;
+use relay_testing::{TestRelay, metrics::Metrics};
 
 use crate::doubles::{Certificate, Double, Proxy, command::Check};
 
@@ -46,6 +46,22 @@ async fn a_certificate_that_ends_soon_is_a_warning() {
         }
         // The rest is tried all the same.
         outcome.is("leave", "ok", "");
+
+        // The same for who is no person: the end itself, and whether that is soon.
+        let check = Check::new(&["check", &url, "--metrics"]).trusting(&roots);
+        let (status, page) = check.text();
+        assert_eq!(status, exit, "{page}");
+        let metrics = Metrics::parse(&page);
+        for (name, worst) in [
+            ("relay_check_status", exit),
+            (r#"relay_check_step_status{step="tls"}"#, exit),
+            (r#"relay_check_step_status{step="leave"}"#, 0),
+        ] {
+            assert_eq!(metrics.get(name), worst as u64, "{name}");
+        }
+        let end = metrics.real("relay_check_certificate_expiry_timestamp_seconds");
+        let left = end - metrics.real("relay_check_timestamp_seconds");
+        assert_eq!((left / 86_400.0) as u64, days, "{page}");
     }
     relay.settled().await;
 }

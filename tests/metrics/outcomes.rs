@@ -12,7 +12,7 @@ use relay_testing::{
 
 use super::until;
 
-const OUTCOMES: [&str; 6] = [
+pub const OUTCOMES: [&str; 6] = [
     "finished",
     "receiver_gone",
     "sender_gone",

@@ -9,7 +9,7 @@ use crate::{
     actors::{messages::Deliver, now},
     limits::address::AddressKey,
     observe::logging::log_client,
-    rooms::{Effect, SessionId, Visit},
+    rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
 };
 
 /// Effects for which an empty list keeps its memory. One message seldom has more.
@@ -36,30 +36,11 @@ impl RoomRegistry {
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
                 Effect::Opened(id, code) => self.room_opened(id, code, cause),
-                Effect::Joined(joined) => {
-                    self.visits.joined(joined.receiver);
-                    if !self.checks.contains(&joined.code) {
-                        self.state.metrics.transfers.joined(joined.place);
-                    }
-                    self.log_room(&joined.code, cause, &joined);
-                }
-                Effect::Paired(id) => {
-                    self.visits.paired(id, now());
-                    self.send(id, Deliver::Paired);
-                }
+                Effect::Joined(joined) => self.joined(&joined, cause),
+                Effect::Paired(paired) => self.paired(&paired),
                 Effect::Begun(id) => self.visits.begun(id, now()),
                 Effect::Left(visit) => self.left(&visit, cause),
-                Effect::Closed(summary) => {
-                    let now = now();
-                    self.state.placement.closed(self.worker);
-                    self.log_room(&summary.code, cause, &summary.at(now));
-                    if !self.checks.remove(&summary.code) {
-                        let metrics = &self.state.metrics;
-                        metrics.room_closed(summary.ending);
-                        let lasted = now.duration_since(summary.opened);
-                        metrics.transfers.room_lasted(lasted);
-                    }
-                }
+                Effect::Closed(summary) => self.room_closed(&summary, cause),
             }
         }
         // Closing many rooms at once makes a long list, once.
@@ -79,6 +60,19 @@ impl RoomRegistry {
         self.log_room(&code, cause, &line);
     }
 
+    fn joined(&mut self, joined: &Joined, cause: Option<AddressKey>) {
+        self.visits.joined(joined.receiver);
+        if !self.checks.contains(&joined.code) {
+            self.state.metrics.transfers.joined(joined.place);
+        }
+        self.log_room(&joined.code, cause, joined);
+    }
+
+    fn paired(&mut self, paired: &Paired) {
+        self.visits.paired(paired.receiver, now());
+        self.send(paired.receiver, Deliver::Paired);
+    }
+
     fn left(&mut self, visit: &Visit, cause: Option<AddressKey>) {
         let now = now();
         let transfer = self
@@ -90,6 +84,18 @@ impl RoomRegistry {
         let member = self.members.get(&visit.receiver);
         let client = member.map(|it| it.client).or(cause);
         self.log_room(&visit.code, client, &visit.at(now));
+    }
+
+    fn room_closed(&mut self, summary: &Summary, cause: Option<AddressKey>) {
+        let now = now();
+        self.state.placement.closed(self.worker);
+        self.log_room(&summary.code, cause, &summary.at(now));
+        if !self.checks.remove(&summary.code) {
+            let metrics = &self.state.metrics;
+            metrics.room_closed(summary.ending);
+            let lasted = now.duration_since(summary.opened);
+            metrics.transfers.room_lasted(lasted);
+        }
     }
 
     /// Logs a line of a room that a client causes; those of checks matter to nobody else.

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     flow::{ledger::Dropped, reader::Oversize},
-    rooms::effect::{Departure, Effect},
+    rooms::{
+        effect::{Departure, Effect},
+        outcome::Outcome,
+    },
 };
 
 /// The lines that the log has of this, where it happens at `now`.
@@ -191,6 +194,65 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
             ),
         ]
     );
+}
+
+/// What is told of transfers while this happens.
+fn transfers(call: impl FnOnce(&mut Vec<Effect>)) -> Vec<String> {
+    let mut effects = Vec::new();
+    call(&mut effects);
+    let told = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Paired(paired) => Some(format!("{} paired", paired.receiver.0)),
+        Effect::Begun(id) => Some(format!("{} begun", id.0)),
+        Effect::Left(visit) => {
+            let outcome = visit.outcome.map(Outcome::name);
+            Some(format!("{} {}", visit.receiver.0, outcome.unwrap_or("left")))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
+    let mut world = room(&[]);
+    let join = |world: &mut World, id| {
+        let receiver = world.receiver(id);
+        transfers(|effects| world.rooms.join(&code(S), receiver, effects).unwrap())
+    };
+    let send = |world: &mut World, piece: Piece, payload: &[u8]| {
+        let data = piece.data(payload, &world.window(S));
+        transfers(|effects| world.rooms.forward(SessionId(S), data, effects))
+    };
+    let close = |world: &mut World, id, untaken| {
+        let well = Departure {
+            well: true,
+            untaken,
+            ..Ending::PeerClosed.into()
+        };
+        transfers(|effects| world.rooms.leave(SessionId(id), well, effects))
+    };
+    let next = |world: &mut World| transfers(|effects| world.rooms.cleared(SessionId(S), effects));
+    assert_eq!(join(&mut world, 1), ["1 paired"]);
+    for waiting in 2..=6 {
+        assert!(join(&mut world, waiting).is_empty());
+    }
+    assert!(send(&mut world, Piece::Whole, b"").is_empty(), "no byte");
+    assert_eq!(send(&mut world, Piece::Whole, b"all"), ["1 begun"]);
+    assert!(send(&mut world, Piece::Whole, b"more").is_empty());
+    assert_eq!(close(&mut world, 1, 0), ["1 finished"]);
+    assert_eq!(next(&mut world), ["2 paired"]);
+    assert_eq!(close(&mut world, 2, 0), ["2 receiver_gone"], "with nothing");
+    assert_eq!(close(&mut world, 3, 0), ["3 left"], "its place in the queue");
+    assert_eq!(next(&mut world), ["4 paired"]);
+    send(&mut world, Piece::Whole, b"all");
+    assert_eq!(close(&mut world, 4, 1), ["4 receiver_gone"], "not with all");
+    assert_eq!(next(&mut world), ["5 paired"]);
+    assert_eq!(send(&mut world, Piece::First, b"a part"), ["5 begun"]);
+    assert_eq!(close(&mut world, 5, 0), ["5 receiver_gone"], "in a message");
+    assert!(next(&mut world).is_empty(), "the sender is in it still");
+    assert_eq!(send(&mut world, Piece::Last, b"the rest"), ["6 paired"]);
+    send(&mut world, Piece::Whole, b"all");
+    assert_eq!(close(&mut world, S, 0), ["6 finished"]);
 }
 
 #[test]
