@@ -35,10 +35,10 @@ const ECHO_MAY_BE_LATE: [&str; 10] = [
 /// Cases whose offer is declined: they want nothing compressed with more than 9 bits, which the relay could
 /// not promise of others. They end there, as what is not implemented.
 const DECLINED: [&str; 2] = ["13.3.", "13.5."];
-/// What is run. The first ten groups are alone, as some of their cases give up after a second; the others then run
-/// side by side, as they take their time. Of the groups about compression, whose cases differ in
-/// the size of what they send, those of up to 1 KiB, and one of 8 KiB in several frames. What the
-/// suite takes is the start of a regular expression: without its `$`, `12.*.1` would have 12.1.10 too.
+/// What is run. The first ten groups run alone, as some of their cases give up after a second; the others then
+/// side by side, as they take their time. Of the groups about compression, whose cases differ in the size of
+/// what they send, those of up to 1 KiB, and one of 8 KiB in several frames. What the suite takes is the start
+/// of a regular expression: without its `$`, `12.*.1` would have 12.1.10 too.
 const CASES: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.* \
                      12.*.1$,12.*.2$,12.*.3$,12.*.4$,12.*.11$ \
                      13.*.1$,13.*.2$,13.*.3$,13.*.4$,13.*.11$";
