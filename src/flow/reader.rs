@@ -71,7 +71,8 @@ pub struct FrameReader {
     /// What comes after the data read before it.
     next: Option<Event>,
     counts: Counts,
-    oversize: Option<Oversize>,
+    /// Boxed, as hardly any session comes to it.
+    oversize: Option<Box<Oversize>>,
 }
 
 impl FrameReader {
@@ -99,7 +100,7 @@ impl FrameReader {
 
     /// The message that was over the limit, where that ended the stream.
     pub fn oversize(&self) -> Option<Oversize> {
-        self.oversize
+        self.oversize.as_deref().copied()
     }
 
     /// What was counted since the last call.
@@ -143,21 +144,17 @@ impl FrameReader {
 
     /// Bytes that at least are still to come of the message or the frame that has begun; none between two.
     pub fn least_left(&self) -> u64 {
-        if self.is_between() {
-            return 0;
-        }
-        let (left, ends) = match &self.frame {
-            Some(frame) => (
-                frame.left,
-                frame.header.fin && !frame.header.opcode.is_control(),
-            ),
-            None => (0, false),
+        let Some(frame) = &self.frame else {
+            return match self.is_between() {
+                true => 0,
+                false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+            };
         };
-        let header = match ends || (self.frame.is_some() && self.message.is_none()) {
-            true => 0,
-            false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+        let is_last = match frame.header.opcode.is_control() {
+            true => self.message.is_none(),
+            false => frame.header.fin,
         };
-        left + header
+        frame.left + if is_last { 0 } else { LEAST_HEADER }
     }
 
     /// Has messages bounded so from here on.
@@ -190,6 +187,10 @@ impl FrameReader {
     fn step(&mut self, input: &mut &[u8]) -> Result<Step, Ending> {
         if let Some(frame) = self.frame.take() {
             return self.payload(frame, input);
+        }
+        if self.looking && !check::has_time(&self.counts) {
+            // Not even an empty message: each takes a state of its own.
+            return Ok(Step::WantsMore);
         }
         match self.head.take(input)? {
             Some(header) => self.begin(header, input),
@@ -227,10 +228,7 @@ impl FrameReader {
         // No overflow: the top bit of the length is clear, and `before` is within the limit.
         let size = before + header.len;
         if size > self.max_message {
-            self.oversize = Some(Oversize {
-                size,
-                limit: self.max_message,
-            });
+            self.set_oversize(size);
             return Err(Ending::MessageTooBig);
         }
         let looked_into = compressed && self.looking;
@@ -353,14 +351,18 @@ impl FrameReader {
         good.map_err(|ending| self.refuse(ending))
     }
 
+    fn set_oversize(&mut self, size: u64) {
+        let limit = self.max_message;
+        self.oversize = Some(Box::new(Oversize { size, limit }));
+    }
+
     /// The message in progress is not passed on any further.
     fn refuse(&mut self, ending: Ending) -> Ending {
         self.part = None;
         let message = self.message.as_ref();
         let size = message.and_then(|message| message.check.inflated());
         if let (Ending::MessageTooBig, Some(size)) = (ending, size) {
-            let limit = self.max_message;
-            self.oversize = Some(Oversize { size, limit });
+            self.set_oversize(size);
         }
         ending
     }

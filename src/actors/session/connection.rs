@@ -56,8 +56,8 @@ pub(super) struct Connection {
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
-    /// Whether it has become a receiver.
-    pub(super) receives: bool,
+    /// Bytes that a message of its peer's may have once it is inflated.
+    pub(super) most_inflated: u64,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -80,8 +80,6 @@ pub(super) struct Connection {
     pub(super) arrival: Arrival,
     /// Whether Pongs that come now are not seen, as the session is not read. Nothing then waits for them.
     pub(super) deaf: bool,
-    /// Memory for what is read although the window is full.
-    pub(super) loan: Option<Share>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     pub(super) slot: Share,
 }
@@ -110,7 +108,7 @@ impl Connection {
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
-            receives: false,
+            most_inflated: u64::MAX,
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -123,7 +121,6 @@ impl Connection {
             barrier: None,
             arrival: Arrival::default(),
             deaf: false,
-            loan: None,
             slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
@@ -180,7 +177,6 @@ impl Connection {
     fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
         self.reader.join_messages();
-        self.receives = role == Role::Receiver;
         let spare = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
@@ -190,10 +186,12 @@ impl Connection {
                 self.reader.set_max_message(live.config.receiver_message());
                 // Its sender's library would end over a message that is none.
                 self.reader.look_inside();
+                // Those of receivers are looked into before they are passed on.
+                self.most_inflated = live.config.sender_message();
                 None
             }
         };
-        self.phase = Phase::Piping { spare };
+        self.phase = Phase::Piping { spare, loan: None };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer

@@ -107,27 +107,52 @@ impl Connection {
         }
     }
 
-    /// Bytes that may be written now: those that are urgent, and others as far as the delivery window has
-    /// room for them, up to the next mark.
+    /// Makes ready what is at the front: a Ping whose turn has come, a mark where one is due, a fragment of
+    /// what would take too long.
     ///
     /// A mark goes in front of more data, and never behind the last: a client that has all it waited for
     /// may have hung up with something to say that is still on its way, which the Ping would take away.
-    pub(super) fn most_to_write(&mut self, now: Instant) -> usize {
+    fn prepare_front(&mut self, now: Instant) {
         if self.outbox.take_ping() && self.is_open() {
             self.barrier = Some(self.ping(now));
         }
-        if self.deaf {
+        if self.is_past_pongs() {
+            return;
+        }
+        let until_mark = self.arrival.until_mark(self.outbox.written_to());
+        if until_mark == 0 && self.outbox.is_at_data() {
+            self.mark(now);
+        }
+        if let Some(longest) = self.arrival.longest_frame() {
+            self.outbox.cut(longest);
+        }
+    }
+
+    /// Whether nothing that comes is looked at any more.
+    fn is_past_pongs(&self) -> bool {
+        matches!(self.phase, Phase::Lingering | Phase::Finishing)
+    }
+
+    /// Bytes that may be written now: those that are urgent, and others as far as the delivery window has
+    /// room for them, up to the next mark. The window does not bind where Pongs are not seen.
+    fn room_now(&self) -> usize {
+        if self.is_past_pongs() {
             return usize::MAX;
         }
         let written = self.outbox.written_to();
-        if self.arrival.until_mark(written) == 0 && self.outbox.is_at_data() {
-            self.mark(now);
-        }
-        self.outbox.cut(self.arrival.longest_frame());
         // Where the mark cannot go yet, the chunk that stands in its way may.
         let next = self.arrival.until_mark(written).max(1);
-        let room = self.arrival.room(written).min(next);
+        let room = match self.deaf {
+            true => next,
+            false => self.arrival.room(written, self.outbox.next_len()).min(next),
+        };
         usize::try_from(room).map_or(usize::MAX, |room| room.max(self.outbox.urgent()))
+    }
+
+    /// Bytes that may be written now, once the front is ready.
+    pub(super) fn most_to_write(&mut self, now: Instant) -> usize {
+        self.prepare_front(now);
+        self.room_now()
     }
 
     fn write(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
@@ -142,7 +167,7 @@ impl Connection {
                 Err(error) => self.write_failed(&error, now),
             }
         }
-        if self.outbox.is_empty() {
+        if self.has_written_all() {
             match self.phase {
                 Phase::Closing => self.clocks.close_due(now, self.arrival.is_awaited()),
                 Phase::Lingering => {
@@ -153,6 +178,11 @@ impl Connection {
                 _ => {}
             }
         }
+    }
+
+    fn has_written_all(&self) -> bool {
+        let unpacker = self.unpacker.as_ref();
+        self.outbox.is_empty() && unpacker.is_none_or(|unpacker| unpacker.is_empty())
     }
 
     /// Writes what may be written now, and says how many bytes that were, and what the rest waits for.
@@ -166,8 +196,9 @@ impl Connection {
         while !self.outbox.is_empty() {
             let most = self.most_to_write(now);
             if self.outbox.is_empty() {
-                // A Ping that nobody needs any more was all that waited.
-                break;
+                // A Ping that nobody needs any more was all that waited here.
+                self.refill();
+                continue;
             }
             if most == 0 {
                 return Ok((written, Some(Wait::Pong)));

@@ -4,7 +4,7 @@
 use std::{
     io, mem,
     task::{Context as Task, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use relay_wire::ending::Ending;
@@ -22,7 +22,7 @@ use crate::{
         credit::Share,
         data::{Data, OVERHEAD},
         ledger::Dropped,
-        reader::{Counts, Event},
+        reader::Event,
     },
     observe::logging::log_client,
 };
@@ -33,33 +33,48 @@ use crate::{
 pub(super) const TURN: usize = 5 * READ;
 /// Bytes that take as much time as a frame does, whatever is in it.
 pub(super) const FRAME_COST: usize = 64;
+/// Bytes that take as much time as a read does, however little it brings.
+const LEAST_COST: usize = 256;
+/// Inflated bytes that take as much time as one that is passed on.
+const INFLATED: usize = 4;
+/// When a sender is tried again that there was no memory to borrow for.
+const LOAN_AGAIN: Duration = Duration::from_secs(1);
+/// A pause after which Pongs come in time all the same.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Connection {
+    /// Reads as much as may be read in this turn; says why it stops.
     pub(super) fn read(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) -> Pause {
+        let pause = self.read_on(socket, now, task);
+        self.return_loan();
+        pause
+    }
+
+    fn read_on(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) -> Pause {
         let mut left = TURN;
         loop {
+            if left == 0 {
+                return Pause::More;
+            }
             let most = match self.most_to_read(now, task) {
                 Ok(most) => most,
                 Err(pause) => return pause,
             };
-            if left == 0 {
-                return Pause::More;
-            }
             if !self.unread.is_empty() {
                 let unread = mem::take(&mut self.unread);
-                self.consume(&unread, now);
-                left = self.left_of_turn(left);
+                let cost = self.consume(&unread, now);
+                left = self.left_of_turn(left.saturating_sub(cost));
                 continue;
             }
-            let mut frames = 0;
+            let mut cost = 0;
             let read = socket.poll_read(most.min(left), task, |bytes| {
-                frames = self.received(bytes, now);
+                cost = self.received(bytes, now);
             });
-            self.loan = None;
             match read {
                 Poll::Pending => return Pause::Empty,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    left = self.left_of_turn(left.saturating_sub(count + frames * FRAME_COST));
+                    let count = count.max(LEAST_COST);
+                    left = self.left_of_turn(left.saturating_sub(count + cost));
                 }
                 Poll::Ready(result) => self.end_of_stream(result.err()),
             }
@@ -73,37 +88,55 @@ impl Connection {
 
     /// Bytes that may be read now, or why there are none.
     fn most_to_read(&mut self, now: Instant, task: &mut Task<'_>) -> Result<usize, Pause> {
-        let free = match self.window.poll_free(task) {
+        // One is for one read.
+        self.return_loan();
+        let allowed = match self.phase {
+            Phase::Asking(_) => Ok(usize::MAX),
+            Phase::Piping { .. } => self.pace.allowance(now).map_err(Pause::Until),
+            Phase::Closing | Phase::Lingering => {
+                return self.pace.allowance(now).map_err(Pause::Until);
+            }
+            Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
+                return Err(Pause::Unwanted);
+            }
+        }?;
+        match self.window.poll_free(task) {
             0 => self.borrow().ok_or(Pause::Full),
             free => Ok(free),
-        };
-        match self.phase {
-            Phase::Asking(_) => free,
-            Phase::Piping { .. } => {
-                let free = free?;
-                let allowed = self.pace.allowance(now).map_err(Pause::Until)?;
-                Ok(free.min(allowed))
-            }
-            Phase::Closing | Phase::Lingering => self.pace.allowance(now).map_err(Pause::Until),
-            Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
-                Err(Pause::Unwanted)
-            }
         }
+        .map(|free| free.min(allowed))
     }
 
     /// Borrows memory for what may be read although the window is full: of a sender to the end of the
     /// message that it is in, and not a byte further, as its own Ping stands behind that.
     fn borrow(&mut self) -> Option<usize> {
-        let Phase::Piping { spare: Some(spare) } = &self.phase else {
+        let most = self.most_to_borrow();
+        let Phase::Piping { spare, loan } = &mut self.phase else {
             return None;
         };
-        let left = usize::try_from(self.reader.least_left()).unwrap_or(READ);
-        let most = READ.min(left);
-        self.loan = (most > 0).then(|| Share::try_borrow(spare, most + 2 * OVERHEAD))?;
-        self.loan.as_ref().map(|_| most)
+        let spare = spare.as_ref().filter(|_| most > 0)?;
+        *loan = Share::try_borrow(spare, most + 2 * OVERHEAD);
+        loan.as_ref().map(|_| most)
     }
 
-    /// Takes in what was read; returns how many frames began in it.
+    fn return_loan(&mut self) {
+        if let Phase::Piping { loan, .. } = &mut self.phase {
+            *loan = None;
+        }
+    }
+
+    /// Bytes of a message in progress that one read may bring, where it has to be paid for with a loan.
+    fn most_to_borrow(&self) -> usize {
+        let left = usize::try_from(self.reader.least_left()).unwrap_or(READ);
+        READ.min(left)
+    }
+
+    /// Whether a loan is what it waits for. Nobody wakes it when there is one.
+    fn wants_loan(&self) -> bool {
+        matches!(self.phase, Phase::Piping { spare: Some(_), .. }) && self.most_to_borrow() > 0
+    }
+
+    /// Takes in what was read; returns what its frames cost of a turn, beside the bytes.
     fn received(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.count_bytes(bytes.len(), now);
         match self.phase {
@@ -112,7 +145,8 @@ impl Connection {
         }
     }
 
-    /// Acts on what was read, as far as it may be looked at now; returns how many frames began in it.
+    /// Acts on what was read, as far as it may be looked at now; returns what its frames cost of a turn,
+    /// beside the bytes.
     fn consume(&mut self, mut bytes: &[u8], now: Instant) -> usize {
         let mut pongs = Pongs::default();
         while matches!(
@@ -155,23 +189,18 @@ impl Connection {
     }
 
     /// Counts the frames that have begun since the last time, and ends a session of which too many were
-    /// for nothing; returns how many they are.
+    /// for nothing; returns what they cost of a turn, beside their bytes.
     pub(super) fn count_frames(&mut self, now: Instant) -> usize {
-        let Counts {
-            frames,
-            idle,
-            inflated,
-            ..
-        } = self.reader.take_counts();
-        if inflated > 0 {
-            self.state.metrics.looked_into(inflated as usize);
+        let counts = self.reader.take_counts();
+        if counts.inflated > 0 {
+            self.state.metrics.looked_into(counts.inflated as usize);
         }
-        let (frames, idle) = (frames as usize, idle as usize);
+        let (frames, idle) = (counts.frames as usize, counts.idle as usize);
         let ends = matches!(self.phase, Phase::Lingering | Phase::Finishing);
         if idle > 0 && !self.chatter.allows(idle, now) && !ends {
             self.on_violation(Ending::ControlFlood, now);
         }
-        frames
+        frames * FRAME_COST + counts.inflating() as usize / INFLATED
     }
 
     /// Acts on an event; the answers to Pings are gathered in `pongs`, many to be written as one.
@@ -190,8 +219,8 @@ impl Connection {
 
     fn on_data(&mut self, data: Data) {
         match (&mut self.phase, data) {
-            (Phase::Piping { .. }, mut data) => {
-                if let Some(loan) = &mut self.loan {
+            (Phase::Piping { loan, .. }, mut data) => {
+                if let Some(loan) = loan {
                     data.charge_to(loan);
                 }
                 self.registry.do_send(Forward { id: self.id, data });
@@ -211,8 +240,12 @@ impl Connection {
 
     /// Tells the clocks how the session is read from here on.
     pub(super) fn note_pause(&mut self, pause: Pause, now: Instant) {
-        self.deaf =
-            matches!(self.phase, Phase::Lingering) || !matches!(pause, Pause::Empty | Pause::More);
+        self.deaf = match pause {
+            _ if matches!(self.phase, Phase::Lingering) => true,
+            Pause::Empty | Pause::More => false,
+            Pause::Until(then) => then > now + SHORT_PAUSE,
+            Pause::Full | Pause::Unwanted => true,
+        };
         let reading = match pause {
             // Who has been told to close has a deadline of its own, and may not answer any more.
             _ if !self.is_open() => Reading::Paused,
@@ -227,6 +260,7 @@ impl Connection {
         }
         self.clocks.paced(match pause {
             Pause::Until(then) => Some(then),
+            Pause::Full if self.wants_loan() => Some(now + LOAN_AGAIN),
             Pause::Empty | Pause::More | Pause::Full | Pause::Unwanted => None,
         });
     }

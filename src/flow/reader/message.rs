@@ -13,7 +13,7 @@ use crate::flow::{
 /// How many fragments little reads make of a message at most: libraries refuse one in too many (Python's
 /// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
 /// no longer than that part of the message.
-pub const MOST_FRAGMENTS: u64 = 2048;
+pub const MOST_FRAGMENTS: u64 = 1024;
 /// Bytes that wait for more at most, however long the message.
 const MOST_WAITING: u64 = 64 * 1024;
 
