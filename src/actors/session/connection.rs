@@ -159,7 +159,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Close(ending) => self.close(ending),
+            Deliver::Close(departure) => self.close(departure),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
@@ -212,7 +212,12 @@ impl Connection {
     pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
         if self.is_open() {
             self.leave(violation);
-            self.push_close(violation);
+            let oversize = self.reader.oversize();
+            let is_why = violation == Ending::MessageTooBig;
+            self.push_close(Departure {
+                oversize: oversize.filter(|_| is_why),
+                ..violation.into()
+            });
         } else if self.outbox.is_empty() {
             // Our Close is written, and theirs will not come: only what waits before it is waited
             // for.
@@ -222,10 +227,11 @@ impl Connection {
     }
 
     /// Closes from our side.
-    pub(super) fn close(&mut self, ending: Ending) {
+    pub(super) fn close(&mut self, departure: impl Into<Departure>) {
         if self.is_open() {
-            self.leave(ending);
-            self.push_close(ending);
+            let departure = departure.into();
+            self.leave(departure.ending);
+            self.push_close(departure);
             self.phase = Phase::Closing;
         }
     }
@@ -274,16 +280,15 @@ impl Connection {
         }
     }
 
-    /// Queues the Close frame of this ending.
-    pub(super) fn push_close(&mut self, ending: Ending) {
+    /// Queues the Close frame of this ending, with the size of the message where that is why.
+    pub(super) fn push_close(&mut self, departure: impl Into<Departure>) {
+        let Departure {
+            ending, oversize, ..
+        } = departure.into();
         let Some(code) = ending.close_code() else {
             return;
         };
-        let reason = match self
-            .reader
-            .oversize()
-            .filter(|_| ending == Ending::MessageTooBig)
-        {
+        let reason = match oversize {
             Some(Oversize { size, limit }) => {
                 &format!("{}: {size} bytes of at most {limit}", ending.name())
             }
