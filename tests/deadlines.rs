@@ -37,7 +37,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const LOAN_AFTER: Duration = Duration::from_millis(250);
 /// Bytes of a message that goes in many frames.
-const LONG: usize = 320 * 1024;
+const LONG: usize = 128 * 1024;
 
 /// Reads until `text` has come.
 async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
