@@ -2,7 +2,7 @@
 //!
 //! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
 //! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
-//! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
+//! one read it joins what can be joined (whole messages into one `Chunk`, adjoining fragments
 //! into one), so what a read costs further on does not grow with the number of frames in it. What
 //! little a read brings of a long message waits for the next.
 //!
