@@ -189,7 +189,7 @@ async fn what_a_receiver_shows_to_have_read_is_counted_and_in_its_line() {
     receiver.send(close(1000, "")).await;
     sender.expect_peer_gone().await;
     let arrived = relay.metric(ARRIVED).await;
-    // All but the last, of which nothing tells: a Ping comes with every 256 KiB at the latest.
+    // All but the last, of which nothing tells: marks are a tenth of what may be on its way apart.
     let last = 512 << 10;
     assert!(
         (BYTES - last..=BYTES).contains(&(arrived as usize)),
