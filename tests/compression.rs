@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 
 use self::deflated::{
     Came, OFFER, client, compressed, create, deflate, deflate_within, in_frames, inflate, message,
-    offering, pair, plain_text,
+    met, offering, pair, plain_text,
 };
 
 const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
@@ -390,11 +390,9 @@ async fn until_still(count: impl Fn() -> u64) -> u64 {
 #[tokio::test]
 async fn what_waits_for_a_slow_receiver_waits_compressed() {
     let relay = TestRelay::start(|config| config.max_msg_size = 200 << 20);
-    let mut sender = client(&relay, true).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = client(&relay, true).await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(sender, narrow).await;
     let size = 60_000_000;
     let bytes = deflate_within(&vec![b'x'; size], 15);
     sender.send(frame(TEXT, bytes).rsv(COMPRESSED)).await;
@@ -433,11 +431,8 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
 #[tokio::test]
 async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
     let relay = TestRelay::start(|_| {});
-    let mut sender = Raw::connect_narrow(&relay).await;
-    let code = sender.create_room().await;
-    let mut receiver = client(&relay, true).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(narrow, client(&relay, true).await).await;
     let size = 8_000_000;
     receiver.send(compressed(BINARY, &vec![0; size])).await;
     receiver.round_trip().await;
@@ -468,11 +463,9 @@ async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
 #[tokio::test]
 async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
     let relay = TestRelay::start(|_| {});
-    let mut sender = client(&relay, true).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = client(&relay, true).await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(sender, narrow).await;
     let size = 8_000_000;
     sender.send(compressed(BINARY, &vec![0; size])).await;
     sender
