@@ -215,10 +215,8 @@ impl Connection {
     pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
         if self.is_open() {
             self.leave(violation);
-            let oversize = self.reader.oversize();
-            let is_why = violation == Ending::MessageTooBig;
             self.push_close(Departure {
-                oversize: oversize.filter(|_| is_why),
+                oversize: self.reader.oversize(),
                 ..violation.into()
             });
         } else if self.outbox.is_empty() {

@@ -243,7 +243,6 @@ impl Connection {
     /// Tells the clocks how the session is read from here on.
     pub(super) fn note_pause(&mut self, pause: Pause, now: Instant) {
         self.deaf = match pause {
-            _ if matches!(self.phase, Phase::Lingering) => true,
             // Nothing more than may be on its way is written for a client that is gone.
             _ if matches!(self.phase, Phase::Done) => self.deaf,
             Pause::Empty | Pause::More => false,
