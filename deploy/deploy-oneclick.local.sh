@@ -463,7 +463,7 @@ check_relay() {
 	for _ in {1..10}; do
 		# Status 1 is a warning. An older program knows only the settings of the folder it runs in.
 		if (cd "$repo" && "$program" check --relay-only) >"$log" 2>&1 || (($? == 1)); then
-			result "two clients met in a room, on port $(setting RELAY_PORT "${port:-9784}")"
+			result "$(grep -q 'asks for an access key' "$log" && echo 'it asks for an access key' || echo 'two clients met in a room'), on port $(setting RELAY_PORT "${port:-9784}")"
 			return
 		fi
 		sleep 1

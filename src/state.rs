@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Sites},
     flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
+        access::{Access, Key},
         address::{AddressKey, Trust},
         admission::Admission,
         shares::Shares,
@@ -74,6 +75,8 @@ pub struct State {
     live: RwLock<Arc<Live>>,
     /// Which worker keeps which room.
     pub placement: Placement,
+    /// The access keys.
+    pub access: Arc<Access>,
     /// The budgets of client addresses.
     pub admission: Admission,
     /// What is outstanding.
@@ -149,11 +152,13 @@ impl State {
     /// What a relay of this configuration begins with.
     pub fn new(config: Config) -> Self {
         let ledger = Arc::default();
+        let access = Arc::new(Access::new(&config.access_keys));
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),
-            metrics: Metrics::new(&ledger),
+            metrics: Metrics::new(&ledger, &access),
+            access,
             ledger,
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
@@ -172,6 +177,7 @@ impl State {
     pub fn configure(&self, config: Config) {
         self.pools.configure(&config);
         self.admission.configure(&config);
+        self.access.configure(&config.access_keys);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = Live::new(config);
         if new.trust == live.trust {
@@ -201,9 +207,18 @@ impl State {
         SessionId(self.sessions.fetch_add(1, SeqCst))
     }
 
-    /// Counts and logs that a session of this client is refused something.
-    pub fn refused(&self, id: SessionId, client: impl Into<Option<AddressKey>>, ending: Ending) {
+    /// Counts and logs that a session of this client is refused something; `key` is what it has come with.
+    pub fn refused(
+        &self,
+        id: SessionId,
+        client: impl Into<Option<AddressKey>>,
+        key: Option<&Key>,
+        ending: Ending,
+    ) {
         self.metrics.refused(ending);
+        if let Some(key) = key {
+            key.refused();
+        }
         log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
     }
 

@@ -1,13 +1,13 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Message, Recipient};
 use relay_wire::{ending::Ending, reply::Reply, request::Request};
 
 use crate::{
     flow::data::{Data, Delivery},
-    limits::{address::AddressKey, budget::Spent},
+    limits::{access::Key, address::AddressKey, budget::Spent},
     rooms::{Departure, Role, SessionId},
 };
 
@@ -23,6 +23,8 @@ pub struct Attach {
     pub client: AddressKey,
     /// Whether it is a check of this relay, whose room is no user's.
     pub check: bool,
+    /// The access key that its client has shown.
+    pub key: Option<Arc<Key>>,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }
@@ -82,6 +84,11 @@ pub struct Leave {
     /// How.
     pub departure: Departure,
 }
+
+/// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct KeysChanged;
 
 /// Answered by a registry whose thread is not stuck.
 #[derive(Message)]

@@ -27,12 +27,15 @@ use relay_wire::{
 
 use self::line::Line;
 use super::{
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
+    messages::{
+        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, KeysChanged, Leave, Moved, Shutdown,
+    },
     now,
 };
 use crate::{
     config::Config,
     limits::{
+        access::Key,
         address::AddressKey,
         admission::{Place, Tried},
         budget::Spent,
@@ -51,7 +54,18 @@ struct Member {
     session: Recipient<Deliver>,
     client: AddressKey,
     check: bool,
+    key: Option<Arc<Key>>,
     spent: Spent,
+}
+
+impl Member {
+    /// Ends it if its access key is withdrawn.
+    fn end_without_key(&self) {
+        if self.key.as_ref().is_some_and(|key| key.is_withdrawn()) {
+            let close = Deliver::Close(Ending::AccessKeyWithdrawn);
+            self.session.do_send(close);
+        }
+    }
 }
 
 /// The sessions and rooms of one worker.
@@ -188,8 +202,10 @@ impl RoomRegistry {
 
     fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
         if let Some(ending) = reply.ending() {
-            let client = self.members.get(&id).map(|it| it.client);
-            self.state.refused(id, client, ending);
+            let member = self.members.get(&id);
+            let key = member.and_then(|it| it.key.as_deref());
+            self.state
+                .refused(id, member.map(|it| it.client), key, ending);
         }
         self.send(id, Deliver::Refused(reply, delay));
     }
@@ -258,6 +274,7 @@ impl Handler<Attach> for RoomRegistry {
             session,
             client,
             check,
+            key,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -268,8 +285,11 @@ impl Handler<Attach> for RoomRegistry {
             session,
             client,
             check,
+            key,
             spent,
         };
+        // Its key may have been withdrawn on its way here.
+        member.end_without_key();
         self.members.insert(id, member);
         if self.draining {
             self.send(id, Deliver::Stopping);
@@ -346,6 +366,14 @@ impl Handler<Shutdown> for RoomRegistry {
         for member in self.members.values() {
             member.session.do_send(Deliver::Stopping);
         }
+    }
+}
+
+impl Handler<KeysChanged> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: KeysChanged, _: &mut Self::Context) {
+        self.members.values().for_each(Member::end_without_key);
     }
 }
 

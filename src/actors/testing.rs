@@ -87,6 +87,7 @@ impl Worker {
             unread: Bytes::new(),
             client: peer.ip().into(),
             check: false,
+            guest: None,
             slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{
+    keys::AccessKeys,
     knob::{
         Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Switch},
         Knob,
@@ -107,6 +108,8 @@ knobs! {
         workers: usize = RELAY_WORKERS("1", Count(1, 64), restart);
         /// Web pages that may connect: own (those of the host asked for), *, or origins; empty is none
         allowed_origins: Sites = RELAY_ALLOWED_ORIGINS("own", Kind::Sites);
+        /// Who may connect: name:key pairs, or the path of a file of them; empty is everybody
+        access_keys: AccessKeys = RELAY_ACCESS_KEYS("", Kind::Keys);
     }
     "Rooms" {
         /// Rooms open at once

@@ -8,6 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
+    keys::AccessKeys,
     knob::{Kind, Knob},
     site::Sites,
     source::{Error, Origin, Source, quote},
@@ -28,10 +29,23 @@ pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error
         Error(format!(
             "{}, from {origin}, is {}: it must be {}",
             knob.variable,
-            quote(text),
+            match knob.kind {
+                Kind::Keys => without_secrets(text),
+                _ => quote(text),
+            },
             knob.kind.allowed()
         ))
     })
+}
+
+/// Keys that cannot be used, in a sentence: the path of their file at most.
+fn without_secrets(text: &str) -> String {
+    match text.split_once('\n') {
+        Some((path, _)) if path.starts_with('/') => {
+            format!("{}, a file with a line that cannot be used", quote(path))
+        }
+        _ => "not shown".to_owned(),
+    }
 }
 
 /// A type that a knob can have.
@@ -97,7 +111,12 @@ impl Value for u64 {
                 number => (number, min, max),
             },
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
-            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites | Kind::Switch => return None,
+            Kind::Host
+            | Kind::Networks
+            | Kind::Header
+            | Kind::Sites
+            | Kind::Keys
+            | Kind::Switch => return None,
         };
         (min..=max).contains(&number).then_some(number)
     }
@@ -215,6 +234,16 @@ impl Value for Option<String> {
 }
 
 impl Value for Sites {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for AccessKeys {
     fn parse(text: &str, _: Kind) -> Option<Self> {
         Self::parse(text)
     }

@@ -31,6 +31,7 @@ use crate::{
     config::{Config, Sites},
     flow::credit::{Full, Share},
     limits::{
+        access::{Guest, Key, Shown},
         address::{AddressKey, Client, Named, Source, Trust, client_addr},
         origin::may_connect,
     },
@@ -40,6 +41,9 @@ use crate::{
 
 /// Seconds after which a client that met a passing trouble may try again.
 const RETRY_AFTER: &str = "10";
+/// How a key may be shown (RFC 9110 §11.6.1), beside the way of our own.
+const CHALLENGE: &str =
+    r#"Bearer realm="claude-distill-relay", Basic realm="claude-distill-relay""#;
 /// Bytes of an `Origin` that the log shows.
 const MAX_SHOWN: usize = 200;
 
@@ -73,6 +77,7 @@ impl Door {
             Ok(Admitted {
                 response,
                 client,
+                key,
                 slot,
                 compression,
             }) => {
@@ -87,6 +92,7 @@ impl Door {
                     unread: rest,
                     client,
                     check: ours,
+                    guest: key.map(Guest::new),
                     slot,
                     compression,
                 };
@@ -133,6 +139,13 @@ impl Door {
             );
             return Err(refused(Ending::OriginNotAllowed));
         }
+        let key = self.state.access.admit(shown(head)).map_err(refused)?;
+        let refused = |ending| {
+            if let Some(key) = &key {
+                key.refused();
+            }
+            refused(ending)
+        };
         if self.state.is_refusing() {
             return Err(refused(Ending::RelayRestarting));
         }
@@ -169,6 +182,7 @@ impl Door {
             client: client.key(),
             slot,
             compression: compression.is_some(),
+            key,
         })
     }
 
@@ -188,8 +202,18 @@ impl Door {
 struct Admitted {
     response: Response<BoxBody>,
     client: AddressKey,
+    key: Option<Arc<Key>>,
     slot: Share,
     compression: bool,
+}
+
+/// What a request shows of an access key.
+fn shown(head: &RequestHead) -> Shown<'_> {
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    Shown {
+        query: head.uri.query(),
+        authorization: authorization.map(|line| line.as_bytes()),
+    }
 }
 
 /// Whose request this is that came from the TCP peer `peer`.
@@ -254,6 +278,9 @@ pub(super) fn answer(
     let mut response = Response::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     if ending.retry() == Retry::Later {
         response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+    }
+    if ending == Ending::AccessKeyRequired {
+        response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
     }
     let sentence = ending.sentence().unwrap_or_default();
     response.body(format!("{sentence}\n")).map_into_boxed_body()

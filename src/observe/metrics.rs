@@ -1,6 +1,7 @@
 //! What is counted, and how it reads in the Prometheus text format.
 
 mod compression;
+mod keys;
 mod payload;
 
 use std::{
@@ -19,8 +20,8 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
-use self::{compression::Compression, payload::Payload};
-use crate::{flow::ledger::Ledger, version};
+use self::{compression::Compression, keys::Keys, payload::Payload};
+use crate::{flow::ledger::Ledger, limits::access::Access, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -80,8 +81,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet, in a relay with this ledger.
-    pub fn new(ledger: &Arc<Ledger>) -> Self {
+    /// Nothing counted yet, in a relay with this ledger and these access keys.
+    pub fn new(ledger: &Arc<Ledger>, access: &Arc<Access>) -> Self {
         let mut registry = Registry::with_prefix("relay");
         let mut metrics = Self {
             registry: Registry::default(),
@@ -161,6 +162,7 @@ impl Metrics {
         );
         metrics.compression = Compression::register(&mut registry);
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
+        registry.register_collector(Box::new(Keys(Arc::clone(access))));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",

@@ -29,6 +29,8 @@ impl RoomRegistry {
                 Effect::Reply(id, reply) => {
                     if let Some(ending) = reply.ending() {
                         self.state.metrics.refused(ending);
+                        let key = self.members.get(&id).and_then(|it| it.key.as_ref());
+                        key.inspect(|key| key.refused());
                     }
                     self.send(id, Deliver::Reply(reply));
                 }

@@ -29,7 +29,7 @@ use crate::{
         reader::{FrameReader, Oversize},
         unpack::Unpacker,
     },
-    limits::address::AddressKey,
+    limits::{access::Guest, address::AddressKey},
     observe::logging::log_client,
     rooms::{Departure, Role, SessionId},
     state::State,
@@ -56,6 +56,8 @@ pub(super) struct Connection {
     pub(super) client: AddressKey,
     /// Whether it is a check of this relay, from this machine.
     pub(super) check: bool,
+    /// What its access key counts, where it has come with one.
+    pub(super) guest: Option<Guest>,
     pub(super) state: Arc<State>,
     pub(super) directory: Arc<Directory>,
     /// The registry of the worker it is on.
@@ -118,6 +120,7 @@ impl Connection {
             id,
             client,
             check: false,
+            guest: None,
             reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
             unpacker: None,
@@ -261,7 +264,8 @@ impl Connection {
 
     /// Ends a session that is in no room.
     pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
-        self.state.refused(self.id, self.client, ending);
+        let key = self.guest.as_ref().map(|it| &**it.key());
+        self.state.refused(self.id, self.client, key, ending);
         self.refuse(&ending.into(), now);
     }
 

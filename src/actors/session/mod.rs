@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     flow::{credit::Share, data::Chunk},
-    limits::address::AddressKey,
+    limits::{access::Guest, address::AddressKey},
     observe::logging::log_client,
     state::State,
 };
@@ -59,6 +59,8 @@ pub struct Upgraded {
     pub client: AddressKey,
     /// Whether it is a check of this relay, from this machine.
     pub check: bool,
+    /// What its access key counts, where it has come with one.
+    pub guest: Option<Guest>,
     /// Its place among `RELAY_MAX_SESSIONS`.
     pub slot: Share,
     /// Whether compression was negotiated.
@@ -84,6 +86,7 @@ impl Session {
         connection
             .outbox
             .push(Chunk::ours(head, &connection.window));
+        connection.guest = upgraded.guest;
         connection.count_bytes(upgraded.unread.len(), now);
         connection.unread = upgraded.unread.into();
         connection.check = upgraded.check;
@@ -103,6 +106,7 @@ impl Session {
     /// Starts the actor of a connection, and makes it known to its registry.
     fn start_on(socket: TcpStream, connection: Connection, moved: Option<Moved>) -> Addr<Self> {
         let (id, client, check) = (connection.id, connection.client, connection.check);
+        let key = connection.guest.as_ref().map(|it| Arc::clone(it.key()));
         let registry = connection.registry.clone();
         let session = Self::create(|ctx| {
             ctx.spawn(Pump::new(socket));
@@ -113,6 +117,7 @@ impl Session {
             session: session.clone().recipient(),
             client,
             check,
+            key,
             moved,
         });
         session

@@ -227,6 +227,9 @@ impl Connection {
         self.clocks.received(now);
         self.pace.record(count);
         self.state.metrics.received(count);
+        if let Some(guest) = &self.guest {
+            guest.received(count);
+        }
     }
 
     /// Ends with its client's stream.
@@ -415,6 +418,9 @@ impl Connection {
 
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
         self.state.metrics.sent(count);
+        if let Some(guest) = &self.guest {
+            guest.sent(count);
+        }
         self.clocks.wrote(now, count, wait);
     }
 
