@@ -13,12 +13,13 @@ use crate::{
     config::{Config, Sites},
     flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
-        access::{Access, Key},
-        address::{AddressKey, Trust},
+        access::{Access, Visitor},
+        address::Trust,
         admission::Admission,
         shares::Shares,
     },
     observe::{
+        events::{Event, Events, Kind},
         logging::log_client,
         metrics::{Metrics, Snapshot},
     },
@@ -85,6 +86,8 @@ pub struct State {
     pub ledger: Arc<Ledger>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What happens, for whoever asks afterwards.
+    pub events: Events,
     stopping: AtomicBool,
     refusing: AtomicBool,
     sessions: AtomicU64,
@@ -153,11 +156,13 @@ impl State {
     pub fn new(config: Config) -> Self {
         let ledger = Arc::default();
         let access = Arc::new(Access::new(&config.access_keys));
+        let events = Events::new(&config);
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),
-            metrics: Metrics::new(&ledger, &access),
+            metrics: Metrics::new(&ledger, &access, &events),
+            events,
             access,
             ledger,
             stopping: AtomicBool::new(false),
@@ -178,6 +183,7 @@ impl State {
         self.pools.configure(&config);
         self.admission.configure(&config);
         self.access.configure(&config.access_keys);
+        self.events.configure(&config);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = Live::new(config);
         if new.trust == live.trust {
@@ -207,19 +213,38 @@ impl State {
         SessionId(self.sessions.fetch_add(1, SeqCst))
     }
 
-    /// Counts and logs that a session of this client is refused something; `key` is what it has come with.
-    pub fn refused(
-        &self,
-        id: SessionId,
-        client: impl Into<Option<AddressKey>>,
-        key: Option<&Key>,
-        ending: Ending,
-    ) {
+    /// Counts and tells that a session is refused something: `kind` is what it asked for, and `visitor` is whose
+    /// session it is.
+    pub fn refused(&self, kind: Kind, id: SessionId, visitor: Option<&Visitor>, ending: Ending) {
         self.metrics.refused(ending);
-        if let Some(key) = key {
-            key.refused();
-        }
+        let client = visitor.map(|it| it.network);
         log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
+        self.tell_of_refusal(visitor, || Event {
+            session: Some(id),
+            reason: Some(ending),
+            ..Event::of(kind)
+        });
+    }
+
+    /// Counts and tells that a handshake, or what came in its place, is refused.
+    pub fn handshake_refused(&self, visitor: Option<&Visitor>, ending: Ending) {
+        self.metrics.handshake_refused(ending);
+        let client = visitor.map(|it| it.network);
+        log_client!(Info, client, "handshake refused: {}", ending.name());
+        self.tell_of_refusal(visitor, || Event {
+            reason: Some(ending),
+            ..Event::of(Kind::RequestRejected)
+        });
+    }
+
+    fn tell_of_refusal(&self, visitor: Option<&Visitor>, event: impl FnOnce() -> Event) {
+        visitor.inspect(|it| it.refused());
+        if visitor.is_none_or(|it| !it.check) {
+            self.events.tell(|| Event {
+                visitor: visitor.cloned(),
+                ..event()
+            });
+        }
     }
 
     /// What is outstanding now.

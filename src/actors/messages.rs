@@ -1,13 +1,13 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix::{Message, Recipient};
 use relay_wire::{ending::Ending, reply::Reply, request::Request};
 
 use crate::{
     flow::data::{Data, Delivery},
-    limits::{access::Key, address::AddressKey, budget::Spent},
+    limits::{access::Visitor, budget::Spent},
     rooms::{Departure, Role, SessionId},
 };
 
@@ -19,12 +19,8 @@ pub struct Attach {
     pub id: SessionId,
     /// Where to reach it.
     pub session: Recipient<Deliver>,
-    /// Whose budget its requests are charged to.
-    pub client: AddressKey,
-    /// Whether it is a check of this relay, whose room is no user's.
-    pub check: bool,
-    /// The access key that its client has shown.
-    pub key: Option<Arc<Key>>,
+    /// Whose it is, and whose budget its requests are charged to. The room of a check is no user's.
+    pub visitor: Visitor,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{buffers::UNSENT, credit::Share},
+    limits::access::Visitor,
     state::State,
 };
 
@@ -85,9 +86,7 @@ impl Worker {
             socket,
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),
-            client: peer.ip().into(),
-            check: false,
-            guest: None,
+            visitor: Visitor::new(peer.ip()),
             slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);

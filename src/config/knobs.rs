@@ -2,7 +2,7 @@
 //! are written. `Config`, the command line and the checks all come from it, and a test holds
 //! `.env.example` to it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -14,7 +14,7 @@ use super::{
     },
     site::Sites,
     source::{Error, Source},
-    value::{self, Value},
+    value::{self, Addresses, Value},
 };
 
 /// Whether a variable is a setting of ours.
@@ -168,6 +168,16 @@ knobs! {
         pair_idle: Duration = RELAY_PAIR_IDLE("1800", Seconds(1, 604_800));
         /// Time for pairs to finish once the relay is told to stop
         drain_timeout: Duration = RELAY_DRAIN_TIMEOUT("20", Seconds(0, 86_400));
+    }
+    "Event log" {
+        /// Directory of relay-events.jsonl and daily-stats.json; empty is no event log
+        log_dir: Option<PathBuf> = RELAY_LOG_DIR("", Kind::Folder);
+        /// How client addresses stand in relay-events.jsonl; truncated is their /24, or /48 of IPv6
+        log_addresses: Addresses = RELAY_LOG_ADDRESSES("truncated", Kind::Addresses);
+        /// Bytes of events that are kept, in all files; the oldest go first
+        log_size: u64 = RELAY_LOG_SIZE("104857600", Bytes(1_048_576, 1_099_511_627_776));
+        /// How long events are kept
+        log_keep: Duration = RELAY_LOG_KEEP("2592000", Seconds(3600, 315_360_000));
     }
     "Behind a proxy" {
         /// Addresses and CIDR ranges whose forwarding headers are believed, separated by commas

@@ -24,17 +24,18 @@ use std::{
 use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
-use self::{
-    knob::PREFIX,
-    knobs::is_knob,
-    source::{Origin, Source, quote},
-};
 pub use self::{
     keys::{AccessKey, AccessKeys, Digest},
     knob::{Kind, Knob},
     knobs::{Change, Config, KNOBS},
     site::{Site, Sites},
     source::Error,
+    value::Addresses,
+};
+use self::{
+    knob::PREFIX,
+    knobs::is_knob,
+    source::{Origin, Source, quote},
 };
 use crate::version;
 
@@ -86,6 +87,8 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites | Kind::Keys => "LIST",
         Kind::Header => "NAME",
+        Kind::Folder => "DIRECTORY",
+        Kind::Addresses => "HOW",
         Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
         Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",

@@ -114,7 +114,8 @@ impl Source {
             && value.trim().starts_with('/')
         {
             let path = value.trim();
-            let text = read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?;
+            let text =
+                read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?;
             *value = format!("{path}\n{text}");
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -116,6 +117,8 @@ impl Value for u64 {
             | Kind::Header
             | Kind::Sites
             | Kind::Keys
+            | Kind::Folder
+            | Kind::Addresses
             | Kind::Switch => return None,
         };
         (min..=max).contains(&number).then_some(number)
@@ -250,5 +253,46 @@ impl Value for AccessKeys {
 
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+/// The path of a folder; whether it is there is seen when something is written.
+impl Value for Option<PathBuf> {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let valid = !text.contains(char::is_control);
+        valid.then(|| (!text.is_empty()).then(|| text.into()))
+    }
+
+    fn shown(&self) -> String {
+        let path = self.as_ref();
+        path.map_or_else(String::new, |path| path.display().to_string())
+    }
+}
+
+/// How much of a client's address is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// The network around it: a /24, or a /48 of IPv6.
+    Truncated,
+    /// All of it.
+    Full,
+    /// None of it.
+    None,
+}
+
+impl Value for Addresses {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let all = [Self::Truncated, Self::Full, Self::None];
+        all.into_iter()
+            .find(|it| text.eq_ignore_ascii_case(&it.shown()))
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Full => "full",
+            Self::None => "none",
+        }
+        .to_owned()
     }
 }

@@ -31,11 +31,11 @@ use crate::{
     config::{Config, Sites},
     flow::credit::{Full, Share},
     limits::{
-        access::{Guest, Key, Shown},
-        address::{AddressKey, Client, Named, Source, Trust, client_addr},
+        access::{Shown, Visitor},
+        address::{Client, Named, Source, Trust, client_addr},
         origin::may_connect,
     },
-    observe::{logging::log_client, metrics::Metrics},
+    observe::logging::log_client,
     state::{Live, State},
 };
 
@@ -76,8 +76,7 @@ impl Door {
         match self.admit(head, peer, ours, &live) {
             Ok(Admitted {
                 response,
-                client,
-                key,
+                visitor,
                 slot,
                 compression,
             }) => {
@@ -90,9 +89,7 @@ impl Door {
                     socket,
                     head: head.freeze(),
                     unread: rest,
-                    client,
-                    check: ours,
-                    guest: key.map(Guest::new),
+                    visitor,
                     slot,
                     compression,
                 };
@@ -113,18 +110,22 @@ impl Door {
         live: &Live,
     ) -> Result<Admitted, Response<BoxBody>> {
         let client = client(head, peer, &live.trust);
-        let refused = |ending| answer(ending, client.key(), &self.state.metrics);
+        let mut visitor = Visitor {
+            check: ours,
+            ..Visitor::new(client.addr)
+        };
+        let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
         if !upgrade::is_well_formed(head) {
-            return Err(refused(Ending::BadHandshake));
+            return Err(refused(&visitor, Ending::BadHandshake));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
                 Debug,
-                client.key(),
+                visitor.network,
                 "what is wrong with a handshake: {error}"
             );
             // With the headers that tell the client what would be right.
-            let plain = refused(ending_of(&error));
+            let plain = refused(&visitor, ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
         if !is_of_allowed_page(head, &client, &live.sites) {
@@ -133,28 +134,24 @@ impl Door {
             let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
             log_client!(
                 Debug,
-                client.key(),
+                visitor.network,
                 "a web page of {} may not connect",
                 escaped(&shown)
             );
-            return Err(refused(Ending::OriginNotAllowed));
+            return Err(refused(&visitor, Ending::OriginNotAllowed));
         }
-        let key = self.state.access.admit(shown(head)).map_err(refused)?;
-        let refused = |ending| {
-            if let Some(key) = &key {
-                key.refused();
-            }
-            refused(ending)
-        };
+        let admitted = self.state.access.admit(shown(head));
+        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
         if self.state.is_refusing() {
-            return Err(refused(Ending::RelayRestarting));
+            return Err(refused(&visitor, Ending::RelayRestarting));
         }
-        let places = self.state.pools.sessions.of(client.key());
+        let places = self.state.pools.sessions.of(visitor.network);
         let slot = Share::try_take(&places, 1).map_err(|full| {
-            refused(match full {
+            let ending = match full {
                 Full::Whole => Ending::RelayFull,
                 Full::Part => Ending::AddressSessions,
-            })
+            };
+            refused(&visitor, ending)
         })?;
         let silent = client.source == Source::SilentProxy && !ours;
         if silent && proxy::shows_itself(head, peer, live) {
@@ -179,10 +176,9 @@ impl Door {
         }
         Ok(Admitted {
             response: response.finish().map_into_boxed_body(),
-            client: client.key(),
+            visitor,
             slot,
             compression: compression.is_some(),
-            key,
         })
     }
 
@@ -201,8 +197,7 @@ impl Door {
 /// A request that becomes a session.
 struct Admitted {
     response: Response<BoxBody>,
-    client: AddressKey,
-    key: Option<Arc<Key>>,
+    visitor: Visitor,
     slot: Share,
     compression: bool,
 }
@@ -258,19 +253,13 @@ fn ending_of(error: &HandshakeError) -> Ending {
     }
 }
 
-/// Counts and logs that a client's request ends so.
-pub(super) fn refused(ending: Ending, client: impl Into<Option<AddressKey>>, metrics: &Metrics) {
-    metrics.handshake_refused(ending);
-    log_client!(Info, client, "handshake refused: {}", ending.name());
-}
-
-/// The answer in plain HTTP to a client whose request ends so, which is counted and logged.
+/// The answer in plain HTTP to a client whose request ends so, which is counted and told.
 pub(super) fn answer(
     ending: Ending,
-    client: impl Into<Option<AddressKey>>,
-    metrics: &Metrics,
+    visitor: Option<&Visitor>,
+    state: &State,
 ) -> Response<BoxBody> {
-    refused(ending, client, metrics);
+    state.handshake_refused(visitor, ending);
     let status = match ending.told() {
         Told::Http(status) => StatusCode::from_u16(status).ok(),
         Told::Error | Told::Close(_) | Told::Echo | Told::Nothing => None,

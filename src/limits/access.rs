@@ -4,6 +4,7 @@
 //! becomes of sessions whose key is withdrawn, is for others.
 
 use std::{
+    net::IpAddr,
     str,
     sync::{
         Arc, PoisonError, RwLock,
@@ -14,6 +15,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use relay_wire::ending::Ending;
 
+use super::address::AddressKey;
 use crate::config::{AccessKeys, Digest};
 
 /// What a request shows of a key.
@@ -70,6 +72,38 @@ pub struct Count {
     pub received: u64,
     /// Bytes written to them.
     pub sent: u64,
+}
+
+/// Who has come, as far as that is known.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The address of the client, whoever the TCP peer is.
+    pub address: IpAddr,
+    /// What it is counted under.
+    pub network: AddressKey,
+    /// The key that it has shown.
+    pub key: Option<Arc<Key>>,
+    /// Whether it is a check of this relay, from this machine.
+    pub check: bool,
+}
+
+impl Visitor {
+    /// Somebody at this address.
+    pub fn new(address: IpAddr) -> Self {
+        Self {
+            address,
+            network: address.into(),
+            key: None,
+            check: false,
+        }
+    }
+
+    /// Counts that it was refused something.
+    pub fn refused(&self) {
+        if let Some(key) = &self.key {
+            key.counts.refused.fetch_add(1, SeqCst);
+        }
+    }
 }
 
 /// A session that has come with a key, which counts as open until it is dropped.
@@ -146,11 +180,6 @@ impl Key {
         &self.name
     }
 
-    /// Counts something that a client with this key was refused.
-    pub fn refused(&self) {
-        self.counts.refused.fetch_add(1, SeqCst);
-    }
-
     fn count(&self) -> Count {
         let Counts {
             sessions,
@@ -176,11 +205,6 @@ impl Guest {
         key.counts.sessions.fetch_add(1, SeqCst);
         key.counts.open.fetch_add(1, SeqCst);
         Self(key)
-    }
-
-    /// The key.
-    pub fn key(&self) -> &Arc<Key> {
-        &self.0
     }
 
     /// Counts bytes read from it.
@@ -306,7 +330,10 @@ mod tests {
             let found = whose(&access, &query, &authorization);
             assert_eq!(found.as_deref(), Some("alice"), "{query} {authorization}");
         }
-        assert_eq!(whose(&access, &format!("key={BOB}"), ""), Some("bob".into()));
+        assert_eq!(
+            whose(&access, &format!("key={BOB}"), ""),
+            Some("bob".into())
+        );
     }
 
     #[test]
@@ -366,7 +393,10 @@ mod tests {
         let bob = access.admit(shown).unwrap().unwrap();
         access.configure(&keys(&[("bob", BOB), ("carol", ALICE)]));
         assert!(alice.is_withdrawn() && !bob.is_withdrawn());
-        assert_eq!(whose(&access, &format!("key={ALICE}"), ""), Some("carol".into()));
+        assert_eq!(
+            whose(&access, &format!("key={ALICE}"), ""),
+            Some("carol".into())
+        );
     }
 
     #[test]
@@ -380,13 +410,18 @@ mod tests {
             };
             access.admit(shown).unwrap().unwrap()
         };
-        let first = Guest::new(alice(ALICE));
+        let before = alice(ALICE);
+        let first = Guest::new(Arc::clone(&before));
         first.received(3);
         access.configure(&keys(&[("alice", BOB)]));
-        assert!(first.key().is_withdrawn());
+        assert!(before.is_withdrawn());
         let second = Guest::new(alice(BOB));
         second.sent(4);
-        second.key().refused();
+        let visitor = Visitor {
+            key: Some(alice(BOB)),
+            ..Visitor::new(IpAddr::from([192, 0, 2, 1]))
+        };
+        visitor.refused();
         let count = |open| Count {
             name: "alice".to_owned(),
             sessions: 2,

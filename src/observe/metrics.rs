@@ -1,6 +1,7 @@
 //! What is counted, and how it reads in the Prometheus text format.
 
 mod compression;
+mod events;
 mod keys;
 mod payload;
 
@@ -20,7 +21,8 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
-use self::{compression::Compression, keys::Keys, payload::Payload};
+use self::{compression::Compression, events::OfEvents, keys::Keys, payload::Payload};
+use super::events::Events;
 use crate::{flow::ledger::Ledger, limits::access::Access, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,8 +83,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet, in a relay with this ledger and these access keys.
-    pub fn new(ledger: &Arc<Ledger>, access: &Arc<Access>) -> Self {
+    /// Nothing counted yet, in a relay with this ledger, these access keys and this event log.
+    pub fn new(ledger: &Arc<Ledger>, access: &Arc<Access>, events: &Events) -> Self {
         let mut registry = Registry::with_prefix("relay");
         let mut metrics = Self {
             registry: Registry::default(),
@@ -163,6 +165,7 @@ impl Metrics {
         metrics.compression = Compression::register(&mut registry);
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register_collector(Box::new(Keys(Arc::clone(access))));
+        registry.register_collector(Box::new(OfEvents(events.handle())));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",

@@ -147,6 +147,7 @@ impl Relay {
             directory,
         } = self;
         let config = &state.live().config;
+        state.events.start();
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
             "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
@@ -210,6 +211,7 @@ impl Relay {
         for thread in threads {
             thread.stop();
         }
+        state.events.end();
         if ended.is_ok() {
             info!("stopped");
         }

@@ -3,7 +3,11 @@
 use std::{collections::HashMap, fmt, ops::AddAssign, time::Instant};
 
 use foldhash::fast::RandomState;
-use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
+use relay_wire::{
+    code::RoomCode,
+    ending::Ending,
+    reply::{PeerId, Reply},
+};
 
 use crate::flow::{data::Delivery, reader::Oversize};
 
@@ -32,6 +36,8 @@ pub enum Effect {
     Opened(SessionId, RoomCode),
     /// A receiver has come into a room: to be logged.
     Joined(Joined),
+    /// A receiver is paired with its sender: to be noted.
+    Paired(Paired),
     /// A receiver has left its room: to be logged.
     Left(Visit),
     /// This room is closed: to be logged and counted.
@@ -81,6 +87,8 @@ pub struct Joined {
     pub code: RoomCode,
     /// Which receiver.
     pub receiver: SessionId,
+    /// Its name towards the sender.
+    pub peer: PeerId,
     /// Its place in the queue; 0 where it was paired at once.
     pub place: usize,
 }
@@ -95,6 +103,17 @@ impl fmt::Display for Joined {
     }
 }
 
+/// A receiver whose turn has come.
+#[derive(Debug)]
+pub struct Paired {
+    /// In which room.
+    pub code: RoomCode,
+    /// Which receiver.
+    pub receiver: SessionId,
+    /// Its name towards the sender.
+    pub peer: PeerId,
+}
+
 /// A receiver's stay in a room, for the log.
 #[derive(Debug)]
 pub struct Visit {
@@ -102,6 +121,8 @@ pub struct Visit {
     pub code: RoomCode,
     /// Which receiver.
     pub receiver: SessionId,
+    /// Its name towards the sender.
+    pub peer: PeerId,
     /// When it joined.
     pub since: Instant,
     /// Whether it was paired with the sender.

@@ -21,7 +21,7 @@ use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 use self::room::Room;
 pub use self::{
     assembly::most_charged,
-    effect::{BySession, Departure, Effect, SessionId},
+    effect::{BySession, Departure, Effect, Joined, Paired, Passed, SessionId, Summary, Visit},
     receiver::Receiver,
 };
 use crate::flow::{
@@ -277,7 +277,7 @@ impl Rooms {
         }
         // Held data may be more than the relay has memory for; then that receiver is closed, and
         // the room is clearing.
-        if let Err((receiver, full)) = room.pair_next(effects) {
+        if let Err((receiver, full)) = room.pair_next(code, effects) {
             self.send_away(receiver, of_buffers(full), effects);
         } else {
             room.tell_of_the_queue(effects);

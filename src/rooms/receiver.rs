@@ -21,7 +21,7 @@ use crate::flow::{
 #[derive(Debug)]
 pub struct Receiver {
     pub(super) id: SessionId,
-    peer: PeerId,
+    pub(super) peer: PeerId,
     /// What its messages are charged to until they are whole, and taken.
     buffers: Arc<Pool>,
     /// When it joined.
@@ -67,6 +67,7 @@ impl Receiver {
         Effect::Left(Visit {
             code,
             receiver: self.id,
+            peer: self.peer,
             since: self.since,
             paired: false,
             passed: Passed::default(),
@@ -119,6 +120,7 @@ impl Pair {
         Effect::Left(Visit {
             code,
             receiver: self.receiver,
+            peer: self.peer,
             since: self.since,
             paired: true,
             passed: self.passed,

@@ -9,7 +9,7 @@ use std::{
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use super::{
-    effect::{Departure, Effect, Joined, Passed, SessionId, Summary},
+    effect::{Departure, Effect, Joined, Paired, Passed, SessionId, Summary},
     receiver::{Pair, Receiver, drop_held},
 };
 use crate::flow::{
@@ -145,11 +145,12 @@ impl Room {
 
     /// Takes a receiver into the queue.
     pub(super) fn admit(&mut self, code: RoomCode, receiver: Receiver) -> Effect {
-        let id = receiver.id;
+        let (id, peer) = (receiver.id, receiver.peer);
         self.queue.push_back(receiver);
         Effect::Joined(Joined {
             code,
             receiver: id,
+            peer,
             place: if self.must_wait() {
                 self.queue.len()
             } else {
@@ -163,7 +164,11 @@ impl Room {
     /// # Errors
     ///
     /// A receiver whose held data is too much, and for whom.
-    pub(super) fn pair_next(&mut self, effects: &mut Vec<Effect>) -> Result<(), (SessionId, Full)> {
+    pub(super) fn pair_next(
+        &mut self,
+        code: RoomCode,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), (SessionId, Full)> {
         if self.must_wait() {
             return Ok(());
         }
@@ -172,10 +177,16 @@ impl Room {
         };
         effects.extend(receiver.tell_place(0));
         let (pair, held) = receiver.pair(self.in_message);
-        let (receiver, peer_id) = (pair.receiver, pair.peer);
+        let (receiver, peer) = (pair.receiver, pair.peer);
         self.stage = Stage::Paired(pair);
         self.receivers += 1;
-        effects.push(Effect::Reply(self.sender, Reply::PeerJoined { peer_id }));
+        let joined = Reply::PeerJoined { peer_id: peer };
+        let paired = Paired {
+            code,
+            receiver,
+            peer,
+        };
+        effects.extend([Effect::Paired(paired), Effect::Reply(self.sender, joined)]);
         let mut held = held.into_iter();
         while let Some(data) = held.next() {
             if let Err(full) = self.receiver_sent(receiver, data, effects) {

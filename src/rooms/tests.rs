@@ -201,9 +201,11 @@ impl Seen {
             Effect::Ping(id) => Self::Pinged(id.0),
             Effect::Close(id, ending) => Self::Closed(id.0, ending.name()),
             Effect::Awaited(id, others) => Self::Awaited(id.0, others),
-            Effect::Opened(..) | Effect::Joined(_) | Effect::Left(_) | Effect::Closed(_) => {
-                return None;
-            }
+            Effect::Opened(..)
+            | Effect::Joined(_)
+            | Effect::Paired(_)
+            | Effect::Left(_)
+            | Effect::Closed(_) => return None,
         })
     }
 }

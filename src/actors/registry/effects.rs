@@ -1,15 +1,18 @@
-//! Carries out what follows in the rooms: through the sessions' mailboxes, in the counts and in the log.
+//! Carries out what follows in the rooms: through the sessions' mailboxes, in the counts, in the log and in the
+//! event log.
 
 use std::fmt::Display;
 
 use relay_wire::code::RoomCode;
 
-use super::RoomRegistry;
+use super::{Member, RoomRegistry};
 use crate::{
     actors::{messages::Deliver, now},
-    limits::address::AddressKey,
-    observe::logging::log_client,
-    rooms::{Effect, SessionId},
+    observe::{
+        events::{Event, Kind},
+        logging::log_client,
+    },
+    rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
 };
 
 /// Effects for which an empty list keeps its memory. One message seldom has more.
@@ -21,7 +24,7 @@ impl RoomRegistry {
     }
 
     /// The same where a client may have caused a room to open or to close.
-    pub(super) fn carry_out_for(&mut self, cause: Option<AddressKey>) {
+    pub(super) fn carry_out_for(&mut self, cause: Option<&Member>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
@@ -29,8 +32,8 @@ impl RoomRegistry {
                 Effect::Reply(id, reply) => {
                     if let Some(ending) = reply.ending() {
                         self.state.metrics.refused(ending);
-                        let key = self.members.get(&id).and_then(|it| it.key.as_ref());
-                        key.inspect(|key| key.refused());
+                        let member = self.members.get(&id);
+                        member.inspect(|it| it.visitor.refused());
                     }
                     self.send(id, Deliver::Reply(reply));
                 }
@@ -38,19 +41,10 @@ impl RoomRegistry {
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
                 Effect::Opened(id, code) => self.room_opened(id, code, cause),
-                Effect::Joined(joined) => self.log_room(&joined.code, cause, &joined),
-                Effect::Left(visit) => {
-                    let member = self.members.get(&visit.receiver);
-                    let client = member.map(|it| it.client).or(cause);
-                    self.log_room(&visit.code, client, &visit.at(now()));
-                }
-                Effect::Closed(summary) => {
-                    self.state.placement.closed(self.worker);
-                    self.log_room(&summary.code, cause, &summary.at(now()));
-                    if !self.checks.remove(&summary.code) {
-                        self.state.metrics.room_closed(summary.ending);
-                    }
-                }
+                Effect::Joined(joined) => self.joined(&joined, cause),
+                Effect::Paired(paired) => self.paired(&paired),
+                Effect::Left(visit) => self.left(&visit, cause),
+                Effect::Closed(summary) => self.room_closed(&summary, cause),
             }
         }
         // Closing many rooms at once makes a long list, once.
@@ -58,9 +52,10 @@ impl RoomRegistry {
         self.effects = effects;
     }
 
-    fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<AddressKey>) {
+    fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<&Member>) {
         self.state.placement.opened(self.worker);
-        if self.members.get(&sender).is_some_and(|it| it.check) {
+        let is_check = |it: &Member| it.visitor.check;
+        if self.members.get(&sender).is_some_and(is_check) {
             self.checks.insert(code);
             self.state.metrics.check_room_opened();
         } else {
@@ -68,14 +63,87 @@ impl RoomRegistry {
         }
         let line = format_args!("room {code} opened by session {}", sender.0);
         self.log_room(&code, cause, &line);
+        self.tell(code, cause, || Event {
+            session: Some(sender),
+            ..Event::of(Kind::RoomCreated)
+        });
+    }
+
+    fn joined(&self, joined: &Joined, cause: Option<&Member>) {
+        self.log_room(&joined.code, cause, joined);
+        self.tell(joined.code, cause, || Event {
+            session: Some(joined.receiver),
+            peer: Some(joined.peer),
+            ..Event::of(Kind::RoomJoined)
+        });
+    }
+
+    fn paired(&mut self, paired: &Paired) {
+        if let Some(member) = self.members.get_mut(&paired.receiver) {
+            member.paired = Some(now());
+        }
+        let receiver = self.members.get(&paired.receiver);
+        self.tell(paired.code, receiver, || Event {
+            session: Some(paired.receiver),
+            peer: Some(paired.peer),
+            ..Event::of(Kind::RelayStarted)
+        });
+    }
+
+    fn left(&self, visit: &Visit, cause: Option<&Member>) {
+        let (member, now) = (self.members.get(&visit.receiver).or(cause), now());
+        self.log_room(&visit.code, member, &visit.at(now));
+        if !visit.paired {
+            return;
+        }
+        let since = member.and_then(|it| it.paired);
+        self.tell(visit.code, member, || Event {
+            session: Some(visit.receiver),
+            peer: Some(visit.peer),
+            reason: Some(visit.departure.ending),
+            passed: Some(visit.passed),
+            duration: since.map(|since| now.duration_since(since)),
+            ..Event::of(Kind::RelayFinished)
+        });
+    }
+
+    fn room_closed(&mut self, summary: &Summary, cause: Option<&Member>) {
+        self.state.placement.closed(self.worker);
+        let now = now();
+        self.log_room(&summary.code, cause, &summary.at(now));
+        let sender = self.members.get(&summary.sender).or(cause);
+        let departure = summary.departure.map(|departure| departure.ending);
+        self.tell(summary.code, sender, || Event {
+            session: Some(summary.sender),
+            reason: Some(departure.unwrap_or(summary.ending)),
+            passed: Some(summary.passed),
+            receivers: Some(summary.receivers),
+            duration: Some(now.duration_since(summary.opened)),
+            ..Event::of(Kind::RoomClosed)
+        });
+        if !self.checks.remove(&summary.code) {
+            self.state.metrics.room_closed(summary.ending);
+        }
     }
 
     /// Logs a line of a room that a client causes; those of checks matter to nobody else.
-    fn log_room(&self, code: &RoomCode, client: Option<AddressKey>, line: &dyn Display) {
+    fn log_room(&self, code: &RoomCode, cause: Option<&Member>, line: &dyn Display) {
+        let client = cause.map(|it| it.visitor.network);
         if self.checks.contains(code) {
             log_client!(Debug, client, "{line}");
         } else {
             log_client!(Info, client, "{line}");
+        }
+    }
+
+    /// Tells the event log of something in a room that is no check's, and whose doing it is.
+    fn tell(&self, code: RoomCode, member: Option<&Member>, event: impl FnOnce() -> Event) {
+        if !self.checks.contains(&code) {
+            self.state.events.tell(|| Event {
+                room: Some(code),
+                visitor: member.map(|it| it.visitor.clone()),
+                ..event()
+            });
         }
     }
 }

@@ -29,8 +29,8 @@ use crate::{
         reader::{FrameReader, Oversize},
         unpack::Unpacker,
     },
-    limits::{access::Guest, address::AddressKey},
-    observe::logging::log_client,
+    limits::access::{Guest, Visitor},
+    observe::{events::Kind, logging::log_client},
     rooms::{Departure, Role, SessionId},
     state::State,
 };
@@ -53,9 +53,7 @@ impl Pongs {
 /// All of one client but its socket.
 pub(super) struct Connection {
     pub(super) id: SessionId,
-    pub(super) client: AddressKey,
-    /// Whether it is a check of this relay, from this machine.
-    pub(super) check: bool,
+    pub(super) visitor: Visitor,
     /// What its access key counts, where it has come with one.
     pub(super) guest: Option<Guest>,
     pub(super) state: Arc<State>,
@@ -107,7 +105,7 @@ impl Connection {
     /// A client that begins at `now`, in the relay and with the registry of `home`.
     pub(super) fn new(
         id: SessionId,
-        client: AddressKey,
+        visitor: Visitor,
         slot: Share,
         home: (&Arc<State>, &Arc<Directory>, &Addr<RoomRegistry>),
         now: Instant,
@@ -118,9 +116,8 @@ impl Connection {
         let window = Window::part_of(&state.pools.in_flight, &state.ledger, config.window);
         Self {
             id,
-            client,
-            check: false,
-            guest: None,
+            guest: visitor.key.clone().map(Guest::new),
+            visitor,
             reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
             unpacker: None,
@@ -202,7 +199,7 @@ impl Connection {
         let spare = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
-                Some(self.state.pools.buffers.of(self.client))
+                Some(self.state.pools.buffers.of(self.visitor.network))
             }
             Role::Receiver => {
                 self.reader.set_max_message(live.config.receiver_message());
@@ -264,8 +261,8 @@ impl Connection {
 
     /// Ends a session that is in no room.
     pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
-        let key = self.guest.as_ref().map(|it| &**it.key());
-        self.state.refused(self.id, self.client, key, ending);
+        let (kind, visitor) = (Kind::RequestRejected, Some(&self.visitor));
+        self.state.refused(kind, self.id, visitor, ending);
         self.refuse(&ending.into(), now);
     }
 
@@ -406,7 +403,7 @@ impl Drop for Connection {
         self.state.metrics.session_ended(self.ending);
         log_client!(
             Debug,
-            self.client,
+            self.visitor.network,
             "session {} ended: {}",
             self.id.0,
             self.ending.name()

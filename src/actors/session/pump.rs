@@ -236,7 +236,7 @@ impl Connection {
     pub(super) fn end_of_stream(&mut self, error: Option<io::Error>) {
         log_client!(
             Debug,
-            self.client,
+            self.visitor.network,
             "session {}: end of stream, {error:?}",
             self.id.0
         );
@@ -425,7 +425,8 @@ impl Connection {
     }
 
     fn write_failed(&mut self, error: &io::Error, now: Instant) {
-        log_client!(Debug, self.client, "session {}: {error}", self.id.0);
+        let client = self.visitor.network;
+        log_client!(Debug, client, "session {}: {error}", self.id.0);
         self.outbox.clear();
         self.unpacker = None;
         self.clocks.wrote(now, 0, None);
