@@ -165,7 +165,7 @@ impl Metrics {
         metrics.compression = Compression::register(&mut registry);
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register_collector(Box::new(Keys(Arc::clone(access))));
-        registry.register_collector(Box::new(OfEvents(events.handle())));
+        registry.register_collector(Box::new(OfEvents(events.clone())));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",

@@ -44,6 +44,8 @@ impl Reload {
             info!("the settings are not read again: the relay is stopping");
             return;
         }
+        // Whatever the settings are: who rotates files does not ask for them.
+        self.running.state.events.reopen();
         systemd::reloading();
         let flags = self.flags.clone();
         // Elsewhere, as nobody knows how long a disk takes.

@@ -209,8 +209,8 @@ impl Settings {
     }
 }
 
-/// The event log of a relay.
-#[derive(Debug)]
+/// The event log of a relay, which all copies of this stand for.
+#[derive(Debug, Clone)]
 pub struct Events(Arc<Queue>);
 
 impl Events {
@@ -226,7 +226,12 @@ impl Events {
         }
     }
 
-    /// As configured, from here on; the file is opened anew, as somebody may have moved it.
+    /// Has the file opened anew: somebody may have moved it.
+    pub fn reopen(&self) {
+        self.0.reopen();
+    }
+
+    /// As configured, from here on.
     pub fn configure(&self, config: &Config) {
         self.0.configure(Settings::of(config));
         self.start();
@@ -252,10 +257,5 @@ impl Events {
     /// How many there were.
     pub fn counts(&self) -> &Counts {
         self.0.counts()
-    }
-
-    /// The same, for whoever asks later.
-    pub fn handle(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }

@@ -115,8 +115,14 @@ impl Queue {
     pub(super) fn configure(&self, settings: Settings) {
         let mut waiting = self.lock();
         self.wanted.store(settings.folder.is_some(), SeqCst);
+        waiting.reopen |= waiting.settings != settings;
         waiting.settings = settings;
-        waiting.reopen = true;
+        self.changed.notify_all();
+    }
+
+    /// Has the writer open the file anew.
+    pub(super) fn reopen(&self) {
+        self.lock().reopen = true;
         self.changed.notify_all();
     }
 
