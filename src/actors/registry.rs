@@ -64,7 +64,7 @@ impl Member {
     fn end_without_key(&self) {
         let key = self.visitor.key.as_ref();
         if key.is_some_and(|key| key.is_withdrawn()) {
-            let close = Deliver::Close(Ending::AccessKeyWithdrawn);
+            let close = Deliver::Close(Ending::AccessKeyWithdrawn.into());
             self.session.do_send(close);
         }
     }
