@@ -22,8 +22,8 @@ const MOST: u64 = 16 * 1024 * 1024;
 const MARKS: u64 = 8;
 /// Bytes between marks at least: a client that takes so many in the time of a stall is moving.
 const CLOSEST: u64 = 4 * 1024;
-/// Bytes between marks at most. More would save nothing.
-const FARTHEST: u64 = 256 * 1024;
+/// Bytes between marks at most: on the fastest lines their Pongs are then a hundredth of the work.
+const FARTHEST: u64 = 1024 * 1024;
 /// On a line that takes four times as many bytes in a second, the frames need not be shorter than they come.
 const SHORT: u64 = 32 * 1024;
 /// Marks whose Pongs are due at once, at most. A client that is not read, and so not held to its window,
@@ -103,6 +103,12 @@ impl Arrival {
         let last = self.marks.back();
         let marked = last.map_or(self.arrived, |mark| mark.place);
         (marked + self.stretched_spacing()).saturating_sub(written)
+    }
+
+    /// Bytes that may be written at once behind this place: a mark that is a little late costs less than a write
+    /// that ends where it ought to be.
+    pub fn most_at_once(&self, written: u64) -> u64 {
+        self.until_mark(written).saturating_add(self.spacing())
     }
 
     /// Whether a Pong is due that has data in front of it, and not just a few words.

@@ -10,7 +10,10 @@ use relay_wire::{
     reply::Reply,
 };
 
-use super::phase::{Collected, Phase};
+use super::{
+    loan::Borrower,
+    phase::{Collected, Phase},
+};
 use crate::{
     actors::{
         directory::Directory,
@@ -177,10 +180,11 @@ impl Connection {
     fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
         self.reader.join_messages();
-        let spare = match role {
+        let borrower = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
-                Some(self.state.pools.buffers.of(self.visitor.network))
+                let buffers = self.state.pools.buffers.of(self.visitor.network);
+                Some(Borrower::new(buffers))
             }
             Role::Receiver => {
                 self.reader.set_max_message(live.config.receiver_message());
@@ -191,7 +195,7 @@ impl Connection {
                 None
             }
         };
-        self.phase = Phase::Piping { spare, loan: None };
+        self.phase = Phase::Piping { borrower };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
