@@ -464,7 +464,7 @@ check_relay() {
 	for _ in {1..10}; do
 		# Status 1 is a warning. An older program knows only the settings of the folder it runs in.
 		if (cd "$repo" && "$program" check --relay-only) >"$log" 2>&1 || (($? == 1)); then
-			result "two clients met in a room, on port $(setting RELAY_PORT "${port:-9784}")"
+			result "$(grep -q 'asks for an access key' "$log" && echo 'it asks for an access key' || echo 'two clients met in a room'), on port $(setting RELAY_PORT "${port:-9784}")"
 			return
 		fi
 		sleep 1
@@ -534,6 +534,8 @@ uninstall() {
 	result "$settings stays"
 	step service
 	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
+	# The folder of its events.
+	as_root systemctl clean --what=logs "$unit" >"$log" 2>&1 || true
 	as_root rm -rf "${installed_units[@]/#/$units/}" /run/claude-distill-relay-healthcheck
 	as_root systemctl daemon-reload
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true

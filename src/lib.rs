@@ -28,7 +28,7 @@
 //! | [`http`] | who is accepted, the handshake, `/healthz`, `/metrics` |
 //! | [`actors`] | the sessions and the registries between them, and what they say to each other |
 //! | [`state`] | what all workers share |
-//! | [`observe`] | the log and the metrics |
+//! | [`observe`] | the log, the event log and the metrics |
 //! | [`rooms`] | who is paired with whom, and what follows: pure |
 //! | [`limits`] | who is asking, and whether they may: pure |
 //! | [`flow`] | a session's bytes: reader, outbox, credit, pace, clocks: pure |

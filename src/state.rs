@@ -16,11 +16,13 @@ use crate::{
     config::{Config, Sites},
     flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
     limits::{
-        address::{AddressKey, Trust},
+        access::{Access, Visitor},
+        address::Trust,
         admission::{Admission, MAX_ADDRESSES},
         shares::Shares,
     },
     observe::{
+        events::{Event, Events, Kind},
         logging::log_client,
         memory,
         metrics::{Format, Limits, Metrics, Snapshot},
@@ -78,6 +80,8 @@ pub struct State {
     live: RwLock<Arc<Live>>,
     /// Which worker keeps which room.
     pub placement: Placement,
+    /// The access keys.
+    pub access: Arc<Access>,
     /// The budgets of client addresses.
     pub admission: Admission,
     /// What is outstanding.
@@ -86,6 +90,8 @@ pub struct State {
     pub ledger: Arc<Ledger>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What happens, for whoever asks afterwards.
+    pub events: Events,
     stopping: AtomicBool,
     refusing: AtomicBool,
     sessions: AtomicU64,
@@ -160,11 +166,15 @@ impl State {
     /// What a relay of this configuration begins with.
     pub fn new(config: Config) -> Self {
         let ledger = Arc::default();
+        let access = Arc::new(Access::new(&config.access_keys));
+        let events = Events::new(&config);
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             pools: Pools::new(&config),
-            metrics: Metrics::new(&ledger),
+            metrics: Metrics::new(&ledger, &access, &events),
+            events,
+            access,
             ledger,
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
@@ -183,6 +193,8 @@ impl State {
     pub fn configure(&self, config: Config) {
         self.pools.configure(&config);
         self.admission.configure(&config);
+        self.access.configure(&config.access_keys);
+        self.events.configure(&config);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = Live::new(config);
         if new.trust == live.trust {
@@ -212,10 +224,38 @@ impl State {
         SessionId(self.sessions.fetch_add(1, SeqCst))
     }
 
-    /// Counts and logs that a session of this client is refused something.
-    pub fn refused(&self, id: SessionId, client: impl Into<Option<AddressKey>>, ending: Ending) {
+    /// Counts and tells that a session is refused something: `kind` is what it asked for, and `visitor` is whose
+    /// session it is.
+    pub fn refused(&self, kind: Kind, id: SessionId, visitor: Option<&Visitor>, ending: Ending) {
         self.metrics.refused(ending);
+        let client = visitor.map(|it| it.network);
         log_client!(Info, client, "session {} refused: {}", id.0, ending.name());
+        self.tell_of_refusal(visitor, || Event {
+            session: Some(id),
+            reason: Some(ending),
+            ..Event::of(kind)
+        });
+    }
+
+    /// Counts and tells that a handshake, or what came in its place, is refused.
+    pub fn handshake_refused(&self, visitor: Option<&Visitor>, ending: Ending) {
+        self.metrics.handshake_refused(ending);
+        let client = visitor.map(|it| it.network);
+        log_client!(Info, client, "handshake refused: {}", ending.name());
+        self.tell_of_refusal(visitor, || Event {
+            reason: Some(ending),
+            ..Event::of(Kind::RequestRejected)
+        });
+    }
+
+    fn tell_of_refusal(&self, visitor: Option<&Visitor>, event: impl FnOnce() -> Event) {
+        visitor.inspect(|it| it.refused());
+        if visitor.is_none_or(|it| !it.check) {
+            self.events.tell(|| Event {
+                visitor: visitor.cloned(),
+                ..event()
+            });
+        }
     }
 
     /// What is outstanding now.

@@ -5,6 +5,8 @@
 mod doubles;
 #[path = "check/hostile.rs"]
 mod hostile;
+#[path = "check/keys.rs"]
+mod keys;
 #[path = "check/own_rooms.rs"]
 mod own_rooms;
 #[path = "check/tls.rs"]

@@ -59,6 +59,11 @@ fn a_bad_value_ends_the_start_with_status_2_and_one_sentence() {
             "IP addresses and CIDR ranges, separated by commas",
         ),
         (
+            "RELAY_CLIENT_IP_HEADER",
+            "two words",
+            "the name of an HTTP header, or empty",
+        ),
+        (
             "RELAY_ALLOWED_ORIGINS",
             "own, app.example.com",
             "own, *, or origins with a scheme and without a path or a slash at the end \
@@ -69,6 +74,17 @@ fn a_bad_value_ends_the_start_with_status_2_and_one_sentence() {
             "claude-distill-relay: {variable}, from the environment, is {value:?}: it must be {allowed}\n"
         );
         assert_eq!(ends_with(relay().env(variable, value), 2), sentence);
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_not_shown() {
+    for value in ["alice:secret", "secret", "alice:sha256-secret"] {
+        let said = ends_with(relay().env("RELAY_ACCESS_KEYS", value), 2);
+        let sentence = "claude-distill-relay: RELAY_ACCESS_KEYS, from the environment, is not shown: it \
+                        must be name:key pairs";
+        assert!(said.starts_with(sentence), "{said}");
+        assert!(!said.contains("secret"), "{said}");
     }
 }
 

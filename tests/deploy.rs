@@ -192,6 +192,30 @@ fn the_units_are_tight_and_well_formed() {
     }
     let verified = machine.ok("systemd-analyze verify /etc/systemd/system/claude-distill-relay*");
     assert_eq!(verified, "");
+    // Its events have a place in the sandbox, and are nobody's else.
+    let events = "/var/log/claude-distill-relay-events";
+    machine.ok(&format!(
+        "sed -i 's|^RELAY_LOG_DIR=.*|RELAY_LOG_DIR={events}|' .env.relay
+        ./deploy/deploy-oneclick.local.sh --settings
+        {SHARE}"
+    ));
+    until("the events of a share", || {
+        let lines = machine.run(&format!("sudo cat {events}/relay-events.jsonl"));
+        lines
+            .output
+            .contains(r#""event":"room_closed""#)
+            .then_some(())
+    });
+    until("the counts of the day", || {
+        let counts = machine.run(&format!("sudo cat {events}/daily-stats.json"));
+        counts.output.contains(r#""room_created":1"#).then_some(())
+    });
+    assert_ne!(
+        machine
+            .run(&format!("cat {events}/relay-events.jsonl"))
+            .status,
+        0
+    );
     // A hole in the sandbox would show here.
     let status = machine.ok(&format!("sudo cat /proc/$({MAIN_PID})/status"));
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
@@ -771,7 +795,8 @@ fn what_was_deployed_goes_again() {
         ""
     );
     assert!(!machine.root("ufw show added").output.contains("9784"));
-    machine.ok("sudo nginx -t && systemctl is-active nginx && sudo test ! -e /var/log/claude-distill-relay");
+    machine.ok("sudo nginx -t && systemctl is-active nginx && sudo test ! -e /var/log/claude-distill-relay &&
+        test -z \"$(sudo find /var/log -name 'claude-distill-relay*')\"");
     // There is nothing left to do, and nothing in the way of another beginning.
     machine.ok(uninstall);
     machine.ok(DEPLOY);
@@ -1107,7 +1132,7 @@ fn root_runs_and_reads_nothing_that_a_user_can_write() {
     // Whatever root's units, nginx's site and the rotation of logs name is root's, with all that is on
     // the way, and so is what they run.
     let files = machine.ok(
-        "sudo find /etc /usr/local /var/log -path '*claude-distill-relay*'; \
+        "sudo find /etc /usr/local /var/log -path '*claude-distill-relay*' ! -path '*-events*'; \
          echo /usr/local/bin/claude-distill-relay",
     );
     assert!(files.lines().count() > 8, "{files}");

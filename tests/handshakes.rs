@@ -2,6 +2,8 @@
 //! answered to the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "handshakes/access.rs"]
+mod access;
 #[path = "handshakes/table.rs"]
 mod table;
 

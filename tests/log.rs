@@ -2,6 +2,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "log/events.rs"]
+mod events;
+
 use std::{
     io::{self, BufRead, BufReader, PipeReader},
     net::{Ipv4Addr, SocketAddr},

@@ -17,7 +17,8 @@ use std::{
 };
 
 use relay_testing::{
-    Raw, TestRelay, frame, http::UPGRADE, memory, metrics::Metrics, pair, process::Relay, raw_pair, wire::TEXT, within,
+    Raw, TestRelay, frame, http::UPGRADE, memory, metrics::Metrics, pair, process::Relay, raw_pair,
+    wire::TEXT, within,
 };
 
 /// How often to look at what tells of no change by itself.
@@ -43,11 +44,7 @@ async fn every_label_is_there_from_the_start() {
     let relay = TestRelay::start(|_| {});
     let metrics = relay.metrics();
     for (family, label, values) in [
-        (
-            "relay_transfers_total",
-            "outcome",
-            &outcomes::OUTCOMES[..],
-        ),
+        ("relay_transfers_total", "outcome", &outcomes::OUTCOMES[..]),
         (
             "relay_paused_seconds_total",
             "fault",
@@ -159,7 +156,9 @@ async fn the_figures_of_the_process_are_those_of_the_system() {
     let metrics = within("the number of open files", looking).await;
     let most = metrics.get("process_max_fds").to_string();
     let limits = relay.proc("limits");
-    let limit = limits.lines().find(|line| line.starts_with("Max open files"));
+    let limit = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
     assert!(limit.is_some_and(|line| line.contains(&most)), "{limits}");
     // The system keeps the sum of what its processors have counted, and is some pages behind.
     let resident = memory::of(relay.pid(), memory::RESIDENT).unwrap() as u64;

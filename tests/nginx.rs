@@ -12,6 +12,7 @@ mod server;
 
 use std::{fs, time::Duration};
 
+use claude_distill_relay::config::AccessKeys;
 use relay_testing::{TestRelay, noise, reply, seeded, skip::is_too_long, text, within};
 use server::{Nginx, UPGRADE};
 use tokio::time::sleep;
@@ -129,7 +130,7 @@ async fn what_stands_behind_a_path_is_not_logged() {
     let relay = TestRelay::start(|_| {});
     let nginx = nginx!(&relay);
     nginx.get("/a%20path?secret=x").await;
-    let answer = nginx.ask("/session?secret=x", UPGRADE).await;
+    let answer = nginx.ask("/session?key=a-secret-of-theirs", UPGRADE).await;
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
     nginx.get("/metrics?secret=x").await;
     // And where nginx has something to complain of.
@@ -203,6 +204,25 @@ async fn the_relay_is_told_of_the_client_behind_nginx() {
         answer.contains("\r\nx-relay-client: forwarded\r\n"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn keys_come_through_to_the_relay() {
+    let relay = TestRelay::start(|config| {
+        config.access_keys = AccessKeys::parse("alice:0123456789abcdef").unwrap();
+    });
+    let nginx = nginx!(&relay);
+    let token = "Authorization: Bearer 0123456789abcdef\r\n";
+    for (path, lines, status) in [
+        ("/any/path?key=0123456789abcdef", "", "101"),
+        ("/", token, "101"),
+        ("/?key=0123456789abcdeF", "", "401"),
+        ("/", "", "401"),
+    ] {
+        let headers = format!("{UPGRADE}Connection: close\r\n{lines}");
+        let answer = nginx.ask(path, &headers).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{path}: {answer}");
+    }
 }
 
 /// nginx gives its first site what no site has the name of.

@@ -7,7 +7,7 @@ use relay_wire::{reply::Reply, request::Request};
 
 use crate::{
     flow::data::{Data, Delivery},
-    limits::{address::AddressKey, budget::Spent},
+    limits::{access::Visitor, budget::Spent},
     rooms::{Departure, Role, SessionId},
 };
 
@@ -19,10 +19,8 @@ pub struct Attach {
     pub id: SessionId,
     /// Where to reach it.
     pub session: Recipient<Deliver>,
-    /// Whose budget its requests are charged to.
-    pub client: AddressKey,
-    /// Whether it is a check of this relay, whose room is no user's.
-    pub check: bool,
+    /// Whose it is, and whose budget its requests are charged to. The room of a check is no user's.
+    pub visitor: Visitor,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }
@@ -82,6 +80,11 @@ pub struct Leave {
     /// How.
     pub departure: Departure,
 }
+
+/// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct KeysChanged;
 
 /// Answered by a registry whose thread is not stuck.
 #[derive(Message)]

@@ -28,17 +28,20 @@ use relay_wire::{
 
 use self::{line::Line, visits::Visits};
 use super::{
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
+    messages::{
+        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, KeysChanged, Leave, Moved, Shutdown,
+    },
     now,
 };
 use crate::{
     config::Config,
     limits::{
+        access::Visitor,
         address::AddressKey,
         admission::{Place, Tried},
         budget::Spent,
     },
-    observe::logging,
+    observe::{events::Kind, logging},
     rooms::{BySession, Effect, Limits, Receiver, Role, Rooms, SessionId},
     state::State,
 };
@@ -48,11 +51,22 @@ use crate::{
 const TRIES: usize = 1000;
 
 /// A session, and what the registry keeps of it.
+#[derive(Clone)]
 struct Member {
     session: Recipient<Deliver>,
-    client: AddressKey,
-    check: bool,
+    visitor: Visitor,
     spent: Spent,
+}
+
+impl Member {
+    /// Ends it if its access key is withdrawn.
+    fn end_without_key(&self) {
+        let key = self.visitor.key.as_ref();
+        if key.is_some_and(|key| key.is_withdrawn()) {
+            let close = Deliver::Close(Ending::AccessKeyWithdrawn.into());
+            self.session.do_send(close);
+        }
+    }
 }
 
 /// The sessions and rooms of one worker.
@@ -94,13 +108,17 @@ impl RoomRegistry {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        let (client, admission) = (member.client, &self.state.admission);
+        let (client, admission) = (member.visitor.network, &self.state.admission);
         if let Err(wait) = admission.ask(&mut member.spent, client, now) {
-            self.refuse(id, Reply::rate_limited(wait), Duration::ZERO);
+            let kind = request.as_ref().map_or(Kind::RequestRejected, rejected);
+            self.refuse(id, kind, Reply::rate_limited(wait), Duration::ZERO);
             return;
         }
         match request {
-            None => self.refuse(id, Ending::InvalidRequest.into(), Duration::ZERO),
+            None => {
+                let reply = Ending::InvalidRequest.into();
+                self.refuse(id, Kind::RequestRejected, reply, Duration::ZERO);
+            }
             Some(request) => self.route(id, request, now),
         }
     }
@@ -128,29 +146,38 @@ impl RoomRegistry {
 
     /// Grants or refuses a request that is charged and this worker's.
     fn answer(&mut self, id: SessionId, request: Request, now: Instant) {
-        let Some(&Member { client, .. }) = self.members.get(&id) else {
+        let Some(client) = self.client(id) else {
             return;
         };
         let live = self.state.live();
         self.rooms.set_limits(limits(&live.config));
         match request {
             Request::Create => match self.create(id, client, live.config.room_code_length, now) {
-                Ok(()) => self.grant(id, client, Role::Sender),
-                Err(ending) => self.refuse(id, ending.into(), Duration::ZERO),
+                Ok(()) => self.grant(id, Role::Sender),
+                Err(ending) => {
+                    let kind = Kind::CreateRoomRejected;
+                    self.refuse(id, kind, ending.into(), Duration::ZERO);
+                }
             },
             Request::Join(join) => self.join(id, join, None, now),
         }
     }
 
-    fn grant(&mut self, id: SessionId, client: AddressKey, role: Role) {
+    fn grant(&mut self, id: SessionId, role: Role) {
         self.send(id, Deliver::Granted(role));
-        self.carry_out_for(Some(client));
+        let member = self.members.get(&id).cloned();
+        self.carry_out_for(member.as_ref());
+    }
+
+    /// Whose budget the requests of a session are charged to.
+    fn client(&self, id: SessionId) -> Option<AddressKey> {
+        self.members.get(&id).map(|it| it.visitor.network)
     }
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
     /// this place already.
     fn join(&mut self, id: SessionId, join: Join, place: Option<Place>, now: Instant) {
-        let Some(&Member { client, .. }) = self.members.get(&id) else {
+        let Some(client) = self.client(id) else {
             return;
         };
         let comes_to_wait = place.is_none();
@@ -162,8 +189,10 @@ impl RoomRegistry {
             self.rooms.join(&code, receiver, &mut self.effects)
         });
         match tried {
-            Tried::Granted => self.grant(id, client, Role::Receiver),
-            Tried::Refused(reply, delay) => self.refuse(id, reply, delay),
+            Tried::Granted => self.grant(id, Role::Receiver),
+            Tried::Refused(reply, delay) => {
+                self.refuse(id, Kind::JoinRoomRejected, reply, delay);
+            }
             Tried::Later(turn, place) => {
                 self.line.push(turn, id, (join, place));
                 if comes_to_wait {
@@ -189,10 +218,10 @@ impl RoomRegistry {
         self.rooms.create(now, id, &slots, codes, &mut self.effects)
     }
 
-    fn refuse(&self, id: SessionId, reply: Reply, delay: Duration) {
+    fn refuse(&self, id: SessionId, kind: Kind, reply: Reply, delay: Duration) {
         if let Some(ending) = reply.ending() {
-            let client = self.members.get(&id).map(|it| it.client);
-            self.state.refused(id, client, ending);
+            let visitor = self.members.get(&id).map(|it| &it.visitor);
+            self.state.refused(kind, id, visitor, ending);
         }
         self.send(id, Deliver::Refused(reply, delay));
     }
@@ -239,6 +268,14 @@ impl RoomRegistry {
     }
 }
 
+/// What becomes of a request that is not granted.
+fn rejected(request: &Request) -> Kind {
+    match request {
+        Request::Create => Kind::CreateRoomRejected,
+        Request::Join(_) => Kind::JoinRoomRejected,
+    }
+}
+
 /// What the settings say of rooms. They may change, so they are asked with each request and each look.
 fn limits(config: &Config) -> Limits {
     Limits {
@@ -259,8 +296,7 @@ impl Handler<Attach> for RoomRegistry {
         let Attach {
             id,
             session,
-            client,
-            check,
+            visitor,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -269,10 +305,11 @@ impl Handler<Attach> for RoomRegistry {
         };
         let member = Member {
             session,
-            client,
-            check,
+            visitor,
             spent,
         };
+        // Its key may have been withdrawn on its way here.
+        member.end_without_key();
         self.members.insert(id, member);
         if self.draining {
             self.send(id, Deliver::Stopping);
@@ -318,9 +355,9 @@ impl Handler<Fault> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Fault { id, departure }: Fault, _: &mut Self::Context) {
-        let client = self.members.get(&id).map(|it| it.client);
+        let member = self.members.get(&id).cloned();
         self.rooms.blame_sender(id, departure, &mut self.effects);
-        self.carry_out_for(client);
+        self.carry_out_for(member.as_ref());
     }
 }
 
@@ -328,10 +365,10 @@ impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Leave { id, departure }: Leave, _: &mut Self::Context) {
-        let client = self.members.remove(&id).map(|it| it.client);
+        let member = self.members.remove(&id);
         self.line.leave(id);
         self.rooms.leave(id, departure, &mut self.effects);
-        self.carry_out_for(client);
+        self.carry_out_for(member.as_ref());
     }
 }
 
@@ -349,6 +386,14 @@ impl Handler<Shutdown> for RoomRegistry {
         for member in self.members.values() {
             member.session.do_send(Deliver::Stopping);
         }
+    }
+}
+
+impl Handler<KeysChanged> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: KeysChanged, _: &mut Self::Context) {
+        self.members.values().for_each(Member::end_without_key);
     }
 }
 

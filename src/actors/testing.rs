@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::Config,
     flow::{buffers::UNSENT, credit::Share},
+    limits::access::Visitor,
     observe::metrics::Format,
     state::State,
 };
@@ -86,8 +87,7 @@ impl Worker {
             socket,
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),
-            client: peer.ip().into(),
-            check: false,
+            visitor: Visitor::new(peer.ip()),
             slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);

@@ -27,7 +27,7 @@ const WANTS_TLS: [&str; 3] = [
 /// The answer to a handshake, in words.
 pub(super) fn explain(target: &Target, answer: &Answer) -> Note {
     let detail = in_one_line(answer);
-    match of_the_relay(answer, &detail) {
+    match of_the_relay(answer, target, &detail) {
         Some(note) => note,
         None => of_another(answer, target, detail),
     }
@@ -48,7 +48,8 @@ fn in_one_line(answer: &Answer) -> String {
 }
 
 /// What the relay means by it, if it is the relay's own.
-fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
+fn of_the_relay(answer: &Answer, target: &Target, detail: &str) -> Option<Note> {
+    let local = target.place == Place::Relay;
     let mut endings = Ending::ALL.iter().copied();
     let ending = endings.find(|&ending| ending.is_of_handshake() && says(answer, ending))?;
     match ending {
@@ -63,6 +64,17 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
                     "others get in; where all clients seem to have this address, a proxy names none",
                 )
                 .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_SESSIONS"),
+        ),
+        // It does its work, as far as can be seen: no reason to restart it.
+        Ending::AccessKeyRequired if local => Some(
+            Note::warn("the relay asks for an access key, and its settings have none in full")
+                .means("it answers; whether rooms work is not seen without a key")
+                .next("a pair check:KEY in RELAY_ACCESS_KEYS, which a check then uses"),
+        ),
+        Ending::AccessKeyRequired => Some(
+            Note::fail("the relay asks for an access key, and was shown none that it knows")
+                .means("it answers, and lets in who has a key of RELAY_ACCESS_KEYS")
+                .next("the same check with ?key=KEY behind the URL, or NAME:KEY@ before its host"),
         ),
         Ending::RelayRestarting => Some(
             Note::warn("the relay is stopping or restarting")

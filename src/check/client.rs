@@ -56,11 +56,11 @@ impl Client {
     /// Opens a WebSocket over a connection that is there.
     pub(super) async fn open(target: &Target, stream: Stream) -> Outcome<(Self, Greeting)> {
         // So that the relay of this machine tells our rooms from its users'.
-        let marks: &[_] = match target.place {
-            Place::Relay => &[(MARK, "1")],
-            Place::Nginx | Place::Outside => &[],
-        };
-        let opened = handshake::open(&target.url, marks, LONGEST, stream).await;
+        let mark = (target.place == Place::Relay).then_some((MARK, "1"));
+        let key = target.key.as_ref().map(|key| format!("Bearer {key}"));
+        let key = key.as_ref().map(|key| ("authorization", key.as_str()));
+        let headers: Vec<_> = mark.into_iter().chain(key).collect();
+        let opened = handshake::open(&target.url, &headers, LONGEST, stream).await;
         let (socket, greeting) = opened.map_err(|error| unopened(target, &error))?;
         Ok(((Self(socket), greeting), Note::ok("the handshake succeeds")))
     }

@@ -243,6 +243,7 @@ async fn around(config: Option<&Config>, relay: Option<&Target>, plan: &Plan, re
     let relay = relay.filter(|_| works);
     if let Some(relay) = relay {
         for way in ways.drain(..) {
+            let way = way.with_key(relay.key.clone());
             report.allow(plan.limit);
             let tried = way::try_way(relay, &way, plan);
             report.step(&SITE, plan.limit, tried).await;
@@ -254,6 +255,7 @@ async fn around(config: Option<&Config>, relay: Option<&Target>, plan: &Plan, re
     report.add("tunnel", machine::tunnel(plan.limit).await);
     match (relay, outside) {
         (Some(relay), Some(way)) => {
+            let way = way.with_key(relay.key.clone());
             report.allow(plan.limit);
             let tried = way::try_way(relay, &way, plan);
             report.step(&PUBLIC, plan.limit, tried).await;

@@ -52,5 +52,6 @@ fn of_site(name: &str, tls: Option<u16>) -> Url {
         host: name.to_owned(),
         port: tls.unwrap_or(443),
         path: "/".to_owned(),
+        user: None,
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Target {
     pub(super) place: Place,
     /// Where to connect, to the first that answers, if not to what the URL's host resolves to.
     pub(super) addresses: Vec<SocketAddr>,
+    /// An access key for the relay there, where the settings have one.
+    pub(super) key: Option<String>,
 }
 
 impl Target {
@@ -49,9 +51,11 @@ impl Target {
                 host: host.unwrap_or_else(|| config.host.clone()),
                 port: config.port,
                 path: "/".to_owned(),
+                user: None,
             },
             place: Place::Relay,
             addresses: addresses.collect(),
+            key: config.access_keys.for_checks().map(str::to_owned),
         }
     }
 
@@ -63,9 +67,11 @@ impl Target {
                 host: host.to_owned(),
                 port: address.port(),
                 path: path.to_owned(),
+                user: None,
             },
             place: Place::Nginx,
             addresses: vec![address],
+            key: None,
         }
     }
 
@@ -75,7 +81,13 @@ impl Target {
             url,
             place: Place::Outside,
             addresses: Vec::new(),
+            key: None,
         }
+    }
+
+    /// The same, with this access key.
+    pub(super) fn with_key(self, key: Option<String>) -> Self {
+        Self { key, ..self }
     }
 
     /// Reads a URL as an operator gives it. An error is a sentence.
@@ -113,7 +125,7 @@ fn refusal(error: &UrlError) -> String {
     }
 }
 
-/// The URL, in full.
+/// The URL, as people may see it.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.url.fmt(f)

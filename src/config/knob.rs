@@ -1,6 +1,11 @@
 //! What a knob is: a setting's names, and what its value may be.
 
-use Kind::{Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Sites, Switch};
+use Kind::{
+    Addresses, Bytes, BytesOrZero, Count, Folder, Header, Host, Keys, Networks, Seconds, Sites,
+    Switch,
+};
+
+use super::keys;
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -23,7 +28,7 @@ pub struct Knob {
 }
 
 /// What the value of a knob may be; ranges are inclusive.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An IP address or a host name.
     Host,
@@ -33,6 +38,12 @@ pub enum Kind {
     Header,
     /// A comma separated list of web sites, by their origin.
     Sites,
+    /// A comma separated list of names and their access keys, or the path of a file of those.
+    Keys,
+    /// The path of a folder, or nothing.
+    Folder,
+    /// How much of client addresses is written down.
+    Addresses,
     /// On or off.
     Switch,
     /// A number of things.
@@ -58,7 +69,8 @@ impl Knob {
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
         let range = match self.kind {
-            Host | Networks | Header | Sites => None,
+            Host | Networks | Header | Sites | Keys | Folder => None,
+            Addresses => Some("truncated, full or none".to_owned()),
             Switch => Some("on or off".to_owned()),
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
             BytesOrZero(min, max) => Some(format!("0, or {min} to {max}")),
@@ -81,9 +93,20 @@ impl Kind {
             Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
             Header => "the name of an HTTP header, or empty".to_owned(),
             Switch => "on or off".to_owned(),
+            Folder => "the path of a directory, or empty".to_owned(),
+            Addresses => "truncated, full or none".to_owned(),
             Sites => "own, *, or origins with a scheme and without a path or a slash at the end \
                       (https://app.example.com, http://localhost:3000), separated by commas"
                 .to_owned(),
+            Keys => format!(
+                "name:key pairs, separated by commas, or the absolute path of a file with one a line; a name \
+                 has up to {} letters, digits, dots, hyphens and underscores, a key {} to {} of them, or \
+                 it is sha256- and the hash of one; none is there twice, and at most {} are",
+                keys::MAX_NAME,
+                keys::KEY.start(),
+                keys::KEY.end(),
+                keys::MAX_KEYS
+            ),
             Count(min, max) => format!("a whole number from {min} to {max}"),
             Bytes(min, max) => {
                 format!("a whole number of bytes from {min} to {max}, or as much as 64KiB or 10MB")

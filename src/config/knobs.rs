@@ -2,18 +2,19 @@
 //! are written. `Config`, the command line and the checks all come from it, and a test holds
 //! `.env.example` to it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
 use super::{
+    keys::AccessKeys,
     knob::{
         Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Switch},
         Knob,
     },
     site::Sites,
     source::{Error, Source},
-    value::{self, Value},
+    value::{self, Addresses, Value},
 };
 
 /// What stands beside the settings, and is none of the relay's: the health check's units read it.
@@ -110,6 +111,8 @@ knobs! {
         workers: usize = RELAY_WORKERS("1", Count(1, 64), restart);
         /// Web pages that may connect: own (those of the host asked for), *, or origins; empty is none
         allowed_origins: Sites = RELAY_ALLOWED_ORIGINS("own", Kind::Sites);
+        /// Who may connect: name:key pairs, or the path of a file of them; empty is everybody
+        access_keys: AccessKeys = RELAY_ACCESS_KEYS("", Kind::Keys);
     }
     "Rooms" {
         /// Rooms open at once
@@ -168,6 +171,16 @@ knobs! {
         pair_idle: Duration = RELAY_PAIR_IDLE("1800", Seconds(1, 604_800));
         /// Time for pairs to finish once the relay is told to stop
         drain_timeout: Duration = RELAY_DRAIN_TIMEOUT("20", Seconds(0, 86_400));
+    }
+    "Event log" {
+        /// Directory of relay-events.jsonl and daily-stats.json; empty is no event log
+        log_dir: Option<PathBuf> = RELAY_LOG_DIR("", Kind::Folder);
+        /// How client addresses stand in relay-events.jsonl; truncated is their /24, or /48 of IPv6
+        log_addresses: Addresses = RELAY_LOG_ADDRESSES("truncated", Kind::Addresses);
+        /// Bytes of events that are kept, in all files; the oldest go first
+        log_size: u64 = RELAY_LOG_SIZE("104857600", Bytes(1_048_576, 1_099_511_627_776));
+        /// How long events are kept
+        log_keep: Duration = RELAY_LOG_KEEP("2592000", Seconds(3600, 315_360_000));
     }
     "Behind a proxy" {
         /// Addresses and CIDR ranges whose forwarding headers are believed, separated by commas

@@ -7,6 +7,7 @@
 //! values come from, `value` the checks, and `tests` holds them together. Nothing here prints or
 //! exits: the caller is handed sentences.
 
+mod keys;
 mod knob;
 mod knobs;
 mod site;
@@ -23,16 +24,18 @@ use std::{
 use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
-use self::{
-    knob::PREFIX,
-    knobs::is_known,
-    source::{Origin, Source, quote},
-};
 pub use self::{
+    keys::{AccessKey, AccessKeys, Digest},
     knob::{Kind, Knob},
     knobs::{Change, Config, KNOBS},
     site::{Site, Sites},
     source::Error,
+    value::Addresses,
+};
+use self::{
+    knob::PREFIX,
+    knobs::is_known,
+    source::{Origin, Source, quote},
 };
 use crate::version;
 
@@ -82,8 +85,10 @@ pub fn command() -> Command {
 fn argument(knob: &Knob) -> Arg {
     let name = match knob.kind {
         Kind::Host => "HOST",
-        Kind::Networks | Kind::Sites => "LIST",
+        Kind::Networks | Kind::Sites | Kind::Keys => "LIST",
         Kind::Header => "NAME",
+        Kind::Folder => "DIRECTORY",
+        Kind::Addresses => "HOW",
         Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
         Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",
@@ -128,10 +133,16 @@ fn load_with(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
         Some(path) => Some(Source::file(path)?),
         None => Source::first_file(Path::new(""), files)?,
     };
-    let sources: Vec<_> = [flag_values(flags), environment]
+    let mut sources: Vec<_> = [flag_values(flags), environment]
         .into_iter()
         .chain(file)
         .collect();
+    for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
+        let mut sources = sources.iter_mut();
+        if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
+            source.include(knob.variable)?;
+        }
+    }
     settings(&sources)
 }
 

@@ -108,6 +108,19 @@ impl Source {
         })
     }
 
+    /// Where its value for this variable is the path of a file, puts what is in that behind it.
+    pub(super) fn include(&mut self, variable: &str) -> Result<(), Error> {
+        if let Some(value) = self.values.get_mut(variable)
+            && value.trim().starts_with('/')
+        {
+            let path = value.trim();
+            let text =
+                read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?;
+            *value = format!("{path}\n{text}");
+        }
+        Ok(())
+    }
+
     pub(super) fn get(&self, variable: &str) -> Option<&str> {
         self.values.get(variable).map(String::as_str)
     }

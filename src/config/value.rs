@@ -2,12 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
 use ipnet::IpNet;
 
 use super::{
+    keys::AccessKeys,
     knob::{Kind, Knob},
     site::Sites,
     source::{Error, Origin, Source, quote},
@@ -28,10 +30,23 @@ pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error
         Error(format!(
             "{}, from {origin}, is {}: it must be {}",
             knob.variable,
-            quote(text),
+            match knob.kind {
+                Kind::Keys => without_secrets(text),
+                _ => quote(text),
+            },
             knob.kind.allowed()
         ))
     })
+}
+
+/// Keys that cannot be used, in a sentence: the path of their file at most.
+fn without_secrets(text: &str) -> String {
+    match text.split_once('\n') {
+        Some((path, _)) if path.starts_with('/') => {
+            format!("{}, a file with a line that cannot be used", quote(path))
+        }
+        _ => "not shown".to_owned(),
+    }
 }
 
 /// A type that a knob can have.
@@ -97,7 +112,14 @@ impl Value for u64 {
                 number => (number, min, max),
             },
             Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
-            Kind::Host | Kind::Networks | Kind::Header | Kind::Sites | Kind::Switch => return None,
+            Kind::Host
+            | Kind::Networks
+            | Kind::Header
+            | Kind::Sites
+            | Kind::Keys
+            | Kind::Folder
+            | Kind::Addresses
+            | Kind::Switch => return None,
         };
         (min..=max).contains(&number).then_some(number)
     }
@@ -221,5 +243,56 @@ impl Value for Sites {
 
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for AccessKeys {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The path of a folder; whether it is there is seen when something is written.
+impl Value for Option<PathBuf> {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let valid = !text.contains(char::is_control);
+        valid.then(|| (!text.is_empty()).then(|| text.into()))
+    }
+
+    fn shown(&self) -> String {
+        let path = self.as_ref();
+        path.map_or_else(String::new, |path| path.display().to_string())
+    }
+}
+
+/// How much of a client's address is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// The network around it: a /24, or a /48 of IPv6.
+    Truncated,
+    /// All of it.
+    Full,
+    /// None of it.
+    None,
+}
+
+impl Value for Addresses {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        let all = [Self::Truncated, Self::Full, Self::None];
+        all.into_iter()
+            .find(|it| text.eq_ignore_ascii_case(&it.shown()))
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Full => "full",
+            Self::None => "none",
+        }
+        .to_owned()
     }
 }

@@ -24,7 +24,10 @@ use super::{
     upgrade,
 };
 use crate::{
-    actors::within, flow::credit::Share, limits::address::AddressKey, observe::logging::log_client,
+    actors::within,
+    flow::credit::Share,
+    limits::{access::Visitor, address::AddressKey},
+    observe::logging::log_client,
 };
 
 /// What the head of an HTTP request may take, and then the rest: its answer, for who gets no session.
@@ -70,21 +73,22 @@ where
             _counted,
         } = arrival;
         let mut request = OneHead::new(socket);
-        let client = AddressKey::from(peer.ip());
+        let visitor = Visitor::new(peer.ip());
+        let client = visitor.network;
         let head = match read(&mut request, client, &mut place, &mut lost).await {
             Ok(head) => head,
-            Err(Some(ending)) => return self.refuse(&request, client, ending),
+            Err(Some(ending)) => return self.refuse(&request, &visitor, ending),
             Err(None) => return self.door.state.metrics.handshake_abandoned(),
         };
         let answering = async {
             if head == Head::TooLarge {
-                self.refuse(&request, client, Ending::HeadTooLarge);
+                self.refuse(&request, &visitor, Ending::HeadTooLarge);
                 // If that fails, it is gone.
                 let _ = request.let_go().await;
             } else {
                 place.whole();
                 // On the heap, so that it is no part of what a head that is half there takes.
-                Box::pin(self.answer(request, peer, client)).await;
+                Box::pin(self.answer(request, peer, &visitor)).await;
             }
         };
         let answering = pin!(timeout(HEAD_TIMEOUT, answering));
@@ -94,7 +98,7 @@ where
     }
 
     /// Passes a request whose head is whole to whom it is for.
-    async fn answer(&self, connection: OneHead, peer: SocketAddr, client: AddressKey) {
+    async fn answer(&self, connection: OneHead, peer: SocketAddr, visitor: &Visitor) {
         let mut codec = Codec::new(self.config.clone());
         let ended = match parse(&mut codec, connection.head()) {
             Ok(request) if upgrade::is_wanted(request.head()) => {
@@ -114,22 +118,22 @@ where
                 } else {
                     Ending::BadHandshake
                 };
-                self.refuse(&connection, client, ending);
+                self.refuse(&connection, visitor, ending);
                 Err(error.to_string())
             }
         };
         if let Err(error) = ended {
             log_client!(
                 Debug,
-                client,
+                visitor.network,
                 "a connection ended before its upgrade: {error}"
             );
         }
     }
 
     /// Tells a client that its request is not even looked into, and why.
-    fn refuse(&self, request: &OneHead, client: AddressKey, ending: Ending) {
-        let answer = handshake::answer(ending, client, &self.door.state.metrics);
+    fn refuse(&self, request: &OneHead, visitor: &Visitor, ending: Ending) {
+        let answer = handshake::answer(ending, Some(visitor), &self.door.state);
         let codec = Codec::new(self.config.clone());
         if let Ok(answer) = handshake::encode(codec, answer) {
             request.say_last(&answer);

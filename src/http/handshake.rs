@@ -31,15 +31,19 @@ use crate::{
     config::{Config, Sites},
     flow::credit::{Full, Share},
     limits::{
-        address::{AddressKey, Client, Named, Source, Trust, client_addr},
+        access::{Shown, Visitor},
+        address::{Client, Named, Source, Trust, client_addr},
         origin::may_connect,
     },
-    observe::{logging::log_client, metrics::Metrics},
+    observe::logging::log_client,
     state::{Live, State},
 };
 
 /// Seconds after which a client that met a passing trouble may try again.
 const RETRY_AFTER: &str = "10";
+/// How a key may be shown (RFC 9110 §11.6.1), beside the way of our own.
+const CHALLENGE: &str =
+    r#"Bearer realm="claude-distill-relay", Basic realm="claude-distill-relay""#;
 /// Bytes of an `Origin` that the log shows.
 const MAX_SHOWN: usize = 200;
 
@@ -72,7 +76,7 @@ impl Door {
         match self.admit(head, peer, ours, &live) {
             Ok(Admitted {
                 response,
-                client,
+                visitor,
                 slot,
                 compression,
             }) => {
@@ -85,8 +89,7 @@ impl Door {
                     socket,
                     head: head.freeze(),
                     unread: rest,
-                    client,
-                    check: ours,
+                    visitor,
                     slot,
                     compression,
                 };
@@ -107,18 +110,22 @@ impl Door {
         live: &Live,
     ) -> Result<Admitted, Response<BoxBody>> {
         let client = client(head, peer, &live.trust);
-        let refused = |ending| answer(ending, client.key(), &self.state.metrics);
+        let mut visitor = Visitor {
+            check: ours,
+            ..Visitor::new(client.addr)
+        };
+        let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
         if !upgrade::is_well_formed(head) {
-            return Err(refused(Ending::BadHandshake));
+            return Err(refused(&visitor, Ending::BadHandshake));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
                 Debug,
-                client.key(),
+                visitor.network,
                 "what is wrong with a handshake: {error}"
             );
             // With the headers that tell the client what would be right.
-            let plain = refused(ending_of(&error));
+            let plain = refused(&visitor, ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
         if !is_of_allowed_page(head, &client, &live.sites) {
@@ -127,21 +134,24 @@ impl Door {
             let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
             log_client!(
                 Debug,
-                client.key(),
+                visitor.network,
                 "a web page of {} may not connect",
                 escaped(&shown)
             );
-            return Err(refused(Ending::OriginNotAllowed));
+            return Err(refused(&visitor, Ending::OriginNotAllowed));
         }
+        let admitted = self.state.access.admit(shown(head));
+        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
         if self.state.is_refusing() {
-            return Err(refused(Ending::RelayRestarting));
+            return Err(refused(&visitor, Ending::RelayRestarting));
         }
-        let places = self.state.pools.sessions.of(client.key());
+        let places = self.state.pools.sessions.of(visitor.network);
         let slot = Share::try_take(&places, 1).map_err(|full| {
-            refused(match full {
+            let ending = match full {
                 Full::Whole => Ending::RelayFull,
                 Full::Part => Ending::AddressSessions,
-            })
+            };
+            refused(&visitor, ending)
         })?;
         let silent = client.source == Source::SilentProxy && !ours;
         if silent && proxy::shows_itself(head, peer, live) {
@@ -166,7 +176,7 @@ impl Door {
         }
         Ok(Admitted {
             response: response.finish().map_into_boxed_body(),
-            client: client.key(),
+            visitor,
             slot,
             compression: compression.is_some(),
         })
@@ -187,9 +197,18 @@ impl Door {
 /// A request that becomes a session.
 struct Admitted {
     response: Response<BoxBody>,
-    client: AddressKey,
+    visitor: Visitor,
     slot: Share,
     compression: bool,
+}
+
+/// What a request shows of an access key.
+fn shown(head: &RequestHead) -> Shown<'_> {
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    Shown {
+        query: head.uri.query(),
+        authorization: authorization.map(|line| line.as_bytes()),
+    }
 }
 
 /// Whose request this is that came from the TCP peer `peer`.
@@ -234,19 +253,13 @@ fn ending_of(error: &HandshakeError) -> Ending {
     }
 }
 
-/// Counts and logs that a client's request ends so.
-pub(super) fn refused(ending: Ending, client: impl Into<Option<AddressKey>>, metrics: &Metrics) {
-    metrics.handshake_refused(ending);
-    log_client!(Info, client, "handshake refused: {}", ending.name());
-}
-
-/// The answer in plain HTTP to a client whose request ends so, which is counted and logged.
+/// The answer in plain HTTP to a client whose request ends so, which is counted and told.
 pub(super) fn answer(
     ending: Ending,
-    client: impl Into<Option<AddressKey>>,
-    metrics: &Metrics,
+    visitor: Option<&Visitor>,
+    state: &State,
 ) -> Response<BoxBody> {
-    refused(ending, client, metrics);
+    state.handshake_refused(visitor, ending);
     let status = match ending.told() {
         Told::Http(status) => StatusCode::from_u16(status).ok(),
         Told::Error | Told::Close(_) | Told::Echo | Told::Nothing => None,
@@ -254,6 +267,9 @@ pub(super) fn answer(
     let mut response = Response::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     if ending.retry() == Retry::Later {
         response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+    }
+    if ending == Ending::AccessKeyRequired {
+        response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
     }
     let sentence = ending.sentence().unwrap_or_default();
     response.body(format!("{sentence}\n")).map_into_boxed_body()

@@ -13,7 +13,7 @@ use super::{
     handshake::{answer, client},
     scrape,
 };
-use crate::{state::State, version};
+use crate::{limits::access::Visitor, state::State, version};
 
 /// The plain HTTP side.
 pub fn app(
@@ -39,8 +39,9 @@ pub fn app(
 async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let head = request.head();
     let peer = request.peer_addr();
-    let client = peer.map(|peer| client(head, peer.ip(), &state.live().trust).key());
-    let mut response = answer(Ending::NotAWebSocket, client, &state.metrics);
+    let client = peer.map(|peer| client(head, peer.ip(), &state.live().trust));
+    let visitor = client.map(|client| Visitor::new(client.addr));
+    let mut response = answer(Ending::NotAWebSocket, visitor.as_ref(), &state);
     response
         .headers_mut()
         .insert(header::UPGRADE, HeaderValue::from_static("websocket"));

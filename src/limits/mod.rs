@@ -1,10 +1,11 @@
-//! Who is asking, and whether they may: client addresses behind proxies, web pages, budgets of requests,
-//! of wrong codes and of log lines, the brake on guessing, and the share of an address in what the relay
+//! Who is asking, and whether they may: client addresses behind proxies, web pages, access keys, budgets of
+//! requests, of wrong codes and of log lines, the brake on guessing, and the share of an address in what the relay
 //! has.
 //!
 //! Pure: headers and the time are passed in. Which requests there are, and what follows a refusal,
 //! is for the registry.
 
+pub mod access;
 pub mod address;
 pub mod admission;
 pub mod brake;

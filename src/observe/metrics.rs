@@ -5,8 +5,10 @@
 
 mod compression;
 mod ends;
+mod events;
 mod format;
 mod gauges;
+mod keys;
 mod lasting;
 mod payload;
 mod process;
@@ -30,7 +32,8 @@ use relay_wire::{
 };
 
 use self::{
-    compression::Compression, ends::Ends, gauges::Gauges, payload::Payload, process::Process,
+    compression::Compression, ends::Ends, events::OfEvents, gauges::Gauges, keys::Keys,
+    payload::Payload, process::Process,
 };
 pub use self::{
     format::{Format, classic},
@@ -38,7 +41,8 @@ pub use self::{
     transfers::{Transfer, Transfers},
     waits::{Fault, Waits},
 };
-use crate::{flow::ledger::Ledger, version};
+use super::events::Events;
+use crate::{flow::ledger::Ledger, limits::access::Access, version};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -98,8 +102,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet, in a relay with this ledger.
-    pub fn new(ledger: &Arc<Ledger>) -> Self {
+    /// Nothing counted yet, in a relay with this ledger, these access keys and this event log.
+    pub fn new(ledger: &Arc<Ledger>, access: &Arc<Access>, events: &Events) -> Self {
         let mut all = Registry::default();
         all.register_collector(Box::new(Process::starting()));
         let registry = all.sub_registry_with_prefix("relay");
@@ -184,6 +188,8 @@ impl Metrics {
         );
         registry.register_collector(Box::new(Payload(Arc::clone(ledger))));
         registry.register_collector(Box::new(Ends::before()));
+        registry.register_collector(Box::new(Keys(Arc::clone(access))));
+        registry.register_collector(Box::new(OfEvents(events.clone())));
         registry.register(
             "log_lines_dropped",
             "Lines left out of the log, by why",

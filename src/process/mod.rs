@@ -51,6 +51,7 @@ pub struct Relay {
     /// Connections that may be on their way to becoming sessions, for each worker.
     handshakes: usize,
     state: Arc<State>,
+    directory: Arc<Directory>,
 }
 
 /// Reads what is outstanding in a relay, from any thread.
@@ -93,6 +94,7 @@ impl Relay {
             origin,
             handshakes: descriptors::fit(&mut config, listeners.len()),
             listeners: listeners.into(),
+            directory: Arc::new(Directory::new(config.workers)),
             state: Arc::new(State::new(config)),
         })
     }
@@ -113,6 +115,7 @@ impl Relay {
         Reload {
             running: Running {
                 state: Arc::clone(&self.state),
+                directory: Arc::clone(&self.directory),
                 listeners: Arc::clone(&self.listeners),
                 origin: self.origin,
                 handshakes: self.handshakes,
@@ -141,8 +144,10 @@ impl Relay {
             origin,
             handshakes,
             state,
+            directory,
         } = self;
         let config = &state.live().config;
+        state.events.start();
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
             "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
@@ -168,7 +173,7 @@ impl Relay {
         let (close, closed) = watch::channel(false);
         let start = Start {
             state: Arc::clone(&state),
-            directory: Arc::new(Directory::new(config.workers)),
+            directory: Arc::clone(&directory),
             handshakes,
             closed,
         };
@@ -186,8 +191,7 @@ impl Relay {
             });
             threads.push(thread);
         }
-        start.clone().run(0, copies()?)?;
-        let directory = start.directory;
+        start.run(0, copies()?)?;
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);
         let ended = match select(pin!(shutdown), pin!(failures.recv())).await {
@@ -207,6 +211,7 @@ impl Relay {
         for thread in threads {
             thread.stop();
         }
+        state.events.end();
         if ended.is_ok() {
             info!("stopped");
         }

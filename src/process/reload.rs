@@ -8,6 +8,7 @@ use log::{Level, error, info, log_enabled, warn};
 
 use super::{descriptors, systemd};
 use crate::{
+    actors::{directory::Directory, messages::KeysChanged},
     config::{self, Change, Settings},
     http::accept::{self, Origin},
     observe::logging,
@@ -17,6 +18,7 @@ use crate::{
 /// What of a relay takes over other settings.
 pub(super) struct Running {
     pub(super) state: Arc<State>,
+    pub(super) directory: Arc<Directory>,
     pub(super) listeners: Arc<[TcpListener]>,
     pub(super) origin: Origin,
     /// Connections that may be on their way to becoming sessions, for each worker.
@@ -42,6 +44,8 @@ impl Reload {
             info!("the settings are not read again: the relay is stopping");
             return;
         }
+        // Whatever the settings are: who rotates files does not ask for them.
+        self.running.state.events.reopen();
         systemd::reloading();
         let flags = self.flags.clone();
         // Elsewhere, as nobody knows how long a disk takes.
@@ -70,6 +74,7 @@ impl Reload {
     fn take_over(&mut self, settings: Settings) {
         let Running {
             state,
+            directory,
             listeners,
             origin,
             handshakes,
@@ -80,6 +85,9 @@ impl Reload {
         descriptors::fit_again(&mut config, listeners.len(), *handshakes);
         let mut changes: Vec<_> = before.config.changes(&config).iter().map(shown).collect();
         state.configure(config);
+        for registry in directory.registries() {
+            registry.do_send(KeysChanged);
+        }
         for listener in listeners.iter() {
             accept::prepare(listener, &state.live().config, *origin);
         }

@@ -1,5 +1,6 @@
 //! The WebSocket handshake with a relay, over a connection that is there (RFC 6455 §4).
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
@@ -59,24 +60,28 @@ pub enum OpenError {
     Connection(Error),
 }
 
-/// Opens a WebSocket to the relay of `url`, with these headers beside those that it takes. No message
-/// or frame longer than `longest` bytes is taken from it.
+/// Opens a WebSocket to the relay of `url`, with these headers beside those that it takes; a user and a
+/// password in the URL become one more (RFC 7617 §2). No message or frame longer than `longest` bytes is taken from it.
 ///
 /// # Errors
 ///
 /// [`OpenError`], with what was answered in place of a WebSocket.
 pub async fn open(
     url: &Url,
-    headers: &[(&'static str, &'static str)],
+    headers: &[(&'static str, &str)],
     longest: usize,
     stream: Stream,
 ) -> Result<(Socket, Greeting), OpenError> {
     let mut request = url
-        .to_string()
+        .to_ask_for()
         .into_client_request()
         .map_err(OpenError::Request)?;
-    for &(name, value) in headers {
-        let value = HeaderValue::from_static(value);
+    let user = url.user.as_ref();
+    let user = user.map(|user| format!("Basic {}", STANDARD.encode(user)));
+    let user = user.iter().map(|it| ("authorization", it.as_str()));
+    for (name, value) in headers.iter().copied().chain(user) {
+        let value = HeaderValue::from_str(value);
+        let value = value.map_err(|error| OpenError::Request(Error::HttpFormat(error.into())))?;
         request.headers_mut().insert(name, value);
     }
     let config = WebSocketConfig::default()

@@ -15,6 +15,8 @@ pub struct Url {
     pub port: u16,
     /// Path and query, from the slash on.
     pub path: String,
+    /// User and password, as in `user:password@host`.
+    pub user: Option<String>,
 }
 
 /// Why a text is not the URL of a relay.
@@ -31,7 +33,7 @@ pub enum UrlError {
 }
 
 impl Url {
-    /// Reads a URL as a person gives it. A user name and a password in it are dropped.
+    /// Reads a URL as a person gives it.
     ///
     /// # Errors
     ///
@@ -60,7 +62,27 @@ impl Url {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(default_port(tls)),
             path: uri.path_and_query().map_or("/".into(), ToString::to_string),
+            user: given.rsplit_once('@').map(|(user, _)| user.to_owned()),
         })
+    }
+
+    /// The URL as a request for it has it: with its query, which may hold a secret, and without its user.
+    pub(crate) fn to_ask_for(&self) -> String {
+        format!("{}{}", self.origin(), self.path)
+    }
+
+    /// Scheme, host and port, without a port that the scheme implies.
+    fn origin(&self) -> String {
+        let Self { host, port, .. } = self;
+        let scheme = if self.tls { "wss" } else { "ws" };
+        let host = match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.clone(),
+        };
+        match *port == default_port(self.tls) {
+            true => format!("{scheme}://{host}"),
+            false => format!("{scheme}://{host}:{port}"),
+        }
     }
 }
 
@@ -68,20 +90,14 @@ fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// The URL in full, without a port that its scheme implies.
+/// The URL for people to see: without its query and its user, which may be secrets.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, .. } = self;
-        f.write_str(if self.tls { "wss://" } else { "ws://" })?;
-        if host.contains(':') {
-            write!(f, "[{host}]")?;
-        } else {
-            f.write_str(host)?;
-        }
-        if *port != default_port(self.tls) {
-            write!(f, ":{port}")?;
-        }
-        f.write_str(&self.path)
+        let (path, more) = match self.path.split_once('?') {
+            Some((path, _)) => (path, "?…"),
+            None => (self.path.as_str(), ""),
+        };
+        write!(f, "{}{path}{more}", self.origin())
     }
 }
 
@@ -93,7 +109,7 @@ mod tests {
     fn a_url_keeps_what_it_says_and_gains_its_port() {
         for (text, host, port, shown) in [
             ("wss://a.example", "a.example", 443, "wss://a.example/"),
-            ("ws://a.example/x?y", "a.example", 80, "ws://a.example/x?y"),
+            ("ws://a.example/x?y", "a.example", 80, "ws://a.example/x?…"),
             ("ws://[::1]:9784", "::1", 9784, "ws://[::1]:9784/"),
             (
                 "wss://me:secret@a.example:8443/",
@@ -106,5 +122,14 @@ mod tests {
             assert_eq!((url.host.as_str(), url.port), (host, port));
             assert_eq!(url.to_string(), shown);
         }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_asked_with_and_not_shown() {
+        let url = Url::parse("wss://me:secret@a.example:8443/x?key=secret");
+        let url = url.unwrap_or_else(|why| unreachable!("{why:?}"));
+        assert_eq!(url.user.as_deref(), Some("me:secret"));
+        assert_eq!(url.to_ask_for(), "wss://a.example:8443/x?key=secret");
+        assert_eq!(url.to_string(), "wss://a.example:8443/x?…");
     }
 }

@@ -84,6 +84,10 @@ endings! {
     /// The request is of a web page that `RELAY_ALLOWED_ORIGINS` does not allow.
     OriginNotAllowed = "origin_not_allowed", Http(403), No,
         "Web pages of this origin may not use this relay (RELAY_ALLOWED_ORIGINS).";
+    /// The request shows none of the keys of `RELAY_ACCESS_KEYS`.
+    AccessKeyRequired = "access_key_required", Http(401), No,
+        "This relay is for those who have an access key: give yours as ?key=KEY in the URL, as a Bearer \
+         token, or as the URL's user and password.";
     /// The head of a request is longer than any that is answered, or has more headers.
     HeadTooLarge = "head_too_large", Http(431), No,
         "The head of a request may have 16 KiB and 96 headers.";
@@ -148,6 +152,8 @@ endings! {
     PairIdle = "pair_idle", Close(1008), Later, "";
     /// A receiver gave no sign of taking anything for half of `RELAY_STALL_TIMEOUT`; others waited.
     GaveWay = "gave_way", Close(1008), Later, "";
+    /// The access key that the session has come with is no longer one.
+    AccessKeyWithdrawn = "access_key_withdrawn", Close(1008), No, "";
     /// No Pong came within `RELAY_PING_TIMEOUT`.
     PingTimeout = "ping_timeout", Close(1008), No, "";
     /// A client's frame has no mask (RFC 6455 §5.1).

@@ -1,14 +1,18 @@
-//! Carries out what follows in the rooms: through the sessions' mailboxes, in the counts and in the log.
+//! Carries out what follows in the rooms: through the sessions' mailboxes, in the counts, in the log and in the
+//! event log.
 
 use std::fmt::Display;
 
 use relay_wire::code::RoomCode;
 
-use super::RoomRegistry;
+use super::{Member, RoomRegistry};
 use crate::{
     actors::{messages::Deliver, now},
-    limits::address::AddressKey,
-    observe::logging::log_client,
+    observe::{
+        events::{Event, Kind},
+        logging::log_client,
+        metrics::Transfer,
+    },
     rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
 };
 
@@ -21,7 +25,7 @@ impl RoomRegistry {
     }
 
     /// The same where a client may have caused a room to open or to close.
-    pub(super) fn carry_out_for(&mut self, cause: Option<AddressKey>) {
+    pub(super) fn carry_out_for(&mut self, cause: Option<&Member>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
@@ -29,6 +33,8 @@ impl RoomRegistry {
                 Effect::Reply(id, reply) => {
                     if let Some(ending) = reply.ending() {
                         self.state.metrics.refused(ending);
+                        let member = self.members.get(&id);
+                        member.inspect(|it| it.visitor.refused());
                     }
                     self.send(id, Deliver::Reply(reply));
                 }
@@ -48,9 +54,10 @@ impl RoomRegistry {
         self.effects = effects;
     }
 
-    fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<AddressKey>) {
+    fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<&Member>) {
         self.state.placement.opened(self.worker);
-        if self.members.get(&sender).is_some_and(|it| it.check) {
+        let is_check = |it: &Member| it.visitor.check;
+        if self.members.get(&sender).is_some_and(is_check) {
             self.checks.insert(code);
             self.state.metrics.check_room_opened();
         } else {
@@ -58,52 +65,102 @@ impl RoomRegistry {
         }
         let line = format_args!("room {code} opened by session {}", sender.0);
         self.log_room(&code, cause, &line);
+        self.tell(code, cause, || Event {
+            session: Some(sender),
+            ..Event::of(Kind::RoomCreated)
+        });
     }
 
-    fn joined(&mut self, joined: &Joined, cause: Option<AddressKey>) {
+    fn joined(&mut self, joined: &Joined, cause: Option<&Member>) {
         self.visits.joined(joined.receiver);
         if !self.checks.contains(&joined.code) {
             self.state.metrics.transfers.joined(joined.place);
         }
         self.log_room(&joined.code, cause, joined);
+        self.tell(joined.code, cause, || Event {
+            session: Some(joined.receiver),
+            peer: Some(joined.peer),
+            ..Event::of(Kind::RoomJoined)
+        });
     }
 
     fn paired(&mut self, paired: &Paired) {
         self.visits.paired(paired.receiver, now());
         self.send(paired.receiver, Deliver::Paired);
+        let receiver = self.members.get(&paired.receiver);
+        self.tell(paired.code, receiver, || Event {
+            session: Some(paired.receiver),
+            peer: Some(paired.peer),
+            ..Event::of(Kind::RelayStarted)
+        });
     }
 
-    fn left(&mut self, visit: &Visit, cause: Option<AddressKey>) {
+    fn left(&mut self, visit: &Visit, cause: Option<&Member>) {
         let now = now();
-        let transfer = self
-            .visits
-            .left(visit.receiver, visit.outcome, visit.passed.down, now);
-        if let Some(transfer) = transfer.filter(|_| !self.checks.contains(&visit.code)) {
-            self.state.metrics.transfers.ended(&transfer);
+        let pair = self.visits.left(visit.receiver);
+        let member = self.members.get(&visit.receiver).or(cause);
+        self.log_room(&visit.code, member, &visit.at(now));
+        let (Some(outcome), Some(pair)) = (visit.outcome, pair) else {
+            return;
+        };
+        if !self.checks.contains(&visit.code) {
+            self.state.metrics.transfers.ended(&Transfer {
+                outcome,
+                bytes: visit.passed.down,
+                first_byte: pair.first.map(|first| first.duration_since(pair.since)),
+                lasted: now.duration_since(pair.first.unwrap_or(now)),
+            });
         }
-        let member = self.members.get(&visit.receiver);
-        let client = member.map(|it| it.client).or(cause);
-        self.log_room(&visit.code, client, &visit.at(now));
+        self.tell(visit.code, member, || Event {
+            session: Some(visit.receiver),
+            peer: Some(visit.peer),
+            reason: Some(visit.departure.ending),
+            passed: Some(visit.passed),
+            duration: Some(now.duration_since(pair.since)),
+            ..Event::of(Kind::RelayFinished)
+        });
     }
 
-    fn room_closed(&mut self, summary: &Summary, cause: Option<AddressKey>) {
-        let now = now();
+    fn room_closed(&mut self, summary: &Summary, cause: Option<&Member>) {
         self.state.placement.closed(self.worker);
+        let now = now();
+        let lasted = now.duration_since(summary.opened);
         self.log_room(&summary.code, cause, &summary.at(now));
+        let sender = self.members.get(&summary.sender).or(cause);
+        let departure = summary.departure.map(|departure| departure.ending);
+        self.tell(summary.code, sender, || Event {
+            session: Some(summary.sender),
+            reason: Some(departure.unwrap_or(summary.ending)),
+            passed: Some(summary.passed),
+            receivers: Some(summary.receivers),
+            duration: Some(lasted),
+            ..Event::of(Kind::RoomClosed)
+        });
         if !self.checks.remove(&summary.code) {
             let metrics = &self.state.metrics;
             metrics.room_closed(summary.ending);
-            let lasted = now.duration_since(summary.opened);
             metrics.transfers.room_lasted(lasted);
         }
     }
 
     /// Logs a line of a room that a client causes; those of checks matter to nobody else.
-    fn log_room(&self, code: &RoomCode, client: Option<AddressKey>, line: &dyn Display) {
+    fn log_room(&self, code: &RoomCode, cause: Option<&Member>, line: &dyn Display) {
+        let client = cause.map(|it| it.visitor.network);
         if self.checks.contains(code) {
             log_client!(Debug, client, "{line}");
         } else {
             log_client!(Info, client, "{line}");
+        }
+    }
+
+    /// Tells the event log of something in a room that is no check's, and whose doing it is.
+    fn tell(&self, code: RoomCode, member: Option<&Member>, event: impl FnOnce() -> Event) {
+        if !self.checks.contains(&code) {
+            self.state.events.tell(|| Event {
+                room: Some(code),
+                visitor: member.map(|it| it.visitor.clone()),
+                ..event()
+            });
         }
     }
 }

@@ -7,8 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     flow::credit::{Pool, Share},
-    observe::metrics::Transfer,
-    rooms::{BySession, Outcome, SessionId},
+    rooms::{BySession, SessionId},
     state::Pools,
 };
 
@@ -20,15 +19,16 @@ pub(super) struct Visits {
 }
 
 enum Visit {
-    Queued {
-        _counted: Share,
-    },
-    Paired {
-        since: Instant,
-        /// When the first byte came for it.
-        first: Option<Instant>,
-        _counted: Share,
-    },
+    Queued { _counted: Share },
+    Paired(Pair),
+}
+
+/// A receiver and its sender.
+pub(super) struct Pair {
+    pub(super) since: Instant,
+    /// When the first byte came for the receiver.
+    pub(super) first: Option<Instant>,
+    _counted: Share,
 }
 
 impl Visits {
@@ -50,39 +50,26 @@ impl Visits {
 
     /// Its turn has come.
     pub(super) fn paired(&mut self, receiver: SessionId, now: Instant) {
-        let paired = Visit::Paired {
+        let pair = Pair {
             since: now,
             first: None,
             _counted: Share::take(&self.pairs, 1),
         };
-        self.visits.insert(receiver, paired);
+        self.visits.insert(receiver, Visit::Paired(pair));
     }
 
     /// The first byte for it has come.
     pub(super) fn begun(&mut self, receiver: SessionId, now: Instant) {
-        if let Some(Visit::Paired { first, .. }) = self.visits.get_mut(&receiver) {
-            *first = Some(now);
+        if let Some(Visit::Paired(pair)) = self.visits.get_mut(&receiver) {
+            pair.first = Some(now);
         }
     }
 
-    /// It has left, having been given so many bytes. What there is to tell of its transfer, where there
-    /// was one, which came out in this way.
-    pub(super) fn left(
-        &mut self,
-        receiver: SessionId,
-        outcome: Option<Outcome>,
-        bytes: u64,
-        now: Instant,
-    ) -> Option<Transfer> {
-        let visit = self.visits.remove(&receiver);
-        let Some(Visit::Paired { since, first, .. }) = visit else {
-            return None;
-        };
-        Some(Transfer {
-            outcome: outcome?,
-            bytes,
-            first_byte: first.map(|first| first.duration_since(since)),
-            lasted: now.duration_since(first.unwrap_or(now)),
-        })
+    /// It has left. The pair that it was in, if its turn had come.
+    pub(super) fn left(&mut self, receiver: SessionId) -> Option<Pair> {
+        match self.visits.remove(&receiver) {
+            Some(Visit::Paired(pair)) => Some(pair),
+            Some(Visit::Queued { .. }) | None => None,
+        }
     }
 }

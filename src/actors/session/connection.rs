@@ -33,8 +33,8 @@ use crate::{
         reader::{FrameReader, Oversize},
         unpack::Unpacker,
     },
-    limits::address::AddressKey,
-    observe::logging::log_client,
+    limits::access::{Guest, Visitor},
+    observe::{events::Kind, logging::log_client},
     rooms::{Departure, Role, SessionId},
     state::State,
 };
@@ -45,9 +45,9 @@ const NORMAL_CLOSURE: u16 = 1000;
 /// All of one client but its socket.
 pub(super) struct Connection {
     pub(super) id: SessionId,
-    pub(super) client: AddressKey,
-    /// Whether it is a check of this relay, from this machine.
-    pub(super) check: bool,
+    pub(super) visitor: Visitor,
+    /// What its access key counts, where it has come with one.
+    pub(super) guest: Option<Guest>,
     pub(super) state: Arc<State>,
     pub(super) directory: Arc<Directory>,
     /// The registry of the worker it is on.
@@ -97,7 +97,7 @@ impl Connection {
     /// A client that begins at `now`, in the relay and with the registry of `home`.
     pub(super) fn new(
         id: SessionId,
-        client: AddressKey,
+        visitor: Visitor,
         slot: Share,
         home: (&Arc<State>, &Arc<Directory>, &Addr<RoomRegistry>),
         now: Instant,
@@ -108,8 +108,8 @@ impl Connection {
         let window = Window::part_of(&state.pools.in_flight, &state.ledger, config.window);
         Self {
             id,
-            client,
-            check: false,
+            guest: visitor.key.clone().map(Guest::new),
+            visitor,
             reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
             unpacker: None,
@@ -193,7 +193,8 @@ impl Connection {
         let borrower = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
-                Some(Borrower::new(self.state.pools.buffers.of(self.client)))
+                let buffers = self.state.pools.buffers.of(self.visitor.network);
+                Some(Borrower::new(buffers))
             }
             Role::Receiver => {
                 self.reader.set_max_message(live.config.receiver_message());
@@ -264,7 +265,8 @@ impl Connection {
 
     /// Ends a session that is in no room.
     pub(super) fn dismiss(&mut self, ending: Ending, now: Instant) {
-        self.state.refused(self.id, self.client, ending);
+        let (kind, visitor) = (Kind::RequestRejected, Some(&self.visitor));
+        self.state.refused(kind, self.id, visitor, ending);
         self.refuse(&ending.into(), now);
     }
 
@@ -347,7 +349,7 @@ impl Drop for Connection {
         metrics.session_ended(self.ending);
         log_client!(
             Debug,
-            self.client,
+            self.visitor.network,
             "session {} ended: {}",
             self.id.0,
             self.ending.name()

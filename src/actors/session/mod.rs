@@ -50,7 +50,7 @@ use super::{
 };
 use crate::{
     flow::{credit::Share, data::Chunk},
-    limits::address::AddressKey,
+    limits::access::Visitor,
     observe::logging::log_client,
     state::State,
 };
@@ -63,10 +63,8 @@ pub struct Upgraded {
     pub head: Bytes,
     /// What the client sent behind its handshake.
     pub unread: Bytes,
-    /// Whose budget its requests are charged to.
-    pub client: AddressKey,
-    /// Whether it is a check of this relay, from this machine.
-    pub check: bool,
+    /// Whose it is, and whose budget its requests are charged to.
+    pub visitor: Visitor,
     /// Its place among `RELAY_MAX_SESSIONS`.
     pub slot: Share,
     /// Whether compression was negotiated.
@@ -82,9 +80,10 @@ impl Session {
         registry: &Addr<RoomRegistry>,
     ) -> Addr<Self> {
         let (socket, head, now) = (upgraded.socket, upgraded.head, now());
+        let client = upgraded.visitor.network;
         let mut connection = Connection::new(
             state.next_session(),
-            upgraded.client,
+            upgraded.visitor,
             upgraded.slot,
             (state, directory, registry),
             now,
@@ -94,23 +93,16 @@ impl Session {
             .push(Chunk::ours(head, &connection.window));
         connection.count_bytes(upgraded.unread.len(), now);
         connection.unread = upgraded.unread.into();
-        connection.check = upgraded.check;
         if upgraded.compression {
             connection.reader.allow_compression();
         }
-        log_client!(
-            Debug,
-            upgraded.client,
-            "session {} from {}",
-            connection.id.0,
-            upgraded.client
-        );
+        log_client!(Debug, client, "session {} from {client}", connection.id.0);
         Self::start_on(socket, connection, None)
     }
 
     /// Starts the actor of a connection, and makes it known to its registry.
     fn start_on(socket: TcpStream, connection: Connection, moved: Option<Moved>) -> Addr<Self> {
-        let (id, client, check) = (connection.id, connection.client, connection.check);
+        let (id, visitor) = (connection.id, connection.visitor.clone());
         let registry = connection.registry.clone();
         let session = Self::create(|ctx| {
             ctx.spawn(Pump::new(socket));
@@ -119,8 +111,7 @@ impl Session {
         registry.do_send(Attach {
             id,
             session: session.clone().recipient(),
-            client,
-            check,
+            visitor,
             moved,
         });
         session

@@ -232,11 +232,15 @@ impl Connection {
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
         self.state.metrics.sent(count);
         self.waits.write(wait.is_some(), now, &self.state.metrics);
+        if let Some(guest) = &self.guest {
+            guest.sent(count);
+        }
         self.clocks.wrote(now, count, wait);
     }
 
     fn write_failed(&mut self, error: &io::Error, now: Instant) {
-        log_client!(Debug, self.client, "session {}: {error}", self.id.0);
+        let client = self.visitor.network;
+        log_client!(Debug, client, "session {}: {error}", self.id.0);
         self.outbox.clear();
         self.unpacker = None;
         self.wrote(0, None, now);

@@ -177,13 +177,16 @@ impl Connection {
         self.clocks.received(now);
         self.pace.record(count);
         self.state.metrics.received(count);
+        if let Some(guest) = &self.guest {
+            guest.received(count);
+        }
     }
 
     /// Ends with its client's stream.
     pub(super) fn end_of_stream(&mut self, error: Option<io::Error>) {
         log_client!(
             Debug,
-            self.client,
+            self.visitor.network,
             "session {}: end of stream, {error:?}",
             self.id.0
         );

@@ -205,7 +205,11 @@ fn transfers(call: impl FnOnce(&mut Vec<Effect>)) -> Vec<String> {
         Effect::Begun(id) => Some(format!("{} begun", id.0)),
         Effect::Left(visit) => {
             let outcome = visit.outcome.map(Outcome::name);
-            Some(format!("{} {}", visit.receiver.0, outcome.unwrap_or("left")))
+            Some(format!(
+                "{} {}",
+                visit.receiver.0,
+                outcome.unwrap_or("left")
+            ))
         }
         _ => None,
     });
@@ -242,7 +246,11 @@ fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
     assert_eq!(close(&mut world, 1, 0), ["1 finished"]);
     assert_eq!(next(&mut world), ["2 paired"]);
     assert_eq!(close(&mut world, 2, 0), ["2 receiver_gone"], "with nothing");
-    assert_eq!(close(&mut world, 3, 0), ["3 left"], "its place in the queue");
+    assert_eq!(
+        close(&mut world, 3, 0),
+        ["3 left"],
+        "its place in the queue"
+    );
     assert_eq!(next(&mut world), ["4 paired"]);
     send(&mut world, Piece::Whole, b"all");
     assert_eq!(close(&mut world, 4, 1), ["4 receiver_gone"], "not with all");

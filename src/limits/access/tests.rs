@@ -1,0 +1,157 @@
+use super::*;
+
+const ALICE: &str = "alice-0123456789abcdef";
+const BOB: &str = "bob-0123456789abcdef";
+
+fn keys(pairs: &[(&str, &str)]) -> AccessKeys {
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, key)| format!("{name}:{key}"))
+        .collect();
+    AccessKeys::parse(&pairs.join(",")).unwrap()
+}
+
+fn both() -> Access {
+    Access::new(&keys(&[("alice", ALICE), ("bob", BOB)]))
+}
+
+/// Whose key this shows; `None` for nobody's.
+fn whose(access: &Access, query: &str, authorization: &str) -> Option<String> {
+    let admitted = access.admit(Shown {
+        query: Some(query).filter(|it| !it.is_empty()),
+        authorization: Some(authorization.as_bytes()).filter(|it| !it.is_empty()),
+    });
+    match admitted {
+        Ok(key) => Some(key.unwrap().name().to_owned()),
+        Err(ending) => {
+            assert_eq!(ending, Ending::AccessKeyRequired);
+            None
+        }
+    }
+}
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+#[test]
+fn a_key_comes_in_the_query_or_as_a_token_or_as_a_password() {
+    let access = both();
+    for (query, authorization) in [
+        (format!("key={ALICE}"), String::new()),
+        (format!("room=1&key={ALICE}&x"), String::new()),
+        (String::new(), format!("Bearer {ALICE}")),
+        (String::new(), format!("bearer   {ALICE} ")),
+        (String::new(), basic(&format!("alice:{ALICE}"))),
+        (format!("key={ALICE}"), basic("somebody:else")),
+        ("key=other".to_owned(), format!("Bearer {ALICE}")),
+    ] {
+        let found = whose(&access, &query, &authorization);
+        assert_eq!(found.as_deref(), Some("alice"), "{query} {authorization}");
+    }
+    assert_eq!(
+        whose(&access, &format!("key={BOB}"), ""),
+        Some("bob".into())
+    );
+}
+
+#[test]
+fn nothing_else_is_one() {
+    let access = both();
+    for (query, authorization) in [
+        (String::new(), String::new()),
+        ("key=".to_owned(), String::new()),
+        (format!("key={}", &ALICE[1..]), String::new()),
+        (format!("key={ALICE}x"), String::new()),
+        (format!("key={}", ALICE.to_uppercase()), String::new()),
+        (format!("Key={ALICE}"), String::new()),
+        (format!("key=x&key={ALICE}"), String::new()),
+        (ALICE.to_owned(), String::new()),
+        (String::new(), ALICE.to_owned()),
+        (String::new(), "Bearer".to_owned()),
+        (String::new(), format!("Digest {ALICE}")),
+        (String::new(), format!("Basic {ALICE}")),
+        // Somebody else's, and nobody's.
+        (String::new(), basic(&format!("bob:{ALICE}"))),
+        (String::new(), basic(&format!(":{ALICE}"))),
+        (String::new(), basic(ALICE)),
+    ] {
+        let found = whose(&access, &query, &authorization);
+        assert_eq!(found, None, "{query} {authorization}");
+    }
+}
+
+#[test]
+fn where_no_key_is_asked_for_everybody_may_come() {
+    let access = Access::new(&AccessKeys::default());
+    assert!(access.admit(Shown::default()).unwrap().is_none());
+    let query = Some("key=whatever");
+    let shown = Shown {
+        query,
+        ..Shown::default()
+    };
+    assert!(access.admit(shown).unwrap().is_none());
+    access.configure(&AccessKeys::parse("/a/file").unwrap());
+    assert!(access.admit(Shown::default()).is_err(), "nobody has one");
+}
+
+#[test]
+fn a_key_that_is_withdrawn_knows_and_the_others_stay() {
+    let access = both();
+    let query = format!("key={ALICE}");
+    let shown = Shown {
+        query: Some(&query),
+        ..Shown::default()
+    };
+    let alice = access.admit(shown).unwrap().unwrap();
+    let query = format!("key={BOB}");
+    let shown = Shown {
+        query: Some(&query),
+        ..Shown::default()
+    };
+    let bob = access.admit(shown).unwrap().unwrap();
+    access.configure(&keys(&[("bob", BOB), ("carol", ALICE)]));
+    assert!(alice.is_withdrawn() && !bob.is_withdrawn());
+    assert_eq!(
+        whose(&access, &format!("key={ALICE}"), ""),
+        Some("carol".into())
+    );
+}
+
+#[test]
+fn what_is_counted_goes_on_under_its_name() {
+    let access = Access::new(&keys(&[("alice", ALICE)]));
+    let alice = |key: &str| {
+        let query = format!("key={key}");
+        let shown = Shown {
+            query: Some(&query),
+            ..Shown::default()
+        };
+        access.admit(shown).unwrap().unwrap()
+    };
+    let before = alice(ALICE);
+    let first = Guest::new(Arc::clone(&before));
+    first.received(3);
+    access.configure(&keys(&[("alice", BOB)]));
+    assert!(before.is_withdrawn());
+    let second = Guest::new(alice(BOB));
+    second.sent(4);
+    let visitor = Visitor {
+        key: Some(alice(BOB)),
+        ..Visitor::new(IpAddr::from([192, 0, 2, 1]))
+    };
+    visitor.refused();
+    let count = |open| Count {
+        name: "alice".to_owned(),
+        sessions: 2,
+        open,
+        refused: 1,
+        received: 3,
+        sent: 4,
+    };
+    assert_eq!(access.counts(), [count(2)]);
+    drop(first);
+    assert_eq!(access.counts(), [count(1)]);
+    access.configure(&AccessKeys::default());
+    assert_eq!(access.counts(), []);
+}

@@ -1,0 +1,182 @@
+//! The file of lines. It is begun anew each day, and when it has a tenth of the bytes that there may be in all;
+//! those from before stay beside it, named by when they ended, until they are too old or too many.
+//!
+//! A line is whole or not there: what a full disk has taken of one is cut off again. One that a crash has torn
+//! stays as it is, on a line of its own.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Settings, queue::day_of};
+
+/// The name of the file, and how the names of those from before begin and end.
+pub(super) const NAME: &str = "relay-events.jsonl";
+const BEFORE: &str = "relay-events-";
+const END: &str = ".jsonl";
+/// Files that all lines are in, at most.
+const FILES: u64 = 10;
+
+/// The file that lines are added to.
+pub(super) struct Lines {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// The day of its lines.
+    day: i64,
+    /// Whether its last line has no end.
+    torn: bool,
+}
+
+/// How a file of the event log is opened: its owner's, for a group to read.
+pub(super) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o640);
+    options
+}
+
+impl Lines {
+    /// Opens the file of a folder, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// The system's own.
+    pub(super) fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(NAME);
+        let file = options().read(true).append(true).open(&path)?;
+        let metadata = file.metadata()?;
+        let len = metadata.len();
+        let (mut last, mut day) = ([b'\n'], day_of(now));
+        if len > 0 {
+            file.read_exact_at(&mut last, len - 1)?;
+            let modified = Timestamp::try_from(metadata.modified()?);
+            day = modified.map_or(day, day_of);
+        }
+        Ok(Self {
+            file,
+            path,
+            len,
+            day,
+            torn: last != *b"\n",
+        })
+    }
+
+    /// Whether it ends before so many bytes more are added.
+    pub(super) fn is_over(&self, more: usize, settings: &Settings, now: Timestamp) -> bool {
+        let full = self.len + more as u64 > settings.size / FILES;
+        self.len > 0 && (full || self.day != day_of(now))
+    }
+
+    /// Gives it the name of one from before.
+    ///
+    /// # Errors
+    ///
+    /// The system's own.
+    pub(super) fn end(self, now: Timestamp) -> io::Result<()> {
+        let mut time = now;
+        let mut name = self.before(time);
+        while name.exists() {
+            time += SignedDuration::from_millis(1);
+            name = self.before(time);
+        }
+        match fs::rename(&self.path, name) {
+            // Somebody else has moved it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn before(&self, time: Timestamp) -> PathBuf {
+        let stamp = time.strftime("%Y%m%dT%H%M%S%.3fZ");
+        self.path.with_file_name(format!("{BEFORE}{stamp}{END}"))
+    }
+
+    /// Adds lines. Returns how many bytes of whole lines are in the file, and why that are not all.
+    pub(super) fn add(&mut self, lines: &[u8]) -> (usize, Option<io::Error>) {
+        if self.torn {
+            if let Err(error) = self.file.write_all(b"\n") {
+                return (0, Some(error));
+            }
+            self.len += 1;
+            self.torn = false;
+        }
+        let mut written = 0;
+        let failed = loop {
+            if written == lines.len() {
+                break None;
+            }
+            match self.file.write(&lines[written..]) {
+                Ok(0) => break Some(ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Some(error),
+            }
+        };
+        let end = lines[..written].iter().rposition(|&byte| byte == b'\n');
+        let whole = end.map_or(0, |end| end + 1);
+        self.len += whole as u64;
+        if whole < written {
+            // Should that fail, whoever opens the file next finds a torn line.
+            let _ = self.file.set_len(self.len);
+        }
+        (whole, failed)
+    }
+}
+
+/// Removes files from before: those whose last line is too old, and of the rest the oldest, until all have
+/// no more bytes than they may.
+///
+/// # Errors
+///
+/// The system's own, of the first that cannot be removed.
+pub(super) fn tidy(folder: &Path, settings: &Settings, now: Timestamp) -> io::Result<()> {
+    let now = SystemTime::from(now);
+    let mut files = before(folder)?;
+    files.sort_by(|one, other| other.path.cmp(&one.path));
+    // Room for the one that is being written.
+    let mut left = settings.size - settings.size / FILES;
+    for file in files {
+        let age = now.duration_since(file.modified).unwrap_or(Duration::ZERO);
+        match left.checked_sub(file.len).filter(|_| age <= settings.keep) {
+            Some(less) => left = less,
+            None => {
+                // All that are older go as well.
+                left = 0;
+                fs::remove_file(file.path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Before {
+    path: PathBuf,
+    len: u64,
+    modified: SystemTime,
+}
+
+/// The files from before in a folder.
+fn before(folder: &Path) -> io::Result<Vec<Before>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(BEFORE) && name.ends_with(END) {
+            let metadata = entry.metadata()?;
+            files.push(Before {
+                path: entry.path(),
+                len: metadata.len(),
+                modified: metadata.modified()?,
+            });
+        }
+    }
+    Ok(files)
+}
