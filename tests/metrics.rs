@@ -5,6 +5,8 @@
 mod formats;
 #[path = "metrics/outcomes.rs"]
 mod outcomes;
+#[path = "metrics/until.rs"]
+mod until;
 #[path = "metrics/waits.rs"]
 mod waits;
 #[path = "metrics/watching.rs"]
@@ -13,7 +15,7 @@ mod watching;
 use std::{
     collections::BTreeSet,
     fs,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use relay_testing::{
@@ -21,22 +23,7 @@ use relay_testing::{
     wire::TEXT, within,
 };
 
-/// How often to look at what tells of no change by itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// Waits until the metrics are as they must become.
-async fn until(relay: &TestRelay, awaited: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
-    let looking = async {
-        loop {
-            let metrics = relay.metrics();
-            if holds(&metrics) {
-                return metrics;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    within(awaited, looking).await
-}
+use self::until::{LOOK_AGAIN, until};
 
 /// Those that are counted by an `Ending` or for what was dropped are in `http`.
 #[tokio::test]

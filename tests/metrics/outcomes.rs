@@ -10,7 +10,7 @@ use relay_testing::{
     within,
 };
 
-use super::until;
+use super::until::until;
 
 pub const OUTCOMES: [&str; 6] = [
     "finished",

@@ -7,7 +7,7 @@ use relay_testing::{
 };
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, task::JoinHandle};
 
-use super::until;
+use super::until::until;
 
 /// Writes these bytes over and over, for as long as somebody takes them.
 fn push(mut writer: OwnedWriteHalf, bytes: Vec<u8>) -> JoinHandle<()> {

@@ -14,7 +14,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Settings, queue::day_of};
+use super::{queue::day_of, settings::Settings};
 
 /// The name of the file, and how the names of those from before begin and end.
 pub(super) const NAME: &str = "relay-events.jsonl";

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use relay_wire::{ending::Ending, reply::PeerId};
 use serde::Serialize;
 
-use super::Event;
+use super::event::Event;
 use crate::config::Addresses;
 
 #[derive(Serialize)]

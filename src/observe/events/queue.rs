@@ -12,7 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Counts, Event, Kind, Lost, Settings};
+use super::{
+    counts::{Counts, Lost},
+    event::{Event, Kind},
+    settings::Settings,
+};
 use crate::limits::log_budget::LogBudget;
 
 /// Events that may wait. As many again may be on their way to the disk.

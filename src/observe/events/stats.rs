@@ -11,7 +11,7 @@ use std::{
 use jiff::civil::Date;
 use log::warn;
 
-use super::{Kind, file, queue::Day};
+use super::{event::Kind, file, queue::Day};
 
 /// The name of the file.
 pub(super) const NAME: &str = "daily-stats.json";

@@ -5,13 +5,18 @@ use std::{
     time::SystemTime,
 };
 
-use relay_wire::code::RoomCode;
+use relay_wire::{code::RoomCode, ending::Ending, reply::PeerId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
     queue::{MAX_WAITING, Told},
     *,
+};
+use crate::{
+    config::Addresses,
+    limits::access::Visitor,
+    rooms::{Passed, SessionId},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use log::{info, warn};
 
 use super::{
-    Lost, Settings,
+    counts::Lost,
     file::{self, Lines},
     line,
     queue::{Batch, Queue, Told},
+    settings::Settings,
     stats::Stats,
 };
 

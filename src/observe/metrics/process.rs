@@ -42,6 +42,8 @@ struct Told {
 
 impl Told {
     fn now() -> Result<Self, ProcError> {
+        // Before the next line opens one.
+        let files = open_files()?;
         let this = process::Process::myself()?;
         let stat = this.stat()?;
         let most_files = match this.limits()?.max_open_files.soft_limit {
@@ -52,7 +54,7 @@ impl Told {
             cpu: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
             resident: stat.rss * procfs::page_size(),
             virtual_memory: stat.vsize,
-            files: open_files()?,
+            files,
             most_files,
         })
     }

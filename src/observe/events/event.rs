@@ -1,0 +1,99 @@
+//! What can happen, and what is known of it.
+
+use std::time::Duration;
+
+use relay_wire::{code::RoomCode, ending::Ending, reply::PeerId};
+
+use crate::{
+    limits::access::Visitor,
+    rooms::{Passed, SessionId},
+};
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A room was opened.
+    RoomCreated,
+    /// A receiver has come into a room, and may have to wait there.
+    RoomJoined,
+    /// A receiver is paired with its sender.
+    RelayStarted,
+    /// It no longer is.
+    RelayFinished,
+    /// A room was closed.
+    RoomClosed,
+    /// Somebody may not open a room.
+    CreateRoomRejected,
+    /// Somebody may not join one.
+    JoinRoomRejected,
+    /// A handshake or any other request was refused, or none came in time.
+    RequestRejected,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::RoomCreated,
+        Self::RoomJoined,
+        Self::RelayStarted,
+        Self::RelayFinished,
+        Self::RoomClosed,
+        Self::CreateRoomRejected,
+        Self::JoinRoomRejected,
+        Self::RequestRejected,
+    ];
+
+    /// Its name in the files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoomCreated => "room_created",
+            Self::RoomJoined => "room_joined",
+            Self::RelayStarted => "relay_started",
+            Self::RelayFinished => "relay_finished",
+            Self::RoomClosed => "room_closed",
+            Self::CreateRoomRejected => "create_room_rejected",
+            Self::JoinRoomRejected => "join_room_rejected",
+            Self::RequestRejected => "request_rejected",
+        }
+    }
+}
+
+/// Something that has happened, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What.
+    pub kind: Kind,
+    /// Why, where there is a reason.
+    pub reason: Option<Ending>,
+    /// In which room.
+    pub room: Option<RoomCode>,
+    /// By or to which session: of a room that is opened or closed, its sender's, and else the receiver's.
+    pub session: Option<SessionId>,
+    /// The receiver's name towards its sender.
+    pub peer: Option<PeerId>,
+    /// Whose session that is.
+    pub visitor: Option<Visitor>,
+    /// What passed between sender and receivers.
+    pub passed: Option<Passed>,
+    /// Receivers that were paired.
+    pub receivers: Option<u64>,
+    /// How long a pair or a room lasted.
+    pub duration: Option<Duration>,
+}
+
+impl Event {
+    /// That this has happened, and nothing more.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            reason: None,
+            room: None,
+            session: None,
+            peer: None,
+            visitor: None,
+            passed: None,
+            receivers: None,
+            duration: None,
+        }
+    }
+}
