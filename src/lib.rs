@@ -25,10 +25,10 @@
 //! | [`cli`] | the command line |
 //! | [`check`] | the subcommand that says whether a relay is well, and if not, why |
 //! | [`process`] | the listener, the workers, the drain, systemd |
-//! | [`http`] | who is accepted, the handshake, `/healthz`, `/metrics` |
+//! | [`http`] | who is accepted, the handshake, the pages for the operator |
 //! | [`actors`] | the sessions and the registries between them, and what they say to each other |
 //! | [`state`] | what all workers share |
-//! | [`observe`] | the log and the metrics |
+//! | [`observe`] | the log, the metrics, the last hour |
 //! | [`rooms`] | who is paired with whom, and what follows: pure |
 //! | [`limits`] | who is asking, and whether they may: pure |
 //! | [`flow`] | a session's bytes: reader, outbox, credit, pace, clocks: pure |

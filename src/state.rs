@@ -2,9 +2,12 @@
 //!
 //! No actor in it, and no rule: who asks these things decides what follows.
 
-use std::sync::{
-    Arc, Once, PoisonError, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Instant,
 };
 
 use relay_wire::ending::Ending;
@@ -19,7 +22,9 @@ use crate::{
     },
     observe::{
         logging::log_client,
+        memory,
         metrics::{Metrics, Snapshot},
+        status::{History, Moment, Sample, Status},
     },
     rooms::{SessionId, most_charged, placement::Placement},
 };
@@ -82,7 +87,11 @@ pub struct State {
     pub ledger: Arc<Ledger>,
     /// What is counted.
     pub metrics: Metrics,
-    stopping: AtomicBool,
+    /// When it began.
+    pub began: Instant,
+    history: Mutex<History>,
+    /// When it was told to stop.
+    stopping: OnceLock<Instant>,
     refusing: AtomicBool,
     sessions: AtomicU64,
 }
@@ -155,7 +164,9 @@ impl State {
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger),
             ledger,
-            stopping: AtomicBool::new(false),
+            began: Instant::now(),
+            history: Mutex::default(),
+            stopping: OnceLock::new(),
             refusing: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
             live: RwLock::new(Arc::new(Live::new(config))),
@@ -182,18 +193,33 @@ impl State {
 
     /// Begins the relay's stop; from here on new sessions are turned away if `refusing`.
     pub fn stop(&self, refusing: bool) {
-        self.stopping.store(true, SeqCst);
+        self.stopping.get_or_init(Instant::now);
         self.refusing.store(refusing, SeqCst);
     }
 
     /// Whether the relay has been told to stop.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(SeqCst)
+        self.stopping.get().is_some()
     }
 
     /// Whether new sessions are turned away, as the relay is about to stop.
     pub fn is_refusing(&self) -> bool {
         self.refusing.load(SeqCst)
+    }
+
+    /// Why nobody new is served, if so: the relay stops, or has as many sessions or rooms as it may have.
+    pub fn unready(&self) -> Option<&'static str> {
+        let config = &self.live().config;
+        let now = self.snapshot();
+        if self.is_stopping() {
+            Some("stopping")
+        } else if now.sessions >= config.max_sessions {
+            Some("full of sessions")
+        } else if now.rooms >= config.max_rooms {
+            Some("full of rooms")
+        } else {
+            None
+        }
     }
 
     /// A name for a new session.
@@ -218,5 +244,53 @@ impl State {
             waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
         }
+    }
+
+    /// Keeps a sample of this moment for the page that shows the last hour.
+    pub fn take_sample(&self) {
+        let sample = self.sample();
+        self.history().add(sample);
+    }
+
+    /// What that page shows now.
+    pub fn status(&self) -> Status {
+        let (live, sample) = (self.live(), self.sample());
+        let (config, account) = (&live.config, self.ledger.account());
+        let stops_in = self.stopping.get().map(|&since| {
+            let past = sample.at.saturating_duration_since(since);
+            config.drain_timeout.saturating_sub(past)
+        });
+        let moment = Moment {
+            began: self.began,
+            most: [
+                config.max_sessions as u64,
+                config.max_rooms as u64,
+                memory::ceiling(config),
+            ],
+            held: account.held,
+            dropped: account.dropped.iter().sum(),
+            stops_in,
+            unready: self.unready(),
+            sample,
+        };
+        Status::new(&moment, &self.history())
+    }
+
+    fn sample(&self) -> Sample {
+        let (now, account) = (self.snapshot(), self.ledger.account());
+        Sample {
+            at: Instant::now(),
+            sessions: now.sessions,
+            rooms: now.rooms,
+            memory: memory::resident(),
+            taken: account.taken,
+            given: account.given,
+            refused: self.metrics.refusals(),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // A sample is in it or not.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -172,6 +172,12 @@ knobs! {
         /// Header in which they name the client, preferred to X-Forwarded-For: CF-Connecting-IP, say
         client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
     }
+    "For its operator" {
+        /// Addresses and CIDR ranges that see /status, /metrics and /healthz, through no proxy; empty is none
+        metrics_allow: Vec<IpNet> = RELAY_METRICS_ALLOW("127.0.0.0/8,::1", Networks);
+        /// Whether everybody sees /healthz and /readyz, also through a proxy
+        health_open: bool = RELAY_HEALTH_OPEN("off", Switch);
+    }
 }
 
 /// The longest message of a sender where nobody says otherwise: what today's clients can send of a session

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Networks remembered in each set of budgets.
-const MAX_ADDRESSES: usize = 65_536;
+pub const MAX_ADDRESSES: usize = 65_536;
 /// The longest a refused join is held back, whoever else is guessing.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// Refused joins a second that the whole relay answers at once.

@@ -2,6 +2,7 @@
 
 mod compression;
 mod payload;
+pub mod refusals;
 
 use std::{
     fmt,
@@ -122,7 +123,7 @@ impl Metrics {
         );
         registry.register(
             "handshakes_refused",
-            "Requests that became no session and asked for no page, by why",
+            "Requests that became no session and got no page, by why",
             metrics.handshakes_refused.clone(),
         );
         registry.register(

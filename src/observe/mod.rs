@@ -1,6 +1,8 @@
-//! What the relay tells its operator: the log and the metrics.
+//! What the relay tells its operator: the log, the metrics and what its page shows.
 
 mod filter;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
+pub mod status;
 mod writer;

@@ -7,12 +7,14 @@
 //! | `drain` | how a relay stops |
 //! | `listening` | the addresses of `RELAY_HOST` |
 //! | [`reload`] | settings that are read again |
+//! | `sampling` | samples for the page of the last hour |
 //! | [`systemd`] | the service manager: its sockets, and what it wants to hear |
 
 mod descriptors;
 mod drain;
 mod listening;
 pub mod reload;
+mod sampling;
 pub mod systemd;
 pub mod worker;
 
@@ -190,6 +192,7 @@ impl Relay {
         let directory = start.directory;
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);
+        let sampling = actix_rt::spawn(sampling::sample(Arc::clone(&state)));
         let ended = match select(pin!(shutdown), pin!(failures.recv())).await {
             // Never without one: a sender is left here.
             Either::Right((failure, _)) => failure.map_or(Ok(()), Err),
@@ -204,6 +207,7 @@ impl Relay {
         };
         let _ = close.send(true);
         watch.abort();
+        sampling.abort();
         for thread in threads {
             thread.stop();
         }

@@ -64,11 +64,20 @@ impl Response {
 ///
 /// Where nobody listens there, or the answer does not come.
 pub fn get(relay: SocketAddr, path: &str) -> io::Result<Response> {
+    get_with(relay, path, "")
+}
+
+/// The same with further lines in the head, each with its end.
+///
+/// # Errors
+///
+/// As above.
+pub fn get_with(relay: SocketAddr, path: &str, lines: &str) -> io::Result<Response> {
     let mut stream = TcpStream::connect(relay)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}Connection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -84,6 +84,9 @@ endings! {
     /// The request is of a web page that `RELAY_ALLOWED_ORIGINS` does not allow.
     OriginNotAllowed = "origin_not_allowed", Http(403), No,
         "Web pages of this origin may not use this relay (RELAY_ALLOWED_ORIGINS).";
+    /// The request is for a page that only the relay's operator sees (`RELAY_METRICS_ALLOW`).
+    PageNotAllowed = "page_not_allowed", Http(403), No,
+        "Only the relay's operator sees this page: directly, and from an address of RELAY_METRICS_ALLOW.";
     /// The head of a request is longer than any that is answered, or has more headers.
     HeadTooLarge = "head_too_large", Http(431), No,
         "The head of a request may have 16 KiB and 96 headers.";
