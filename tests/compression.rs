@@ -384,6 +384,73 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
         .await;
 }
 
+/// What its peer sent is still to be inflated for a client that has no compression when that client leaves.
+#[tokio::test]
+async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = Raw::connect_narrow(&relay).await;
+    let code = sender.create_room().await;
+    let mut receiver = client(&relay, true).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let size = 8_000_000;
+    receiver.send(compressed(BINARY, &vec![0; size])).await;
+    receiver.round_trip().await;
+    receiver.vanish();
+    relay.until("its end", |now| now.sessions == 1).await;
+    sender.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
+    let mut came = 0;
+    let close = loop {
+        // Behind its Close it says nothing more.
+        let frame = sender.next_but_pings("its own Close").await;
+        match frame.opcode {
+            CLOSE => break frame,
+            TEXT => assert!(
+                frame
+                    .payload
+                    .windows(17)
+                    .any(|it| it == b"PEER_DISCONNECTED")
+            ),
+            _ => came += frame.payload.len(),
+        }
+    };
+    assert_eq!(
+        (came, &close.payload[..]),
+        (size, &1000_u16.to_be_bytes()[..])
+    );
+}
+
+#[tokio::test]
+async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = client(&relay, true).await;
+    let code = sender.create_room().await;
+    let mut receiver = Raw::connect_narrow(&relay).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let size = 8_000_000;
+    sender.send(compressed(BINARY, &vec![0; size])).await;
+    sender
+        .send(frame(BINARY, [0xff; 100]).rsv(COMPRESSED))
+        .await;
+    sender.round_trip().await;
+    sender.vanish();
+    relay.until("its end", |now| now.sessions == 1).await;
+    let mut came = 0;
+    let close = loop {
+        let frame = receiver.next_alive("a Close").await;
+        match frame.opcode {
+            CLOSE => break frame,
+            TEXT => {}
+            _ => came += frame.payload.len(),
+        }
+    };
+    assert_eq!(
+        (came, &close.payload[..2]),
+        (size, &1001_u16.to_be_bytes()[..])
+    );
+}
+
 /// A receiver's swelling messages are looked into bit by bit: whoever shares its thread has its turn between.
 #[tokio::test]
 async fn looking_into_one_client_does_not_hold_up_another() {

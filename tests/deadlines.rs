@@ -164,6 +164,39 @@ fn who_takes_no_bytes_is_ended_and_its_sender_goes_on() {
     });
 }
 
+/// A sender that is read no further, as there is no memory to lend, is tried again when there may be some.
+#[test]
+fn a_sender_that_there_was_no_memory_for_is_read_on_soon_after_there_is() {
+    const LENT: usize = 1 << 20;
+    let config = |config: &mut Config| {
+        config.max_buffered = 2 * LENT;
+        config.address_buffered = 2 * LENT;
+    };
+    with_config(config, async |site| {
+        let long = frame(BINARY, vec![7; 16 << 20]).encode();
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            let (sender, receiver) = site.pair().await;
+            let (answers, mut writer) = sender.split();
+            let long = long.clone();
+            let pushing = actix_rt::spawn(async move { writer.write_all(&long).await });
+            site.until_still().await;
+            let lent = site.now().buffered;
+            assert!(lent <= LENT && lent > LENT - 128 * 1024, "{lent}");
+            others.push((answers, receiver, pushing));
+        }
+        let (_answers, receiver, pushing) = others.remove(0);
+        pushing.abort();
+        receiver.vanish();
+        site.until_still().await;
+        site.at(now() - site.begun + Duration::from_secs(1) + TICK)
+            .await;
+        site.until_still().await;
+        let lent = site.now().buffered;
+        assert!(lent <= LENT && lent > LENT - 128 * 1024, "{lent}");
+    });
+}
+
 #[test]
 fn who_fills_its_window_in_a_queue_and_leaves_is_noticed() {
     at_a_still_clock(async |site| {

@@ -41,3 +41,14 @@ pub struct Counts {
     /// Bytes that such messages were inflated to.
     pub inflated: u32,
 }
+
+/// Bytes that take as much time to inflate as the state of a message takes to be made.
+const STATE_COST: u32 = 16 * 1024;
+
+impl Counts {
+    /// What inflating has cost, in bytes that it came to.
+    pub fn inflating(&self) -> u32 {
+        self.inflated
+            .saturating_add(self.looks.saturating_mul(STATE_COST))
+    }
+}

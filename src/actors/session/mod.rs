@@ -10,7 +10,9 @@
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `inflating` | what it does where its client has no compression, and its peer has |
 //! | `phase` | how far it has come |
-//! | `pump` | the way of its bytes, from its socket to the registry and back |
+//! | `pings` | its client's Pings, and its own |
+//! | `pump` | its turns, and the way of its peer's bytes to its socket |
+//! | `reading` | the way of its client's bytes to the registry |
 //! | `timers` | what follows when a timer fires |
 //! | `waiting` | what it does while its request waits for an answer |
 //! | `socket` | what it has of its thread: a socket to read and write, an alarm, a turn to read |
@@ -20,7 +22,9 @@ mod actor;
 mod connection;
 mod inflating;
 mod phase;
+mod pings;
 mod pump;
+mod reading;
 mod socket;
 mod timers;
 mod travel;

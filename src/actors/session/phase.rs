@@ -9,7 +9,11 @@ use relay_wire::{
 
 use crate::{
     actors::messages::Moved,
-    flow::{credit::Pool, data::Fragment, inflate},
+    flow::{
+        credit::{Pool, Share},
+        data::Fragment,
+        inflate,
+    },
 };
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
@@ -28,6 +32,8 @@ pub(super) enum Phase {
     Piping {
         /// Where a sender may borrow memory, as long as its receiver is slow.
         spare: Option<Arc<Pool>>,
+        /// Memory for what is read although the window is full.
+        loan: Option<Share>,
     },
     /// We have said Close, and wait for the client's.
     Closing,

@@ -91,7 +91,7 @@ const EMPTY: [u8; 6] = [0x81, 0x80, 0, 0, 0, 0];
 
 /// Bytes of a flood of frames of this size that one turn takes, with the rest of its last read.
 fn turn_of(frame: usize) -> usize {
-    pump::TURN * frame / (frame + pump::FRAME_COST) + socket::READ
+    reading::TURN * frame / (frame + reading::FRAME_COST) + socket::READ
 }
 
 #[actix_rt::test]
