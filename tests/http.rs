@@ -211,7 +211,8 @@ async fn a_connection_is_for_one_request() {
 #[tokio::test]
 async fn health_may_be_asked_for_by_its_head_alone() {
     let relay = TestRelay::start(|_| {});
-    let said = everything_said_to(&relay, b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let said =
+        everything_said_to(&relay, b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     assert!(said.ends_with("\r\n\r\n"), "a body: {said}");
 }

@@ -61,7 +61,8 @@ impl Options {
             with: list("with").iter().map(|it| setting(it)).collect(),
             watched: matches.get_flag("watched"),
         };
-        let plain = difference.beside.is_none() && difference.with.is_empty() && !difference.watched;
+        let plain =
+            difference.beside.is_none() && difference.with.is_empty() && !difference.watched;
         let difference = (!plain).then_some(difference);
         // Many short turns, where two take turns that hardly differ.
         let (few, long) = match (quick, &difference) {

@@ -43,11 +43,7 @@ impl Server {
         Self::run(Job::Relay, KEY, program)
     }
 
-    fn run(
-        job: Job,
-        lines: &'static str,
-        program: impl FnOnce(&Ports) -> Program,
-    ) -> Result<Self> {
+    fn run(job: Job, lines: &'static str, program: impl FnOnce(&Ports) -> Program) -> Result<Self> {
         let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let ports = Ports {
             listen: free_port()?,

@@ -66,9 +66,10 @@ fn turns(case: &Case, difference: &Difference, options: &Options) -> Result<Vec<
     let first = Server::of_relay(|ports| peers::relay(other, ports.listen, 1))?;
     let second = Server::of_relay(|ports| {
         let settings = difference.with.iter();
-        settings.fold(peers::relay(&this, ports.listen, 1), |relay, (name, value)| {
-            relay.env(name, value)
-        })
+        settings.fold(
+            peers::relay(&this, ports.listen, 1),
+            |relay, (name, value)| relay.env(name, value),
+        )
     })?;
     let _watcher = difference.watched.then(|| Watcher::of(second.address));
     let servers = [&first, &second];
@@ -126,7 +127,10 @@ impl Difference {
             None => "this relay as it comes".to_owned(),
         };
         let mut second = vec!["this relay".to_owned()];
-        let settings = self.with.iter().map(|(name, value)| format!("`{name}={value}`"));
+        let settings = self
+            .with
+            .iter()
+            .map(|(name, value)| format!("`{name}={value}`"));
         second.extend(settings);
         if self.watched {
             second.push("its pages asked for every second".to_owned());

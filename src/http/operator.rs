@@ -51,13 +51,16 @@ mod tests {
         for line in &lines[1..] {
             let (name, value) = line.split_once(": ").unwrap();
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            head.headers_mut().append(name.parse::<HeaderName>().unwrap(), value);
+            head.headers_mut()
+                .append(name.parse::<HeaderName>().unwrap(), value);
         }
         head
     }
 
     fn is_operator(allowed: &str, peer: &str, lines: &[&str]) -> bool {
-        let allowed = allowed.split_whitespace().map(|range| range.parse().unwrap());
+        let allowed = allowed
+            .split_whitespace()
+            .map(|range| range.parse().unwrap());
         let live = Live::new(Config {
             host: "relay.lan".to_owned(),
             metrics_allow: allowed.collect(),
@@ -80,7 +83,11 @@ mod tests {
             }
             assert!(is_operator(LOOPBACK, peer, &["/"]), "{peer}");
         }
-        assert!(!is_operator(LOOPBACK, "192.0.2.1", &["/", "Host: localhost"]));
+        assert!(!is_operator(
+            LOOPBACK,
+            "192.0.2.1",
+            &["/", "Host: localhost"]
+        ));
     }
 
     #[test]
@@ -101,7 +108,11 @@ mod tests {
             for (allowed, peer) in [(LOOPBACK, "127.0.0.1"), ("10.0.0.0/8", "10.0.0.9")] {
                 let lines = ["/metrics", "Host: localhost", line];
                 let by_address = line.ends_with(":9784") && peer != "127.0.0.1";
-                assert_eq!(is_operator(allowed, peer, &lines), by_address, "{peer} {line}");
+                assert_eq!(
+                    is_operator(allowed, peer, &lines),
+                    by_address,
+                    "{peer} {line}"
+                );
             }
         }
         let target = ["http://relay.example.com/metrics", "Host: localhost"];
@@ -114,10 +125,19 @@ mod tests {
             let lines = ["/metrics", &format!("Host: {host}")];
             is_operator("10.0.0.0/8 fd00::/8", "10.0.0.9", &lines)
         };
-        for host in ["10.0.0.1:9784", "[fd00::1]:9784", "relay:9784", "relay.lan:9784"] {
+        for host in [
+            "10.0.0.1:9784",
+            "[fd00::1]:9784",
+            "relay:9784",
+            "relay.lan:9784",
+        ] {
             assert!(asks(host), "{host}");
         }
-        for host in ["relay.example.com", "relay.lan.example.com", "10.0.0.1.example.com"] {
+        for host in [
+            "relay.example.com",
+            "relay.lan.example.com",
+            "10.0.0.1.example.com",
+        ] {
             assert!(!asks(host), "{host}");
         }
     }

@@ -91,12 +91,7 @@ async fn readyz(request: HttpRequest, state: Data<State>) -> HttpResponse {
 
 /// That all is `well`, or the `trouble`, for whoever looks for it; which relay says so, its operator sees
 /// alone.
-fn health(
-    request: &HttpRequest,
-    state: &State,
-    well: &str,
-    trouble: Option<&str>,
-) -> HttpResponse {
+fn health(request: &HttpRequest, state: &State, well: &str, trouble: Option<&str>) -> HttpResponse {
     let word = trouble.unwrap_or(well);
     let text = if is_operators(request, state) {
         format!("{word} {}\n", version::SHOWN)

@@ -196,7 +196,13 @@ mod tests {
     use super::*;
 
     fn sample(at: Instant, count: u64) -> Sample {
-        let refused = |ending| if ending == Ending::RoomNotFound { count } else { 0 };
+        let refused = |ending| {
+            if ending == Ending::RoomNotFound {
+                count
+            } else {
+                0
+            }
+        };
         Sample {
             at,
             sessions: count as usize,

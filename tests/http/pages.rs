@@ -16,7 +16,11 @@ async fn ask_from(from: &str, relay: &TestRelay, path: &str, lines: &str) -> Res
     let mut client = Raw::over(socket.connect(relay.addr()).await.unwrap());
     let request = format!("GET {path} HTTP/1.1\r\n{lines}\r\n");
     client.write(request.as_bytes()).await;
-    client.response().await
+    let mut answer = client.response().await;
+    let length = answer.header("content-length").unwrap().parse().unwrap();
+    let body = client.take(length, "the body").await;
+    answer.body = String::from_utf8(body.into()).unwrap();
+    answer
 }
 
 /// A relay that shows its pages to 127.0.0.1 alone.

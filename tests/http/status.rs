@@ -24,7 +24,9 @@ const CONTRAST: f64 = 4.5;
 /// What an expression is in the page, asked while everything else goes on.
 async fn value(window: &Window, expression: &str) -> Value {
     let (window, body) = (window.clone(), format!("return {expression};"));
-    spawn_blocking(move || window.run(&body, &[])).await.unwrap()
+    spawn_blocking(move || window.run(&body, &[]))
+        .await
+        .unwrap()
 }
 
 /// Waits until an expression is true in the page.
@@ -74,18 +76,32 @@ async fn the_page_shows_what_clients_have_sent() {
         return;
     };
     let window = browser.window();
-    let relay = TestRelay::start(|_| {});
+    // Who has asked for no room stays as long as anybody looks.
+    let relay = TestRelay::start(|config| config.request_timeout = Duration::from_secs(3600));
     let mut pair = raw_pair(&relay).await;
     let mut stray = Raw::connect(&relay).await;
     for _ in 0..3 {
-        stray.send(frame(BINARY, "{\"type\":\"JOIN_ROOM\",\"room_id\":\"222222\"}")).await;
+        stray
+            .send(frame(
+                BINARY,
+                "{\"type\":\"JOIN_ROOM\",\"room_id\":\"222222\"}",
+            ))
+            .await;
         stray.expect_error("room_not_found").await;
     }
     window.go_to(&format!("http://{}/status", relay.addr()));
     let sent = load(&mut pair, async {
-        until(window, &format!("{}.match(/[MG]iB.$/) !== null", text("given"))).await;
+        until(
+            window,
+            &format!("{}.match(/[MG]iB.$/) !== null", text("given")),
+        )
+        .await;
         let throughput = "document.querySelector('svg[aria-label^=Throughput]').ariaLabel";
-        until(window, &format!("{throughput}.match(/clients [1-9][^;]*[KMG]iB.s now/) !== null")).await;
+        until(
+            window,
+            &format!("{throughput}.match(/clients [1-9][^;]*[KMG]iB.s now/) !== null"),
+        )
+        .await;
     })
     .await;
     let shown = with_commas(sent);
@@ -98,11 +114,18 @@ async fn the_page_shows_what_clients_have_sent() {
         ("sessions", "3 of 10,000".to_owned()),
         ("state", "Serving.".to_owned()),
         ("stop", "none".to_owned()),
-        ("refusals", "Requests and handshakes that were refused".to_owned()),
+        (
+            "refusals",
+            "Requests and handshakes that were refused".to_owned(),
+        ),
     ] {
         until(window, &format!("{}.startsWith('{begins}')", text(id))).await;
     }
-    until(window, "document.querySelector('#refusals tr:last-child').textContent === 'room_not_found33'").await;
+    until(
+        window,
+        "document.querySelector('#refusals tr:last-child').textContent === 'room_not_found33'",
+    )
+    .await;
     // Behind the plots are the same figures.
     window.run("document.getElementById('samples').open = true;", &[]);
     let newest = "document.querySelector('#samples tr:nth-child(2)')";
@@ -144,7 +167,12 @@ fn nothing_else_runs(window: &Window) {
     assert_eq!(ran, json!(false));
     let complaints = window.complaints();
     assert!(!complaints.is_empty());
-    assert!(complaints.iter().all(|it| it.contains("Content Security Policy")), "{complaints:#?}");
+    assert!(
+        complaints
+            .iter()
+            .all(|it| it.contains("Content Security Policy")),
+        "{complaints:#?}"
+    );
 }
 
 /// Nothing of it stands beside a narrow window.
@@ -152,7 +180,10 @@ fn fits_a_phone(window: &Window) {
     let (width, height) = PHONE;
     let phone = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
     window.devtools("Emulation.setDeviceMetricsOverride", &phone);
-    let widest = window.run("return [innerWidth, document.documentElement.scrollWidth];", &[]);
+    let widest = window.run(
+        "return [innerWidth, document.documentElement.scrollWidth];",
+        &[],
+    );
     assert_eq!(widest, json!([width, width]));
     // Nothing to pinch for.
     let smallest = window.run(
@@ -170,7 +201,10 @@ fn can_be_read(window: &Window) {
     let mut backgrounds = Vec::new();
     for scheme in ["light", "dark"] {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
-        window.devtools("Emulation.setEmulatedMedia", &json!({"features": [feature]}));
+        window.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
         let told = window.run(
             "const parts = (color) => color.match(/[0-9.]+/g).map(Number);
              const light = (color) => {
@@ -193,7 +227,10 @@ fn can_be_read(window: &Window) {
             &[],
         );
         assert!(told[0].as_f64().unwrap() >= CONTRAST, "{scheme}: {told}");
-        backgrounds.push(window.run("return getComputedStyle(document.body).backgroundColor;", &[]));
+        backgrounds.push(window.run(
+            "return getComputedStyle(document.body).backgroundColor;",
+            &[],
+        ));
     }
     assert_ne!(backgrounds[0], backgrounds[1]);
     window.devtools("Emulation.setEmulatedMedia", &json!({"features": []}));
@@ -207,10 +244,18 @@ fn is_told_to_screen_readers(window: &Window) {
     let nodes: Vec<_> = tree["nodes"].as_array().unwrap().iter().collect();
     let names = |role: &str| -> Vec<&str> {
         let of_role = nodes.iter().filter(|node| node["role"]["value"] == role);
-        of_role.map(|node| node["name"]["value"].as_str().unwrap_or("")).collect()
+        of_role
+            .map(|node| node["name"]["value"].as_str().unwrap_or(""))
+            .collect()
     };
     assert_eq!(names("main").len(), 1);
-    let headings = ["Relay status", "Now", "Payload since the start", "The last hour", "Refusals"];
+    let headings = [
+        "Relay status",
+        "Now",
+        "Payload since the start",
+        "The last hour",
+        "Refusals",
+    ];
     assert_eq!(names("heading"), headings);
     // Chromium's own names for an SVG with a role, and for a table.
     let plots = names("image");
@@ -218,7 +263,10 @@ fn is_told_to_screen_readers(window: &Window) {
     for plot in ["Rooms", "Sessions", "Throughput", "Refusals", "Memory"] {
         let begins = format!("{plot} over the last hour: ");
         let found = plots.iter().find(|name| name.starts_with(&begins));
-        assert!(found.is_some_and(|name| name.contains(" now, between ")), "{plot}: {plots:?}");
+        assert!(
+            found.is_some_and(|name| name.contains(" now, between ")),
+            "{plot}: {plots:?}"
+        );
     }
     assert_eq!(names("table").len(), 2);
     let columns = names("columnheader");
@@ -227,14 +275,18 @@ fn is_told_to_screen_readers(window: &Window) {
     }
     assert!(names("rowheader").contains(&"room_not_found"));
     let state = nodes.iter().find(|node| node["role"]["value"] == "status");
-    assert!(state.is_some_and(|node| says(node, "live", "polite")), "{state:?}");
+    assert!(
+        state.is_some_and(|node| says(node, "live", "polite")),
+        "{state:?}"
+    );
     assert_eq!(names("DisclosureTriangle"), ["The figures of the plots"]);
 }
 
 /// Whether a node of the accessibility tree has a property of this value.
 fn says(node: &Value, property: &str, value: &str) -> bool {
     let all = node["properties"].as_array().map_or(&[][..], Vec::as_slice);
-    all.iter().any(|it| it["name"] == property && it["value"]["value"] == value)
+    all.iter()
+        .any(|it| it["name"] == property && it["value"]["value"] == value)
 }
 
 #[tokio::test]
@@ -252,10 +304,18 @@ async fn the_page_says_that_the_relay_stops_and_that_it_is_gone() {
     let full = "Not ready: the relay is full of rooms.";
     until(window, &format!("{} === '{full}'", text("state"))).await;
     relay.stop();
-    until(window, &format!("{}.startsWith('pairs have 59 min ')", text("stop"))).await;
+    until(
+        window,
+        &format!("{}.startsWith('pairs have 59 min ')", text("stop")),
+    )
+    .await;
     until(window, &format!("{}.startsWith('Stopping')", text("state"))).await;
     drop((sender, receiver));
     relay.join().await.unwrap();
-    until(window, &format!("{}.includes('has not answered since')", text("state"))).await;
+    until(
+        window,
+        &format!("{}.includes('has not answered since')", text("state")),
+    )
+    .await;
     until(window, &format!("{}.startsWith('0 bytes')", text("taken"))).await;
 }
