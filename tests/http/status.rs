@@ -128,7 +128,7 @@ async fn the_page_shows_what_clients_have_sent() {
     .await;
     // Behind the plots are the same figures.
     window.run("document.getElementById('samples').open = true;", &[]);
-    let newest = "document.querySelector('#samples tr:nth-child(2)')";
+    let newest = "document.querySelector('#samples tr + tr')";
     let row = format!("0.1.3.{shown}.{shown}.3.");
     let cells = format!("[...{newest}?.cells ?? []].map((cell) => cell.textContent).join('.')");
     until(window, &format!("{cells}.startsWith('{row}')")).await;
@@ -158,7 +158,7 @@ fn nothing_else_runs(window: &Window) {
          script.append('window.ran = true');
          document.body.append(script);
          const image = document.createElement('img');
-         image.setAttribute('onerror', 'window.ran = true');
+         try { image.setAttribute('onerror', 'window.ran = true'); } catch {}
          image.src = '/healthz';
          document.body.append(image);
          return new Promise((resolve) => setTimeout(() => resolve(window.ran === true), 200));",
@@ -166,13 +166,10 @@ fn nothing_else_runs(window: &Window) {
     );
     assert_eq!(ran, json!(false));
     let complaints = window.complaints();
-    assert!(!complaints.is_empty());
-    assert!(
-        complaints
-            .iter()
-            .all(|it| it.contains("Content Security Policy")),
-        "{complaints:#?}"
-    );
+    for forbidden in ["TrustedScript", "/healthz"] {
+        let complained = complaints.iter().any(|it| it.contains(forbidden));
+        assert!(complained, "{forbidden}: {complaints:#?}");
+    }
 }
 
 /// Nothing of it stands beside a narrow window.
