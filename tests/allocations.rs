@@ -56,11 +56,12 @@ fn allocations(messages: u64) -> u64 {
     counted.count_total
 }
 
-/// The buffer that it is unmasked into and the counter of who holds that, its place in the mailbox of the
-/// registry and in that of its peer: none of what is counted, sampled or told of it.
+/// What it takes to read, pass on and write a message by itself: buffers, and its places in two mailboxes.
+/// None of it is for what is counted, sampled or told, whatever of that is wanted.
 #[test]
-fn a_message_takes_its_buffer_and_its_places_in_two_mailboxes() {
+fn a_message_takes_five_allocations() {
     let of_messages = allocations(2 * MESSAGES) - allocations(MESSAGES);
     let of_one = of_messages as f64 / (2 * MESSAGES) as f64;
-    assert!(of_one < 4.5, "{of_one} allocations for a message");
+    // Some hundredths are the runtime's.
+    assert!(of_one < 5.5, "{of_one} allocations for a message");
 }
