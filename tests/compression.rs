@@ -13,7 +13,7 @@ use relay_testing::{
     Raw, TestRelay, frame,
     metrics::{Account, Metrics},
     noise, prose, reply, seeded,
-    wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
+    wire::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
     within,
 };
 use relay_wire::frame::COMPRESSED;
@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 
 use self::deflated::{
     Came, OFFER, client, compressed, create, deflate, deflate_within, in_frames, inflate, message,
-    offering, pair, plain_text,
+    met, offering, pair, plain_text,
 };
 
 const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
@@ -237,6 +237,23 @@ async fn requests_may_be_compressed_and_are_bounded_inflated() {
     sender.expect_peer().await;
 }
 
+/// The reason of such a close: of a message that is too long, how long it is as far as it was inflated.
+fn assert_told(reason: &str, close: u16) {
+    if close != 1009 {
+        return assert!(
+            ["bad_compression", "invalid_utf8"].contains(&reason),
+            "{reason}"
+        );
+    }
+    let size = reason.strip_prefix("message_too_big: ").and_then(|size| {
+        let size = size.strip_suffix(" bytes of at most 100000")?;
+        size.parse().ok()
+    });
+    // With the piece that went over it.
+    let sizes = 100_001..=100_000 + 32 * 1024;
+    assert!(size.is_some_and(|size| sizes.contains(&size)), "{reason}");
+}
+
 /// What a receiver may say that its sender's library would end over, and how it ends instead.
 fn harmful() -> Vec<(Vec<u8>, u8, u16)> {
     vec![
@@ -273,6 +290,7 @@ async fn a_receiver_that_sends_harm_ends_itself() {
                     last = receiver.next_but_pings("a close").await;
                 }
                 assert_eq!(last.payload[..2], close.to_be_bytes(), "{last:?}");
+                assert_told(std::str::from_utf8(&last.payload[2..]).unwrap(), close);
                 sender.expect_peer_gone().await;
                 let ping = sender.expect_ping().await;
                 sender.pong(&ping).await;
@@ -301,7 +319,8 @@ async fn a_sender_that_sends_harm_to_a_receiver_without_compression_ends_itself(
                 came += frame.payload.len();
             }
         };
-        let ((), (came, told)) = tokio::join!(sender.expect_close(close), reading);
+        let (reason, (came, told)) = tokio::join!(sender.expect_close(close), reading);
+        assert_told(&reason, close);
         assert!(came <= 100_000);
         // It hears of a message that is too long, and otherwise that its sender is gone.
         let code: u16 = if close == 1009 { 1009 } else { 1001 };
@@ -352,15 +371,28 @@ async fn what_a_queued_receiver_says_is_held_as_it_came() {
     }
 }
 
+/// Waits until something is counted, and no more follows.
+async fn until_still(count: impl Fn() -> u64) -> u64 {
+    let standing = async {
+        let (mut last, mut same) = (0, 0);
+        while same < 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let now = count();
+            same = if now == last && now > 0 { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    };
+    within("a count that stands still", standing).await
+}
+
 /// Nothing is inflated that its receiver has not asked for: what swells a thousandfold waits as it came.
 #[tokio::test]
 async fn what_waits_for_a_slow_receiver_waits_compressed() {
     let relay = TestRelay::start(|config| config.max_msg_size = 200 << 20);
-    let mut sender = client(&relay, true).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = client(&relay, true).await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(sender, narrow).await;
     let size = 60_000_000;
     let bytes = deflate_within(&vec![b'x'; size], 15);
     sender.send(frame(TEXT, bytes).rsv(COMPRESSED)).await;
@@ -368,14 +400,25 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
     let inflated =
         |metrics: &Metrics| metrics.get("relay_inflated_bytes_total{purpose=\"delivery\"}");
     // What the system takes for it: its buffers, and no more than a piece beyond.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let first = inflated(&relay.metrics());
+    let first = until_still(|| inflated(&relay.metrics())).await;
     assert!(first < 5_000_000, "{first}");
     assert!(relay.counters().in_flight < 256 * 1024);
-    receiver.data(9_000_000, "a part").await;
+    let mut came = 0;
+    while came < 9_000_000 {
+        came += receiver.next_alive("a part").await.payload.len();
+    }
     assert!(relay.counters().in_flight < 256 * 1024);
     assert!(inflated(&relay.metrics()) < 14_000_000);
-    // Its Ping is answered in the middle of it all, and it may leave.
+    // Its Ping is answered in the middle of it all, in front of what waits, and it may leave.
+    receiver.send(frame(PING, "in between")).await;
+    loop {
+        let next = receiver.next_alive("a pong").await;
+        if next.opcode == PONG {
+            assert_eq!(&next.payload[..], b"in between");
+            break;
+        }
+        assert!(!next.fin, "the end of the message");
+    }
     receiver.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
     drop(receiver);
     sender.expect_peer_gone().await;
@@ -388,11 +431,8 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
 #[tokio::test]
 async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
     let relay = TestRelay::start(|_| {});
-    let mut sender = Raw::connect_narrow(&relay).await;
-    let code = sender.create_room().await;
-    let mut receiver = client(&relay, true).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(narrow, client(&relay, true).await).await;
     let size = 8_000_000;
     receiver.send(compressed(BINARY, &vec![0; size])).await;
     receiver.round_trip().await;
@@ -423,11 +463,9 @@ async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
 #[tokio::test]
 async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
     let relay = TestRelay::start(|_| {});
-    let mut sender = client(&relay, true).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = client(&relay, true).await;
+    let narrow = Raw::connect_narrow(&relay).await;
+    let (mut sender, mut receiver) = met(sender, narrow).await;
     let size = 8_000_000;
     sender.send(compressed(BINARY, &vec![0; size])).await;
     sender
@@ -451,25 +489,36 @@ async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
     );
 }
 
-/// A receiver's swelling messages are looked into bit by bit: whoever shares its thread has its turn between.
+/// A receiver's swelling message is looked into bit by bit: whoever shares its thread has its turn between.
 #[tokio::test]
 async fn looking_into_one_client_does_not_hold_up_another() {
-    let relay = TestRelay::start(|config| config.max_msg_size = 9_000_000);
+    const PART: usize = 8_000_000;
+    const PARTS: usize = 60;
+    let relay = TestRelay::start(|config| config.max_msg_size = (PARTS * PART) as u64);
     let (mut sender, mut receiver) = pair(&relay, true, true).await;
-    let bomb = compressed(BINARY, &vec![0; 8_000_000]).encode();
+    let mut other = Raw::connect(&relay).await;
+    // Each part is 8 KiB that become 8 MB; a read has forty of them.
+    let mut bomb = [&deflate(&vec![0; PART])[..], &[0, 0, 0xff, 0xff]].concat();
+    bomb = bomb.repeat(PARTS);
+    bomb.truncate(bomb.len() - 4);
+    let bomb = frame(BINARY, bomb).rsv(COMPRESSED).encode();
     let writing = tokio::spawn(async move {
-        // Each of these is 8 KiB that become 8 MB.
-        for _ in 0..60 {
-            receiver.writer().write_all(&bomb).await.unwrap();
-        }
+        receiver.writer().write_all(&bomb).await.unwrap();
         receiver
     });
-    let mut other = Raw::connect(&relay).await;
-    for _ in 0..20 {
-        within("a turn", other.round_trip()).await;
+    let looked = || {
+        let metrics = relay.metrics();
+        metrics.get("relay_inflated_bytes_total{purpose=\"look\"}") as usize
+    };
+    let (mut seen, mut answered) = (0, 0);
+    while seen < PARTS * PART {
+        other.round_trip().await;
+        let now = looked();
+        answered += usize::from(now > seen);
+        seen = now;
     }
-    for _ in 0..60 {
-        assert!(message(&mut sender).await.compressed);
-    }
+    println!("{answered} answers meanwhile");
+    assert!(answered >= 10, "{answered} answers meanwhile");
+    assert!(message(&mut sender).await.compressed);
     drop(writing.await.unwrap());
 }

@@ -113,7 +113,8 @@ async fn what_a_client_sends_behind_its_request_goes_along() {
         assert_eq!(sender.data(70_000, "a message").await, vec![5; 70_000]);
         sender.expect_end_of_message().await;
         receiver.write(&second).await;
-        assert_eq!(sender.next("a message").await.payload, "cut in two");
+        // A Ping of the relay's may come behind a long message.
+        assert_eq!(sender.next_alive("a message").await.payload, "cut in two");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use relay_wire::{ending::Ending, reply::Reply, request::Request};
+use relay_wire::{reply::Reply, request::Request};
 
 use crate::{
     flow::data::{Data, Delivery},
@@ -124,8 +124,8 @@ pub enum Deliver {
     Awaited(bool),
     /// Ping the client, and say [`Cleared`] when it has answered.
     Ping,
-    /// Close with this ending, after everything before.
-    Close(Ending),
+    /// Close for this, after everything before.
+    Close(Departure),
     /// The relay stops: who is in no room closes now.
     Stopping,
 }

@@ -19,18 +19,20 @@ const LEAST: u64 = 32 * 1024;
 /// The window at most: what 100 ms of round trip need at a gigabit a second.
 const MOST: u64 = 16 * 1024 * 1024;
 /// Marks in a window. Between two of them as many bytes as [`Arrival::spacing`] says.
-const MARKS: u64 = 8;
+const MARKS: u64 = 10;
 /// Bytes between marks at least: a client that takes so many in the time of a stall is moving.
 const CLOSEST: u64 = 4 * 1024;
-/// Bytes between marks at most. More would save nothing.
-const FARTHEST: u64 = 256 * 1024;
-/// On a line that takes four times as many bytes in a second, the frames need not be shorter than they come.
+/// Bytes between marks at most: on the fastest lines their Pongs are then a hundredth of the work.
+const FARTHEST: u64 = 1024 * 1024;
+/// On a line that takes three times as many bytes in a second, the frames need not be shorter than they come.
 const SHORT: u64 = 32 * 1024;
 /// Marks whose Pongs are due at once, at most. A client that is not read, and so not held to its window,
 /// may come to that.
 const MOST_MARKS: usize = 128;
 /// With so many more each, the distance between them is doubled: 128 are enough for 16 MiB.
-const CROWD: usize = 2 * MARKS as usize;
+const CROWD: usize = 16;
+/// Bytes that a mark may be late by, so that no write ends in front of it: a chunk of data.
+const LATE: u64 = 64 * 1024;
 
 /// A Ping that was sent.
 #[derive(Debug)]
@@ -89,10 +91,13 @@ impl Arrival {
         (self.window / MARKS).clamp(CLOSEST, FARTHEST)
     }
 
-    /// The same, where so many Pongs are due as may come of a client that is not held to its window: those
-    /// are farther apart, so that what all proxies hold of it has its marks.
-    fn stretched_spacing(&self) -> u64 {
-        self.spacing() << (self.marks.len() / CROWD)
+    /// The same behind this place. Past the window, for a client that is not held to it, marks are farther
+    /// apart the more of them there are, so that what all proxies hold has its marks.
+    fn spacing_behind(&self, written: u64) -> u64 {
+        match written > self.arrived + self.window {
+            true => self.spacing() << (self.marks.len() / CROWD),
+            false => self.spacing(),
+        }
     }
 
     /// Bytes that may be written behind this place before the next mark is due; none if it is.
@@ -102,7 +107,14 @@ impl Arrival {
         }
         let last = self.marks.back();
         let marked = last.map_or(self.arrived, |mark| mark.place);
-        (marked + self.stretched_spacing()).saturating_sub(written)
+        (marked + self.spacing_behind(written)).saturating_sub(written)
+    }
+
+    /// Bytes that may be written at once behind this place: a mark that is a little late costs less than a write
+    /// that ends where it ought to be.
+    pub fn most_at_once(&self, written: u64) -> u64 {
+        let late = LATE.min(self.spacing());
+        self.until_mark(written).saturating_add(late)
     }
 
     /// Whether a Pong is due that has data in front of it, and not just a few words.

@@ -22,9 +22,9 @@ pub enum Event {
 /// A message over the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Oversize {
-    /// Bytes of payload that were announced when it was refused; more may have been to come.
+    /// Bytes that were announced when it was refused, or had come of it inflated; more may have been to come.
     pub size: u64,
-    /// Bytes of payload that a message may have.
+    /// Bytes that a message may have.
     pub limit: u64,
 }
 

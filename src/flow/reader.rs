@@ -2,7 +2,7 @@
 //!
 //! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
 //! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
-//! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
+//! one read it joins what can be joined (whole messages into one `Chunk`, adjoining fragments
 //! into one), so what a read costs further on does not grow with the number of frames in it. What
 //! little a read brings of a long message waits for the next.
 //!
@@ -124,8 +124,8 @@ impl FrameReader {
         self.compression
     }
 
-    /// From here on compressed messages, if there may be any, are looked into. [`FrameReader::next`] may then leave some of its
-    /// input for another turn, which begins when the counts are taken.
+    /// From here on compressed messages, if there may be any, are looked into. [`FrameReader::next`] may then
+    /// leave some of its input for another turn, which begins when the counts are taken.
     pub fn look_inside(&mut self) {
         self.looking = self.compression;
     }
@@ -185,12 +185,12 @@ impl FrameReader {
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Step, Ending> {
-        if let Some(frame) = self.frame.take() {
-            return self.payload(frame, input);
-        }
         if self.looking && !check::has_time(&self.counts) {
             // Not even an empty message: each takes a state of its own.
             return Ok(Step::WantsMore);
+        }
+        if let Some(frame) = self.frame.take() {
+            return self.payload(frame, input);
         }
         match self.head.take(input)? {
             Some(header) => self.begin(header, input),
@@ -292,10 +292,9 @@ impl FrameReader {
             }
         }
         self.frame = Some(frame);
-        Ok(if input.is_empty() || taken == 0 {
-            Step::WantsMore
-        } else {
-            Step::On
+        Ok(match input.is_empty() {
+            true => Step::WantsMore,
+            false => Step::On,
         })
     }
 
@@ -306,8 +305,7 @@ impl FrameReader {
             && self.message.as_ref().is_some_and(Message::is_looked_into);
         match looked_into {
             false => usize::MAX,
-            true if check::has_time(&self.counts) => SLICE,
-            true => 0,
+            true => SLICE,
         }
     }
 

@@ -28,7 +28,11 @@ pub async fn client(relay: &TestRelay, compression: bool) -> Raw {
 
 /// A sender and its receiver, each with compression or without.
 pub async fn pair(relay: &TestRelay, sender: bool, receiver: bool) -> (Raw, Raw) {
-    let (mut sender, mut receiver) = (client(relay, sender).await, client(relay, receiver).await);
+    met(client(relay, sender).await, client(relay, receiver).await).await
+}
+
+/// These two in a room.
+pub async fn met(mut sender: Raw, mut receiver: Raw) -> (Raw, Raw) {
     let code = sender.create_room().await;
     receiver.join(&code).await;
     sender.expect_peer().await;

@@ -29,4 +29,4 @@ async def share(url, size):
     print(f"{size} bytes came through, both ways")
 
 
-asyncio.run(asyncio.wait_for(share(sys.argv[1], 1 << 20), 30))
+asyncio.run(asyncio.wait_for(share(sys.argv[1], 1_000_000), 30))

@@ -10,7 +10,10 @@ use relay_wire::{
     reply::Reply,
 };
 
-use super::phase::{Collected, Phase};
+use super::{
+    loan::Borrower,
+    phase::{Collected, Phase},
+};
 use crate::{
     actors::{
         directory::Directory,
@@ -159,7 +162,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Close(ending) => self.close(ending),
+            Deliver::Close(departure) => self.close(departure),
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
@@ -177,10 +180,10 @@ impl Connection {
     fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
         self.reader.join_messages();
-        let spare = match role {
+        let borrower = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
-                Some(self.state.pools.buffers.of(self.client))
+                Some(Borrower::new(self.state.pools.buffers.of(self.client)))
             }
             Role::Receiver => {
                 self.reader.set_max_message(live.config.receiver_message());
@@ -191,7 +194,7 @@ impl Connection {
                 None
             }
         };
-        self.phase = Phase::Piping { spare, loan: None };
+        self.phase = Phase::Piping { borrower };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
@@ -212,7 +215,10 @@ impl Connection {
     pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
         if self.is_open() {
             self.leave(violation);
-            self.push_close(violation);
+            self.push_close(Departure {
+                oversize: self.reader.oversize(),
+                ..violation.into()
+            });
         } else if self.outbox.is_empty() {
             // Our Close is written, and theirs will not come: only what waits before it is waited
             // for.
@@ -222,10 +228,11 @@ impl Connection {
     }
 
     /// Closes from our side.
-    pub(super) fn close(&mut self, ending: Ending) {
+    pub(super) fn close(&mut self, departure: impl Into<Departure>) {
         if self.is_open() {
-            self.leave(ending);
-            self.push_close(ending);
+            let departure = departure.into();
+            self.leave(departure.ending);
+            self.push_close(departure);
             self.phase = Phase::Closing;
         }
     }
@@ -274,16 +281,15 @@ impl Connection {
         }
     }
 
-    /// Queues the Close frame of this ending.
-    pub(super) fn push_close(&mut self, ending: Ending) {
+    /// Queues the Close frame of this ending, with the size of the message where that is why.
+    pub(super) fn push_close(&mut self, departure: impl Into<Departure>) {
+        let Departure {
+            ending, oversize, ..
+        } = departure.into();
         let Some(code) = ending.close_code() else {
             return;
         };
-        let reason = match self
-            .reader
-            .oversize()
-            .filter(|_| ending == Ending::MessageTooBig)
-        {
+        let reason = match oversize {
             Some(Oversize { size, limit }) => {
                 &format!("{}: {size} bytes of at most {limit}", ending.name())
             }

@@ -9,6 +9,7 @@
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `inflating` | what it does where its client has no compression, and its peer has |
+//! | `loan` | memory that a sender borrows whose receiver is slow |
 //! | `phase` | how far it has come |
 //! | `pings` | its client's Pings, and its own |
 //! | `pump` | its turns, and the way of its peer's bytes to its socket |
@@ -21,6 +22,7 @@
 mod actor;
 mod connection;
 mod inflating;
+mod loan;
 mod phase;
 mod pings;
 mod pump;

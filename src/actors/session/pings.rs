@@ -38,14 +38,12 @@ impl Connection {
         }
     }
 
-    /// Queues the Pong that was put off, if it is due; whether it was.
-    pub(super) fn queue_owed_pong(&mut self) -> bool {
+    /// Queues the Pong that was put off, if it is due.
+    pub(super) fn queue_owed_pong(&mut self) {
         let due = self.outbox.has_written(self.ponged_by);
-        let Some(pong) = self.owed.take_if(|_| due) else {
-            return false;
-        };
-        self.say_urgently(pong);
-        true
+        if let Some(pong) = self.owed.take_if(|_| due) {
+            self.say_urgently(pong);
+        }
     }
 
     /// Queues Pongs in front of what waits.

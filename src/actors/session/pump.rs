@@ -140,11 +140,13 @@ impl Connection {
             return usize::MAX;
         }
         let written = self.outbox.written_to();
-        // Where the mark cannot go yet, the chunk that stands in its way may.
-        let next = self.arrival.until_mark(written).max(1);
+        let at_once = self.arrival.most_at_once(written);
         let room = match self.deaf {
-            true => next,
-            false => self.arrival.room(written, self.outbox.next_len()).min(next),
+            true => at_once,
+            false => self
+                .arrival
+                .room(written, self.outbox.next_len())
+                .min(at_once),
         };
         usize::try_from(room).map_or(usize::MAX, |room| room.max(self.outbox.urgent()))
     }

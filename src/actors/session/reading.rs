@@ -11,6 +11,7 @@ use relay_wire::ending::Ending;
 
 use super::{
     connection::Connection,
+    loan::{Borrower, LOAN_AFTER},
     phase::Phase,
     pings::Pongs,
     socket::{Pause, READ, Socket},
@@ -19,7 +20,6 @@ use crate::{
     actors::messages::{Ask, Forward},
     flow::{
         clocks::Reading,
-        credit::Share,
         data::{Data, OVERHEAD},
         ledger::Dropped,
         reader::Event,
@@ -37,8 +37,6 @@ pub(super) const FRAME_COST: usize = 64;
 const LEAST_COST: usize = 256;
 /// Inflated bytes that take as much time as one that is passed on.
 const INFLATED: usize = 4;
-/// When a sender is tried again that there was no memory to borrow for.
-const LOAN_AGAIN: Duration = Duration::from_secs(1);
 /// A pause after which Pongs come in time all the same.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,7 +44,7 @@ impl Connection {
     /// Reads as much as may be read in this turn; says why it stops.
     pub(super) fn read(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) -> Pause {
         let pause = self.read_on(socket, now, task);
-        self.return_loan();
+        self.give_back();
         pause
     }
 
@@ -89,7 +87,7 @@ impl Connection {
     /// Bytes that may be read now, or why there are none.
     fn most_to_read(&mut self, now: Instant, task: &mut Task<'_>) -> Result<usize, Pause> {
         // One is for one read.
-        self.return_loan();
+        self.give_back();
         let allowed = match self.phase {
             Phase::Asking(_) => Ok(usize::MAX),
             Phase::Piping { .. } => self.pace.allowance(now).map_err(Pause::Until),
@@ -100,29 +98,33 @@ impl Connection {
                 return Err(Pause::Unwanted);
             }
         }?;
-        match self.window.poll_free(task) {
-            0 => self.borrow().ok_or(Pause::Full),
-            free => Ok(free),
-        }
-        .map(|free| free.min(allowed))
+        let free = match self.window.poll_free(task) {
+            0 => self.borrow(now).ok_or(Pause::Full)?,
+            free => {
+                self.borrower().map(Borrower::has_room);
+                free
+            }
+        };
+        Ok(free.min(allowed))
     }
 
     /// Borrows memory for what may be read although the window is full: of a sender to the end of the
-    /// message that it is in, and not a byte further, as its own Ping stands behind that.
-    fn borrow(&mut self) -> Option<usize> {
+    /// message that it is in, and not a byte further. Returns how many bytes those are.
+    fn borrow(&mut self, now: Instant) -> Option<usize> {
         let most = self.most_to_borrow();
-        let Phase::Piping { spare, loan } = &mut self.phase else {
-            return None;
-        };
-        let spare = spare.as_ref().filter(|_| most > 0)?;
-        *loan = Share::try_borrow(spare, most + 2 * OVERHEAD);
-        loan.as_ref().map(|_| most)
+        let borrower = self.borrower().filter(|_| most > 0)?;
+        borrower.borrow(most + 2 * OVERHEAD, now).then_some(most)
     }
 
-    fn return_loan(&mut self) {
-        if let Phase::Piping { loan, .. } = &mut self.phase {
-            *loan = None;
+    fn borrower(&mut self) -> Option<&mut Borrower> {
+        match &mut self.phase {
+            Phase::Piping { borrower } => borrower.as_mut(),
+            _ => None,
         }
+    }
+
+    fn give_back(&mut self) {
+        self.borrower().map(Borrower::give_back);
     }
 
     /// Bytes of a message in progress that one read may bring, where it has to be paid for with a loan.
@@ -132,8 +134,8 @@ impl Connection {
     }
 
     /// Whether a loan is what it waits for. Nobody wakes it when there is one.
-    fn wants_loan(&self) -> bool {
-        matches!(self.phase, Phase::Piping { spare: Some(_), .. }) && self.most_to_borrow() > 0
+    fn waits_for_loan(&mut self) -> bool {
+        self.most_to_borrow() > 0 && self.borrower().is_some()
     }
 
     /// Takes in what was read; returns what its frames cost of a turn, beside the bytes.
@@ -219,9 +221,9 @@ impl Connection {
 
     fn on_data(&mut self, data: Data) {
         match (&mut self.phase, data) {
-            (Phase::Piping { loan, .. }, mut data) => {
-                if let Some(loan) = loan {
-                    data.charge_to(loan);
+            (Phase::Piping { borrower }, mut data) => {
+                if let Some(borrower) = borrower {
+                    borrower.charge(&mut data);
                 }
                 self.registry.do_send(Forward { id: self.id, data });
             }
@@ -241,7 +243,8 @@ impl Connection {
     /// Tells the clocks how the session is read from here on.
     pub(super) fn note_pause(&mut self, pause: Pause, now: Instant) {
         self.deaf = match pause {
-            _ if matches!(self.phase, Phase::Lingering) => true,
+            // Nothing more than may be on its way is written for a client that is gone.
+            _ if matches!(self.phase, Phase::Done) => self.deaf,
             Pause::Empty | Pause::More => false,
             Pause::Until(then) => then > now + SHORT_PAUSE,
             Pause::Full | Pause::Unwanted => true,
@@ -258,10 +261,11 @@ impl Connection {
             Pause::Full | Pause::Unwanted => self.clocks.under_way(now, self.window.used()),
             Pause::Empty | Pause::More | Pause::Until(_) => self.clocks.taken(),
         }
-        self.clocks.paced(match pause {
+        let again = match pause {
             Pause::Until(then) => Some(then),
-            Pause::Full if self.wants_loan() => Some(now + LOAN_AGAIN),
-            Pause::Empty | Pause::More | Pause::Full | Pause::Unwanted => None,
-        });
+            Pause::Full => self.waits_for_loan().then(|| now + LOAN_AFTER),
+            Pause::Empty | Pause::More | Pause::Unwanted => None,
+        };
+        self.clocks.paced(again);
     }
 }

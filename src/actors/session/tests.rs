@@ -223,7 +223,7 @@ async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
     let delivery = Chunk::of_payload(message, 8 << 20, &window);
     session.do_send(Deliver::Data(delivery.into()));
-    session.do_send(Deliver::Close(Ending::SenderDisconnected));
+    session.do_send(Deliver::Close(Ending::SenderDisconnected.into()));
     let before = received(&worker);
     client
         .write_all(&encode(Opcode::Text, b"without a mask"))
@@ -277,7 +277,7 @@ async fn nothing_ever_falls_into_a_frame() {
             until_read(&worker, pinged).await;
         }
     }
-    session.do_send(Deliver::Close(Ending::ServerShutdown));
+    session.do_send(Deliver::Close(Ending::ServerShutdown.into()));
 
     let mut heard = Heard::default();
     while !heard.bytes.ends_with(b"server_shutdown") {
