@@ -34,7 +34,7 @@ installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-health
 units_before=/etc/claude-distill-relay/previous
 program=/usr/local/bin/claude-distill-relay
 # The settings that a reload does not change.
-needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS)
+needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS RELAY_ADMIN_SOCKET RELAY_STATE_DIR)
 
 parse() {
 	settings_are='' domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''

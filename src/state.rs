@@ -2,9 +2,12 @@
 //!
 //! No actor in it, and no rule: who asks these things decides what follows.
 
-use std::sync::{
-    Arc, Once, PoisonError, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Once, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Instant,
 };
 
 use relay_wire::ending::Ending;
@@ -15,6 +18,8 @@ use crate::{
     limits::{
         address::{AddressKey, Trust},
         admission::Admission,
+        callers::Callers,
+        rules::Rules,
         shares::Shares,
     },
     observe::{
@@ -76,12 +81,18 @@ pub struct State {
     pub placement: Placement,
     /// The budgets of client addresses.
     pub admission: Admission,
+    /// What client addresses have done.
+    pub callers: Callers,
+    /// What the operator has decided of them.
+    pub rules: Rules,
     /// What is outstanding.
     pub pools: Pools,
     /// What becomes of the payload.
     pub ledger: Arc<Ledger>,
     /// What is counted.
     pub metrics: Metrics,
+    /// When it began.
+    pub began: Instant,
     stopping: AtomicBool,
     refusing: AtomicBool,
     sessions: AtomicU64,
@@ -152,9 +163,12 @@ impl State {
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
+            callers: Callers::default(),
+            rules: Rules::default(),
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger),
             ledger,
+            began: Instant::now(),
             stopping: AtomicBool::new(false),
             refusing: AtomicBool::new(false),
             sessions: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 
 mod compression;
 mod payload;
+mod tally;
 
 use std::{
     fmt,
@@ -19,6 +20,7 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
+pub use self::tally::{Refusal, Tally};
 use self::{compression::Compression, payload::Payload};
 use crate::{flow::ledger::Ledger, version};
 

@@ -167,13 +167,26 @@ impl Connection {
             Phase::Asking(_) => free,
             Phase::Piping { .. } => {
                 let free = free?;
-                let allowed = self.pace.allowance(now).map_err(Pause::Until)?;
+                let allowed = self.allowance(now).map_err(Pause::Until)?;
                 Ok(free.min(allowed))
             }
-            Phase::Closing | Phase::Lingering => self.pace.allowance(now).map_err(Pause::Until),
+            Phase::Closing | Phase::Lingering => self.allowance(now).map_err(Pause::Until),
             Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
                 Err(Pause::Unwanted)
             }
+        }
+    }
+
+    /// Bytes that may be read at `now` by its own pace and by that of its address.
+    ///
+    /// # Errors
+    ///
+    /// When to ask again.
+    fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
+        let own = self.pace.allowance(now)?;
+        match &self.limit {
+            None => Ok(own),
+            Some(limit) => Ok(own.min(limit.allowance(now)?)),
         }
     }
 
@@ -226,6 +239,10 @@ impl Connection {
     pub(super) fn count_bytes(&mut self, count: usize, now: Instant) {
         self.clocks.received(now);
         self.pace.record(count);
+        if let Some(limit) = &self.limit {
+            limit.record(count);
+        }
+        self.caller.received(count);
         self.state.metrics.received(count);
     }
 
@@ -311,6 +328,7 @@ impl Connection {
             Pause::Full | Pause::Unwanted => self.clocks.under_way(now, self.window.used()),
             Pause::Empty | Pause::More | Pause::Until(_) => self.clocks.taken(),
         }
+        self.vitals.paced(matches!(pause, Pause::Until(_)), now);
         self.clocks.paced(match pause {
             Pause::Until(then) => Some(then),
             Pause::Empty | Pause::More | Pause::Full | Pause::Unwanted => None,
@@ -415,6 +433,8 @@ impl Connection {
 
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
         self.state.metrics.sent(count);
+        self.caller.sent(count);
+        self.vitals.wrote(self.outbox.given(), wait.is_some(), now);
         self.clocks.wrote(now, count, wait);
     }
 
