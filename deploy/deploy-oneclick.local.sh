@@ -533,6 +533,8 @@ uninstall() {
 	result "$settings stays"
 	step service
 	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
+	# What the operator has decided is nobody's, once there is no relay.
+	as_root systemctl clean --what=state "$unit" >"$log" 2>&1 || true
 	as_root rm -rf "${installed_units[@]/#/$units/}" /run/claude-distill-relay-healthcheck
 	as_root systemctl daemon-reload
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true

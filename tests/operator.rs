@@ -115,7 +115,9 @@ async fn client(relay: &Relay, address: &str) -> Raw {
 /// The status with which a handshake of the client at this address is answered.
 async fn status(relay: &Relay, address: &str) -> u16 {
     let mut client = relay.dial().await;
-    client.write(format!("{}\r\n", of(address)).as_bytes()).await;
+    client
+        .write(format!("{}\r\n", of(address)).as_bytes())
+        .await;
     client.response().await.status
 }
 

@@ -19,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
+    task::LocalSet,
     time::timeout,
 };
 
@@ -80,7 +81,9 @@ impl Relay {
             let asked = timeout(PATIENCE, exchange(&self.0, method, path, body)).await;
             asked.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
         };
-        runtime.block_on(asked).map_err(|error| self.failure(&error))
+        // The codec keeps the date by a task of its own.
+        let asked = LocalSet::new().block_on(&runtime, asked);
+        asked.map_err(|error| self.failure(&error))
     }
 
     /// Why a relay cannot be asked, and what to do about it.
@@ -92,9 +95,9 @@ impl Relay {
                  has it there by itself, once it runs; to any other give RELAY_ADMIN_SOCKET=PATH, restart \
                  it, and ask with the same (claude-distill-relay --admin-socket PATH status)"
             ),
-            ErrorKind::PermissionDenied => format!(
-                "{socket} is for its owner and its group alone: sudo claude-distill-relay"
-            ),
+            ErrorKind::PermissionDenied => {
+                format!("{socket} is for its owner and its group alone: sudo claude-distill-relay")
+            }
             ErrorKind::ConnectionRefused => format!(
                 "nobody answers at {socket}: the relay that made it has ended (systemctl status \
                  claude-distill-relay)"

@@ -127,7 +127,11 @@ struct Teller {
 
 impl Teller {
     fn tell(&self, name: &str, flags: &ArgMatches) -> Result<(), Failure> {
-        let network = flags.try_get_one::<Network>("network").ok().flatten().copied();
+        let network = flags
+            .try_get_one::<Network>("network")
+            .ok()
+            .flatten()
+            .copied();
         match (name, network) {
             ("status", _) => self.show("/status", words::status),
             ("rooms", _) => self.show("/rooms", words::room_list),
@@ -152,8 +156,18 @@ impl Teller {
                 };
                 self.act("/limit", &limit)
             }
-            ("end", _) => self.act("/end", &End { room: text(flags, "room") }),
-            ("log", _) => self.act("/log", &Logging { filter: text(flags, "level") }),
+            ("end", _) => self.act(
+                "/end",
+                &End {
+                    room: text(flags, "room"),
+                },
+            ),
+            ("log", _) => self.act(
+                "/log",
+                &Logging {
+                    filter: text(flags, "level"),
+                },
+            ),
             ("drain", _) => self.act("/drain", &()),
             ("reload", _) => self.act("/reload", &()),
             _ => Ok(top::run(&self.relay, self.json)?),
@@ -199,4 +213,3 @@ impl Teller {
 fn text(flags: &ArgMatches, name: &str) -> String {
     flags.get_one::<String>(name).cloned().unwrap_or_default()
 }
-

@@ -272,7 +272,11 @@ impl Looks<'_> {
         for (what, of, knob) in [
             ("sessions", status.sessions, "RELAY_MAX_SESSIONS"),
             ("rooms", status.rooms, "RELAY_MAX_ROOMS"),
-            ("buffered bytes", status.buffered_bytes, "RELAY_MAX_BUFFERED"),
+            (
+                "buffered bytes",
+                status.buffered_bytes,
+                "RELAY_MAX_BUFFERED",
+            ),
         ] {
             if of.now > 0 && of.now * 100 >= of.most * NEARLY_ALL {
                 let Of { now, most } = of;
@@ -301,12 +305,16 @@ impl Looks<'_> {
 /// Says of each client what it has the largest part of.
 fn share_out(clients: &mut [(AddressKey, Client)]) {
     let whole = |what| clients.iter().map(|(_, client)| part(client, what)).sum();
-    let wholes = [Share::Sessions, Share::Rooms, Share::Bytes, Share::Handshakes]
-        .map(|what| (what, whole(what)));
+    let wholes = [
+        Share::Handshakes,
+        Share::Bytes,
+        Share::Sessions,
+        Share::Rooms,
+    ]
+    .map(|what| (what, whole(what)));
     for (_, client) in clients {
-        let percent =
-            |(what, whole): (Share, u64)| (part(client, what) * 100 / whole.max(1), what);
-        // Of two that are equal the first counts.
+        let percent = |(what, whole): (Share, u64)| (part(client, what) * 100 / whole.max(1), what);
+        // Of two that are equal the first counts: the one that floods are made of.
         let all = wholes.map(percent).into_iter().rev();
         if let Some(largest) = all.max_by_key(|&(percent, _)| percent) {
             (client.share_percent, client.share_of) = largest;

@@ -32,4 +32,4 @@ mod top;
 mod units;
 mod words;
 
-pub use self::serve::serve;
+pub use self::serve::{CONNECTIONS, serve};

@@ -157,10 +157,12 @@ impl Office {
             return Err(No::Bad("a block lasts for a second at least".to_owned()));
         }
         let now = Timestamp::now();
-        let until = seconds.filter(|&seconds| seconds <= LONGEST).map(|seconds| {
-            let time = SignedDuration::from_secs(seconds as i64);
-            now.saturating_add(time).unwrap_or(Timestamp::MAX)
-        });
+        let until = seconds
+            .filter(|&seconds| seconds <= LONGEST)
+            .map(|seconds| {
+                let time = SignedDuration::from_secs(seconds as i64);
+                now.saturating_add(time).unwrap_or(Timestamp::MAX)
+            });
         let rules = &self.state.rules;
         rules.block(network, until, now).map_err(too_many)?;
         let ended = self.tell(network).await;
@@ -214,12 +216,17 @@ impl Office {
             bytes_per_sec,
         } = wanted;
         let rules = &self.state.rules;
-        rules.limit(network, bytes_per_sec, now()).map_err(too_many)?;
+        rules
+            .limit(network, bytes_per_sec, now())
+            .map_err(too_many)?;
         self.tell(network).await;
         let (kept, note) = self.keep().await;
         let pace = match bytes_per_sec {
             0 => "as fast as it sends".to_owned(),
-            bytes => format!("at {} a second, all its sessions together", units::bytes(bytes)),
+            bytes => format!(
+                "at {} a second, all its sessions together",
+                units::bytes(bytes)
+            ),
         };
         debug!("{network} is limited to {bytes_per_sec} bytes a second");
         info!("the operator has a network read {pace}");
@@ -256,7 +263,10 @@ impl Office {
             Err(error) => error.to_string(),
         };
         warn!("what the operator has decided cannot be written down: {error}");
-        (false, format!("; not beyond a restart, as it cannot be written down: {error}"))
+        (
+            false,
+            format!("; not beyond a restart, as it cannot be written down: {error}"),
+        )
     }
 
     pub(super) async fn drain(&self) -> Result<Done, No> {
@@ -278,7 +288,10 @@ impl Office {
     ) -> Result<Done, No> {
         let (answer, answered) = oneshot::channel();
         let nobody = || No::Conflict(NOBODY.to_owned());
-        self.orders.send(order(answer)).await.map_err(|_| nobody())?;
+        self.orders
+            .send(order(answer))
+            .await
+            .map_err(|_| nobody())?;
         let said = answered.await.map_err(|_| nobody())?;
         let said = said.map_err(No::Conflict)?;
         Ok(Done {
@@ -289,5 +302,7 @@ impl Office {
 }
 
 fn too_many(TooMany(most): TooMany) -> No {
-    No::Conflict(format!("there are {most} of them already, which is as many as there may be"))
+    No::Conflict(format!(
+        "there are {most} of them already, which is as many as there may be"
+    ))
 }

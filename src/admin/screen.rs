@@ -88,14 +88,18 @@ impl View {
         lines.push(Line::raw(words::load(it)));
         lines.push(Line::raw(words::transfers(it)));
         if !it.refusals.is_empty() {
-            lines.push(Line::raw(format!("refused so far: {}", escaped(&words::refusals(it)))));
+            lines.push(Line::raw(format!(
+                "refused so far: {}",
+                escaped(&words::refusals(it))
+            )));
         }
         lines
     }
 
     /// The rates of the last minutes, the newest on the right.
     fn draw_plot(&self, frame: &mut Frame<'_>, area: Rect) {
-        let [title, plot] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        let [title, plot] =
+            Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
         let first = self.rates.len().saturating_sub(usize::from(plot.width));
         let shown: Vec<_> = self.rates.iter().skip(first).copied().collect();
         let most = shown.iter().copied().max().unwrap_or(0);

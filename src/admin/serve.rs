@@ -161,7 +161,9 @@ async fn reload(office: Data<Office>) -> Answer {
 }
 
 async fn unknown() -> Answer {
-    Err(No::Missing("there is no such command: OPERATING.md has all of them".to_owned()))
+    Err(No::Missing(
+        "there is no such command: OPERATING.md has all of them".to_owned(),
+    ))
 }
 
 impl fmt::Display for No {

@@ -163,7 +163,8 @@ pub(super) fn decided(it: &Decided) -> String {
 
 /// What heads the columns of rooms.
 pub(super) const ROOM_HEADS: [&str; 11] = [
-    "room", "age", "sender", "receiver", "waiting", "down", "up", "down/s", "up/s", "untaken", "slow",
+    "room", "age", "sender", "receiver", "receivers", "down", "up", "down/s", "up/s", "untaken",
+    "slow",
 ];
 
 /// A room, by those columns.
@@ -174,13 +175,17 @@ pub(super) fn room_row(it: &Room) -> [String; 11] {
         time(it.age_seconds),
         who(&it.sender),
         who(&it.receiver),
-        it.waiting.to_string(),
+        match it.waiting {
+            0 => it.receivers.to_string(),
+            waiting => format!("{} ({waiting} wait)", it.receivers),
+        },
         bytes(it.down_bytes),
         bytes(it.up_bytes),
         bytes(it.down_bytes_per_sec),
         bytes(it.up_bytes_per_sec),
         bytes(it.untaken_bytes),
-        it.slow.map_or_else(nothing, |side| name_of(side).to_owned()),
+        it.slow
+            .map_or_else(nothing, |side| name_of(side).to_owned()),
     ]
 }
 
@@ -199,7 +204,16 @@ fn name_of(side: Slow) -> &'static str {
 
 /// What heads the columns of addresses.
 pub(super) const CLIENT_HEADS: [&str; 10] = [
-    "address", "sessions", "rooms", "connects", "refused", "in", "out", "in/s", "out/s", "largest share",
+    "address",
+    "sessions",
+    "rooms",
+    "connects",
+    "refused",
+    "in",
+    "out",
+    "in/s",
+    "out/s",
+    "largest share",
 ];
 
 /// An address, by those columns.
@@ -242,10 +256,7 @@ fn clients(clients: &[Client]) -> String {
 }
 
 /// Columns as wide as what is in them, two blanks apart; those of numbers end where they do.
-fn table<const N: usize>(
-    heads: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
+fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<_> = rows.collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -254,8 +265,10 @@ fn table<const N: usize>(
     let widths: [usize; N] = std::array::from_fn(width);
     let is_number = |cell: &str| cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit());
     let numbers: [bool; N] = std::array::from_fn(|column| {
-        !matches!(heads[column], "room" | "address" | "sender" | "receiver" | "largest share")
-            && rows.iter().all(|row| is_number(&row[column]))
+        !matches!(
+            heads[column],
+            "room" | "address" | "sender" | "receiver" | "largest share"
+        ) && rows.iter().all(|row| is_number(&row[column]))
     });
     let line = |cells: [&str; N]| {
         let cells = (0..N).map(|column| {
@@ -268,7 +281,9 @@ fn table<const N: usize>(
         let line = cells.collect::<Vec<_>>().join("  ");
         format!("{}\n", line.trim_end())
     };
-    let rows = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    let rows = rows
+        .iter()
+        .map(|row| line(row.each_ref().map(String::as_str)));
     line(heads) + &rows.collect::<String>()
 }
 

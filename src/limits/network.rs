@@ -39,7 +39,9 @@ pub struct NoNetwork;
 
 impl fmt::Display for NoNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it must be an IP address or a network (192.0.2.7, 192.0.2.0/24, 2001:db8::/48)")
+        f.write_str(
+            "it must be an IP address or a network (192.0.2.7, 192.0.2.0/24, 2001:db8::/48)",
+        )
     }
 }
 

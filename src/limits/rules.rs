@@ -164,7 +164,11 @@ impl Rules {
         let blocks = table.blocks.iter().filter(|block| block.holds(now));
         Decided {
             blocks: blocks.cloned().collect(),
-            limits: table.limits.iter().map(|(limit, _)| limit.clone()).collect(),
+            limits: table
+                .limits
+                .iter()
+                .map(|(limit, _)| limit.clone())
+                .collect(),
         }
     }
 

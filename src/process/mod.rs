@@ -227,8 +227,7 @@ impl Relay {
         let watch = actix_rt::spawn(watch);
         let office = Office::new(Arc::clone(&state), Arc::clone(&directory), store, orders);
         let (adjourn, adjourned) = oneshot::channel();
-        let admin =
-            socket.map(|socket| actix_rt::spawn(admin::serve(socket, office, adjourned)));
+        let admin = socket.map(|socket| actix_rt::spawn(admin::serve(socket, office, adjourned)));
         let ended = match select(pin!(shutdown), pin!(failures.recv())).await {
             // Never without one: a sender is left here.
             Either::Right((failure, _)) => failure.map_or(Ok(()), Err),

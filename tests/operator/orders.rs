@@ -19,7 +19,13 @@ async fn a_drain_lets_pairs_finish_and_tells_of_itself() {
     assert_eq!(status(&relay, "192.0.2.4").await, 503);
     let now = machine.json(&["status"]).await;
     assert_eq!(now["stopping"], true);
-    assert!(now["troubles"][0].as_str().unwrap().starts_with("it is stopping"), "{now}");
+    assert!(
+        now["troubles"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("it is stopping"),
+        "{now}"
+    );
     let again = machine.complains(&["drain"]).await;
     assert!(again.contains("stopping already"), "{again}");
     let reload = machine.complains(&["reload"]).await;
@@ -43,7 +49,10 @@ async fn who_has_a_relay_drain_that_is_empty_is_answered_before_it_ends() {
     for _ in 0..3 {
         let mut relay = machine.relay().run();
         let said = machine.json(&["drain"]).await;
-        assert!(said["said"].as_str().unwrap().contains("the relay ends"), "{said}");
+        assert!(
+            said["said"].as_str().unwrap().contains("the relay ends"),
+            "{said}"
+        );
         assert_eq!(relay.ended().await.code(), Some(0));
         assert!(!machine.socket().exists());
     }
@@ -98,7 +107,10 @@ async fn a_reload_answers_with_what_it_has_changed_or_why_not() {
     assert_eq!(machine.json(&["status"]).await["rooms"]["most"], 6);
     std::fs::write(&file, "RELAY_MAX_ROOMS=none").unwrap();
     let said = machine.complains(&["reload"]).await;
-    assert!(said.contains("the settings stay as they were: RELAY_MAX_ROOMS, from"), "{said}");
+    assert!(
+        said.contains("the settings stay as they were: RELAY_MAX_ROOMS, from"),
+        "{said}"
+    );
     drop(relay);
 }
 
@@ -108,7 +120,10 @@ async fn a_socket_that_cannot_be_opened_keeps_no_relay_from_its_work() {
     std::fs::write(machine.socket(), "in the way").unwrap();
     let mut relay = machine.relay().run();
     let line = relay.line_with("cannot be opened (RELAY_ADMIN_SOCKET)");
-    assert!(line.contains(" ERROR ") && line.contains("what is there is no socket"), "{line}");
+    assert!(
+        line.contains(" ERROR ") && line.contains("what is there is no socket"),
+        "{line}"
+    );
     client(&relay, "192.0.2.1").await.create_room().await;
     relay.stop().await;
     assert!(machine.socket().exists(), "it is somebody else's");
@@ -122,10 +137,16 @@ async fn systemd_says_where_the_socket_and_the_state_are() {
         .env("RELAY_ADMIN_SOCKET", "")
         .env("RELAY_STATE_DIR", "")
         .env("RUNTIME_DIRECTORY", machine.folder.path().display())
-        .env("STATE_DIRECTORY", format!("{}:/nowhere", machine.state().display()))
+        .env(
+            "STATE_DIRECTORY",
+            format!("{}:/nowhere", machine.state().display()),
+        )
         .run();
     let said = machine.says(&["block", "192.0.2.7"]).await;
-    assert_eq!(said, "192.0.2.7 is blocked until it is unblocked; 0 sessions ended\n");
+    assert_eq!(
+        said,
+        "192.0.2.7 is blocked until it is unblocked; 0 sessions ended\n"
+    );
     assert!(machine.state().join("rules.json").exists());
     drop(relay);
 }

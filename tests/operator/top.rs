@@ -47,7 +47,10 @@ async fn the_live_view_shows_what_is_there_until_it_is_told_to_end() {
     let mut seen = Vec::new();
     let shows = |seen: &[u8], text: &str| String::from_utf8_lossy(seen).contains(text);
     let deadline = Instant::now() + DEADLINE;
-    while !["sessions", "192.0.2.2", "q ends"].iter().all(|text| shows(&seen, text)) {
+    while !["sessions", "192.0.2.2", "q ends"]
+        .iter()
+        .all(|text| shows(&seen, text))
+    {
         let left = deadline.saturating_duration_since(Instant::now());
         let more = bytes.recv_timeout(left);
         assert!(more.is_ok(), "{}", String::from_utf8_lossy(&seen));
@@ -73,10 +76,16 @@ async fn without_a_terminal_it_says_so_and_in_json_it_is_a_line_each_second() {
         "\"$1\" --admin-socket {} top --json | head -n 2",
         machine.socket().display()
     );
-    let two = Program::new("sh").args(["-c", &shell, "sh"]).args([process::program()]);
+    let two = Program::new("sh")
+        .args(["-c", &shell, "sh"])
+        .args([process::program()]);
     let output = spawn_blocking(|| two.output()).await.unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
-    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let up: Vec<_> = lines.map(|it| it["uptime_seconds"].as_u64().unwrap()).collect();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let up: Vec<_> = lines
+        .map(|it| it["uptime_seconds"].as_u64().unwrap())
+        .collect();
     assert!(up.len() == 2 && up[0] < up[1], "{up:?}");
 }

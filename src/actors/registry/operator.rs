@@ -73,14 +73,16 @@ impl Handler<Decided> for RoomRegistry {
             if !network.covers(member.client) {
                 continue;
             }
-            member.session.do_send(match self.state.rules.of(member.client, now) {
-                Rule::Blocked => {
-                    ended += 1;
-                    Deliver::Evict
-                }
-                Rule::Limited(pace) => Deliver::Limit(Some(pace)),
-                Rule::None => Deliver::Limit(None),
-            });
+            member
+                .session
+                .do_send(match self.state.rules.of(member.client, now) {
+                    Rule::Blocked => {
+                        ended += 1;
+                        Deliver::Evict
+                    }
+                    Rule::Limited(pace) => Deliver::Limit(Some(pace)),
+                    Rule::None => Deliver::Limit(None),
+                });
         }
         ended
     }

@@ -52,7 +52,10 @@ fn one_screen_has_how_it_is_who_is_there_and_what_is_slow() {
     }
     let with = |start: &str| lines.iter().find(|line| line.starts_with(start)).unwrap();
     assert!(with("abc123").ends_with("receiver"), "{lines:#?}");
-    assert!(with("192.0.2.7").ends_with("100 % of rooms, limited"), "{lines:#?}");
+    assert!(
+        with("192.0.2.7").ends_with("100 % of rooms, limited"),
+        "{lines:#?}"
+    );
 }
 
 #[test]

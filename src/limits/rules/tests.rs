@@ -38,7 +38,9 @@ fn a_block_holds_for_its_network_until_it_ends() {
 #[test]
 fn a_network_is_unblocked_by_its_own_name() {
     let rules = Rules::default();
-    rules.block(network("192.0.2.0/24"), Some(at(10)), at(0)).unwrap();
+    rules
+        .block(network("192.0.2.0/24"), Some(at(10)), at(0))
+        .unwrap();
     assert!(!rules.unblock(network("192.0.2.7"), at(1)));
     let around = rules.blocked_around(network("192.0.2.7"), at(1));
     assert_eq!(around, Some(network("192.0.2.0/24")));
@@ -46,7 +48,9 @@ fn a_network_is_unblocked_by_its_own_name() {
     assert!(!rules.unblock(network("192.0.2.0/24"), at(1)));
     assert!(!is_blocked(&rules, "192.0.2.7", 1));
     // A block that has ended is none.
-    rules.block(network("192.0.2.0/24"), Some(at(10)), at(0)).unwrap();
+    rules
+        .block(network("192.0.2.0/24"), Some(at(10)), at(0))
+        .unwrap();
     assert_eq!(rules.blocked_around(network("192.0.2.7"), at(10)), None);
     assert!(!rules.unblock(network("192.0.2.0/24"), at(10)));
 }
@@ -75,10 +79,16 @@ fn the_limit_of_the_narrowest_network_counts_and_all_in_it_share_one_pace() {
 #[test]
 fn what_was_decided_is_taken_over_as_far_as_it_holds() {
     let (before, after) = (Rules::default(), Rules::default());
-    before.block(network("192.0.2.1"), Some(at(10)), at(0)).unwrap();
-    before.block(network("192.0.2.2"), Some(at(20)), at(0)).unwrap();
+    before
+        .block(network("192.0.2.1"), Some(at(10)), at(0))
+        .unwrap();
+    before
+        .block(network("192.0.2.2"), Some(at(20)), at(0))
+        .unwrap();
     before.block(network("192.0.2.3"), None, at(0)).unwrap();
-    before.limit(network("192.0.2.4"), 7, Instant::now()).unwrap();
+    before
+        .limit(network("192.0.2.4"), 7, Instant::now())
+        .unwrap();
     let text = serde_json::to_string(&before.decided(at(0))).unwrap();
     let decided: Decided = serde_json::from_str(&text).unwrap();
     after.restore(decided, at(10), Instant::now() + Duration::from_secs(1));

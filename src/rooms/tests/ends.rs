@@ -92,7 +92,10 @@ fn a_room_shows_who_is_in_it_and_what_has_passed() {
     let sight = |world: &World| world.rooms.sights().next().unwrap();
     let passed = |down, up| Passed { down, up };
     let seen = sight(&world);
-    assert_eq!((seen.sender, seen.receiver), (SessionId(S), Some(SessionId(1))));
+    assert_eq!(
+        (seen.sender, seen.receiver),
+        (SessionId(S), Some(SessionId(1)))
+    );
     assert_eq!((seen.waiting, seen.receivers, seen.is_open), (1, 1, true));
     assert_eq!((seen.passed, seen.passed_now), (passed(5, 3), passed(5, 3)));
 
