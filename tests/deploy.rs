@@ -184,12 +184,10 @@ fn the_units_are_tight_and_well_formed() {
     assert_eq!(verified, "");
     // The operator's socket is there, and a decision outlives a restart.
     machine.ok("sudo claude-distill-relay status");
-    machine.ok(
-        "sudo claude-distill-relay block 192.0.2.7
+    machine.ok("sudo claude-distill-relay block 192.0.2.7
         sudo systemctl restart claude-distill-relay
         sudo claude-distill-relay unblock 192.0.2.7
-        test $(sudo stat -c %a /run/claude-distill-relay/admin.sock) = 660",
-    );
+        test $(sudo stat -c %a /run/claude-distill-relay/admin.sock) = 660");
     let stranger = machine.run("claude-distill-relay status");
     assert!(stranger.output.contains("sudo"), "{stranger:?}");
     // A hole in the sandbox would show here.

@@ -1,9 +1,12 @@
 //! HTTP on the operator's socket: a path for each command, and JSON both ways.
 
-use std::{convert::Infallible, fmt, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use actix_http::{HttpService, KeepAlive};
-use actix_rt::time::{sleep, timeout};
+use actix_http::{HttpService, KeepAlive, error::DispatchError};
+use actix_rt::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::{
     App, HttpResponse, ResponseError,
@@ -48,29 +51,38 @@ pub async fn serve(socket: AdminSocket, office: Office, adjourned: oneshot::Rece
         return;
     };
     let (pages, places) = (Rc::new(pages), Arc::new(Semaphore::new(CONNECTIONS)));
-    let accepting = pin!(async {
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            match socket.listener.accept().await {
-                Ok((stream, _)) => {
-                    let pages = Rc::clone(&pages);
-                    actix_rt::spawn(async move {
-                        let served = timeout(PATIENCE, pages.call((stream, None))).await;
-                        if let Ok(Err(error)) = served {
-                            debug!("a connection of the operator's ended: {error}");
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    warn!("the operator's socket cannot accept: {error}");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    });
-    select(accepting, adjourned).await;
+    // Dropped when it is over: it holds a place for whoever comes next.
+    {
+        let accepting = pin!(accept(&socket, &pages, &places));
+        select(accepting, adjourned).await;
+    }
     // Who takes longer is not waited for.
     let _ = timeout(LAST_ANSWERS, places.acquire_many(CONNECTIONS as u32)).await;
+}
+
+/// Accepts connections, as far as there are places, and has each answered.
+async fn accept<S>(socket: &AdminSocket, pages: &Rc<S>, places: &Arc<Semaphore>)
+where
+    S: Service<(UnixStream, Option<SocketAddr>), Error = DispatchError> + 'static,
+{
+    while let Ok(place) = Arc::clone(places).acquire_owned().await {
+        match socket.listener.accept().await {
+            Ok((stream, _)) => {
+                let pages = Rc::clone(pages);
+                actix_rt::spawn(async move {
+                    let served = timeout(PATIENCE, pages.call((stream, None))).await;
+                    if let Ok(Err(error)) = served {
+                        debug!("a connection of the operator's ended: {error}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!("the operator's socket cannot accept: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// The paths.

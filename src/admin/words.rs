@@ -163,7 +163,16 @@ pub(super) fn decided(it: &Decided) -> String {
 
 /// What heads the columns of rooms.
 pub(super) const ROOM_HEADS: [&str; 11] = [
-    "room", "age", "sender", "receiver", "receivers", "down", "up", "down/s", "up/s", "untaken",
+    "room",
+    "age",
+    "sender",
+    "receiver",
+    "receivers",
+    "down",
+    "up",
+    "down/s",
+    "up/s",
+    "untaken",
     "slow",
 ];
 

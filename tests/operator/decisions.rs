@@ -62,7 +62,7 @@ impl Flood {
     }
 
     /// Waits until both are gone.
-    async fn is_over(self) {
+    async fn until_over(self) {
         for task in self.tasks {
             within("the end of a flood", task).await.unwrap();
         }
@@ -126,7 +126,7 @@ async fn a_block_ends_sessions_at_once_and_outlives_a_restart() {
     let done = machine.json(&["block", "192.0.2.0/24"]).await;
     let start = Instant::now();
     assert_eq!(last_word(&mut quiet).await, (1008, "blocked".to_owned()));
-    flood.is_over().await;
+    flood.until_over().await;
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert_eq!((&done["ended"], &done["kept"]), (&3.into(), &true.into()));
     assert!(done["until"].is_null(), "{done}");

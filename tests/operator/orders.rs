@@ -1,5 +1,7 @@
 //! What the whole process does at the operator's word.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use super::*;
@@ -53,7 +55,12 @@ async fn who_has_a_relay_drain_that_is_empty_is_answered_before_it_ends() {
             said["said"].as_str().unwrap().contains("the relay ends"),
             "{said}"
         );
+        let start = Instant::now();
         assert_eq!(relay.ended().await.code(), Some(0));
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "nobody is waited for"
+        );
         assert!(!machine.socket().exists());
     }
 }
