@@ -119,6 +119,14 @@ number() {
 	printf '%s' "$value"
 }
 
+# Says it where the settings still have the longest message that earlier versions wrote there by themselves.
+# Whoever has it may want it, so that nothing is changed.
+warn_of_old_limit() {
+	[[ $(setting RELAY_MAX_MSG_SIZE '') == 10485760 ]] || return 0
+	step warning
+	result "$settings has RELAY_MAX_MSG_SIZE=10485760, as earlier versions wrote it: longer shares are cut off; set it to 0 for the limits of today"
+}
+
 # The seconds in a time, which may have units as in 1h30m; what is none, the relay will refuse.
 seconds() {
 	local rest total=0 factor

@@ -582,6 +582,7 @@ main() {
 	pull_source
 	build
 	write_settings
+	warn_of_old_limit
 	check_settings
 	install_program
 	install_units

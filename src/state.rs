@@ -109,8 +109,9 @@ pub struct Pools {
     pub rooms: Shares,
     /// Bytes between one socket and another, overhead included, over all sessions' windows.
     pub in_flight: Arc<Pool>,
-    /// Bytes of messages being assembled for senders, or assembled and not taken; the limit is
-    /// `RELAY_MAX_BUFFERED`, and `RELAY_ADDRESS_BUFFERED` for a receiver's address.
+    /// Bytes of messages being assembled for senders, or assembled and not taken, and of what is read of a
+    /// sender's message although its window is full; the limit is `RELAY_MAX_BUFFERED`, and
+    /// `RELAY_ADDRESS_BUFFERED` for the address of that receiver or sender.
     pub buffers: Shares,
 }
 

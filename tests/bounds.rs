@@ -208,15 +208,20 @@ async fn who_reads_no_answers_is_read_no_further() {
 #[tokio::test]
 async fn who_reads_no_pongs_has_few_made() {
     const AT_ONCE: usize = 45;
+    const READ_FIRST: usize = MIB;
     let relay = start(&[]).await;
     let (mut pushing, mut senders) = (JoinSet::new(), Vec::new());
     for _ in 0..CROWD {
-        let (sender, receiver) = relay.pair().await;
+        let (mut sender, receiver) = relay.pair().await;
         let messages = repeated(&[frame(BINARY, vec![7; KIB])], READ);
         push(&mut pushing, receiver, messages, PUSHED);
+        // It answers Pings until so much may be on its way that the system has no room for Pongs.
+        let mut came = 0;
+        while came < READ_FIRST {
+            came += sender.next_alive("a message").await.payload.len();
+        }
         senders.push(sender);
     }
-    // More waits for them already than may be on its way to who shows that nothing arrives.
     relay.until_still().await;
     let before = relay.metric("relay_in_flight_bytes").await;
     let mut received = relay.metric("relay_received_bytes_total").await;
@@ -231,9 +236,10 @@ async fn who_reads_no_pongs_has_few_made() {
             .await;
     }
     let made = relay.metric("relay_in_flight_bytes").await - before;
-    // Those of one read, where the system has no room for them.
-    let pongs = CROWD * (AT_ONCE * (2 + 125) + CHUNK);
-    assert!(made <= pongs as u64, "{made} bytes of pongs");
+    // Those of one read, as the system has no room for them; of the others the last is owed.
+    let pongs = (CROWD * (AT_ONCE * (2 + 125) + CHUNK)) as u64;
+    println!("{made} bytes of pongs of {pongs}");
+    assert!((pongs / 4..=pongs).contains(&made), "{made} bytes of pongs");
     assert_no_flood(&relay).await;
 }
 
@@ -475,12 +481,10 @@ async fn long_messages_to_receivers_that_do_not_read_are_bounded() {
     }
     relay.until_still().await;
     let lent = relay.metric("relay_buffered_bytes").await;
-    // One address has its share of the memory, and uses it.
-    assert!(
-        lent <= BUFFERED as u64 && lent > BUFFERED as u64 / 2,
-        "{lent}"
-    );
-    let ceiling = BUFFERED + windows(2 * OVER);
+    // One address has half of its share of the memory for it, and uses that.
+    let most = BUFFERED as u64 / 2;
+    assert!(lent <= most && lent > most * 3 / 4, "{lent} of {most}");
+    let ceiling = BUFFERED / 2 + windows(2 * OVER);
     memory.assert_within(ceiling, "long messages to receivers that do not read");
 
     // What is lent comes back with the receivers' end.

@@ -13,7 +13,7 @@ use relay_testing::{
     Raw, TestRelay, frame,
     metrics::{Account, Metrics},
     noise, prose, reply, seeded,
-    wire::{BINARY, CLOSE, CONTINUATION, PING, TEXT},
+    wire::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
     within,
 };
 use relay_wire::frame::COMPRESSED;
@@ -237,6 +237,23 @@ async fn requests_may_be_compressed_and_are_bounded_inflated() {
     sender.expect_peer().await;
 }
 
+/// The reason of such a close: of a message that is too long, how long it is as far as it was inflated.
+fn assert_told(reason: &str, close: u16) {
+    if close != 1009 {
+        return assert!(
+            ["bad_compression", "invalid_utf8"].contains(&reason),
+            "{reason}"
+        );
+    }
+    let size = reason.strip_prefix("message_too_big: ").and_then(|size| {
+        let size = size.strip_suffix(" bytes of at most 100000")?;
+        size.parse().ok()
+    });
+    // With the piece that went over it.
+    let sizes = 100_001..=100_000 + 32 * 1024;
+    assert!(size.is_some_and(|size| sizes.contains(&size)), "{reason}");
+}
+
 /// What a receiver may say that its sender's library would end over, and how it ends instead.
 fn harmful() -> Vec<(Vec<u8>, u8, u16)> {
     vec![
@@ -273,6 +290,7 @@ async fn a_receiver_that_sends_harm_ends_itself() {
                     last = receiver.next_but_pings("a close").await;
                 }
                 assert_eq!(last.payload[..2], close.to_be_bytes(), "{last:?}");
+                assert_told(std::str::from_utf8(&last.payload[2..]).unwrap(), close);
                 sender.expect_peer_gone().await;
                 let ping = sender.expect_ping().await;
                 sender.pong(&ping).await;
@@ -301,7 +319,8 @@ async fn a_sender_that_sends_harm_to_a_receiver_without_compression_ends_itself(
                 came += frame.payload.len();
             }
         };
-        let ((), (came, told)) = tokio::join!(sender.expect_close(close), reading);
+        let (reason, (came, told)) = tokio::join!(sender.expect_close(close), reading);
+        assert_told(&reason, close);
         assert!(came <= 100_000);
         // It hears of a message that is too long, and otherwise that its sender is gone.
         let code: u16 = if close == 1009 { 1009 } else { 1001 };
@@ -352,6 +371,21 @@ async fn what_a_queued_receiver_says_is_held_as_it_came() {
     }
 }
 
+/// Waits until something is counted, and no more follows.
+async fn until_still(count: impl Fn() -> u64) -> u64 {
+    let standing = async {
+        let (mut last, mut same) = (0, 0);
+        while same < 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let now = count();
+            same = if now == last && now > 0 { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    };
+    within("a count that stands still", standing).await
+}
+
 /// Nothing is inflated that its receiver has not asked for: what swells a thousandfold waits as it came.
 #[tokio::test]
 async fn what_waits_for_a_slow_receiver_waits_compressed() {
@@ -368,14 +402,25 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
     let inflated =
         |metrics: &Metrics| metrics.get("relay_inflated_bytes_total{purpose=\"delivery\"}");
     // What the system takes for it: its buffers, and no more than a piece beyond.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let first = inflated(&relay.metrics());
+    let first = until_still(|| inflated(&relay.metrics())).await;
     assert!(first < 5_000_000, "{first}");
     assert!(relay.counters().in_flight < 256 * 1024);
-    receiver.data(9_000_000, "a part").await;
+    let mut came = 0;
+    while came < 9_000_000 {
+        came += receiver.next_alive("a part").await.payload.len();
+    }
     assert!(relay.counters().in_flight < 256 * 1024);
     assert!(inflated(&relay.metrics()) < 14_000_000);
-    // Its Ping is answered in the middle of it all, and it may leave.
+    // Its Ping is answered in the middle of it all, in front of what waits, and it may leave.
+    receiver.send(frame(PING, "in between")).await;
+    loop {
+        let next = receiver.next_alive("a pong").await;
+        if next.opcode == PONG {
+            assert_eq!(&next.payload[..], b"in between");
+            break;
+        }
+        assert!(!next.fin, "the end of the message");
+    }
     receiver.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
     drop(receiver);
     sender.expect_peer_gone().await;
@@ -384,25 +429,103 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
         .await;
 }
 
-/// A receiver's swelling messages are looked into bit by bit: whoever shares its thread has its turn between.
+/// What its peer sent is still to be inflated for a client that has no compression when that client leaves.
+#[tokio::test]
+async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = Raw::connect_narrow(&relay).await;
+    let code = sender.create_room().await;
+    let mut receiver = client(&relay, true).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let size = 8_000_000;
+    receiver.send(compressed(BINARY, &vec![0; size])).await;
+    receiver.round_trip().await;
+    receiver.vanish();
+    relay.until("its end", |now| now.sessions == 1).await;
+    sender.send(frame(CLOSE, 1000_u16.to_be_bytes())).await;
+    let mut came = 0;
+    let close = loop {
+        // Behind its Close it says nothing more.
+        let frame = sender.next_but_pings("its own Close").await;
+        match frame.opcode {
+            CLOSE => break frame,
+            TEXT => assert!(
+                frame
+                    .payload
+                    .windows(17)
+                    .any(|it| it == b"PEER_DISCONNECTED")
+            ),
+            _ => came += frame.payload.len(),
+        }
+    };
+    assert_eq!(
+        (came, &close.payload[..]),
+        (size, &1000_u16.to_be_bytes()[..])
+    );
+}
+
+#[tokio::test]
+async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
+    let relay = TestRelay::start(|_| {});
+    let mut sender = client(&relay, true).await;
+    let code = sender.create_room().await;
+    let mut receiver = Raw::connect_narrow(&relay).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    let size = 8_000_000;
+    sender.send(compressed(BINARY, &vec![0; size])).await;
+    sender
+        .send(frame(BINARY, [0xff; 100]).rsv(COMPRESSED))
+        .await;
+    sender.round_trip().await;
+    sender.vanish();
+    relay.until("its end", |now| now.sessions == 1).await;
+    let mut came = 0;
+    let close = loop {
+        let frame = receiver.next_alive("a Close").await;
+        match frame.opcode {
+            CLOSE => break frame,
+            TEXT => {}
+            _ => came += frame.payload.len(),
+        }
+    };
+    assert_eq!(
+        (came, &close.payload[..2]),
+        (size, &1001_u16.to_be_bytes()[..])
+    );
+}
+
+/// A receiver's swelling message is looked into bit by bit: whoever shares its thread has its turn between.
 #[tokio::test]
 async fn looking_into_one_client_does_not_hold_up_another() {
-    let relay = TestRelay::start(|config| config.max_msg_size = 9_000_000);
+    const PART: usize = 8_000_000;
+    const PARTS: usize = 60;
+    let relay = TestRelay::start(|config| config.max_msg_size = (PARTS * PART) as u64);
     let (mut sender, mut receiver) = pair(&relay, true, true).await;
-    let bomb = compressed(BINARY, &vec![0; 8_000_000]).encode();
+    let mut other = Raw::connect(&relay).await;
+    // Each part is 8 KiB that become 8 MB; a read has forty of them.
+    let mut bomb = [&deflate(&vec![0; PART])[..], &[0, 0, 0xff, 0xff]].concat();
+    bomb = bomb.repeat(PARTS);
+    bomb.truncate(bomb.len() - 4);
+    let bomb = frame(BINARY, bomb).rsv(COMPRESSED).encode();
     let writing = tokio::spawn(async move {
-        // Each of these is 8 KiB that become 8 MB.
-        for _ in 0..60 {
-            receiver.writer().write_all(&bomb).await.unwrap();
-        }
+        receiver.writer().write_all(&bomb).await.unwrap();
         receiver
     });
-    let mut other = Raw::connect(&relay).await;
-    for _ in 0..20 {
-        within("a turn", other.round_trip()).await;
+    let looked = || {
+        let metrics = relay.metrics();
+        metrics.get("relay_inflated_bytes_total{purpose=\"look\"}") as usize
+    };
+    let (mut seen, mut answered) = (0, 0);
+    while seen < PARTS * PART {
+        other.round_trip().await;
+        let now = looked();
+        answered += usize::from(now > seen);
+        seen = now;
     }
-    for _ in 0..60 {
-        assert!(message(&mut sender).await.compressed);
-    }
+    println!("{answered} answers meanwhile");
+    assert!(answered >= 10, "{answered} answers meanwhile");
+    assert!(message(&mut sender).await.compressed);
     drop(writing.await.unwrap());
 }

@@ -35,8 +35,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const LOAN_AFTER: Duration = Duration::from_millis(250);
 /// Bytes of a message that goes in many frames.
-const LONG: usize = 320 * 1024;
+const LONG: usize = 128 * 1024;
 
 /// Reads until `text` has come.
 async fn read_until(reader: &mut OwnedReadHalf, text: &str) {
@@ -161,6 +162,40 @@ fn who_takes_no_bytes_is_ended_and_its_sender_goes_on() {
         site.at(stalled + PING_INTERVAL + PING_TIMEOUT + 2 * TICK)
             .await;
         assert_eq!(site.sessions(), 0);
+    });
+}
+
+/// A sender that is read no further, as there is no memory to lend, is tried again when there may be some.
+#[test]
+fn a_sender_that_there_was_no_memory_for_is_read_on_soon_after_there_is() {
+    const LENT: usize = 1 << 20;
+    let config = |config: &mut Config| {
+        config.max_buffered = 2 * LENT;
+        config.address_buffered = 2 * LENT;
+    };
+    with_config(config, async |site| {
+        let long = frame(BINARY, vec![7; 16 << 20]).encode();
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            let (sender, receiver) = site.pair().await;
+            let (answers, mut writer) = sender.split();
+            let long = long.clone();
+            let pushing = actix_rt::spawn(async move { writer.write_all(&long).await });
+            site.until_still().await;
+            site.at(now() - site.begun + LOAN_AFTER + TICK).await;
+            site.until_still().await;
+            let lent = site.now().buffered;
+            assert!(lent <= LENT && lent > LENT - 128 * 1024, "{lent}");
+            others.push((answers, receiver, pushing));
+        }
+        let (_answers, receiver, pushing) = others.remove(0);
+        pushing.abort();
+        receiver.vanish();
+        site.until_still().await;
+        site.at(now() - site.begun + LOAN_AFTER + TICK).await;
+        site.until_still().await;
+        let lent = site.now().buffered;
+        assert!(lent <= LENT && lent > LENT - 128 * 1024, "{lent}");
     });
 }
 

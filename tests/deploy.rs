@@ -202,7 +202,8 @@ fn the_units_are_tight_and_well_formed() {
 fn what_is_in_the_settings_stays_in_them() {
     let machine = machine!();
     machine.ok(
-        "printf 'RELAY_CLIENT_IP_HEADER=X-Secret-Name\\nexport RELAY_MAX_ROOMS=12\\n# mine' >.env.relay
+        "printf 'RELAY_CLIENT_IP_HEADER=X-Secret-Name\\nexport RELAY_MAX_ROOMS=12\\n' >.env.relay
+        printf 'RELAY_MAX_MSG_SIZE=10485760\\n# mine' >>.env.relay
         chmod 644 .env.relay",
     );
     let output = machine.ok(&format!("{DEPLOY} --no-nginx"));
@@ -215,9 +216,14 @@ fn what_is_in_the_settings_stays_in_them() {
     let settings = machine.ok("cat .env.relay");
     assert!(
         settings.starts_with(
-            "RELAY_CLIENT_IP_HEADER=X-Secret-Name\nexport RELAY_MAX_ROOMS=12\n# mine\n"
+            "RELAY_CLIENT_IP_HEADER=X-Secret-Name\nexport RELAY_MAX_ROOMS=12\n\
+             RELAY_MAX_MSG_SIZE=10485760\n# mine\n"
         ),
         "{settings}"
+    );
+    assert!(
+        step(&output, "warning").contains("RELAY_MAX_MSG_SIZE"),
+        "{output}"
     );
     assert_eq!(
         settings.matches("RELAY_MAX_ROOMS=").count(),
@@ -1585,6 +1591,24 @@ fn the_scripts_read_a_setting_as_the_relay_does() {
     let lacking = common("lacking \"$2\"", &file);
     assert!(!lacking.contains("RELAY_PORT"), "{lacking}");
     assert!(lacking.contains("\nRELAY_HOST=127.0.0.1\n"), "{lacking}");
+}
+
+#[test]
+fn the_longest_message_of_earlier_versions_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    for (line, warned) in [
+        ("RELAY_MAX_MSG_SIZE=10485760", true),
+        ("export RELAY_MAX_MSG_SIZE = 10485760 # bytes", true),
+        ("RELAY_MAX_MSG_SIZE=0", false),
+        ("RELAY_MAX_MSG_SIZE=104857600", false),
+        ("RELAY_MAX_RECEIVER_MSG_SIZE=10485760", false),
+    ] {
+        std::fs::write(&file, line).unwrap();
+        let said = common("settings=$2; warn_of_old_limit", &file);
+        assert_eq!(said.contains("set it to 0"), warned, "{line}: {said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), line);
+    }
 }
 
 /// What the functions that the scripts share print for a file.

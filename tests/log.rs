@@ -177,6 +177,32 @@ async fn one_client_cannot_flood_the_log_nor_hide_what_others_do() {
 }
 
 #[tokio::test]
+async fn what_a_receiver_shows_to_have_read_is_counted_and_in_its_line() {
+    const BYTES: usize = 4 << 20;
+    const ARRIVED: &str = "relay_payload_arrived_bytes_total";
+    let mut relay = start();
+    let (mut sender, mut receiver) = relay.wide_pair().await;
+    assert_eq!(relay.metric(ARRIVED).await, 0);
+    // Its Pings are answered as they are come to.
+    let sending = sender.send(frame(BINARY, vec![7; BYTES]));
+    let (_, ()) = tokio::join!(receiver.data(BYTES, "a message"), sending);
+    receiver.send(close(1000, "")).await;
+    sender.expect_peer_gone().await;
+    let arrived = relay.metric(ARRIVED).await;
+    // All but the last, of which nothing tells: a Ping comes with every 256 KiB at the latest.
+    let last = 512 << 10;
+    assert!(
+        (BYTES - last..=BYTES).contains(&(arrived as usize)),
+        "{arrived}"
+    );
+    let line = relay.line_with(" left room ");
+    let end = format!(
+        "with peer_closed; {BYTES} bytes down, 0 bytes up; it has shown that {arrived} arrived"
+    );
+    assert!(line.ends_with(&end), "{line}");
+}
+
+#[tokio::test]
 async fn a_handshake_that_is_refused_is_in_the_log_with_its_reason() {
     let start = Start::new().env("RUST_LOG", "");
     let mut relay = start.env("RELAY_MAX_SESSIONS", 1).run();

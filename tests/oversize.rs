@@ -71,7 +71,7 @@ async fn a_sender_over_the_limit_is_closed_at_the_header_and_no_more_is_forwarde
     for (first, header) in too_long() {
         let (mut sender, mut receiver) = raw_pair(&relay).await;
         send_too_long(&mut sender, first, &header).await;
-        let ((), frames) = tokio::join!(
+        let (_, frames) = tokio::join!(
             sender.expect_close(1009),
             // It does not take it for a sender that left, and come again.
             receiver.frames_until_close(1009, "message_too_big")

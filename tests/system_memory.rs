@@ -15,6 +15,10 @@ use tokio::{io::AsyncWriteExt, task::JoinSet};
 /// What the system may hold above a bound: the packet that goes over it, with its overhead.
 const PACKET: usize = 128 << 10;
 
+/// What a sender says again and again, and how many of it a receiver reads before it reads no more.
+const MESSAGE: usize = 1 << 20;
+const READ_FIRST: usize = 32;
+
 /// Bytes that the system lets wait on a connection: what each begins with, and the most.
 fn receive_buffer() -> (usize, usize) {
     let sizes = fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
@@ -92,17 +96,27 @@ async fn who_is_in_a_room_and_reads_nothing_makes_the_system_hold_no_more_than_i
     let mut pushing = JoinSet::new();
     let mut kept = Vec::new();
     for _ in 0..5 {
-        let (sender, receiver) = relay.wide_pair().await;
+        let (sender, mut receiver) = relay.wide_pair().await;
         let (answers, mut writer) = sender.split();
         pushing.spawn(async move {
-            let message = frame(BINARY, vec![7; 1 << 20]).encode();
+            let message = frame(BINARY, vec![7; MESSAGE]).encode();
             while writer.write_all(&message).await.is_ok() {}
         });
+        // It answers Pings until so much may be on its way that the system's own bound is what holds.
+        for _ in 0..READ_FIRST {
+            receiver.data(MESSAGE, "a message").await;
+            receiver.expect_end_of_message().await;
+        }
         kept.push((answers, receiver));
     }
     relay.until_still().await;
     let most = most(&held(&ss, &relay));
+    println!("{most:?}");
     assert!(most.unread <= receive_buffer().1 + PACKET, "{most:?}");
     assert!(most.unread > 0, "nothing waits");
     assert!(most.unsent <= UNSENT as usize + PACKET, "{most:?}");
+    assert!(
+        most.unsent >= UNSENT as usize / 2,
+        "the bound is not met: {most:?}"
+    );
 }

@@ -86,6 +86,12 @@ fn main() -> Result<()> {
 
 /// Shares over thin lines, with results of their own.
 fn thin_lines(peers: &[Peer], options: &Options) -> Result<()> {
+    if !peers::python().exists() {
+        return Err(
+            "there is no client of today to share with (benches/peers/install.sh installs it)"
+                .into(),
+        );
+    }
     let lines = thin_lines::measure(peers, options);
     print!("{}", lines.markdown(peers));
     if let Some(folder) = &options.out {

@@ -24,6 +24,7 @@ const LARGE_BUFFER: usize = 256 << 10;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
 
 /// A binary message of `len` bytes as a client sends it: one masked frame.
 pub(crate) fn message(len: usize) -> Vec<u8> {
@@ -142,13 +143,19 @@ impl End {
         Ok(())
     }
 
-    /// The next header of a data frame. Pings go unanswered: no load here lasts that long.
+    /// The next header of a data frame. Pings in front of it are answered: what a relay sends is bounded by
+    /// what their Pongs show to have arrived.
     fn data_header(&mut self) -> Result<Header> {
         loop {
             let header = self.header()?;
             match header.opcode {
                 0x0..CLOSE => return Ok(header),
                 CLOSE => return Err("the server closed the session".into()),
+                PING => {
+                    let mut payload = vec![0; header.len.try_into()?];
+                    self.stream.read_exact(&mut payload)?;
+                    self.send(&encode_masked(Opcode::Pong, true, &payload, MASK))?;
+                }
                 _ => self.skip(header.len)?,
             }
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{Message, Recipient};
-use relay_wire::{code::RoomCode, ending::Ending, reply::Reply, request::Request};
+use relay_wire::{code::RoomCode, reply::Reply, request::Request};
 
 use crate::{
     flow::{
@@ -167,8 +167,8 @@ pub enum Deliver {
     Awaited(bool),
     /// Ping the client, and say [`Cleared`] when it has answered.
     Ping,
-    /// Close with this ending, after everything before.
-    Close(Ending),
+    /// Close for this, after everything before.
+    Close(Departure),
     /// The client's address is blocked: end at once.
     Evict,
     /// Be read no faster than this, together with others, from here on.

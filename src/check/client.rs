@@ -232,8 +232,11 @@ fn closed(frame: Option<&CloseFrame>) -> Note {
         restarting()
     } else if by(Ending::MessageTooBig) {
         Note::warn(shown)
-            .means("RELAY_MAX_MSG_SIZE there is less than the message this check sends (1 MiB)")
-            .next("a higher RELAY_MAX_MSG_SIZE, if clients are to share more")
+            .means(
+                "RELAY_MAX_MSG_SIZE or RELAY_MAX_RECEIVER_MSG_SIZE there is less than the message this \
+                 check sends (1 MiB)",
+            )
+            .next("a higher limit, if clients are to share more")
     } else if by(Ending::BuffersFull) {
         Note::warn(shown).means(
             "no memory is left for messages: RELAY_MAX_BUFFERED is in use, or this address's part",

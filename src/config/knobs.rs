@@ -127,7 +127,7 @@ knobs! {
         max_sessions: usize = RELAY_MAX_SESSIONS("10000", Count(1, 1_000_000));
         /// Bytes of incomplete messages to senders, and of messages that a slow receiver has not taken
         max_buffered: usize = RELAY_MAX_BUFFERED("268435456", Bytes(0, 1_099_511_627_776));
-        /// Bytes on their way from one session before it is read no further, or from the buffers above
+        /// Bytes on their way from one session before it is read on only with memory of RELAY_MAX_BUFFERED
         window: usize = RELAY_WINDOW("262144", Bytes(16_384, 16_777_216));
         /// Whether clients that offer it may compress their messages
         compression: bool = RELAY_COMPRESSION("on", Switch);

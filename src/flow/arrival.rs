@@ -22,15 +22,15 @@ const MOST: u64 = 16 * 1024 * 1024;
 const MARKS: u64 = 8;
 /// Bytes between marks at least: a client that takes so many in the time of a stall is moving.
 const CLOSEST: u64 = 4 * 1024;
-/// Bytes between marks at most. More would save nothing.
-const FARTHEST: u64 = 256 * 1024;
+/// Bytes between marks at most: on the fastest lines their Pongs are then a hundredth of the work.
+const FARTHEST: u64 = 1024 * 1024;
 /// On a line that takes four times as many bytes in a second, the frames need not be shorter than they come.
 const SHORT: u64 = 32 * 1024;
 /// Marks whose Pongs are due at once, at most. A client that is not read, and so not held to its window,
 /// may come to that.
 const MOST_MARKS: usize = 128;
-/// Marks for which an empty list keeps its memory.
-const KEPT_MARKS: usize = 8;
+/// With so many more each, the distance between them is doubled: 128 are enough for 16 MiB.
+const CROWD: usize = 2 * MARKS as usize;
 
 /// A Ping that was sent.
 #[derive(Debug)]
@@ -50,8 +50,6 @@ pub struct Arrival {
     /// The place that the client has shown to have read to, and the payload in front of it.
     arrived: u64,
     payload: u64,
-    /// The place behind the last mark.
-    marked: u64,
     window: u64,
     marks: VecDeque<Mark>,
 }
@@ -61,7 +59,6 @@ impl Default for Arrival {
         Self {
             arrived: 0,
             payload: 0,
-            marked: 0,
             window: LEAST,
             marks: VecDeque::new(),
         }
@@ -69,22 +66,33 @@ impl Default for Arrival {
 }
 
 impl Arrival {
-    /// Bytes that may be written behind this place now.
-    pub fn room(&self, written: u64) -> u64 {
-        (self.arrived + self.window).saturating_sub(written)
-    }
-
-    /// Bytes that a frame may have, so that it does not hold up a control frame for long.
-    pub fn longest_frame(&self) -> usize {
-        match self.spacing() {
-            short @ ..SHORT => short as usize,
-            _ => usize::MAX,
+    /// Bytes that may be written behind this place now: none where a frame of `frame` bytes is next, has no
+    /// room, and a Pong is due that may show some.
+    pub fn room(&self, written: u64, frame: usize) -> u64 {
+        let room = (self.arrived + self.window).saturating_sub(written);
+        match room < frame as u64 {
+            true if self.marks.is_empty() => frame as u64,
+            true => 0,
+            false => room,
         }
     }
 
-    /// Bytes to be written between one mark and the next.
+    /// Bytes that a frame may have, so that it does not hold up a control frame for long, if there is such a
+    /// bound.
+    pub fn longest_frame(&self) -> Option<usize> {
+        let spacing = self.spacing();
+        (spacing < SHORT).then_some(spacing as usize)
+    }
+
+    /// Bytes to be written between one mark and the next, of those that a window has.
     pub fn spacing(&self) -> u64 {
         (self.window / MARKS).clamp(CLOSEST, FARTHEST)
+    }
+
+    /// The same, where so many Pongs are due as may come of a client that is not held to its window: those
+    /// are farther apart, so that what all proxies hold of it has its marks.
+    fn stretched_spacing(&self) -> u64 {
+        self.spacing() << (self.marks.len() / CROWD)
     }
 
     /// Bytes that may be written behind this place before the next mark is due; none if it is.
@@ -92,7 +100,15 @@ impl Arrival {
         if self.marks.len() == MOST_MARKS {
             return u64::MAX;
         }
-        (self.marked + self.spacing()).saturating_sub(written)
+        let last = self.marks.back();
+        let marked = last.map_or(self.arrived, |mark| mark.place);
+        (marked + self.stretched_spacing()).saturating_sub(written)
+    }
+
+    /// Bytes that may be written at once behind this place: a mark that is a little late costs less than a write
+    /// that ends where it ought to be.
+    pub fn most_at_once(&self, written: u64) -> u64 {
+        self.until_mark(written).saturating_add(self.spacing())
     }
 
     /// Whether a Pong is due that has data in front of it, and not just a few words.
@@ -109,7 +125,6 @@ impl Arrival {
     /// The Ping of this number, which is greater than those before, is to be written up to `place`, with
     /// so much payload in front of it.
     pub fn pinged(&mut self, number: u64, place: u64, payload: u64, now: Instant) {
-        self.marked = place;
         if self.marks.len() < MOST_MARKS {
             self.marks.push_back(Mark {
                 number,
@@ -131,7 +146,8 @@ impl Arrival {
         let Some(mark) = last else {
             return 0;
         };
-        if self.marks.is_empty() && self.marks.capacity() > KEPT_MARKS {
+        if self.marks.is_empty() {
+            // An idle session keeps no memory for them.
             self.marks = VecDeque::new();
         }
         let more = mark.place - self.arrived;

@@ -152,12 +152,15 @@ impl Share {
         })
     }
 
-    /// Takes `amount` for somebody who can do without: if that is within the limits, as above, and leaves
-    /// half of the whole to others.
+    /// Takes `amount` for somebody who can do without: if that leaves half of this pool to others, and half
+    /// of each that it is a part of.
     pub fn try_borrow(pool: &Arc<Pool>, amount: usize) -> Option<Self> {
-        let whole = pool.levels().last()?;
-        let leaves_half = whole.used() + amount <= whole.limit.load(SeqCst) / 2;
-        leaves_half.then(|| Self::try_take(pool, amount).ok())?
+        let leaves_half = |pool: &Pool| {
+            let half = pool.limit.load(SeqCst) / 2;
+            pool.used().saturating_add(amount) <= half
+        };
+        let may = pool.levels().all(leaves_half);
+        may.then(|| Self::try_take(pool, amount).ok())?
     }
 
     /// The pool it was taken out of.

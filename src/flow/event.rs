@@ -22,9 +22,9 @@ pub enum Event {
 /// A message over the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Oversize {
-    /// Bytes of payload that were announced when it was refused; more may have been to come.
+    /// Bytes that were announced when it was refused, or had come of it inflated; more may have been to come.
     pub size: u64,
-    /// Bytes of payload that a message may have.
+    /// Bytes that a message may have.
     pub limit: u64,
 }
 
@@ -40,4 +40,15 @@ pub struct Counts {
     pub looks: u32,
     /// Bytes that such messages were inflated to.
     pub inflated: u32,
+}
+
+/// Bytes that take as much time to inflate as the state of a message takes to be made.
+const STATE_COST: u32 = 16 * 1024;
+
+impl Counts {
+    /// What inflating has cost, in bytes that it came to.
+    pub fn inflating(&self) -> u32 {
+        self.inflated
+            .saturating_add(self.looks.saturating_mul(STATE_COST))
+    }
 }

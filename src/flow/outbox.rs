@@ -10,9 +10,12 @@ use super::data::{Chunk, Delivery};
 /// Slots an empty outbox keeps for the next chunks; a longer queue was a rarity, and goes.
 const KEPT_SLOTS: usize = 8;
 
-/// After so many fragments that were cut off one message, those that follow may be twice as long: libraries
-/// refuse a message in too many. A message of 64 MiB comes to four times as many.
+/// After so many fragments that were cut off one message, those that follow may be twice as long, up to
+/// `LONGEST_CUT` bytes: libraries refuse a message in more than 4,096 (Python's `websockets` does), and one of
+/// 64 MiB comes to fewer.
 const CUTS: u32 = 256;
+/// Under three seconds at 100 kbit/s.
+const LONGEST_CUT: usize = 32 * 1024;
 
 /// A queue of encoded frames, whole ones in each chunk. Control frames may be put in front of the data
 /// that wait, right behind the chunk that is being written. A chunk keeps its credit until its last byte is
@@ -34,6 +37,10 @@ pub struct Outbox {
 impl Outbox {
     /// Puts frames at the end.
     pub fn push(&mut self, delivery: impl Into<Delivery>) {
+        if self.chunks.capacity() == 0 {
+            // Of many a session there is no more at once, ever.
+            self.chunks.reserve_exact(1);
+        }
         match delivery.into() {
             Delivery::Chunk(chunk) => self.chunks.push_back(chunk),
             Delivery::Chunks(chunks) => self.chunks.extend(chunks),
@@ -71,6 +78,11 @@ impl Outbox {
     /// Whether data are next, and none of them are written yet.
     pub fn is_at_data(&self) -> bool {
         !self.is_empty() && self.lead() == 0
+    }
+
+    /// Bytes of the entry that is next.
+    pub fn next_len(&self) -> usize {
+        self.chunks.front().map_or(0, |chunk| chunk.bytes.len())
     }
 
     /// Bytes at the front that go whatever may be on its way: what is written in part, and no data.
@@ -162,7 +174,7 @@ impl Outbox {
         {
             self.cuts = 0;
         }
-        let most = most.saturating_mul(1 << (self.cuts / CUTS).min(8));
+        let most = (most << (self.cuts / CUTS).min(8)).min(LONGEST_CUT);
         if chunk.bytes.len() > most
             && let Some((bytes, payload)) = cut_off(&mut chunk.bytes, most)
         {

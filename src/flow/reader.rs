@@ -2,7 +2,7 @@
 //!
 //! The reader keeps every rule of RFC 6455 that a server must hold a client to, and nothing of the
 //! payload beyond what one read brought: a long message leaves in fragments, as it comes. Within
-//! one read it joins what can be joined (whole messages into one [`Chunk`], adjoining fragments
+//! one read it joins what can be joined (whole messages into one `Chunk`, adjoining fragments
 //! into one), so what a read costs further on does not grow with the number of frames in it. What
 //! little a read brings of a long message waits for the next.
 //!
@@ -14,33 +14,28 @@
 mod check;
 mod head;
 mod message;
+mod run;
 
 use std::{mem, sync::Arc};
 
-use bytes::Bytes;
 use relay_wire::{
     ending::Ending,
     frame::{self, COMPRESSED, Header, MAX_CONTROL, Opcode},
     utf8,
 };
 
+pub use self::message::MOST_FRAGMENTS;
 use self::{
     check::{Check, SLICE},
     head::Head,
     message::Message,
+    run::Run,
 };
 pub use super::event::{Counts, Event, Oversize};
 use super::{
     credit::Window,
-    data::{Chunk, Data, Fragment, Part},
+    data::{Data, Fragment, Part},
 };
-
-/// How many fragments little reads make of a message at most: libraries refuse one in too many (Python's
-/// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
-/// no longer than that part of the message.
-pub const MOST_FRAGMENTS: u64 = 2048;
-/// Bytes that wait for more at most, however long the message.
-const MOST_WAITING: u64 = 64 * 1024;
 
 /// The shortest header of a client's frame.
 const LEAST_HEADER: u64 = 6;
@@ -70,16 +65,14 @@ pub struct FrameReader {
     message: Option<Message>,
     /// The payload of a control frame.
     control: Vec<u8>,
-    /// Whole messages of this read, encoded, and how many of these bytes are payload.
-    run: Vec<u8>,
-    run_payload: usize,
-    run_compressed: bool,
+    run: Run,
     /// What this read brought of the message in progress.
     part: Option<Part>,
     /// What comes after the data read before it.
     next: Option<Event>,
     counts: Counts,
-    oversize: Option<Oversize>,
+    /// Boxed, as hardly any session comes to it.
+    oversize: Option<Box<Oversize>>,
 }
 
 impl FrameReader {
@@ -97,9 +90,7 @@ impl FrameReader {
             frame: None,
             message: None,
             control: Vec::new(),
-            run: Vec::new(),
-            run_payload: 0,
-            run_compressed: false,
+            run: Run::default(),
             part: None,
             next: None,
             counts: Counts::default(),
@@ -109,7 +100,7 @@ impl FrameReader {
 
     /// The message that was over the limit, where that ended the stream.
     pub fn oversize(&self) -> Option<Oversize> {
-        self.oversize
+        self.oversize.as_deref().copied()
     }
 
     /// What was counted since the last call.
@@ -153,21 +144,17 @@ impl FrameReader {
 
     /// Bytes that at least are still to come of the message or the frame that has begun; none between two.
     pub fn least_left(&self) -> u64 {
-        if self.is_between() {
-            return 0;
-        }
-        let (left, ends) = match &self.frame {
-            Some(frame) => (
-                frame.left,
-                frame.header.fin && !frame.header.opcode.is_control(),
-            ),
-            None => (0, false),
+        let Some(frame) = &self.frame else {
+            return match self.is_between() {
+                true => 0,
+                false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+            };
         };
-        let header = match ends || (self.frame.is_some() && self.message.is_none()) {
-            true => 0,
-            false => LEAST_HEADER.saturating_sub(self.head.len() as u64).max(1),
+        let is_last = match frame.header.opcode.is_control() {
+            true => self.message.is_none(),
+            false => frame.header.fin,
         };
-        left + header
+        frame.left + if is_last { 0 } else { LEAST_HEADER }
     }
 
     /// Has messages bounded so from here on.
@@ -200,6 +187,10 @@ impl FrameReader {
     fn step(&mut self, input: &mut &[u8]) -> Result<Step, Ending> {
         if let Some(frame) = self.frame.take() {
             return self.payload(frame, input);
+        }
+        if self.looking && !check::has_time(&self.counts) {
+            // Not even an empty message: each takes a state of its own.
+            return Ok(Step::WantsMore);
         }
         match self.head.take(input)? {
             Some(header) => self.begin(header, input),
@@ -237,10 +228,7 @@ impl FrameReader {
         // No overflow: the top bit of the length is clear, and `before` is within the limit.
         let size = before + header.len;
         if size > self.max_message {
-            self.oversize = Some(Oversize {
-                size,
-                limit: self.max_message,
-            });
+            self.set_oversize(size);
             return Err(Ending::MessageTooBig);
         }
         let looked_into = compressed && self.looking;
@@ -273,36 +261,16 @@ impl FrameReader {
     /// A message in one frame that is all there.
     fn whole(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Step, Ending> {
         let (payload, rest) = input.split_at(frame.left as usize);
-        let start = self.extend_run(&frame.header, rest.len());
-        frame::unmask_into(&mut self.run, payload, &mut frame.key);
         *input = rest;
-        if frame.header.opcode == Opcode::Text && frame.header.rsv == 0 {
-            let text = &self.run[self.run.len() - payload.len()..];
-            if !utf8::is_valid(text) {
-                self.run.truncate(start);
-                return Err(Ending::InvalidUtf8);
+        let is_text = frame.header.opcode == Opcode::Text && frame.header.rsv == 0;
+        self.run.push(&frame.header, rest.len(), |frames| {
+            let start = frames.len();
+            frame::unmask_into(frames, payload, &mut frame.key);
+            match is_text && !utf8::is_valid(&frames[start..]) {
+                true => Err(Ending::InvalidUtf8),
+                false => Ok(Step::On),
             }
-        }
-        self.run_payload += payload.len();
-        Ok(Step::On)
-    }
-
-    /// Writes the header of a message's only frame to the run; `more` bytes of input are left
-    /// after it. Returns where the frame begins.
-    fn extend_run(&mut self, header: &Header, more: usize) -> usize {
-        let (encoded, len) = Header {
-            mask: None,
-            ..*header
-        }
-        .encode();
-        let start = self.run.len();
-        self.run_compressed |= header.rsv != 0;
-        if start == 0 {
-            // What is written is never longer than what was read.
-            self.run.reserve_exact(len + header.len as usize + more);
-        }
-        self.run.extend_from_slice(&encoded[..len]);
-        start
+        })
     }
 
     fn payload(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Step, Ending> {
@@ -383,14 +351,18 @@ impl FrameReader {
         good.map_err(|ending| self.refuse(ending))
     }
 
+    fn set_oversize(&mut self, size: u64) {
+        let limit = self.max_message;
+        self.oversize = Some(Box::new(Oversize { size, limit }));
+    }
+
     /// The message in progress is not passed on any further.
     fn refuse(&mut self, ending: Ending) -> Ending {
         self.part = None;
         let message = self.message.as_ref();
         let size = message.and_then(|message| message.check.inflated());
         if let (Ending::MessageTooBig, Some(size)) = (ending, size) {
-            let limit = self.max_message;
-            self.oversize = Some(Oversize { size, limit });
+            self.set_oversize(size);
         }
         ending
     }
@@ -414,10 +386,10 @@ impl FrameReader {
                 rsv: message.rsv,
                 ..Header::new(message.kind, true, part.payload().len())
             };
-            self.extend_run(&header, 0);
-            self.run.extend_from_slice(part.payload());
-            self.run_payload += part.payload().len();
-            return Ok(Step::On);
+            return self.run.push(&header, 0, |frames| {
+                frames.extend_from_slice(part.payload());
+                Ok(Step::On)
+            });
         }
         let fragment = self.book(message.fragment(part, true, &self.window));
         Ok(Step::Now(Event::Data(Data::Fragment(fragment))))
@@ -425,16 +397,8 @@ impl FrameReader {
 
     /// The data gathered from this read: whole messages first, then what is there of the next.
     fn take_data(&mut self) -> Option<Data> {
-        // Taken even if empty: a message that was refused has left its memory behind.
-        let run = mem::take(&mut self.run);
-        if !run.is_empty() {
-            // Boxed, so that it keeps no more memory alive than it is charged for.
-            let run = Bytes::from(run.into_boxed_slice());
-            let payload = mem::take(&mut self.run_payload);
-            return Some(Data::Messages(Chunk {
-                compressed: mem::take(&mut self.run_compressed),
-                ..Chunk::of_payload(run, payload, &self.window)
-            }));
+        if let Some(messages) = self.run.take(&self.window) {
+            return Some(messages);
         }
         if self.next.is_none() && self.is_too_little() {
             return None;
@@ -448,10 +412,7 @@ impl FrameReader {
     /// Whether what has come of the message may wait for more of it.
     fn is_too_little(&self) -> bool {
         let begun = self.part.as_ref().zip(self.message.as_ref());
-        begun.is_some_and(|(part, message)| {
-            message.started
-                && (part.payload().len() as u64) < MOST_WAITING.min(message.size / MOST_FRAGMENTS)
-        })
+        begun.is_some_and(|(part, message)| part.payload().len() < message.least_fragment())
     }
 
     /// Books what a fragment takes from the client, unless it is part of a request.

@@ -66,9 +66,14 @@ impl Unpacker {
         }
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Whether it has nothing to do, and would be in the way of what comes next.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.message.is_none() && !self.broken
+        self.is_empty() && self.message.is_none() && !self.broken
     }
 
     /// Bytes that have come of compressed messages since the last call.

@@ -92,7 +92,9 @@ impl Assembly {
             }
         } else {
             let share = charge(payload.len() + OVERHEAD)?;
-            if !self.tail.is_empty() {
+            // A message may have begun with a fragment that has no byte, and no frame so far.
+            let begins_late = self.frames.is_empty() && !fragment.first;
+            if !self.tail.is_empty() || begins_late {
                 self.seal_tail(false);
             }
             let frame = fragment.chunk.bytes.clone();

@@ -26,8 +26,8 @@ pub enum Effect {
     Ping(SessionId),
     /// Tell it whether others wait for its place.
     Awaited(SessionId, bool),
-    /// Close it, after what it is still to get; it is in no room any more.
-    Close(SessionId, Ending),
+    /// Close it for this, after what it is still to get; it is in no room any more.
+    Close(SessionId, Departure),
     /// This session has opened this room: to be logged and counted.
     Opened(SessionId, RoomCode),
     /// A receiver has come into a room: to be logged.

@@ -182,7 +182,7 @@ impl Rooms {
             && let Some(sender) = self.rooms.get(code).and_then(|it| it.sender_of(receiver))
         {
             self.leave(sender, departure, effects);
-            effects.push(Effect::Close(sender, departure.ending));
+            effects.push(Effect::Close(sender, departure));
         }
     }
 
@@ -239,7 +239,7 @@ impl Rooms {
     /// Closes on a receiver, whose place in its room is free from here on.
     fn send_away(&mut self, receiver: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
         self.leave(receiver, ending.into(), effects);
-        effects.push(Effect::Close(receiver, ending));
+        effects.push(Effect::Close(receiver, ending.into()));
     }
 
     /// All rooms as they look from outside, in no order.

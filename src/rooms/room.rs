@@ -378,7 +378,7 @@ impl Room {
                 (other, _) => other,
             };
             effects.extend([
-                Effect::Close(pair.receiver, close),
+                Effect::Close(pair.receiver, close.into()),
                 pair.leave(code, close.into()),
             ]);
             members.push(pair.receiver);
@@ -404,5 +404,5 @@ impl Room {
 /// Tells a session of the room's end, and closes it.
 fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
     effects.push(Effect::Reply(session, ending.into()));
-    effects.push(Effect::Close(session, ending));
+    effects.push(Effect::Close(session, ending.into()));
 }

@@ -199,7 +199,7 @@ impl Seen {
                 Self::Got(id.0, bytes)
             }
             Effect::Ping(id) => Self::Pinged(id.0),
-            Effect::Close(id, ending) => Self::Closed(id.0, ending.name()),
+            Effect::Close(id, departure) => Self::Closed(id.0, departure.ending.name()),
             Effect::Awaited(id, others) => Self::Awaited(id.0, others),
             Effect::Opened(..) | Effect::Joined(_) | Effect::Left(_) | Effect::Closed(_) => {
                 return None;

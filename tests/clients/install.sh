@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the WebSocket libraries that tests/clients.rs plays clients with, into target/clients.
 #
-# Node.js and npm are the system's, where it has them. The browser of the tests is the system's, too:
-# apt-get install --no-install-recommends chromium chromium-driver
+# Node.js and npm are the system's, where it has them. What makes the Python environments, and the browser of the
+# tests, are the system's, too: apt-get install --no-install-recommends python3-venv chromium chromium-driver
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$PWD/target/clients

@@ -1,5 +1,7 @@
 //! What compressed messages swell to takes no memory, whoever waits for whom.
 
+use std::time::Duration;
+
 use relay_testing::{
     Raw, frame,
     http::UPGRADE,
@@ -8,7 +10,11 @@ use relay_testing::{
     within,
 };
 use relay_wire::frame::COMPRESSED;
-use tokio::{io::AsyncWriteExt, task::JoinSet};
+use tokio::{
+    io::AsyncWriteExt,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::deflated::{OFFER, deflate, deflate_within};
 
@@ -22,6 +28,9 @@ const WINDOW: usize = (256 + 64) * KIB;
 const INFLATING: usize = 64 * KIB;
 /// What the allocator keeps, and what the process needs once.
 const SLACK: usize = 2 * 1024 * KIB;
+/// How soon what is no longer needed is the system's again, and how often to look.
+const REST: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 async fn start() -> Relay {
     Relay::start(&[
@@ -99,6 +108,18 @@ async fn receivers_in_the_middle_of_messages_take_a_state_each_and_give_it_back(
             within("a turn", receiver.round_trip()).await;
         }
     }
-    let idle = states + 12 * RECEIVERS * (text.len() + 256);
-    memory.assert_within(idle, "receivers behind their messages");
+    let said = 12 * RECEIVERS * (text.len() + 256);
+    memory.assert_within(states + said, "receivers behind their messages");
+    // No state is left, though all are still there.
+    let rest = RECEIVERS * IDLE + said + SLACK;
+    let given_back = async {
+        while memory.now() > rest {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    let soon = timeout(REST, given_back).await;
+    let left = memory.now();
+    println!("{} KiB of {} KiB are left", left / KIB, rest / KIB);
+    assert!(soon.is_ok(), "{left} bytes are left of {rest}");
+    assert_eq!(relay.metric("relay_sessions").await, RECEIVERS as u64 + 1);
 }

@@ -176,7 +176,7 @@ endings! {
     InvalidUtf8 = "invalid_utf8", Close(1007), No, "";
     /// A compressed message is none (RFC 7692 §7.2.2), or has more behind its end.
     BadCompression = "bad_compression", Close(1007), No, "";
-    /// A message is over `RELAY_MAX_MSG_SIZE`.
+    /// A message is over `RELAY_MAX_MSG_SIZE` or, of a receiver, `RELAY_MAX_RECEIVER_MSG_SIZE`.
     MessageTooBig = "message_too_big", Close(1009), No, "";
     /// More control frames and empty fragments came than any library sends.
     ControlFlood = "control_flood", Close(1008), No, "";

@@ -14,7 +14,9 @@
 //! | `server_max_window_bits` of 8 to 14 | nothing: the offer is declined, as others may use 15 |
 //! | any other, one twice, one with a value that it cannot have | nothing: the offer is declined |
 //!
-//! Of several offers the first that is not declined counts. A line that cannot be read is no offer at all.
+//! Of several offers the first that is not declined counts. A line that cannot be read is no offer at all. RFC
+//! 6455 §9.1 would have the connection fail for it; that it goes on is meant, as nothing depends on that line
+//! once no extension is agreed on.
 //! A window of 9 bits is what zlib can do at the least; it is seven times as fast as one of 15 on text in
 //! hex, and makes less of it.
 

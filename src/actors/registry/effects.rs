@@ -34,7 +34,7 @@ impl RoomRegistry {
                 }
                 Effect::Ping(id) => self.send(id, Deliver::Ping),
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
-                Effect::Close(id, ending) => self.send(id, Deliver::Close(ending)),
+                Effect::Close(id, departure) => self.send(id, Deliver::Close(departure)),
                 Effect::Opened(id, code) => self.room_opened(id, code, cause),
                 Effect::Joined(joined) => self.log_room(&joined.code, cause, &joined),
                 Effect::Left(visit) => {

@@ -10,11 +10,14 @@ use relay_wire::{
     reply::Reply,
 };
 
-use super::phase::{Collected, Phase};
+use super::{
+    loan::Borrower,
+    phase::{Collected, Phase},
+};
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Cleared, Deliver, Leave},
+        messages::{Deliver, Leave},
         now,
         registry::RoomRegistry,
     },
@@ -35,21 +38,6 @@ use crate::{
     rooms::{Departure, Role, SessionId},
     state::State,
 };
-
-/// The answers to the Pings of one read.
-#[derive(Default)]
-pub(super) struct Pongs {
-    frames: Vec<u8>,
-    /// Where the last of them begins.
-    last: usize,
-}
-
-impl Pongs {
-    pub(super) fn push(&mut self, payload: &[u8]) {
-        self.last = self.frames.len();
-        self.frames.extend(frame::encode(Opcode::Pong, payload));
-    }
-}
 
 /// All of one client but its socket.
 pub(super) struct Connection {
@@ -72,8 +60,8 @@ pub(super) struct Connection {
     /// Bytes that may still be read before that, where the answer is late.
     pub(super) ahead: Option<usize>,
     pub(super) phase: Phase,
-    /// Whether it has become a receiver.
-    pub(super) receives: bool,
+    /// Bytes that a message of its peer's may have once it is inflated.
+    pub(super) most_inflated: u64,
     /// Whether its registry still counts on it.
     attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
@@ -91,19 +79,17 @@ pub(super) struct Connection {
     /// What its address does.
     pub(super) caller: Arc<Caller>,
     /// The place in the outbox behind our last Pongs.
-    ponged_by: u64,
+    pub(super) ponged_by: u64,
     /// The Pong that is due once those are written.
-    owed: Option<Vec<u8>>,
+    pub(super) owed: Option<Vec<u8>>,
     /// The number of the last Ping whose answer is due.
-    pinged: u64,
+    pub(super) pinged: u64,
     /// The number of the Ping whose answer the registry waits for.
     pub(super) barrier: Option<u64>,
     /// How much of what was written has arrived.
     pub(super) arrival: Arrival,
     /// Whether Pongs that come now are not seen, as the session is not read. Nothing then waits for them.
     pub(super) deaf: bool,
-    /// Memory for what is read although the window is full.
-    pub(super) loan: Option<Share>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     pub(super) slot: Share,
 }
@@ -132,7 +118,7 @@ impl Connection {
             unread: Vec::new(),
             ahead: None,
             phase: Phase::Asking(Collected::default()),
-            receives: false,
+            most_inflated: u64::MAX,
             attached: true,
             write_failed: false,
             ending: Ending::PeerVanished,
@@ -148,7 +134,6 @@ impl Connection {
             barrier: None,
             arrival: Arrival::default(),
             deaf: false,
-            loan: None,
             slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
@@ -187,7 +172,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Close(ending) => self.close(ending),
+            Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
@@ -207,20 +192,21 @@ impl Connection {
     fn enter_room(&mut self, role: Role) {
         let live = self.state.live();
         self.reader.join_messages();
-        self.receives = role == Role::Receiver;
-        let spare = match role {
+        let borrower = match role {
             Role::Sender => {
                 self.reader.set_max_message(live.config.sender_message());
-                Some(self.state.pools.buffers.of(self.client))
+                Some(Borrower::new(self.state.pools.buffers.of(self.client)))
             }
             Role::Receiver => {
                 self.reader.set_max_message(live.config.receiver_message());
                 // Its sender's library would end over a message that is none.
                 self.reader.look_inside();
+                // Those of receivers are looked into before they are passed on.
+                self.most_inflated = live.config.sender_message();
                 None
             }
         };
-        self.phase = Phase::Piping { spare };
+        self.phase = Phase::Piping { borrower };
     }
 
     /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
@@ -241,7 +227,12 @@ impl Connection {
     pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
         if self.is_open() {
             self.leave(violation);
-            self.push_close(violation);
+            let oversize = self.reader.oversize();
+            let is_why = violation == Ending::MessageTooBig;
+            self.push_close(Departure {
+                oversize: oversize.filter(|_| is_why),
+                ..violation.into()
+            });
         } else if self.outbox.is_empty() {
             // Our Close is written, and theirs will not come: only what waits before it is waited
             // for.
@@ -251,10 +242,11 @@ impl Connection {
     }
 
     /// Closes from our side.
-    pub(super) fn close(&mut self, ending: Ending) {
+    pub(super) fn close(&mut self, departure: impl Into<Departure>) {
         if self.is_open() {
-            self.leave(ending);
-            self.push_close(ending);
+            let departure = departure.into();
+            self.leave(departure.ending);
+            self.push_close(departure);
             self.phase = Phase::Closing;
         }
     }
@@ -312,87 +304,21 @@ impl Connection {
         }
     }
 
-    /// Queues the Close frame of this ending.
-    pub(super) fn push_close(&mut self, ending: Ending) {
+    /// Queues the Close frame of this ending, with the size of the message where that is why.
+    pub(super) fn push_close(&mut self, departure: impl Into<Departure>) {
+        let Departure {
+            ending, oversize, ..
+        } = departure.into();
         let Some(code) = ending.close_code() else {
             return;
         };
-        let reason = match self
-            .reader
-            .oversize()
-            .filter(|_| ending == Ending::MessageTooBig)
-        {
+        let reason = match oversize {
             Some(Oversize { size, limit }) => {
                 &format!("{}: {size} bytes of at most {limit}", ending.name())
             }
             None => ending.name(),
         };
         self.push(frame::encode_close(code, reason));
-    }
-
-    /// Answers Pings. While Pongs wait that the client has not taken, it is the last of them alone that
-    /// will be answered (RFC 6455 §5.5.3): who takes none has none made.
-    pub(super) fn pong(&mut self, mut pongs: Pongs) {
-        if pongs.frames.is_empty() {
-            return;
-        }
-        if self.outbox.has_written(self.ponged_by) {
-            self.owed = None;
-            self.say_urgently(pongs.frames);
-        } else {
-            self.owed = Some(pongs.frames.split_off(pongs.last));
-        }
-    }
-
-    /// Queues the Pong that was put off, if it is due; whether it was.
-    pub(super) fn queue_owed_pong(&mut self) -> bool {
-        let due = self.outbox.has_written(self.ponged_by);
-        let Some(pong) = self.owed.take_if(|_| due) else {
-            return false;
-        };
-        self.say_urgently(pong);
-        true
-    }
-
-    /// Queues Pongs in front of what waits.
-    fn say_urgently(&mut self, pongs: Vec<u8>) {
-        if self.is_open() && !self.write_failed {
-            let pongs = Chunk::ours(pongs, &self.window);
-            self.ponged_by = self.outbox.push_urgent(pongs);
-        }
-    }
-
-    /// Pings the client, in front of what waits; returns the number it will answer with.
-    pub(super) fn ping(&mut self, now: Instant) -> u64 {
-        self.clocks.pinged(now, self.arrival.is_awaited());
-        self.pinged = self.mark(now);
-        self.pinged
-    }
-
-    /// Pings the client for no other reason than to hear how far it has read; returns the number it
-    /// will answer with.
-    pub(super) fn mark(&mut self, now: Instant) -> u64 {
-        let number = self.reader.next_ping();
-        if !self.write_failed {
-            let payload = self.outbox.payload_before_urgent();
-            let ping = frame::encode(Opcode::Ping, &number.to_be_bytes());
-            let place = self.outbox.push_urgent(Chunk::ours(ping, &self.window));
-            self.arrival.pinged(number, place, payload, now);
-        }
-        number
-    }
-
-    /// The client has answered the Ping of this number, and so those before it.
-    pub(super) fn on_pong(&mut self, number: u64, now: Instant) {
-        let payload = self.arrival.ponged(number, now);
-        self.state.metrics.arrived(payload);
-        self.clocks.arrived(now, self.arrival.is_awaited());
-        if number >= self.pinged {
-            self.clocks.ponged();
-        }
-        if self.barrier.take_if(|barrier| *barrier <= number).is_some() {
-            self.registry.do_send(Cleared(self.id));
-        }
     }
 
     /// Tells the registry that nothing more will come, once.

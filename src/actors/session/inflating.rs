@@ -26,12 +26,7 @@ impl Connection {
         if compressed && self.reader.has_compression() {
             self.state.metrics.passed_compressed(delivery.payload());
         } else if compressed && self.unpacker.is_none() {
-            let limit = match self.receives {
-                true => self.state.live().config.sender_message(),
-                // A receiver's messages were looked into, by the limit that it has.
-                false => u64::MAX,
-            };
-            self.unpacker = Some(Box::new(Unpacker::new(limit)));
+            self.unpacker = Some(Box::new(Unpacker::new(self.most_inflated)));
         }
         match &mut self.unpacker {
             None => self.outbox.push(delivery),
@@ -45,7 +40,7 @@ impl Connection {
     /// Has the next of what waits in front of the outbox follow, once that is empty. Returns whether any
     /// did.
     pub(super) fn refill(&mut self) -> bool {
-        if self.outbox.is_empty()
+        while self.outbox.is_empty()
             && let Some(unpacker) = &mut self.unpacker
         {
             let next = unpacker.take();
@@ -59,6 +54,7 @@ impl Connection {
                     self.unpacker.take_if(|unpacker| unpacker.is_idle());
                     return false;
                 }
+                // What is the relay's own of the rest still goes.
                 Err(Broken { ending, oversize }) => {
                     let departure = Departure {
                         oversize,
@@ -68,7 +64,6 @@ impl Connection {
                         id: self.id,
                         departure,
                     });
-                    return false;
                 }
             }
         }

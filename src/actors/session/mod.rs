@@ -9,8 +9,11 @@
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `inflating` | what it does where its client has no compression, and its peer has |
+//! | `loan` | memory that a sender borrows whose receiver is slow |
 //! | `phase` | how far it has come |
-//! | `pump` | the way of its bytes, from its socket to the registry and back |
+//! | `pings` | its client's Pings, and its own |
+//! | `pump` | its turns, and the way of its peer's bytes to its socket |
+//! | `reading` | the way of its client's bytes to the registry |
 //! | `timers` | what follows when a timer fires |
 //! | `waiting` | what it does while its request waits for an answer |
 //! | `socket` | what it has of its thread: a socket to read and write, an alarm, a turn to read |
@@ -19,8 +22,11 @@
 mod actor;
 mod connection;
 mod inflating;
+mod loan;
 mod phase;
+mod pings;
 mod pump;
+mod reading;
 mod socket;
 mod timers;
 mod travel;

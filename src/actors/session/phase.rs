@@ -1,15 +1,14 @@
 //! How far a session has come.
 
-use std::sync::Arc;
-
 use relay_wire::{
     reply::Reply,
     request::{MAX_REQUEST, Request},
 };
 
+use super::loan::Borrower;
 use crate::{
     actors::messages::Moved,
-    flow::{credit::Pool, data::Fragment, inflate},
+    flow::{data::Fragment, inflate},
 };
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
@@ -26,8 +25,8 @@ pub(super) enum Phase {
     Moving { worker: usize, moved: Box<Moved> },
     /// In a room: everything is passed on.
     Piping {
-        /// Where a sender may borrow memory, as long as its receiver is slow.
-        spare: Option<Arc<Pool>>,
+        /// A sender's, for when its receiver is slow.
+        borrower: Option<Borrower>,
     },
     /// We have said Close, and wait for the client's.
     Closing,

@@ -91,7 +91,7 @@ const EMPTY: [u8; 6] = [0x81, 0x80, 0, 0, 0, 0];
 
 /// Bytes of a flood of frames of this size that one turn takes, with the rest of its last read.
 fn turn_of(frame: usize) -> usize {
-    pump::TURN * frame / (frame + pump::FRAME_COST) + socket::READ
+    reading::TURN * frame / (frame + reading::FRAME_COST) + socket::READ
 }
 
 #[actix_rt::test]
@@ -223,7 +223,7 @@ async fn who_breaks_a_rule_after_our_close_still_gets_what_was_before_it() {
     let message = encode(Opcode::Binary, &[7; 8 << 20]);
     let delivery = Chunk::of_payload(message, 8 << 20, &window);
     session.do_send(Deliver::Data(delivery.into()));
-    session.do_send(Deliver::Close(Ending::SenderDisconnected));
+    session.do_send(Deliver::Close(Ending::SenderDisconnected.into()));
     let before = received(&worker);
     client
         .write_all(&encode(Opcode::Text, b"without a mask"))
@@ -277,7 +277,7 @@ async fn nothing_ever_falls_into_a_frame() {
             until_read(&worker, pinged).await;
         }
     }
-    session.do_send(Deliver::Close(Ending::ServerShutdown));
+    session.do_send(Deliver::Close(Ending::ServerShutdown.into()));
 
     let mut heard = Heard::default();
     while !heard.bytes.ends_with(b"server_shutdown") {

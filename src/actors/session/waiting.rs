@@ -11,8 +11,9 @@ use std::{
 use relay_wire::{frame::Header, request::MAX_REQUEST};
 
 use super::{
-    connection::{Connection, Pongs},
+    connection::Connection,
     phase::Phase,
+    pings::Pongs,
     socket::{Pause, Socket},
 };
 

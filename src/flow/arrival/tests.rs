@@ -17,6 +17,8 @@ struct Line {
     rate: u64,
     round_trip: Duration,
     written: u64,
+    /// Bytes of each frame.
+    frame: usize,
     number: u64,
     /// When the last byte that was written is through.
     through: Duration,
@@ -33,6 +35,7 @@ impl Line {
             rate,
             round_trip,
             written: 0,
+            frame: 4096,
             number: 0,
             through: Duration::ZERO,
             pongs: VecDeque::new(),
@@ -51,10 +54,9 @@ impl Line {
                 self.pongs
                     .push_back((self.through + self.round_trip, self.number));
             }
-            let next = self.arrival.until_mark(self.written).max(1);
-            match self.arrival.room(self.written).min(next) {
+            match self.arrival.room(self.written, self.frame) {
                 0 => return,
-                bytes => self.send(bytes),
+                _ => self.send(self.frame as u64),
             }
         }
     }
@@ -89,9 +91,13 @@ impl Line {
 #[test]
 fn a_ping_is_answered_in_time_on_any_line_that_is_fast_enough() {
     for rate in [MBIT / 10, MBIT / 4, MBIT, 20 * MBIT, 1000 * MBIT] {
-        let mut line = Line::new(rate, Duration::from_millis(50));
-        let (_, longest) = line.run(Duration::from_secs(60));
-        assert!(longest < Duration::from_secs(5), "{rate}: {longest:?}");
+        for frame in [4096, 32 * 1024 + 4] {
+            let mut line = Line::new(rate, Duration::from_millis(50));
+            line.frame = frame;
+            let (arrived, longest) = line.run(Duration::from_secs(60));
+            assert!(longest < Duration::from_secs(5), "{rate}: {longest:?}");
+            assert!(arrived > 60 * rate * 95 / 100, "{arrived} at {rate}");
+        }
     }
 }
 
@@ -165,13 +171,29 @@ fn marks_are_bounded_and_leave_no_memory_behind() {
 }
 
 #[test]
+fn what_is_written_past_the_window_has_its_marks() {
+    let (mut arrival, now) = (Arrival::default(), Instant::now());
+    let (mut written, mut number) = (0, 0);
+    while written < 16 << 20 {
+        if arrival.until_mark(written) == 0 {
+            number += 1;
+            arrival.pinged(number, written, written, now);
+        }
+        written += 4096;
+    }
+    let last = arrival.marks.back().unwrap().place;
+    assert!(arrival.marks.len() <= MOST_MARKS && written - last < 1 << 20);
+}
+
+#[test]
 fn frames_are_short_while_the_line_may_be_slow() {
     let mut line = Line::new(MBIT / 10, Duration::from_millis(50));
     line.run(Duration::from_secs(30));
-    assert!(line.arrival.longest_frame() <= 5000);
+    let longest = line.arrival.longest_frame();
+    assert!(longest.is_some_and(|longest| longest <= 5000));
     let mut line = Line::new(20 * MBIT, Duration::from_millis(50));
     line.run(Duration::from_secs(5));
-    assert_eq!(line.arrival.longest_frame(), usize::MAX);
+    assert_eq!(line.arrival.longest_frame(), None);
 }
 
 proptest! {

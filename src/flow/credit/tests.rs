@@ -122,6 +122,20 @@ fn a_merged_share_gives_back_the_sum_once() {
 }
 
 #[test]
+fn a_loan_leaves_half_of_each_pool_to_others() {
+    let whole = Pool::new(100);
+    let part = Pool::part_of(&whole, 40);
+    assert!(Share::try_borrow(&part, 21).is_none());
+    let _loan = Share::try_borrow(&part, 20).unwrap();
+    assert!(Share::try_borrow(&part, 1).is_none());
+    assert!(Share::try_take(&part, 20).is_ok());
+    let _others = Share::take(&whole, 20);
+    let (other, most) = (Pool::part_of(&whole, 40), 10);
+    assert!(Share::try_borrow(&other, most + 1).is_none());
+    assert!(Share::try_borrow(&other, most).is_some());
+}
+
+#[test]
 fn a_full_window_wakes_its_reader_at_half() {
     let window = Window::new(100);
     let (flag, credits) = (Arc::new(Flag::default()), [20; 4]);

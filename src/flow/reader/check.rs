@@ -11,11 +11,9 @@ use crate::flow::{event::Counts, inflate::Inflater};
 
 /// Bytes of a compressed message that are inflated at once: what comes of them is a thousand times as much
 /// at the most.
-pub(super) const SLICE: usize = 4096;
+pub(super) const SLICE: usize = 1024;
 /// Bytes that may come out in one turn before the rest has to wait for the next.
 pub(super) const MOST_INFLATED: u32 = 1024 * 1024;
-/// Bytes that take as much time to inflate as the state of a message takes to be made.
-const STATE_COST: u32 = 16 * 1024;
 
 /// What is seen of one message.
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub(super) enum Check {
 
 /// Whether this turn may inflate more, behind what it has done so far.
 pub(super) fn has_time(counts: &Counts) -> bool {
-    counts.inflated + counts.looks * STATE_COST < MOST_INFLATED
+    counts.inflating() < MOST_INFLATED
 }
 
 impl Check {

@@ -10,6 +10,13 @@ use crate::flow::{
     data::{Chunk, Fragment, Part},
 };
 
+/// How many fragments little reads make of a message at most: libraries refuse one in too many (Python's
+/// `websockets` one in more than 4,096), which a thin line would make of a long one. What waits for more is
+/// no longer than that part of the message.
+pub const MOST_FRAGMENTS: u64 = 1024;
+/// Bytes that wait for more at most, however long the message.
+const MOST_WAITING: u64 = 64 * 1024;
+
 /// The message in progress.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -25,6 +32,14 @@ pub(super) struct Message {
 impl Message {
     pub(super) fn is_looked_into(&self) -> bool {
         matches!(self.check, Check::Inside(_))
+    }
+
+    /// Bytes that it is passed on with at least, where more of it comes: its first as soon as there is one.
+    pub(super) fn least_fragment(&self) -> usize {
+        match self.started {
+            true => MOST_WAITING.min(self.size / MOST_FRAGMENTS) as usize,
+            false => 0,
+        }
     }
 
     /// What has come of it as a fragment, charged to `window`.

@@ -406,10 +406,10 @@ fn a_long_message_in_little_reads_leaves_in_fewer_fragments_than_libraries_refus
                 peer.take(event);
             }
             let waits = reader.part.as_ref().map_or(0, |part| part.payload().len());
-            assert!(waits <= length / 2048, "{waits} bytes wait");
+            assert!(waits <= length / 1024, "{waits} bytes wait");
         }
         assert!(peer.got == [Sent::Message(Opcode::Binary, payload)]);
-        assert!(fragments <= 2050, "{fragments} fragments");
+        assert!(fragments <= 1026, "{fragments} fragments");
     }
 }
 

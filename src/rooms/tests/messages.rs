@@ -178,3 +178,27 @@ fn a_message_that_is_put_together_stays_what_it_was() {
     };
     assert_eq!(deliveries, [Got(S, header.frame(b"abcabc"))]);
 }
+
+/// It may begin with a fragment that has no byte, and go on with one that is passed on as it is.
+#[test]
+fn a_message_begins_with_its_own_kind_however_little_comes_first() {
+    for (first, middle) in [(&b""[..], &b""[..]), (b"", b"x"), (b"x", b"")] {
+        let mut world = room(&[1]);
+        let window = world.window(1);
+        let (mut effects, long) = (Vec::new(), [1; 5000]);
+        for (piece, payload) in [
+            (Piece::First, first),
+            (Piece::Middle, middle),
+            (Piece::Last, &long),
+        ] {
+            let data = piece.data(payload, &window);
+            world.rooms.forward(SessionId(1), data, &mut effects);
+        }
+        let [Effect::Deliver(_, Delivery::Chunks(chunks))] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        let frames = chunks.iter().map(|chunk| chunk.bytes[0]);
+        // A start that is no end, and one end that is no start.
+        assert_eq!(frames.collect::<Vec<_>>(), [0x02, 0x80]);
+    }
+}

@@ -26,11 +26,30 @@ async fn seconds(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) -> f64 
     start.elapsed().as_secs_f64()
 }
 
-fn assert_near(is: f64, ought: f64, what: &str) {
-    let off = is / ought;
-    println!("{what}: {off:.3} of what it ought to be");
-    // Never faster; later by what a busy machine may be.
-    assert!((0.97..1.3).contains(&off), "{what}: {is} for {ought}");
+/// It takes so many seconds: never less, and the best of five times not much more. The rest is what a busy
+/// machine adds.
+async fn assert_takes(ought: f64, what: &str, once: impl AsyncFn() -> f64) {
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        best = best.min(once().await);
+        println!("{what}: {best:.3} s for {ought} s");
+        assert!(best > 0.97 * ought, "{what}: {best} s for {ought} s");
+        if best < 1.05 * ought + 0.2 {
+            return;
+        }
+    }
+    panic!("{what}: {best} s for {ought} s");
+}
+
+/// So many bytes have arrived by this count, which follows them, and no more.
+async fn assert_carried(count: impl Fn() -> u64, bytes: usize) {
+    let counting = async {
+        while count() < bytes as u64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the count", counting).await;
+    assert_eq!(count(), bytes as u64);
 }
 
 #[tokio::test]
@@ -42,29 +61,45 @@ async fn each_way_has_its_rate() {
             up: rate / 2,
             ..Line::default()
         };
-        let (line, mut client, mut relay) = laid(line).await;
         let bytes = rate as usize / 2;
-        let down = seconds(&mut relay, &mut client, bytes).await;
-        assert_near(down, 0.5, &format!("{rate} bytes/s down"));
-        let up = seconds(&mut client, &mut relay, bytes / 2).await;
-        assert_near(up, 0.5, &format!("{rate} bytes/s, up half of them"));
-        assert_eq!((line.down(), line.up()), (bytes as u64, bytes as u64 / 2));
+        assert_takes(0.5, &format!("{rate} bytes/s down"), async || {
+            let (line, mut client, mut relay) = laid(line).await;
+            let took = seconds(&mut relay, &mut client, bytes).await;
+            assert_carried(|| line.down(), bytes).await;
+            assert_eq!(line.up(), 0);
+            took
+        })
+        .await;
+        assert_takes(
+            0.5,
+            &format!("{rate} bytes/s, up half of them"),
+            async || {
+                let (line, mut client, mut relay) = laid(line).await;
+                let took = seconds(&mut client, &mut relay, bytes / 2).await;
+                assert_carried(|| line.up(), bytes / 2).await;
+                assert_eq!(line.down(), 0);
+                took
+            },
+        )
+        .await;
     });
     futures_util::future::join_all(runs).await;
 }
 
 #[tokio::test]
 async fn a_byte_is_under_way_for_as_long_as_it_is_told_and_a_thousand_no_longer() {
-    let delay = Duration::from_millis(100);
-    let (_line, mut client, mut relay) = laid(Line {
-        delay,
-        ..Line::default()
-    })
-    .await;
+    let delay = Duration::from_millis(150);
     for bytes in [1, 1000, 100_000] {
-        let took = seconds(&mut relay, &mut client, bytes).await
-            + seconds(&mut client, &mut relay, bytes).await;
-        assert_near(took, 0.2, &format!("{bytes} bytes there and back"));
+        assert_takes(0.3, &format!("{bytes} bytes there and back"), async || {
+            let (_line, mut client, mut relay) = laid(Line {
+                delay,
+                ..Line::default()
+            })
+            .await;
+            seconds(&mut relay, &mut client, bytes).await
+                + seconds(&mut client, &mut relay, bytes).await
+        })
+        .await;
     }
 }
 
@@ -80,17 +115,19 @@ async fn who_sends_is_read_up_to_the_buffer_and_no_further() {
         .set_send_buffer_size(128 << 10)
         .unwrap();
     let (mut written, chunk) = (0, [7; 16 << 10]);
+    while written < BUFFER {
+        within("room", client.writable()).await.unwrap();
+        written += client.try_write(&chunk).unwrap_or(0);
+    }
     // It never takes more once it takes nothing for a while, but for what the line carries.
     while let Ok(ready) = tokio::time::timeout(Duration::from_millis(300), client.writable()).await
+        && written < 2 * BUFFER
     {
         ready.unwrap();
         written += client.try_write(&chunk).unwrap_or(0);
-        if written > 2 * BUFFER {
-            break;
-        }
     }
     println!("{written} bytes were taken");
-    assert!((BUFFER..BUFFER + (1 << 20)).contains(&written), "{written}");
+    assert!(written < BUFFER + (1 << 20), "{written}");
 }
 
 #[tokio::test]

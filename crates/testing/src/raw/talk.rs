@@ -101,8 +101,8 @@ impl Raw {
         }
     }
 
-    /// The relay closes with this code. It is answered, and the relay ends the connection.
-    pub async fn expect_close(&mut self, code: u16) {
+    /// The relay closes with this code; returns the reason. It is answered, and the relay ends the connection.
+    pub async fn expect_close(&mut self, code: u16) -> String {
         let awaited = format!("close {code}");
         let frame = self.next_but_pings(&awaited).await;
         assert_eq!(frame.opcode, CLOSE, "{frame:?} instead of {awaited}");
@@ -120,6 +120,7 @@ impl Raw {
         let answer = wire::frame(CLOSE, sent).encode();
         let _ = self.writer.write_all(&answer).await; // It may have ended the connection already.
         self.expect_end().await;
+        reason.to_owned()
     }
 
     /// The relay says why, and closes with this code.

@@ -175,6 +175,11 @@ fn what_swells_is_looked_into_bit_by_bit() {
     let (_, violation, turns) = read(&mut reader(100, true), &[&many]);
     assert_eq!(violation, None);
     assert!(turns >= 10, "{turns} turns");
+    // And those that have no byte.
+    let many = first(Opcode::Binary, true, b"").repeat(1000);
+    let (_, violation, turns) = read(&mut reader(100, true), &[&many]);
+    assert_eq!(violation, None);
+    assert!(turns >= 10, "{turns} turns");
 }
 
 #[test]
