@@ -18,6 +18,8 @@ use crate::{
     limits::{
         address::{AddressKey, Trust},
         admission::Admission,
+        callers::Callers,
+        rules::Rules,
         shares::Shares,
     },
     observe::{
@@ -81,6 +83,10 @@ pub struct State {
     pub placement: Placement,
     /// The budgets of client addresses.
     pub admission: Admission,
+    /// What client addresses have done.
+    pub callers: Callers,
+    /// What the operator has decided of them.
+    pub rules: Rules,
     /// What is outstanding.
     pub pools: Pools,
     /// What becomes of the payload.
@@ -162,6 +168,8 @@ impl State {
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
+            callers: Callers::default(),
+            rules: Rules::default(),
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger),
             ledger,

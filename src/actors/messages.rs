@@ -1,14 +1,18 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Message, Recipient};
-use relay_wire::{reply::Reply, request::Request};
+use relay_wire::{code::RoomCode, reply::Reply, request::Request};
 
 use crate::{
-    flow::data::{Data, Delivery},
-    limits::{address::AddressKey, budget::Spent},
-    rooms::{Departure, Role, SessionId},
+    flow::{
+        data::{Data, Delivery},
+        pace::SharedPace,
+        vitals::{Fares, Vitals},
+    },
+    limits::{address::AddressKey, budget::Spent, network::Network},
+    rooms::{Departure, Role, SessionId, Sight},
 };
 
 /// A session has begun, or has come from another worker.
@@ -23,6 +27,8 @@ pub struct Attach {
     pub client: AddressKey,
     /// Whether it is a check of this relay, whose room is no user's.
     pub check: bool,
+    /// How it fares.
+    pub vitals: Arc<Vitals>,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }
@@ -83,6 +89,43 @@ pub struct Leave {
     pub departure: Departure,
 }
 
+/// The operator looks at the rooms of a registry.
+#[derive(Message)]
+#[rtype(result = "Vec<Seen>")]
+pub struct Look;
+
+/// A room, and who is in it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The room.
+    pub sight: Sight,
+    /// Whether it is that of a check.
+    pub check: bool,
+    /// Its sender.
+    pub sender: Option<Member>,
+    /// The receiver that is paired with it.
+    pub receiver: Option<Member>,
+}
+
+/// A member of a room, and how it fares.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// Its address.
+    pub client: AddressKey,
+    /// How it fares.
+    pub fares: Fares,
+}
+
+/// The operator ends a room. Answered by whether there is one of this code.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct EndRoom(pub RoomCode);
+
+/// The operator has decided something else of this network. Answered by how many of its sessions end.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Decided(pub Network);
+
 /// Answered by a registry whose thread is not stuck.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -126,6 +169,10 @@ pub enum Deliver {
     Ping,
     /// Close for this, after everything before.
     Close(Departure),
+    /// The client's address is blocked: end at once.
+    Evict,
+    /// Be read no faster than this, together with others, from here on.
+    Limit(Option<Arc<SharedPace>>),
     /// The relay stops: who is in no room closes now.
     Stopping,
 }

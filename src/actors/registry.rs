@@ -5,10 +5,11 @@
 //! request is about another worker's room is sent there with it, so that no frame has to change
 //! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
-//! `limits`; `line` keeps the joins that may not be answered yet.
+//! `limits`; `line` keeps the joins that may not be answered yet, `operator` is what the operator asks.
 
 mod effects;
 mod line;
+mod operator;
 
 use std::{
     collections::HashSet,
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    flow::vitals::Vitals,
     limits::{
         address::AddressKey,
         admission::{Place, Tried},
@@ -51,6 +53,7 @@ struct Member {
     session: Recipient<Deliver>,
     client: AddressKey,
     check: bool,
+    vitals: Arc<Vitals>,
     spent: Spent,
 }
 
@@ -258,6 +261,7 @@ impl Handler<Attach> for RoomRegistry {
             session,
             client,
             check,
+            vitals,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -268,9 +272,13 @@ impl Handler<Attach> for RoomRegistry {
             session,
             client,
             check,
+            vitals,
             spent,
         };
         self.members.insert(id, member);
+        if self.apply_rule(id, client) {
+            return;
+        }
         if self.draining {
             self.send(id, Deliver::Stopping);
         } else if let Some(request) = request {

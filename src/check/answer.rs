@@ -64,6 +64,12 @@ fn of_the_relay(answer: &Answer, detail: &str) -> Option<Note> {
                 )
                 .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_SESSIONS"),
         ),
+        // As somebody has decided: no reason to restart the relay.
+        Ending::AddressBlocked => Some(
+            Note::warn("the operator of the relay has blocked this address")
+                .means("others get in; this check cannot tell more")
+                .next("claude-distill-relay block, which lists who is blocked; then unblock"),
+        ),
         Ending::RelayRestarting => Some(
             Note::warn("the relay is stopping or restarting")
                 .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")

@@ -1,6 +1,6 @@
 //! What a knob is: a setting's names, and what its value may be.
 
-use Kind::{Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Sites, Switch};
+use Kind::{Bytes, BytesOrZero, Count, Header, Host, Networks, Path, Seconds, Sites, Switch};
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -33,6 +33,8 @@ pub enum Kind {
     Header,
     /// A comma separated list of web sites, by their origin.
     Sites,
+    /// A path of at most so many bytes, or nothing.
+    Path(usize),
     /// On or off.
     Switch,
     /// A number of things.
@@ -58,7 +60,7 @@ impl Knob {
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
         let range = match self.kind {
-            Host | Networks | Header | Sites => None,
+            Host | Networks | Header | Sites | Path(_) => None,
             Switch => Some("on or off".to_owned()),
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
             BytesOrZero(min, max) => Some(format!("0, or {min} to {max}")),
@@ -81,6 +83,7 @@ impl Kind {
             Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
             Header => "the name of an HTTP header, or empty".to_owned(),
             Switch => "on or off".to_owned(),
+            Path(most) => format!("a path of at most {most} bytes, or empty"),
             Sites => "own, *, or origins with a scheme and without a path or a slash at the end \
                       (https://app.example.com, http://localhost:3000), separated by commas"
                 .to_owned(),

@@ -2,7 +2,7 @@
 //! are written. `Config`, the command line and the checks all come from it, and a test holds
 //! `.env.example` to it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -177,8 +177,17 @@ knobs! {
         metrics_allow: Vec<IpNet> = RELAY_METRICS_ALLOW("127.0.0.0/8,::1", Networks);
         /// Whether everybody sees /healthz and /readyz, also through a proxy
         health_open: bool = RELAY_HEALTH_OPEN("off", Switch);
+        /// Unix socket for status, block and the other commands; empty is admin.sock in RUNTIME_DIRECTORY, or none
+        admin_socket: PathBuf = RELAY_ADMIN_SOCKET("", Kind::Path(MAX_SOCKET), restart);
+        /// Folder where blocks and limits outlive a restart; empty is STATE_DIRECTORY, or nowhere
+        state_dir: PathBuf = RELAY_STATE_DIR("", Kind::Path(MAX_FOLDER), restart);
     }
 }
+
+/// The longest path of a Unix socket that Linux takes, without the zero at its end (unix(7)).
+const MAX_SOCKET: usize = 107;
+/// The longest path of a file (PATH_MAX), without the zero and with room for a file's name.
+const MAX_FOLDER: usize = 3_800;
 
 /// The longest message of a sender where nobody says otherwise: what today's clients can send of a session
 /// of 24 MiB. It passes through, and takes no memory.

@@ -33,6 +33,7 @@ pub use self::{
     knobs::{Change, Config, KNOBS},
     site::{Site, Sites},
     source::Error,
+    value::{bytes, network, seconds},
 };
 use crate::version;
 
@@ -84,6 +85,7 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites => "LIST",
         Kind::Header => "NAME",
+        Kind::Path(_) => "PATH",
         Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
         Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",

@@ -13,6 +13,7 @@ use actix_http::{
 use actix_web::http::{StatusCode, header};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use log::warn;
 use relay_wire::{
     ending::{Ending, Retry, Told},
@@ -33,6 +34,7 @@ use crate::{
     limits::{
         address::{AddressKey, Client, Named, Source, Trust, client_addr},
         origin::may_connect,
+        rules::Rule,
     },
     observe::{logging::log_client, metrics::Metrics},
     state::{Live, State},
@@ -69,7 +71,10 @@ impl Door {
     ) -> io::Result<()> {
         let (live, head) = (self.state.live(), request.head());
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
-        match self.admit(head, peer, ours, &live) {
+        let client = client(head, peer, &live.trust);
+        let admitted = self.admit(head, peer, &client, ours, &live);
+        self.state.callers.came(client.key(), admitted.is_err());
+        match admitted {
             Ok(Admitted {
                 response,
                 client,
@@ -103,13 +108,16 @@ impl Door {
         &self,
         head: &RequestHead,
         peer: IpAddr,
+        client: &Client,
         ours: bool,
         live: &Live,
     ) -> Result<Admitted, Response<BoxBody>> {
-        let client = client(head, peer, &live.trust);
         let refused = |ending| answer(ending, client.key(), &self.state.metrics);
         if !upgrade::is_well_formed(head) {
             return Err(refused(Ending::BadHandshake));
+        }
+        if let Rule::Blocked = self.state.rules.of(client.key(), Timestamp::now()) {
+            return Err(refused(Ending::AddressBlocked));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
@@ -121,7 +129,7 @@ impl Door {
             let plain = refused(ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
-        if !is_of_allowed_page(head, &client, &live.sites) {
+        if !is_of_allowed_page(head, client, &live.sites) {
             let origin = head.headers.get(header::ORIGIN);
             let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
             let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);

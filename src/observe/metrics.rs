@@ -3,6 +3,7 @@
 mod compression;
 mod payload;
 pub mod refusals;
+mod tally;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
+pub use self::tally::{Refusal, Tally};
 use self::{compression::Compression, payload::Payload};
 use crate::{flow::ledger::Ledger, version};
 

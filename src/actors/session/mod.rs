@@ -109,7 +109,7 @@ impl Session {
     /// Starts the actor of a connection, and makes it known to its registry.
     fn start_on(socket: TcpStream, connection: Connection, moved: Option<Moved>) -> Addr<Self> {
         let (id, client, check) = (connection.id, connection.client, connection.check);
-        let registry = connection.registry.clone();
+        let (registry, vitals) = (connection.registry.clone(), Arc::clone(&connection.vitals));
         let session = Self::create(|ctx| {
             ctx.spawn(Pump::new(socket));
             Self(Some(connection))
@@ -119,6 +119,7 @@ impl Session {
             session: session.clone().recipient(),
             client,
             check,
+            vitals,
             moved,
         });
         session

@@ -231,6 +231,8 @@ impl Connection {
 
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
         self.state.metrics.sent(count);
+        self.caller.sent(count);
+        self.vitals.wrote(self.outbox.given(), wait.is_some(), now);
         self.clocks.wrote(now, count, wait);
     }
 

@@ -1,0 +1,46 @@
+//! The counts that an operator is shown, as numbers.
+
+use relay_wire::ending::Ending;
+
+use super::{Metrics, Why};
+
+/// What a relay has counted since it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Bytes read from sessions.
+    pub received: u64,
+    /// Bytes written to sessions.
+    pub sent: u64,
+    /// What was refused, as far as anything was.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Handshakes or requests that were refused for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which.
+    pub ending: Ending,
+    /// How many.
+    pub count: u64,
+}
+
+impl Metrics {
+    /// What is counted now.
+    pub fn tally(&self) -> Tally {
+        let refused = |&ending: &Ending| {
+            let family = match (ending.is_of_handshake(), ending.is_error()) {
+                (true, _) => &self.handshakes_refused,
+                (_, true) => &self.refused,
+                _ => return None,
+            };
+            let reason = ending.name();
+            let count = family.get_or_create(&Why { reason }).get();
+            (count > 0).then_some(Refusal { ending, count })
+        };
+        Tally {
+            received: self.received.get(),
+            sent: self.sent.get(),
+            refusals: Ending::ALL.iter().filter_map(refused).collect(),
+        }
+    }
+}
