@@ -14,7 +14,7 @@ use std::{
 use super::address::AddressKey;
 
 /// Addresses without a session that are known at most.
-const MOST_GONE: usize = 4096;
+pub const MOST_GONE: usize = 4096;
 
 /// One address. Its sessions, on whatever threads, count for themselves.
 #[derive(Debug, Default)]
