@@ -212,17 +212,30 @@ async fn who_floods_stands_first_whatever_it_floods_with() {
             _ = stopped => {}
         }
     });
-    let who = machine.json(&["who"]).await;
+    // A flood takes a moment to begin, and on a busy machine it is none in every second.
+    let shown = async {
+        loop {
+            let who = machine.json(&["who"]).await;
+            let first = &who["clients"][0];
+            if first["handshakes_per_sec"].as_u64() > Some(20) {
+                return who;
+            }
+        }
+    };
+    let who = within("somebody who connects a lot", shown).await;
     let first = &who["clients"][0];
     assert_eq!(first["address"], "198.51.100.9", "{who:#}");
     assert_eq!(first["share_of"], "handshakes", "{who:#}");
-    assert!(first["handshakes_per_sec"].as_u64() > Some(20), "{who:#}");
-    let said = machine.says(&["status"]).await;
+    let told = async {
+        loop {
+            let said = machine.says(&["status"]).await;
+            if said.contains("claude-distill-relay block 198.51.100.9") {
+                return said;
+            }
+        }
+    };
+    let said = within("the command against it", told).await;
     assert!(said.starts_with("Not all is well"), "{said}");
-    assert!(
-        said.contains("claude-distill-relay block 198.51.100.9"),
-        "{said}"
-    );
     drop(stop);
     flood.await.unwrap();
 }
