@@ -34,7 +34,7 @@ installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-health
 units_before=/etc/claude-distill-relay/previous
 program=/usr/local/bin/claude-distill-relay
 # The settings that a reload does not change.
-needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS)
+needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS RELAY_ADMIN_SOCKET RELAY_STATE_DIR)
 
 parse() {
 	settings_are='' domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
@@ -534,8 +534,8 @@ uninstall() {
 	result "$settings stays"
 	step service
 	as_root systemctl disable --now "${names[@]}" >"$log" 2>&1 || true
-	# The folder of its events.
-	as_root systemctl clean --what=logs "$unit" >"$log" 2>&1 || true
+	# What its operator has decided and its events are nobody's, once there is no relay.
+	as_root systemctl clean --what=state --what=logs "$unit" >"$log" 2>&1 || true
 	as_root rm -rf "${installed_units[@]/#/$units/}" /run/claude-distill-relay-healthcheck
 	as_root systemctl daemon-reload
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true

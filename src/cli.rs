@@ -1,11 +1,12 @@
-//! The command line: the relay's own flags, and the subcommand beside it. The relay is what runs
+//! The command line: the relay's own flags, and the subcommands beside it. The relay is what runs
 //! without one; its flags may stand before one, too.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgMatches, Command};
 
 use crate::{
+    admin::commands,
     check::{self, Whose},
     config,
     observe::logging,
@@ -16,15 +17,26 @@ pub fn command() -> Command {
     config::command()
         .disable_help_subcommand(true)
         .subcommand(check::command())
+        .subcommands(commands::commands())
 }
 
 /// Does what the subcommand in `flags` says; `None` where there is none.
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
-    let (_, arguments) = flags.subcommand()?;
-    Some(check::run(arguments, |whose| match whose {
-        Whose::Here => config::load(flags),
-        Whose::Installed => config::load_installed(flags),
-    }))
+    Some(match flags.subcommand()? {
+        ("check", arguments) => check::run(arguments, |whose| match whose {
+            Whose::Here => config::load(flags),
+            Whose::Installed => config::load_installed(flags),
+        }),
+        (name, arguments) => commands::run(name, arguments, admin_socket(flags)),
+    })
+}
+
+/// The socket that the settings here give a relay, or those that are installed do. Settings that cannot be
+/// used are in nobody's way: a relay may well run with those before.
+fn admin_socket(flags: &ArgMatches) -> Option<PathBuf> {
+    let loads = [config::load, config::load_installed];
+    let mut sockets = loads.into_iter().filter_map(|load| load(flags).ok());
+    sockets.find_map(|settings| settings.config.admin_socket)
 }
 
 /// Prints what is to be said in place of doing anything: the help, the version, or what is wrong

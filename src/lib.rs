@@ -25,10 +25,11 @@
 //! | [`cli`] | the command line |
 //! | [`check`] | the subcommand that says whether a relay is well, and if not, why |
 //! | [`process`] | the listener, the workers, the drain, systemd |
-//! | [`http`] | who is accepted, the handshake, `/healthz`, `/metrics` |
+//! | [`admin`] | what the operator asks of a relay, and the commands for it |
+//! | [`http`] | who is accepted, the handshake, the pages for the operator |
 //! | [`actors`] | the sessions and the registries between them, and what they say to each other |
 //! | [`state`] | what all workers share |
-//! | [`observe`] | the log, the event log and the metrics |
+//! | [`observe`] | the log, the event log, the metrics, the last hour |
 //! | [`rooms`] | who is paired with whom, and what follows: pure |
 //! | [`limits`] | who is asking, and whether they may: pure |
 //! | [`flow`] | a session's bytes: reader, outbox, credit, pace, clocks: pure |
@@ -38,6 +39,7 @@
 //! | [`relay_wire`] | what the relay and its clients say to each other |
 
 pub mod actors;
+pub mod admin;
 pub mod check;
 pub mod cli;
 pub mod config;

@@ -7,7 +7,9 @@ use std::{
     future::poll_fn,
     io, panic,
     path::PathBuf,
+    pin::pin,
     process::{self, ExitCode},
+    sync::Arc,
     task::Poll,
 };
 
@@ -16,12 +18,16 @@ use claude_distill_relay::{
     cli,
     config::{self, Config, Settings},
     observe::logging,
-    process::{Relay, systemd, worker},
+    process::{Relay, orders, systemd, worker},
     version,
 };
+use futures_util::future::{Either, select};
 use log::{error, info, warn};
 use tikv_jemallocator::Jemalloc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 
 /// It gives memory back to the system by a thread of its own, some seconds after it was last needed,
 /// wherever it lies (.cargo/config.toml says how many). glibc's allocator keeps all that lies below
@@ -76,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the relay until a signal ends it. An error is one sentence.
+/// Runs the relay until a signal or its operator ends it. An error is one sentence.
 async fn serve(
     config: Config,
     flags: ArgMatches,
@@ -86,24 +92,35 @@ async fn serve(
     let (host, port) = (config.host.clone(), config.port);
     let no_signals = |error| format!("cannot await signals: {error}");
     let mut signals = Signals::new().map_err(no_signals)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
     let inherited = systemd::inherited_listeners()
         .map_err(|error| format!("what systemd hands to the relay is of no use: {error}"))?;
-    let relay = match inherited.as_slice() {
+    let mut relay = match inherited.as_slice() {
         [] => Relay::bind(config),
         _ => Relay::inherit(inherited, config),
     }
     .map_err(|error| bind_failure(&host, port, &error))?;
-    let mut reload = relay.reload(flags, log_filter, file);
-    actix_rt::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            reload.read().await;
-        }
-    });
+    let (reload, orders) = (relay.reload(flags, log_filter, file), relay.orders());
+    let drain = Arc::new(Notify::new());
+    let drained = Arc::clone(&drain);
+    actix_rt::spawn(orders::obey(reload, orders, hang_up, drain));
     let shutdown = async move {
-        let signal = signals.next().await;
-        info!("stopping on {}; again to stop at once", signal.name);
+        let ordered = match select(pin!(signals.next()), pin!(drained.notified())).await {
+            Either::Left((signal, _)) => {
+                info!("stopping on {}; again to stop at once", signal.name);
+                false
+            }
+            Either::Right(_) => {
+                info!("stopping, as the operator says");
+                true
+            }
+        };
         actix_rt::spawn(async move {
+            if ordered {
+                // A service manager's first signal means no more than that either.
+                let signal = signals.next().await;
+                info!("{}: stopping already; again to stop at once", signal.name);
+            }
             let signal = signals.next().await;
             logging::flush();
             process::exit(signal.status)

@@ -5,9 +5,10 @@
 use std::{
     fmt,
     sync::{
-        Arc, Once, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    time::Instant,
 };
 
 use relay_wire::ending::Ending;
@@ -19,6 +20,8 @@ use crate::{
         access::{Access, Visitor},
         address::Trust,
         admission::{Admission, MAX_ADDRESSES},
+        callers::Callers,
+        rules::Rules,
         shares::Shares,
     },
     observe::{
@@ -26,6 +29,7 @@ use crate::{
         logging::log_client,
         memory,
         metrics::{Format, Limits, Metrics, Snapshot},
+        status::{History, Moment, Sample, Status},
     },
     rooms::{SessionId, most_charged, placement::Placement},
 };
@@ -84,6 +88,10 @@ pub struct State {
     pub access: Arc<Access>,
     /// The budgets of client addresses.
     pub admission: Admission,
+    /// What client addresses have done.
+    pub callers: Callers,
+    /// What the operator has decided of them.
+    pub rules: Rules,
     /// What is outstanding.
     pub pools: Pools,
     /// What becomes of the payload.
@@ -92,7 +100,11 @@ pub struct State {
     pub metrics: Metrics,
     /// What happens, for whoever asks afterwards.
     pub events: Events,
-    stopping: AtomicBool,
+    /// When it began.
+    pub began: Instant,
+    history: Mutex<History>,
+    /// When it was told to stop.
+    stopping: OnceLock<Instant>,
     refusing: AtomicBool,
     sessions: AtomicU64,
 }
@@ -171,12 +183,16 @@ impl State {
         Self {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
+            callers: Callers::default(),
+            rules: Rules::default(),
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger, &access, &events),
             events,
             access,
             ledger,
-            stopping: AtomicBool::new(false),
+            began: Instant::now(),
+            history: Mutex::default(),
+            stopping: OnceLock::new(),
             refusing: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
             live: RwLock::new(Arc::new(Live::new(config))),
@@ -205,18 +221,33 @@ impl State {
 
     /// Begins the relay's stop; from here on new sessions are turned away if `refusing`.
     pub fn stop(&self, refusing: bool) {
-        self.stopping.store(true, SeqCst);
+        self.stopping.get_or_init(Instant::now);
         self.refusing.store(refusing, SeqCst);
     }
 
     /// Whether the relay has been told to stop.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(SeqCst)
+        self.stopping.get().is_some()
     }
 
     /// Whether new sessions are turned away, as the relay is about to stop.
     pub fn is_refusing(&self) -> bool {
         self.refusing.load(SeqCst)
+    }
+
+    /// Why nobody new is served, if so: the relay stops, or has as many sessions or rooms as it may have.
+    pub fn unready(&self) -> Option<&'static str> {
+        let config = &self.live().config;
+        let now = self.snapshot();
+        if self.is_stopping() {
+            Some("stopping")
+        } else if now.sessions >= config.max_sessions {
+            Some("full of sessions")
+        } else if now.rooms >= config.max_rooms {
+            Some("full of rooms")
+        } else {
+            None
+        }
     }
 
     /// A name for a new session.
@@ -294,5 +325,49 @@ impl State {
     pub fn page_of_metrics(&self, format: Format) -> Result<String, fmt::Error> {
         self.metrics
             .encode(format, &self.snapshot(), &self.limits())
+    }
+
+    /// Keeps a sample of this moment for the page that shows the last hour.
+    pub fn take_sample(&self) {
+        let sample = self.sample();
+        self.history().add(sample);
+    }
+
+    /// What that page shows now.
+    pub fn status(&self) -> Status {
+        let (live, limits, sample) = (self.live(), self.limits(), self.sample());
+        let account = self.ledger.account();
+        let stops_in = self.stopping.get().map(|&since| {
+            let past = sample.at.saturating_duration_since(since);
+            live.config.drain_timeout.saturating_sub(past)
+        });
+        let moment = Moment {
+            began: self.began,
+            most: [limits.sessions as u64, limits.rooms as u64, limits.memory],
+            held: account.held,
+            dropped: account.dropped.iter().sum(),
+            stops_in,
+            unready: self.unready(),
+            sample,
+        };
+        Status::new(&moment, &self.history())
+    }
+
+    fn sample(&self) -> Sample {
+        let (now, account) = (self.snapshot(), self.ledger.account());
+        Sample {
+            at: Instant::now(),
+            sessions: now.sessions,
+            rooms: now.rooms,
+            memory: memory::resident(),
+            taken: account.taken,
+            given: account.given,
+            refused: self.metrics.refusals(),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // A sample is in it or not.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

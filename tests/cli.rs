@@ -13,13 +13,13 @@ use relay_testing::{
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
-fn the_help_has_the_check_and_nothing_for_packagers() {
+fn the_help_has_the_commands_and_nothing_for_packagers() {
     let output = Program::new(process::program()).args(["--help"]).output();
     let help = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        help.contains("check ") && !help.contains("completions"),
-        "{help}"
-    );
+    for command in ["check ", "status ", "block ", "top "] {
+        assert!(help.contains(command), "{help}");
+    }
+    assert!(!help.contains("completions"), "{help}");
 }
 
 /// What a program that must succeed prints, run in this folder with `BUILD_COMMIT` set to this.

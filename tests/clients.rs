@@ -19,7 +19,7 @@ use relay_testing::{TestRelay, skip::size};
 use tempfile::TempDir;
 
 use self::{
-    browser::Browser,
+    browser::Page,
     double::{Double, Mode},
     libraries::Library,
     share::{Kind, Share, Text},
@@ -119,16 +119,16 @@ async fn libraries_that_do_not_offer_it_share_with_each_other() {
 #[tokio::test]
 async fn a_page_in_a_browser_shares_with_them() {
     let folder = TempDir::new().unwrap();
-    let Some(browser) = Browser::start(folder.path()) else {
+    let Some(opened) = Page::open(folder.path()) else {
         return;
     };
-    let page = browser.double();
+    let page = opened.double();
     let mut installed = Library::installed();
     installed.truncate(size(1, installed.len()));
     let doubles = libraries(&installed);
     for kind in Kind::ALL {
         let share = Share::new(folder.path(), kind, size(SIZES.0, SIZES.1));
-        let origins = Sites::parse(browser.origin()).unwrap();
+        let origins = Sites::parse(opened.origin()).unwrap();
         let relay = TestRelay::start(|config| config.allowed_origins = origins);
         for double in &doubles {
             round(&relay, Mode::Deflate, &share, &page, double);

@@ -216,6 +216,14 @@ fn the_units_are_tight_and_well_formed() {
             .status,
         0
     );
+    // The operator's socket is there, and a decision outlives a restart.
+    machine.ok("sudo claude-distill-relay status");
+    machine.ok("sudo claude-distill-relay block 192.0.2.7
+        sudo systemctl restart claude-distill-relay
+        sudo claude-distill-relay unblock 192.0.2.7
+        test $(sudo stat -c %a /run/claude-distill-relay/admin.sock) = 660");
+    let stranger = machine.run("claude-distill-relay status");
+    assert!(stranger.output.contains("sudo"), "{stranger:?}");
     // A hole in the sandbox would show here.
     let status = machine.ok(&format!("sudo cat /proc/$({MAIN_PID})/status"));
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
@@ -1523,6 +1531,7 @@ fn the_package_comes_and_goes() {
     for file in [
         "/usr/bin/claude-distill-relay",
         "/usr/share/man/man1/claude-distill-relay.1.gz",
+        "/usr/share/man/man1/claude-distill-relay-block.1.gz",
         "/usr/share/man/man1/claude-distill-relay-check.1.gz",
         "/usr/share/bash-completion/completions/claude-distill-relay",
         "/usr/share/zsh/vendor-completions/_claude-distill-relay",

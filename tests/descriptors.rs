@@ -26,7 +26,7 @@ fn number_before(line: &str, words: &str) -> usize {
 
 async fn status(relay: &Relay, path: &str) -> u16 {
     let mut client = relay.dial().await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.write(request.as_bytes()).await;
     client.response().await.status
 }

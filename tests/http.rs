@@ -1,6 +1,11 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "http/pages.rs"]
+mod pages;
+#[path = "http/status.rs"]
+mod status;
+
 use claude_distill_relay::{flow::ledger::Dropped, version};
 use relay_testing::{
     Raw, TestRelay, frame, http::UPGRADE, metrics::Metrics, reply, wire::TEXT, within,
@@ -34,7 +39,7 @@ async fn a_plain_request_is_told_to_upgrade() {
 #[tokio::test]
 async fn the_relay_says_that_it_is_well() {
     let relay = TestRelay::start(|_| {});
-    let answer = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let answer = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.body, format!("ok {}\n", version::SHOWN));
     let (version, commit) = (version::VERSION, version::COMMIT);
@@ -193,7 +198,7 @@ async fn everything_said_to(relay: &TestRelay, bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_connection_is_for_one_request() {
     let relay = TestRelay::start(|_| {});
-    let get = "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n";
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let by_line_feeds = get.replace('\r', "");
     let with_body = "POST / HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000\r\n\r\n";
     for request in [get, &by_line_feeds, with_body] {
@@ -206,7 +211,8 @@ async fn a_connection_is_for_one_request() {
 #[tokio::test]
 async fn health_may_be_asked_for_by_its_head_alone() {
     let relay = TestRelay::start(|_| {});
-    let said = everything_said_to(&relay, b"HEAD /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let said =
+        everything_said_to(&relay, b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     assert!(said.ends_with("\r\n\r\n"), "a body: {said}");
 }

@@ -309,7 +309,7 @@ async fn a_full_relay_refuses_upgrades_and_says_when_to_come_back() {
         }
         other => panic!("{other:?} instead of a refusal"),
     }
-    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(health.status, 200);
     receiver.close().await;
     relay.until("a place", |now| now.sessions == 1).await;

@@ -175,6 +175,9 @@ async fn numbers_and_health_are_not_for_everybody() {
         "/healthz",
         "//healthz",
         "/health%7a",
+        "/status",
+        "/%73tatus",
+        "/readyz",
     ];
     for path in spellings {
         let answer = nginx.get(path).await;

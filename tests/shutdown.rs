@@ -113,7 +113,7 @@ async fn nobody_new_is_let_in_while_a_pair_finishes() {
         }
         other => panic!("{other:?} instead of a refusal"),
     }
-    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let health = Raw::ask(&relay, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_ne!(
         health.status, 200,
         "a load balancer would send more: {health:?}"

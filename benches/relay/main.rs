@@ -18,6 +18,7 @@ mod peers;
 mod report;
 mod rows;
 mod server;
+mod side_by_side;
 mod svg;
 mod thin_lines;
 mod thin_lines_chart;
@@ -40,6 +41,15 @@ fn main() -> Result<()> {
     machine::allow_many_sockets()?;
     if let Some(load) = machine::others_at_work() {
         eprintln!("this machine is busy (load {load}): the figures will be rough");
+    }
+    if let Some(difference) = &options.difference {
+        let compared = side_by_side::measure(difference, &options)?;
+        print!("{compared}");
+        if let Some(folder) = &options.out {
+            fs::create_dir_all(folder)?;
+            fs::write(folder.join("side-by-side.md"), compared)?;
+        }
+        return Ok(());
     }
     let peers = available_peers(&options);
     if options.wants_thin_lines() {

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
@@ -25,6 +25,18 @@ pub(crate) struct Options {
     sizes: Vec<f64>,
     receivers: Vec<f64>,
     senders: Vec<f64>,
+    /// What is compared in place of the peers.
+    pub(crate) difference: Option<Difference>,
+}
+
+/// What the second relay has that the first has not.
+pub(crate) struct Difference {
+    /// The program of the first, if it is another build.
+    pub(crate) beside: Option<OsString>,
+    /// Settings of the second.
+    pub(crate) with: Vec<(String, String)>,
+    /// Whether somebody looks at the pages of the second meanwhile.
+    pub(crate) watched: bool,
 }
 
 impl Options {
@@ -44,17 +56,25 @@ impl Options {
         };
         let [sizes, receivers, senders] = ["sizes", "receivers", "senders"].map(numbers);
         let quick = matches.get_flag("quick");
-        let rounds: usize = matches
-            .get_one("rounds")
-            .copied()
-            .unwrap_or(if quick { 1 } else { 5 });
-        let seconds = matches
-            .get_one("seconds")
-            .copied()
-            .unwrap_or(if quick { 0.2 } else { 1.0 });
+        let difference = Difference {
+            beside: matches.get_one::<OsString>("beside").cloned(),
+            with: list("with").iter().map(|it| setting(it)).collect(),
+            watched: matches.get_flag("watched"),
+        };
+        let plain =
+            difference.beside.is_none() && difference.with.is_empty() && !difference.watched;
+        let difference = (!plain).then_some(difference);
+        // Many short turns, where two take turns that hardly differ.
+        let (few, long) = match (quick, &difference) {
+            (true, _) => (1, 0.2),
+            (false, None) => (5, 1.0),
+            (false, Some(_)) => (40, 0.5),
+        };
+        let rounds: usize = matches.get_one("rounds").copied().unwrap_or(few);
+        let seconds = matches.get_one("seconds").copied().unwrap_or(long);
         let (rows, peers) = (list("rows"), list("peers"));
         let filters = [&sizes, &receivers, &senders];
-        let picked = !peers.is_empty() || filters.iter().any(|filter| !filter.is_empty());
+        let picked = !plain || !peers.is_empty() || filters.iter().any(|filter| !filter.is_empty());
         let whole = !quick && !picked && (rows.is_empty() || rows == [THIN_LINES]);
         let results = || concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results").into();
         Self {
@@ -71,6 +91,7 @@ impl Options {
             sizes,
             receivers,
             senders,
+            difference,
         }
     }
 
@@ -99,6 +120,12 @@ impl Options {
     pub(crate) fn wants_peer(&self, name: &str) -> bool {
         self.peers.is_empty() || self.peers.iter().any(|wanted| wanted == name)
     }
+}
+
+/// A setting of a relay's, as the command line has it.
+fn setting(text: &str) -> (String, String) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (name.to_owned(), value.to_owned())
 }
 
 fn command() -> Command {
@@ -132,6 +159,26 @@ fn command() -> Command {
         .arg(numbers("receivers").help("Only these lines of receivers, in Mbit/s: 0.25, 1, 5, …"))
         .arg(numbers("senders").help("Only these lines of senders, in Mbit/s: 5, 20, 100"))
         .arg(list("peers").help("Only these, comma-separated: relay, python, ws, bun, haproxy"))
+        .arg(
+            Arg::new("beside")
+                .long("beside")
+                .value_name("PROGRAM")
+                .value_parser(value_parser!(OsString))
+                .help("Compare this relay with another build of it, side by side"),
+        )
+        .arg(
+            Arg::new("with")
+                .long("with")
+                .value_name("NAME=VALUE")
+                .action(ArgAction::Append)
+                .help("The same, with this setting for the second relay"),
+        )
+        .arg(
+            Arg::new("watched")
+                .long("watched")
+                .action(ArgAction::SetTrue)
+                .help("The same, with somebody who asks the second for its pages"),
+        )
         .arg(
             Arg::new("out")
                 .long("out")

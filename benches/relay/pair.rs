@@ -33,11 +33,11 @@ impl Pair {
     }
 
     fn open_room(server: &Server) -> Result<Self> {
-        let mut sender = End::connect(server.address)?;
+        let mut sender = End::connect(server.address, server.lines)?;
         sender.send_json(&json!({ "type": "CREATE_ROOM" }))?;
         let created = expect(&mut sender, "ROOM_CREATED")?;
 
-        let mut receiver = End::connect(server.address)?;
+        let mut receiver = End::connect(server.address, server.lines)?;
         receiver.send_json(&json!({ "type": "JOIN_ROOM", "room_id": created["room_id"] }))?;
         expect(&mut receiver, "ROOM_JOINED")?;
         expect(&mut sender, "PEER_JOINED")?;

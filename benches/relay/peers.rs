@@ -54,14 +54,14 @@ pub(crate) fn all() -> Vec<Peer> {
             title: "this relay",
             job: Job::Relay,
             version: Some(version.clone()),
-            program: |ports| relay(ports.listen, 1),
+            program: |ports| relay(&process::program(), ports.listen, 1),
         },
         Peer {
             name: "relay-2w",
             title: "this relay, 2 workers",
             job: Job::Relay,
             version: Some(version),
-            program: |ports| relay(ports.listen, 2),
+            program: |ports| relay(&process::program(), ports.listen, 2),
         },
         Peer {
             name: "python",
@@ -102,9 +102,9 @@ pub(crate) fn all() -> Vec<Peer> {
     ]
 }
 
-/// The relay with limits that no load here reaches; all else is as it comes.
-fn relay(port: u16, workers: usize) -> Program {
-    Program::new(process::program())
+/// A build of the relay with limits that no load here reaches; all else is as it comes.
+pub(crate) fn relay(program: &OsStr, port: u16, workers: usize) -> Program {
+    Program::new(program)
         .env("RELAY_HOST", "127.0.0.1")
         .env("RELAY_PORT", port)
         .env("RELAY_WORKERS", workers)

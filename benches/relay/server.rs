@@ -10,7 +10,7 @@ use std::{
 use nix::time::ClockId;
 use relay_testing::{
     memory::{self, PEAK, RESIDENT},
-    program::Process,
+    program::{Process, Program},
 };
 
 use crate::{
@@ -25,21 +25,35 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where a forwarder's connections come out; `None` for a relay.
     pub(crate) backend: Option<TcpListener>,
+    /// What clients say to it beside a plain handshake.
+    pub(crate) lines: &'static str,
 }
+
+/// The key of the load, for a relay that wants one: `RELAY_ACCESS_KEYS=load:0123456789abcdef0123456789abcdef`.
+const KEY: &str = "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
 
 impl Server {
     /// Starts a peer and waits until it accepts connections.
     pub(crate) fn start(peer: &Peer) -> Result<Self> {
+        Self::run(peer.job, "", |ports| peer.program(ports))
+    }
+
+    /// Starts a relay that is none of the peers, in the same way. Its clients have a key for it.
+    pub(crate) fn of_relay(program: impl FnOnce(&Ports) -> Program) -> Result<Self> {
+        Self::run(Job::Relay, KEY, program)
+    }
+
+    fn run(job: Job, lines: &'static str, program: impl FnOnce(&Ports) -> Program) -> Result<Self> {
         let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let ports = Ports {
             listen: free_port()?,
             backend: backend.local_addr()?.port(),
         };
-        let mut process = peer.program(&ports).stderr(Stdio::null()).spawn()?;
+        let mut process = program(&ports).stderr(Stdio::null()).spawn()?;
         let clock = cpu_clock(process.pid())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.listen));
         process.listens_at(address)?;
-        let backend = match peer.job {
+        let backend = match job {
             Job::Relay => None,
             Job::Forward => {
                 // The connection that found the forwarder ready came out here, too.
@@ -52,6 +66,7 @@ impl Server {
             clock,
             address,
             backend,
+            lines,
         })
     }
 

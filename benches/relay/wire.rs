@@ -59,10 +59,10 @@ impl End {
         Ok(Self { stream, masked })
     }
 
-    /// Connects to a relay, as a WebSocket client.
-    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+    /// Connects to a relay, as a WebSocket client with these further lines in the head of its request.
+    pub(crate) fn connect(address: SocketAddr, lines: &str) -> Result<Self> {
         let mut end = Self::new(TcpStream::connect(address)?, false)?;
-        end.send(format!("{UPGRADE}\r\n").as_bytes())?;
+        end.send(format!("{UPGRADE}{lines}\r\n").as_bytes())?;
         let mut line = String::new();
         end.stream.read_line(&mut line)?;
         if !line.starts_with("HTTP/1.1 101") {

@@ -1,14 +1,18 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Message, Recipient};
-use relay_wire::{reply::Reply, request::Request};
+use relay_wire::{code::RoomCode, reply::Reply, request::Request};
 
 use crate::{
-    flow::data::{Data, Delivery},
-    limits::{access::Visitor, budget::Spent},
-    rooms::{Departure, Role, SessionId},
+    flow::{
+        data::{Data, Delivery},
+        pace::SharedPace,
+        vitals::{Fares, Vitals},
+    },
+    limits::{access::Visitor, address::AddressKey, budget::Spent, network::Network},
+    rooms::{Departure, Role, SessionId, Sight},
 };
 
 /// A session has begun, or has come from another worker.
@@ -21,6 +25,8 @@ pub struct Attach {
     pub session: Recipient<Deliver>,
     /// Whose it is, and whose budget its requests are charged to. The room of a check is no user's.
     pub visitor: Visitor,
+    /// How it fares.
+    pub vitals: Arc<Vitals>,
     /// What it has come from another worker for.
     pub moved: Option<Moved>,
 }
@@ -86,6 +92,43 @@ pub struct Leave {
 #[rtype(result = "()")]
 pub struct KeysChanged;
 
+/// The operator looks at the rooms of a registry.
+#[derive(Message)]
+#[rtype(result = "Vec<Seen>")]
+pub struct Look;
+
+/// A room, and who is in it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The room.
+    pub sight: Sight,
+    /// Whether it is that of a check.
+    pub check: bool,
+    /// Its sender.
+    pub sender: Option<Fellow>,
+    /// The receiver that is paired with it.
+    pub receiver: Option<Fellow>,
+}
+
+/// A member of a room, and how it fares.
+#[derive(Debug, Clone, Copy)]
+pub struct Fellow {
+    /// Its address.
+    pub client: AddressKey,
+    /// How it fares.
+    pub fares: Fares,
+}
+
+/// The operator ends a room. Answered by whether there is one of this code.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct EndRoom(pub RoomCode);
+
+/// The operator has decided something else of this network. Answered by how many of its sessions end.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Decided(pub Network);
+
 /// Answered by a registry whose thread is not stuck.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -131,6 +174,10 @@ pub enum Deliver {
     Ping,
     /// Close for this, after everything before.
     Close(Departure),
+    /// The client's address is blocked: end at once.
+    Evict,
+    /// Be read no faster than this, together with others, from here on.
+    Limit(Option<Arc<SharedPace>>),
     /// The relay stops: who is in no room closes now.
     Stopping,
 }

@@ -5,10 +5,13 @@
 //! request is about another worker's room is sent there with it, so that no frame has to change
 //! threads. It charges requests to their budgets, asks [`Rooms`] what follows from a message, and
 //! carries that out through the sessions' mailboxes. The rules themselves are in `rooms` and
-//! `limits`; `line` keeps the joins that may not be answered yet, `visits` who is in which queue or pair.
+//! `limits`; `line` keeps the joins that may not be answered yet, `member` is what is kept of a session, `visits`
+//! who is in which queue or pair, and `operator` what the operator asks.
 
 mod effects;
 mod line;
+mod member;
+mod operator;
 mod visits;
 
 use std::{
@@ -18,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use relay_wire::{
     code::RoomCode,
     ending::Ending,
@@ -26,17 +29,14 @@ use relay_wire::{
     request::{Join, Request},
 };
 
-use self::{line::Line, visits::Visits};
+use self::{line::Line, member::Member, visits::Visits};
 use super::{
-    messages::{
-        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, KeysChanged, Leave, Moved, Shutdown,
-    },
+    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
     now,
 };
 use crate::{
     config::Config,
     limits::{
-        access::Visitor,
         address::AddressKey,
         admission::{Place, Tried},
         budget::Spent,
@@ -49,25 +49,6 @@ use crate::{
 /// Codes tried for a room before the relay counts as full. Half of all are free at least, as the settings
 /// have it, and one in [`workers`](crate::config::Config::workers) of those is for a room of this worker.
 const TRIES: usize = 1000;
-
-/// A session, and what the registry keeps of it.
-#[derive(Clone)]
-struct Member {
-    session: Recipient<Deliver>,
-    visitor: Visitor,
-    spent: Spent,
-}
-
-impl Member {
-    /// Ends it if its access key is withdrawn.
-    fn end_without_key(&self) {
-        let key = self.visitor.key.as_ref();
-        if key.is_some_and(|key| key.is_withdrawn()) {
-            let close = Deliver::Close(Ending::AccessKeyWithdrawn.into());
-            self.session.do_send(close);
-        }
-    }
-}
 
 /// The sessions and rooms of one worker.
 pub struct RoomRegistry {
@@ -297,6 +278,7 @@ impl Handler<Attach> for RoomRegistry {
             id,
             session,
             visitor,
+            vitals,
             moved,
         } = attach;
         let (request, spent) = match moved {
@@ -306,11 +288,16 @@ impl Handler<Attach> for RoomRegistry {
         let member = Member {
             session,
             visitor,
+            vitals,
             spent,
         };
         // Its key may have been withdrawn on its way here.
         member.end_without_key();
+        let client = member.visitor.network;
         self.members.insert(id, member);
+        if self.apply_rule(id, client) {
+            return;
+        }
         if self.draining {
             self.send(id, Deliver::Stopping);
         } else if let Some(request) = request {
@@ -386,14 +373,6 @@ impl Handler<Shutdown> for RoomRegistry {
         for member in self.members.values() {
             member.session.do_send(Deliver::Stopping);
         }
-    }
-}
-
-impl Handler<KeysChanged> for RoomRegistry {
-    type Result = ();
-
-    fn handle(&mut self, _: KeysChanged, _: &mut Self::Context) {
-        self.members.values().for_each(Member::end_without_key);
     }
 }
 

@@ -76,6 +76,12 @@ fn of_the_relay(answer: &Answer, target: &Target, detail: &str) -> Option<Note> 
                 .means("it answers, and lets in who has a key of RELAY_ACCESS_KEYS")
                 .next("the same check with ?key=KEY behind the URL, or NAME:KEY@ before its host"),
         ),
+        // As somebody has decided: no reason to restart the relay.
+        Ending::AddressBlocked => Some(
+            Note::warn("the operator of the relay has blocked this address")
+                .means("others get in; this check cannot tell more")
+                .next("claude-distill-relay block, which lists who is blocked; then unblock"),
+        ),
         Ending::RelayRestarting => Some(
             Note::warn("the relay is stopping or restarting")
                 .means("it lets pairs finish, for RELAY_DRAIN_TIMEOUT at most")

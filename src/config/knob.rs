@@ -1,7 +1,7 @@
 //! What a knob is: a setting's names, and what its value may be.
 
 use Kind::{
-    Addresses, Bytes, BytesOrZero, Count, Folder, Header, Host, Keys, Networks, Seconds, Sites,
+    Addresses, Bytes, BytesOrZero, Count, Header, Host, Keys, Networks, Path, Seconds, Sites,
     Switch,
 };
 
@@ -40,10 +40,10 @@ pub enum Kind {
     Sites,
     /// A comma separated list of names and their access keys, or the path of a file of those.
     Keys,
-    /// The path of a folder, or nothing.
-    Folder,
     /// How much of client addresses is written down.
     Addresses,
+    /// A path of at most so many bytes, or nothing.
+    Path(usize),
     /// On or off.
     Switch,
     /// A number of things.
@@ -69,7 +69,7 @@ impl Knob {
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
         let range = match self.kind {
-            Host | Networks | Header | Sites | Keys | Folder => None,
+            Host | Networks | Header | Sites | Keys | Path(_) => None,
             Addresses => Some("truncated, full or none".to_owned()),
             Switch => Some("on or off".to_owned()),
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
@@ -93,8 +93,8 @@ impl Kind {
             Networks => "IP addresses and CIDR ranges, separated by commas".to_owned(),
             Header => "the name of an HTTP header, or empty".to_owned(),
             Switch => "on or off".to_owned(),
-            Folder => "the path of a directory, or empty".to_owned(),
             Addresses => "truncated, full or none".to_owned(),
+            Path(most) => format!("a path of at most {most} bytes, or empty"),
             Sites => "own, *, or origins with a scheme and without a path or a slash at the end \
                       (https://app.example.com, http://localhost:3000), separated by commas"
                 .to_owned(),

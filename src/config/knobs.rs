@@ -174,7 +174,7 @@ knobs! {
     }
     "Event log" {
         /// Directory of relay-events.jsonl and daily-stats.json; empty is no event log
-        log_dir: Option<PathBuf> = RELAY_LOG_DIR("", Kind::Folder);
+        log_dir: Option<PathBuf> = RELAY_LOG_DIR("", Kind::Path(MAX_FOLDER));
         /// How client addresses stand in relay-events.jsonl; truncated is their /24, or /48 of IPv6
         log_addresses: Addresses = RELAY_LOG_ADDRESSES("truncated", Kind::Addresses);
         /// Bytes of events that are kept, in all files; the oldest go first
@@ -188,7 +188,22 @@ knobs! {
         /// Header in which they name the client, preferred to X-Forwarded-For: CF-Connecting-IP, say
         client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
     }
+    "For its operator" {
+        /// Addresses and CIDR ranges that see /status, /metrics and /healthz, through no proxy; empty is none
+        metrics_allow: Vec<IpNet> = RELAY_METRICS_ALLOW("127.0.0.0/8,::1", Networks);
+        /// Whether everybody sees /healthz and /readyz, also through a proxy
+        health_open: bool = RELAY_HEALTH_OPEN("off", Switch);
+        /// Unix socket for status, block and the other commands; empty is admin.sock in RUNTIME_DIRECTORY, or none
+        admin_socket: Option<PathBuf> = RELAY_ADMIN_SOCKET("", Kind::Path(MAX_SOCKET), restart);
+        /// Folder where blocks and limits outlive a restart; empty is STATE_DIRECTORY, or nowhere
+        state_dir: Option<PathBuf> = RELAY_STATE_DIR("", Kind::Path(MAX_FOLDER), restart);
+    }
 }
+
+/// The longest path of a Unix socket that Linux takes, without the zero at its end (unix(7)).
+const MAX_SOCKET: usize = 107;
+/// The longest path of a file (PATH_MAX), without the zero and with room for a file's name.
+const MAX_FOLDER: usize = 3_800;
 
 /// The longest message of a sender where nobody says otherwise: what today's clients can send of a session
 /// of 24 MiB. It passes through, and takes no memory.

@@ -30,7 +30,7 @@ pub use self::{
     knobs::{Change, Config, KNOBS},
     site::{Site, Sites},
     source::Error,
-    value::Addresses,
+    value::{Addresses, bytes, network, seconds},
 };
 use self::{
     knob::PREFIX,
@@ -87,8 +87,8 @@ fn argument(knob: &Knob) -> Arg {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites | Kind::Keys => "LIST",
         Kind::Header => "NAME",
-        Kind::Folder => "DIRECTORY",
         Kind::Addresses => "HOW",
+        Kind::Path(_) => "PATH",
         Kind::Switch => "ON|OFF",
         Kind::Count(..) => "N",
         Kind::Bytes(..) | Kind::BytesOrZero(..) => "BYTES",

@@ -73,6 +73,16 @@ const SIZES: [(&str, u64); 9] = [
 /// What times may be given in, in seconds.
 const TIMES: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 
+/// A number of bytes, which may have a unit.
+pub fn bytes(text: &str) -> Option<u64> {
+    amount(text, &SIZES)
+}
+
+/// A number of seconds, or a time in units of those.
+pub fn seconds(text: &str) -> Option<u64> {
+    amount(text, &TIMES)
+}
+
 /// A whole number, in digits alone.
 fn whole(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,20 +116,20 @@ impl Value for u64 {
     fn parse(text: &str, kind: Kind) -> Option<Self> {
         let (number, min, max) = match kind {
             Kind::Count(min, max) => (whole(text)?, min, max),
-            Kind::Bytes(min, max) => (amount(text, &SIZES)?, min, max),
-            Kind::BytesOrZero(min, max) => match amount(text, &SIZES)? {
+            Kind::Bytes(min, max) => (bytes(text)?, min, max),
+            Kind::BytesOrZero(min, max) => match bytes(text)? {
                 0 => (0, 0, 0),
                 number => (number, min, max),
             },
-            Kind::Seconds(min, max) => (amount(text, &TIMES)?, min, max),
+            Kind::Seconds(min, max) => (seconds(text)?, min, max),
             Kind::Host
             | Kind::Networks
             | Kind::Header
             | Kind::Sites
             | Kind::Keys
-            | Kind::Folder
             | Kind::Addresses
-            | Kind::Switch => return None,
+            | Kind::Switch
+            | Kind::Path(_) => return None,
         };
         (min..=max).contains(&number).then_some(number)
     }
@@ -197,11 +207,7 @@ impl Value for Vec<IpNet> {
         text.split(',')
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
-            .map(|entry| {
-                let address = || entry.parse().map(|address: IpAddr| address.into());
-                let network = entry.parse().or_else(|_| address()).ok()?;
-                Some(canonical(network))
-            })
+            .map(network)
             .collect()
     }
 
@@ -211,14 +217,17 @@ impl Value for Vec<IpNet> {
     }
 }
 
-fn canonical(network: IpNet) -> IpNet {
+/// A network in CIDR, or an address, which is a network of one; IPv4 written as IPv6 is IPv4.
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse().map(|address: IpAddr| address.into());
+    let network: IpNet = text.parse().or_else(|_| address()).ok()?;
     let mapped = network.addr().to_canonical();
-    match network.prefix_len().checked_sub(96) {
+    Some(match network.prefix_len().checked_sub(96) {
         Some(len) if mapped.is_ipv4() && network.addr().is_ipv6() => {
             IpNet::new(mapped, len).unwrap_or(network)
         }
         _ => network,
-    }
+    })
 }
 
 /// A header name, of the characters RFC 9110 has for one.
@@ -256,10 +265,13 @@ impl Value for AccessKeys {
     }
 }
 
-/// The path of a folder; whether it is there is seen when something is written.
+/// The path of a file or a folder of the relay's own. That it can be used is seen when it is.
 impl Value for Option<PathBuf> {
-    fn parse(text: &str, _: Kind) -> Option<Self> {
-        let valid = !text.contains(char::is_control);
+    fn parse(text: &str, kind: Kind) -> Option<Self> {
+        let Kind::Path(most) = kind else {
+            return None;
+        };
+        let valid = text.len() <= most && !text.contains(char::is_control);
         valid.then(|| (!text.is_empty()).then(|| text.into()))
     }
 

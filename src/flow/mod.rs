@@ -27,6 +27,7 @@ pub mod outbox;
 pub mod pace;
 pub mod reader;
 pub mod unpack;
+pub mod vitals;
 
 /// What [`credit`] counts and wakes with.
 mod sync {

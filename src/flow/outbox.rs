@@ -114,6 +114,11 @@ impl Outbox {
         self.written
     }
 
+    /// Bytes of clients' payload that the system has.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
     /// Whether the system has everything in front of this place.
     pub fn has_written(&self, place: u64) -> bool {
         place <= self.written

@@ -1,6 +1,10 @@
-//! How fast one session is read (`RELAY_SESSION_BYTES_PER_SEC`). Pure: the time is passed in.
+//! How fast one session is read (`RELAY_SESSION_BYTES_PER_SEC`), or several are together. Pure: the time
+//! is passed in.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// Nanoseconds in a second.
 const NANOS: u128 = 1_000_000_000;
@@ -72,6 +76,37 @@ impl Pace {
     }
 }
 
+/// A pace that sessions have together, on whatever threads they are. Only those have one whose address the
+/// operator has limited, so a lock will do.
+#[derive(Debug)]
+pub struct SharedPace(Mutex<Pace>);
+
+impl SharedPace {
+    /// Sessions that may send `rate` bytes a second together, from `now` on.
+    pub fn new(rate: u64, now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Pace::new(rate, now))))
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        // Every change to it is whole before anything can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that one of them may read at `now`, or when to ask again.
+    ///
+    /// # Errors
+    ///
+    /// The moment from which on bytes may be read.
+    pub fn allowance(&self, now: Instant) -> Result<usize, Instant> {
+        self.pace().allowance(now)
+    }
+
+    /// One of them has read bytes.
+    pub fn record(&self, bytes: usize) {
+        self.pace().record(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +171,16 @@ mod tests {
             );
             assert!(read >= 9 * rate, "{read} at {rate}");
         }
+    }
+
+    #[test]
+    fn what_one_reads_the_others_cannot() {
+        let start = Instant::now();
+        let pace = SharedPace::new(10_240, start);
+        assert_eq!(pace.allowance(start), Ok(1024));
+        pace.record(1024);
+        let half = start + Duration::from_millis(50);
+        assert_eq!(pace.allowance(start), Err(half));
+        assert_eq!(pace.allowance(half), Ok(512));
     }
 }

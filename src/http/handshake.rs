@@ -13,6 +13,7 @@ use actix_http::{
 use actix_web::http::{StatusCode, header};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use log::warn;
 use relay_wire::{
     ending::{Ending, Retry, Told},
@@ -34,6 +35,7 @@ use crate::{
         access::{Shown, Visitor},
         address::{Client, Named, Source, Trust, client_addr},
         origin::may_connect,
+        rules::Rule,
     },
     observe::logging::log_client,
     state::{Live, State},
@@ -73,7 +75,10 @@ impl Door {
     ) -> io::Result<()> {
         let (live, head) = (self.state.live(), request.head());
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
-        match self.admit(head, peer, ours, &live) {
+        let client = client(head, peer, &live.trust);
+        let admitted = self.admit(head, peer, &client, ours, &live);
+        self.state.callers.came(client.key(), admitted.is_err());
+        match admitted {
             Ok(Admitted {
                 response,
                 visitor,
@@ -106,10 +111,10 @@ impl Door {
         &self,
         head: &RequestHead,
         peer: IpAddr,
+        client: &Client,
         ours: bool,
         live: &Live,
     ) -> Result<Admitted, Response<BoxBody>> {
-        let client = client(head, peer, &live.trust);
         let mut visitor = Visitor {
             check: ours,
             ..Visitor::new(client.addr)
@@ -117,6 +122,9 @@ impl Door {
         let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
         if !upgrade::is_well_formed(head) {
             return Err(refused(&visitor, Ending::BadHandshake));
+        }
+        if let Rule::Blocked = self.state.rules.of(client.key(), Timestamp::now()) {
+            return Err(refused(&visitor, Ending::AddressBlocked));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
@@ -128,7 +136,7 @@ impl Door {
             let plain = refused(&visitor, ending_of(&error));
             Response::from(error).set_body(plain.into_body())
         })?;
-        if !is_of_allowed_page(head, &client, &live.sites) {
+        if !is_of_allowed_page(head, client, &live.sites) {
             let origin = head.headers.get(header::ORIGIN);
             let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
             let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);

@@ -1,4 +1,4 @@
-//! What speaks HTTP: the WebSocket handshake, `/healthz`, `/metrics`, and a word to browsers.
+//! What speaks HTTP: the WebSocket handshake, the pages for the relay's operator, and a word to browsers.
 //!
 //! | module | contents |
 //! |---|---|
@@ -10,8 +10,10 @@
 //! | [`handshake`] | which upgrades become sessions |
 //! | `proxy` | whether a request has come through a proxy |
 //! | [`own_check`] | which of them are those of a check on this machine |
+//! | `operator` | which requests are of the relay's operator |
 //! | [`pages`] | plain HTTP |
 //! | `scrape` | in which format the metrics are wanted |
+//! | `status` | the page that shows the relay, and its figures |
 //!
 //! actix-http parses every head, and answers the requests for pages. One for a WebSocket goes from the
 //! desk to a session, with its socket: no HTTP machinery stands between the socket and the actor, none of
@@ -21,9 +23,11 @@ pub mod accept;
 pub mod desk;
 pub mod handshake;
 pub mod head;
+mod operator;
 pub mod own_check;
 pub mod pages;
 pub mod places;
 mod proxy;
 mod scrape;
+mod status;
 pub mod upgrade;

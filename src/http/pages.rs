@@ -1,9 +1,11 @@
-//! Plain HTTP: is the relay well, what has it counted, and a word to who brings no WebSocket.
+//! Plain HTTP: the pages for the relay's operator, and a word to who brings no WebSocket.
+//!
+//! They are for [`operator`]s alone; whether the relay is well, its settings may let everybody see.
 
 use std::sync::Arc;
 
 use actix_web::{
-    App, HttpRequest, HttpResponse,
+    App, HttpRequest, HttpResponse, Route, guard,
     http::header::{self, Accept, Header, HeaderValue},
     web::{self, Data},
 };
@@ -11,7 +13,7 @@ use relay_wire::ending::Ending;
 
 use super::{
     handshake::{answer, client},
-    scrape,
+    operator, scrape, status,
 };
 use crate::{limits::access::Visitor, state::State, version};
 
@@ -29,43 +31,99 @@ pub fn app(
 > {
     App::new()
         .app_data(Data::from(state))
-        .route("/healthz", web::get().to(healthz))
-        .route("/healthz", web::head().to(healthz))
-        .route("/metrics", web::get().to(metrics))
+        .route("/healthz", read().to(healthz))
+        .route("/readyz", read().to(readyz))
+        .route("/metrics", read().to(metrics))
+        .route("/status", read().to(status))
         .default_service(web::to(not_a_websocket))
+}
+
+/// A page that is asked for, or its head alone.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Answers what asks for no page and no WebSocket.
 async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    let head = request.head();
-    let peer = request.peer_addr();
-    let client = peer.map(|peer| client(head, peer.ip(), &state.live().trust));
-    let visitor = client.map(|client| Visitor::new(client.addr));
-    let mut response = answer(Ending::NotAWebSocket, visitor.as_ref(), &state);
+    let mut response = refused(Ending::NotAWebSocket, &request, &state);
     response
         .headers_mut()
         .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response.into()
+    response
 }
 
-/// Its first word is for whoever looks for one, the rest says which relay answers.
-async fn healthz(state: Data<State>) -> HttpResponse {
-    if state.is_stopping() {
-        HttpResponse::ServiceUnavailable().body(format!("stopping {}\n", version::SHOWN))
+/// The answer to a request that gets no page.
+fn refused(ending: Ending, request: &HttpRequest, state: &State) -> HttpResponse {
+    let peer = request.peer_addr();
+    let client = peer.map(|peer| client(request.head(), peer.ip(), &state.live().trust));
+    let visitor = client.map(|client| Visitor::new(client.addr));
+    answer(ending, visitor.as_ref(), state).into()
+}
+
+/// Whether the relay's operator has sent this request.
+fn is_operators(request: &HttpRequest, state: &State) -> bool {
+    let peer = request.peer_addr();
+    peer.is_some_and(|peer| operator::has_sent(request.head(), peer.ip(), &state.live()))
+}
+
+/// A page for the operator, and a refusal for others.
+fn for_operator(
+    request: &HttpRequest,
+    state: &State,
+    page: impl FnOnce() -> HttpResponse,
+) -> HttpResponse {
+    if is_operators(request, state) {
+        page()
     } else {
-        HttpResponse::Ok().body(format!("ok {}\n", version::SHOWN))
+        refused(Ending::PageNotAllowed, request, state)
     }
+}
+
+/// Whether the relay runs.
+async fn healthz(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    let stopping = state.is_stopping().then_some("stopping");
+    health(&request, &state, "ok", stopping)
+}
+
+/// Whether somebody new would be served.
+async fn readyz(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    health(&request, &state, "ready", state.unready())
+}
+
+/// That all is `well`, or the `trouble`, for whoever looks for it; which relay says so, its operator sees
+/// alone.
+fn health(request: &HttpRequest, state: &State, well: &str, trouble: Option<&str>) -> HttpResponse {
+    let word = trouble.unwrap_or(well);
+    let text = if is_operators(request, state) {
+        format!("{word} {}\n", version::SHOWN)
+    } else if state.live().config.health_open {
+        format!("{word}\n")
+    } else {
+        return refused(Ending::PageNotAllowed, request, state);
+    };
+    let mut response = match trouble {
+        None => HttpResponse::Ok(),
+        Some(_) => HttpResponse::ServiceUnavailable(),
+    };
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response.body(text)
 }
 
 /// In one of two formats, whichever the scraper likes better.
 async fn metrics(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    let accept = Accept::parse(&request).ok();
-    let format = scrape::format(accept.as_ref());
-    match state.page_of_metrics(format) {
-        Ok(text) => HttpResponse::Ok()
-            .content_type(format.media_type())
-            .insert_header((header::VARY, "Accept"))
-            .body(text),
-        Err(_) => HttpResponse::InternalServerError().finish(),
-    }
+    for_operator(&request, &state, || {
+        let accept = Accept::parse(&request).ok();
+        let format = scrape::format(accept.as_ref());
+        match state.page_of_metrics(format) {
+            Ok(text) => HttpResponse::Ok()
+                .content_type(format.media_type())
+                .insert_header((header::VARY, "Accept"))
+                .body(text),
+            Err(_) => HttpResponse::InternalServerError().finish(),
+        }
+    })
+}
+
+async fn status(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    for_operator(&request, &state, || status::answer(&request, &state))
 }

@@ -35,21 +35,34 @@ pub(super) fn shows_itself(head: &RequestHead, peer: IpAddr, live: &Live) -> boo
 /// Whether a request is a proxy's, as far as its head tells: by a header that only proxies write, or by a
 /// name for the relay under which nobody on this machine, whose address is `peer`, would look for it.
 pub(super) fn is_named_in(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    writes_in(head, live) || hosts(head).any(|host| !is_own_name(host, peer, live))
+}
+
+/// Whether a request has a header that only proxies write.
+pub(super) fn writes_in(head: &RequestHead, live: &Live) -> bool {
     let own = live.trust.header.as_deref();
     let of_proxy = |name: &str| {
         OF_PROXIES.contains(&name)
             || FAMILIES.iter().any(|family| name.starts_with(family))
             || own.is_some_and(|own| own.eq_ignore_ascii_case(name))
     };
-    let host = head.headers.get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok()).map(without_port);
     head.headers.keys().any(|name| of_proxy(name.as_str()))
-        || host.is_some_and(|host| {
-            !is_here(host, peer) && !host.eq_ignore_ascii_case(&live.config.host)
-        })
 }
 
-/// The host in a `Host` header (RFC 9110 §7.2), without brackets.
+/// The hosts that a request is for, without their ports: that of its target (RFC 9112 §3.2.2), and those
+/// of its `Host` (RFC 9110 §7.2). One that is no text is nobody's name.
+pub(super) fn hosts(head: &RequestHead) -> impl Iterator<Item = &str> {
+    let lines = head.headers.get_all(header::HOST);
+    let named = lines.map(|line| line.to_str().map_or("not.text", without_port));
+    head.uri.host().into_iter().map(without_port).chain(named)
+}
+
+/// Whether this is a name under which somebody at `peer`, on this machine, looks for the relay.
+pub(super) fn is_own_name(host: &str, peer: IpAddr, live: &Live) -> bool {
+    is_here(host, peer) || host.eq_ignore_ascii_case(&live.config.host)
+}
+
+/// A host without its port, and without brackets.
 fn without_port(host: &str) -> &str {
     let host = host.trim();
     match host.strip_prefix('[').and_then(|host| host.split_once(']')) {

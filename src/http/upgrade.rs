@@ -31,6 +31,11 @@ pub(super) fn is_wanted(head: &RequestHead) -> bool {
     head.method == Method::CONNECT || names(head, header::UPGRADE, "websocket")
 }
 
+/// Whether a request says that it asks for an upgrade, of whatever kind (RFC 9110 §7.8).
+pub(super) fn is_announced(head: &RequestHead) -> bool {
+    names(head, header::CONNECTION, "upgrade")
+}
+
 /// Whether a request is one handshake and nothing beside it: of HTTP/1.1 (RFC 9110 §7.8 has `Upgrade`
 /// mean nothing before), with no second version or key (RFC 6455 §11.3.1, §11.3.5), and without a body,
 /// which would be taken for frames.
@@ -67,7 +72,7 @@ pub(super) fn verify(head: &RequestHead) -> Result<(), HandshakeError> {
     if !names(head, header::UPGRADE, "websocket") {
         return Err(HandshakeError::NoWebsocketUpgrade);
     }
-    if !names(head, header::CONNECTION, "upgrade") {
+    if !is_announced(head) {
         return Err(HandshakeError::NoConnectionUpgrade);
     }
     match headers.get(header::SEC_WEBSOCKET_VERSION) {

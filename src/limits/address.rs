@@ -72,7 +72,9 @@ pub enum Source {
 
 /// The lengths of the IPv6 networks that are counted, from the narrowest on: one subscriber has at
 /// least a whole /64 to pick addresses from, and often a /56 or a /48 to pick those from.
-const IPV6: [u8; 3] = [64, 56, 48];
+const IPV6: [u8; 3] = [NARROWEST, 56, 48];
+/// The longest prefix of an IPv6 network that is told from another.
+pub const NARROWEST: u8 = 64;
 
 /// A client as budgets and shares count it: an IPv4 address, or an IPv6 network.
 ///
@@ -89,6 +91,11 @@ impl AddressKey {
             IpNet::V6(_) => &IPV6,
         };
         lens.iter().map(move |&len| network(self.0.addr(), len))
+    }
+
+    /// Whether all of it lies in this network.
+    pub fn is_in(self, network: &IpNet) -> bool {
+        network.contains(&self.0)
     }
 }
 

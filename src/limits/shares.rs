@@ -86,6 +86,12 @@ impl Shares {
         pool
     }
 
+    /// How much is taken for a client itself.
+    pub fn used_by(&self, client: AddressKey) -> usize {
+        let pool = self.used().pools.get(&client).and_then(Weak::upgrade);
+        pool.map_or(0, |pool| pool.used())
+    }
+
     /// How much is taken for the widest network that a client counts in.
     pub fn used_around(&self, client: AddressKey) -> usize {
         let used = self.used();

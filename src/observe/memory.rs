@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::{config::Config, limits::admission::MAX_ADDRESSES};
+use crate::{
+    config::Config,
+    limits::{admission::MAX_ADDRESSES, callers::MOST_GONE},
+};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -16,6 +19,8 @@ const SESSION: u64 = (4 + 64 + 64 + 4 + 80) * KIB;
 const MESSAGE: u64 = 128 * KIB;
 /// An address with a budget.
 const ADDRESS: u64 = 600;
+/// What an address has done that has no session now.
+const CALLER: u64 = 200;
 /// For a worker: connections that are no sessions yet, with half a head each, and what the allocator rounds
 /// up and keeps apart.
 const WORKER: u64 = 1024 * 20 * KIB + 2 * MIB;
@@ -31,6 +36,7 @@ pub fn ceiling(config: &Config) -> u64 {
         + config.max_buffered as u64
         + receivers * MESSAGE
         + MAX_ADDRESSES as u64 * ADDRESS
+        + MOST_GONE as u64 * CALLER
         + config.workers as u64 * WORKER
 }
 

@@ -12,6 +12,8 @@ mod keys;
 mod lasting;
 mod payload;
 mod process;
+pub mod refusals;
+mod tally;
 mod transfers;
 mod waits;
 
@@ -38,6 +40,7 @@ use self::{
 pub use self::{
     format::{Format, classic},
     gauges::{Limits, Snapshot},
+    tally::{Refusal, Tally},
     transfers::{Transfer, Transfers},
     waits::{Fault, Waits},
 };
@@ -144,7 +147,7 @@ impl Metrics {
         );
         registry.register(
             "handshakes_refused",
-            "Requests that became no session and asked for no page, by why",
+            "Requests that became no session and got no page, by why",
             metrics.handshakes_refused.clone(),
         );
         registry.register(

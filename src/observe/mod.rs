@@ -1,8 +1,9 @@
-//! What the relay tells its operator: the log, the event log and the metrics.
+//! What the relay tells its operator: the log, the event log, the metrics and what its page shows.
 
 pub mod events;
 mod filter;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod status;
 mod writer;

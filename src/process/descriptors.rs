@@ -3,12 +3,14 @@
 use log::warn;
 
 use crate::{
+    admin,
     config::Config,
     http::accept::{MAX_HANDSHAKES, PLACES_FOR_ONE_LEAVING},
 };
 
-/// Files of the process's own: its standard streams, what it hears signals by, and a few to spare.
-const OWN: usize = 15;
+/// Files of the process's own: its standard streams, what it hears signals by, the operator's socket with
+/// its connections, and a few to spare.
+const OWN: usize = 16 + admin::CONNECTIONS;
 /// Files of a worker's own, beside its connections and its listeners: its runtime's.
 const OWN_OF_WORKER: usize = 5;
 /// The part of the sockets that is kept for connections which are no sessions, or not yet: those that

@@ -6,13 +6,17 @@
 //! | `descriptors` | how many connections the system's limit of open files has room for |
 //! | `drain` | how a relay stops |
 //! | `listening` | the addresses of `RELAY_HOST` |
+//! | [`orders`] | what the operator has the process do |
 //! | [`reload`] | settings that are read again |
+//! | `sampling` | samples for the page of the last hour |
 //! | [`systemd`] | the service manager: its sockets, and what it wants to hear |
 
 mod descriptors;
 mod drain;
 mod listening;
+pub mod orders;
 pub mod reload;
+mod sampling;
 pub mod systemd;
 pub mod worker;
 
@@ -23,13 +27,15 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::Arc,
+    time::Instant,
 };
 
 use actix_rt::Arbiter;
 use clap::ArgMatches;
 use futures_util::future::{Either, select};
+use jiff::Timestamp;
 use log::info;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     reload::{Reload, Running},
@@ -37,6 +43,11 @@ use self::{
 };
 use crate::{
     actors::directory::Directory,
+    admin::{
+        self,
+        office::{Office, Order},
+        store::Store,
+    },
     config::Config,
     http::accept::{self, Origin},
     observe::metrics::Snapshot,
@@ -52,6 +63,10 @@ pub struct Relay {
     handshakes: usize,
     state: Arc<State>,
     directory: Arc<Directory>,
+    /// Where the operator's decisions are kept.
+    store: Store,
+    /// Where its orders go.
+    orders: mpsc::Sender<Order>,
 }
 
 /// Reads what is outstanding in a relay, from any thread.
@@ -89,14 +104,32 @@ impl Relay {
 
     fn new(listeners: Vec<TcpListener>, origin: Origin, mut config: Config) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr);
+        let addresses = addresses.collect::<io::Result<_>>()?;
+        let handshakes = descriptors::fit(&mut config, listeners.len());
+        let store = orders::store(&config);
+        let state = State::new(config);
+        state
+            .rules
+            .restore(store.load(), Timestamp::now(), Instant::now());
         Ok(Self {
-            addresses: addresses.collect::<io::Result<_>>()?,
+            addresses,
             origin,
-            handshakes: descriptors::fit(&mut config, listeners.len()),
+            handshakes,
             listeners: listeners.into(),
-            directory: Arc::new(Directory::new(config.workers)),
-            state: Arc::new(State::new(config)),
+            directory: Arc::new(Directory::new(state.live().config.workers)),
+            state: Arc::new(state),
+            store,
+            // To nobody, unless somebody asks for them.
+            orders: mpsc::channel(1).0,
         })
+    }
+
+    /// What the operator has the process do, for whoever runs the relay to follow. Without this the
+    /// operator hears that nobody does.
+    pub fn orders(&mut self) -> mpsc::Receiver<Order> {
+        let (orders, receiver) = mpsc::channel(orders::WAITING);
+        self.orders = orders;
+        receiver
     }
 
     /// Where it listens: at one address, or at several.
@@ -145,6 +178,8 @@ impl Relay {
             handshakes,
             state,
             directory,
+            store,
+            orders,
         } = self;
         let config = &state.live().config;
         state.events.start();
@@ -164,6 +199,8 @@ impl Relay {
         for listener in listeners.iter() {
             accept::prepare(listener, config, origin);
         }
+        // Before anybody is accepted: whoever finds the relay running finds its socket.
+        let socket = orders::open(config);
         let copies = || {
             listeners
                 .iter()
@@ -194,6 +231,10 @@ impl Relay {
         start.run(0, copies()?)?;
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);
+        let sampling = actix_rt::spawn(sampling::sample(Arc::clone(&state)));
+        let office = Office::new(Arc::clone(&state), Arc::clone(&directory), store, orders);
+        let (adjourn, adjourned) = oneshot::channel();
+        let admin = socket.map(|socket| actix_rt::spawn(admin::serve(socket, office, adjourned)));
         let ended = match select(pin!(shutdown), pin!(failures.recv())).await {
             // Never without one: a sender is left here.
             Either::Right((failure, _)) => failure.map_or(Ok(()), Err),
@@ -207,7 +248,13 @@ impl Relay {
             }
         };
         let _ = close.send(true);
+        drop(adjourn);
+        if let Some(admin) = admin {
+            // To its end, in which it answers who has asked: it does not panic.
+            let _ = admin.await;
+        }
         watch.abort();
+        sampling.abort();
         for thread in threads {
             thread.stop();
         }

@@ -37,12 +37,17 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reads the settings from where they were read at the start, takes over what can be, and logs what
-    /// that is. Where one cannot be used, nothing changes.
-    pub async fn read(&mut self) {
+    /// Reads the settings from where they were read at the start, takes over what can be, logs what that
+    /// is, and returns it in words. Where one cannot be used, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing has changed, in a sentence.
+    pub async fn read(&mut self) -> Result<String, String> {
+        const STOPPING: &str = "the settings are not read again: the relay is stopping";
         if self.running.state.is_stopping() {
-            info!("the settings are not read again: the relay is stopping");
-            return;
+            info!("{STOPPING}");
+            return Err(STOPPING.to_owned());
         }
         // Whatever the settings are: who rotates files does not ask for them.
         self.running.state.events.reopen();
@@ -52,26 +57,71 @@ impl Reload {
         let read = spawn_blocking(move || config::load(&flags)).await;
         if self.running.state.is_stopping() {
             // It has told the service manager so.
-            return;
+            return Err(STOPPING.to_owned());
         }
-        match read {
+        let settings = match read {
             // Else a file that is away for a moment would take all limits along.
             Ok(Ok(settings)) if self.file.is_some() && settings.file != self.file => {
                 let gone = self.file.iter().map(|file| file.display());
-                let gone = gone.map(|file| format!("{file} is gone"));
-                error!(
-                    "the settings stay as they were: {}",
-                    gone.collect::<String>()
-                );
+                Err(gone.map(|file| format!("{file} is gone")).collect())
             }
-            Ok(Ok(settings)) => self.take_over(settings),
-            Ok(Err(error)) => error!("the settings stay as they were: {error}"),
-            Err(error) => error!("the settings stay as they were: they cannot be read: {error}"),
-        }
+            Ok(Ok(settings)) => Ok(settings),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(format!("they cannot be read: {error}")),
+        };
+        let said = match settings {
+            Ok(settings) => Ok(self.take_over(settings)),
+            Err(why) => {
+                let why = format!("the settings stay as they were: {why}");
+                error!("{why}");
+                Err(why)
+            }
+        };
         systemd::ready();
+        said
     }
 
-    fn take_over(&mut self, settings: Settings) {
+    /// Has the log take what this filter lets through, in the syntax of `RUST_LOG`, until the settings are
+    /// read again; returns that in words.
+    ///
+    /// # Errors
+    ///
+    /// What of it has no effect; then the log stays as it is.
+    pub fn log(&mut self, filter: String) -> Result<String, String> {
+        if let Some(complaint) = logging::set_filter(Some(&filter)) {
+            // It was in use until now: what there was to say of it was said.
+            let _ = logging::set_filter(self.log_filter.as_deref());
+            return Err(complaint);
+        }
+        info!("the operator has the log show {filter}");
+        let said = format!(
+            "the log shows {filter} until the settings are read again (claude-distill-relay reload)"
+        );
+        self.log_filter = Some(filter);
+        Ok(said)
+    }
+
+    /// What there is to say of a drain that is to begin.
+    ///
+    /// # Errors
+    ///
+    /// That the relay stops already.
+    pub(super) fn before_drain(&self) -> Result<String, String> {
+        let state = &self.running.state;
+        if state.is_stopping() {
+            return Err("the relay is stopping already".to_owned());
+        }
+        let next = match systemd::is_there() {
+            true => "; systemd starts it again (to have it stay down: systemctl stop)",
+            false => "",
+        };
+        let most = state.live().config.drain_timeout.as_secs();
+        Ok(format!(
+            "nobody new is let in, pairs have {most} s to finish, and then the relay ends{next}"
+        ))
+    }
+
+    fn take_over(&mut self, settings: Settings) -> String {
         let Running {
             state,
             directory,
@@ -99,16 +149,16 @@ impl Reload {
         }
         // In the log that shows it, if any of the two does.
         let told_before = log_enabled!(Level::Info);
-        let tell = || match changes.as_slice() {
-            [] => info!("settings read again: no change"),
-            changes => info!("settings read again: {}", changes.join(", ")),
+        let mut said = match changes.as_slice() {
+            [] => "settings read again: no change".to_owned(),
+            changes => format!("settings read again: {}", changes.join(", ")),
         };
         if told_before {
-            tell();
+            info!("{said}");
         }
         let complaint = logging::set_filter(settings.log_filter.as_deref());
         if !told_before {
-            tell();
+            info!("{said}");
         }
         self.log_filter = settings.log_filter;
         self.file = settings.file;
@@ -118,11 +168,15 @@ impl Reload {
             .peekable();
         if waiting.peek().is_some() {
             let all: Vec<_> = waiting.map(shown).collect();
-            warn!("a restart is needed for {}", all.join(", "));
+            let needed = format!("a restart is needed for {}", all.join(", "));
+            warn!("{needed}");
+            said += &format!("; {needed}");
         }
         for warning in complaint.into_iter().chain(settings.warnings) {
             warn!("{warning}");
+            said += &format!("; {warning}");
         }
+        said
     }
 }
 

@@ -1,10 +1,10 @@
 //! The service manager: what it hands us at the start, and what it wants to hear.
 //!
 //! systemd, in practice: listening sockets of its own (`LISTEN_FDS`), so that they outlive a
-//! restart, and readiness, a status line and a watchdog (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
+//! restart, readiness, a status line and a watchdog (`NOTIFY_SOCKET`, `WATCHDOG_USEC`), and directories.
 //! Without them nothing here does anything.
 
-use std::{env, net::TcpListener, sync::Arc, time::Duration};
+use std::{env, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_rt::time::{interval, sleep, timeout};
 use listenfd::ListenFd;
@@ -40,6 +40,27 @@ pub fn inherited_listeners() -> Result<Vec<TcpListener>, String> {
     Ok(listeners)
 }
 
+/// The directory for what lasts as long as the process (`RuntimeDirectory=`), if it has one.
+pub(super) fn runtime_directory() -> Option<PathBuf> {
+    directory("RUNTIME_DIRECTORY")
+}
+
+/// The directory for what outlives it (`StateDirectory=`), if it has one.
+pub(super) fn state_directory() -> Option<PathBuf> {
+    directory("STATE_DIRECTORY")
+}
+
+/// The first of the directories in this variable (systemd.exec(5)).
+fn directory(variable: &str) -> Option<PathBuf> {
+    let first = env::split_paths(&env::var_os(variable)?).next();
+    first.filter(|path| path.is_absolute())
+}
+
+/// Whether a service manager has started us, which may do so again.
+pub(super) fn is_there() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// One of them, or what it is in place of one.
 fn listener_at(handed: &mut ListenFd, index: usize) -> Result<TcpListener, &'static str> {
     const UNIX: &str = "a Unix socket: ListenStream= takes an address and a port, or a port";
@@ -59,7 +80,7 @@ fn listener_at(handed: &mut ListenFd, index: usize) -> Result<TcpListener, &'sta
 /// Reports for as long as it is polled: that the relay is ready, what it is doing, and, as often
 /// as the watchdog wants it, that every worker still answers.
 pub async fn watch(state: Arc<State>, directory: Arc<Directory>) {
-    if env::var_os("NOTIFY_SOCKET").is_none() {
+    if !is_there() {
         return;
     }
     while directory.registries().count() < state.live().config.workers {

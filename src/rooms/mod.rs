@@ -10,6 +10,7 @@ mod outcome;
 pub mod placement;
 mod receiver;
 mod room;
+mod sight;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,6 +26,7 @@ pub use self::{
     effect::{BySession, Departure, Effect, Joined, Paired, Passed, SessionId, Summary, Visit},
     outcome::Outcome,
     receiver::Receiver,
+    sight::Sight,
 };
 use crate::flow::{
     credit::{Full, Pool, Share},
@@ -240,6 +242,18 @@ impl Rooms {
     fn send_away(&mut self, receiver: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
         self.leave(receiver, ending.into(), effects);
         effects.push(Effect::Close(receiver, ending.into()));
+    }
+
+    /// All rooms as they look from outside, in no order.
+    pub fn sights(&self) -> impl Iterator<Item = Sight> {
+        self.rooms.iter().map(|(&code, room)| room.sight(code))
+    }
+
+    /// Sends everybody in a room away, as the operator wants; whether there was one.
+    pub fn end_by_operator(&mut self, code: RoomCode, effects: &mut Vec<Effect>) -> bool {
+        let is_there = self.rooms.contains_key(&code);
+        self.close(code, Ending::EndedByOperator, None, effects);
+        is_there
     }
 
     /// Begins the end of every room, as the relay is to stop; a pair may finish.

@@ -12,6 +12,7 @@ use super::{
     effect::{Departure, Effect, Joined, Paired, Passed, SessionId, Summary},
     outcome::Outcome,
     receiver::{Pair, Receiver, drop_held},
+    sight::Sight,
 };
 use crate::flow::{
     credit::{Full, Share},
@@ -128,6 +129,28 @@ impl Room {
 
     pub(super) fn queue_len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How it looks from outside.
+    pub(super) fn sight(&self, code: RoomCode) -> Sight {
+        let pair = match &self.stage {
+            Stage::Paired(pair) => Some(pair),
+            Stage::Vacant { .. } | Stage::Clearing { .. } => None,
+        };
+        let passed_now = pair.map(|pair| pair.passed).unwrap_or_default();
+        let mut passed = self.passed;
+        passed += passed_now;
+        Sight {
+            code,
+            opened: self.opened,
+            is_open: self.is_open(),
+            sender: self.sender,
+            receiver: pair.map(|pair| pair.receiver),
+            waiting: self.queue.len(),
+            receivers: self.receivers,
+            passed,
+            passed_now,
+        }
     }
 
     /// Its sender, if that is paired with this receiver.

@@ -34,6 +34,8 @@ fn the_manual_and_the_completions_come_from_the_command_line() {
     ] {
         assert!(page.contains(part), "{part:?} is not in {page}");
     }
+    let page = read("claude-distill-relay-block.1");
+    assert!(page.contains("\\-\\-for"), "{page}");
     for file in [
         "claude-distill-relay.bash",
         "_claude-distill-relay",

@@ -10,6 +10,7 @@
 //! | `netns` | a network that can be cut (Linux) |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
+//! | [`browser`] | a browser, steered |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
 //! | [`pairs`] | two clients in one room |
 //! | [`wire`] | frames by hand, right or wrong |
@@ -31,6 +32,7 @@
     reason = "a panic is how a test fails"
 )]
 
+pub mod browser;
 pub mod client;
 pub mod http;
 pub mod line;

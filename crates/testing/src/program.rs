@@ -25,7 +25,15 @@ use tempfile::TempDir;
 use crate::wait::{DEADLINE, within};
 
 /// How the variables begin that mean something to the relay.
-const OURS: [&str; 5] = ["RELAY_", "LISTEN_", "NOTIFY_", "WATCHDOG_", "SSL_CERT_"];
+const OURS: [&str; 7] = [
+    "RELAY_",
+    "LISTEN_",
+    "NOTIFY_",
+    "RUNTIME_DIRECTORY",
+    "SSL_CERT_",
+    "STATE_DIRECTORY",
+    "WATCHDOG_",
+];
 /// How often to look at what tells of no change by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 

@@ -238,6 +238,34 @@ impl Raw {
         }
     }
 
+    /// The next frame, or None where the connection ends, were it in the middle of one.
+    pub async fn next_or_cut(&mut self) -> Option<Frame> {
+        const AWAITED: &str = "a frame, or the end";
+        for needed in [2, 10] {
+            // No frame is shorter than two bytes; one of ten has a whole header.
+            if !self.try_fill(needed, AWAITED).await {
+                return None;
+            }
+            let length = usize::from(self.seen[1] & 0x7f);
+            if needed == 2 && length < 126 {
+                let whole = self.try_fill(2 + length, AWAITED).await;
+                return if whole {
+                    Some(self.next(AWAITED).await)
+                } else {
+                    None
+                };
+            }
+        }
+        let length = match self.seen[1] {
+            126 => 4 + usize::from(u16::from_be_bytes([self.seen[2], self.seen[3]])),
+            _ => 10 + usize::try_from((&self.seen[2..10]).get_u64()).expect("a length"),
+        };
+        match self.try_fill(length, AWAITED).await {
+            true => Some(self.next(AWAITED).await),
+            false => None,
+        }
+    }
+
     /// The next frame for somebody who answers pings, as a living client does.
     pub async fn next_alive(&mut self, awaited: &str) -> Frame {
         loop {

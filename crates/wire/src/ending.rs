@@ -88,6 +88,12 @@ endings! {
     AccessKeyRequired = "access_key_required", Http(401), No,
         "This relay is for those who have an access key: give yours as ?key=KEY in the URL, as a Bearer \
          token, or as the URL's user and password.";
+    /// The operator has blocked the client's address.
+    AddressBlocked = "address_blocked", Http(403), No,
+        "The relay's operator has blocked this address.";
+    /// The request is for a page that only the relay's operator sees (`RELAY_METRICS_ALLOW`).
+    PageNotAllowed = "page_not_allowed", Http(403), No,
+        "Only the relay's operator sees this page: directly, and from an address of RELAY_METRICS_ALLOW.";
     /// The head of a request is longer than any that is answered, or has more headers.
     HeadTooLarge = "head_too_large", Http(431), No,
         "The head of a request may have 16 KiB and 96 headers.";
@@ -140,10 +146,15 @@ endings! {
     /// The room's time is up.
     RoomExpired = "room_expired", Close(1001), No,
         "The room's time is up.";
+    /// The operator has ended the room.
+    EndedByOperator = "ended_by_operator", Close(1008), No,
+        "The relay's operator has ended this room.";
     /// The relay stops.
     ServerShutdown = "server_shutdown", Close(1012), Later,
         "The relay is restarting; try again in a moment.";
     // Sessions.
+    /// The operator has blocked the address of an open session.
+    Blocked = "blocked", Close(1008), No, "";
     /// The relay has no memory for a receiver's long message.
     BuffersFull = "relay_buffers_full", Close(1013), Later, "";
     /// The share of the receiver's address in that memory is spent.
@@ -236,7 +247,10 @@ impl Ending {
     pub const fn ends_room(self) -> bool {
         matches!(
             self,
-            Self::SenderDisconnected | Self::RoomExpired | Self::ServerShutdown
+            Self::SenderDisconnected
+                | Self::RoomExpired
+                | Self::EndedByOperator
+                | Self::ServerShutdown
         )
     }
 
@@ -313,12 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn a_room_ends_with_its_sender_its_time_or_the_relay() {
+    fn a_room_ends_with_its_sender_its_time_its_operator_or_the_relay() {
         let all = Ending::ALL.iter().copied();
         let of_rooms: Vec<_> = all.filter(|ending| ending.ends_room()).collect();
         let expected = [
             Ending::SenderDisconnected,
             Ending::RoomExpired,
+            Ending::EndedByOperator,
             Ending::ServerShutdown,
         ];
         assert_eq!(of_rooms, expected);

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use relay_wire::code::RoomCode;
 
-use super::{Member, RoomRegistry};
+use super::{RoomRegistry, member::Member};
 use crate::{
     actors::{messages::Deliver, now},
     observe::{

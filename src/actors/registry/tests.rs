@@ -6,7 +6,10 @@ use relay_testing::metrics::Metrics;
 
 use super::{effects::KEPT_EFFECTS, *};
 use crate::{
-    actors::testing::{Worker, create, hear, join},
+    actors::{
+        messages::Decided,
+        testing::{Worker, create, hear, join},
+    },
     config::Config,
     limits::budget::Limit,
 };
@@ -98,4 +101,22 @@ async fn a_session_is_known_to_the_worker_of_its_room_alone() {
     assert_eq!((now.sessions, now.rooms, now.in_flight), (0, 0, 0));
     let ended = r#"relay_sessions_ended_total{reason="peer_vanished"}"#;
     assert_eq!(Metrics::parse(&workers[0].metrics()).get(ended), 4);
+}
+
+#[actix_rt::test]
+async fn who_was_on_its_way_when_it_was_blocked_ends_when_it_comes() {
+    let worker = Worker::new(Config::default());
+    let (_, mut before) = worker.connect().await;
+    hear(&mut before, "head").await;
+    let now = jiff::Timestamp::now();
+    worker
+        .rules
+        .block("127.0.0.1".parse().unwrap(), None, now)
+        .unwrap();
+    let (_, mut client) = worker.connect().await;
+    hear(&mut client, "blocked").await;
+    // Who is here already is told by the message alone.
+    let network = "127.0.0.0/8".parse().unwrap();
+    assert_eq!(worker.registry.send(Decided(network)).await.unwrap(), 1);
+    hear(&mut before, "blocked").await;
 }

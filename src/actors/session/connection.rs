@@ -29,11 +29,15 @@ use crate::{
         credit::{Share, Window},
         data::Chunk,
         outbox::Outbox,
-        pace::Pace,
+        pace::{Pace, SharedPace},
         reader::{FrameReader, Oversize},
         unpack::Unpacker,
+        vitals::Vitals,
     },
-    limits::access::{Guest, Visitor},
+    limits::{
+        access::{Guest, Visitor},
+        callers::Caller,
+    },
     observe::{events::Kind, logging::log_client},
     rooms::{Departure, Role, SessionId},
     state::State,
@@ -76,7 +80,13 @@ pub(super) struct Connection {
 
     pub(super) clocks: Clocks,
     pub(super) pace: Pace,
+    /// The pace of its address, where the operator has limited that.
+    pub(super) limit: Option<Arc<SharedPace>>,
     pub(super) chatter: Chatter,
+    /// How it fares, for its registry to look at.
+    pub(super) vitals: Arc<Vitals>,
+    /// What its address does.
+    pub(super) caller: Arc<Caller>,
     /// The place in the outbox behind our last Pongs.
     pub(super) ponged_by: u64,
     /// The Pong that is due once those are written.
@@ -109,6 +119,7 @@ impl Connection {
         Self {
             id,
             guest: visitor.key.clone().map(Guest::new),
+            caller: state.callers.of(visitor.network),
             visitor,
             reader: FrameReader::new(config.sender_message(), Arc::clone(&window)),
             outbox: Outbox::default(),
@@ -124,7 +135,9 @@ impl Connection {
             ending: Ending::PeerVanished,
             clocks: Clocks::new(now, Arc::clone(&live.timeouts)),
             pace: Pace::new(config.session_bytes_per_sec, now),
+            limit: None,
             chatter: Chatter::new(now),
+            vitals: Arc::new(Vitals::new(now)),
             ponged_by: 0,
             owed: None,
             pinged: 0,
@@ -171,6 +184,8 @@ impl Connection {
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
             Deliver::Close(departure) => self.close(departure),
+            Deliver::Evict => self.evict(),
+            Deliver::Limit(limit) => self.limit = limit,
             Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
@@ -249,6 +264,15 @@ impl Connection {
             self.push_close(departure);
             self.phase = Phase::Closing;
         }
+    }
+
+    /// Ends now, and waits for nothing: a client that is blocked is told, if its system takes that at once.
+    fn evict(&mut self) {
+        if self.is_open() {
+            self.leave(Ending::Blocked);
+            self.push_close(Ending::Blocked);
+        }
+        self.phase = Phase::Done;
     }
 
     /// Tells the client why it may not have what it asked for, and what becomes of it.

@@ -103,7 +103,7 @@ impl Session {
     /// Starts the actor of a connection, and makes it known to its registry.
     fn start_on(socket: TcpStream, connection: Connection, moved: Option<Moved>) -> Addr<Self> {
         let (id, visitor) = (connection.id, connection.visitor.clone());
-        let registry = connection.registry.clone();
+        let (registry, vitals) = (connection.registry.clone(), Arc::clone(&connection.vitals));
         let session = Self::create(|ctx| {
             ctx.spawn(Pump::new(socket));
             Self(Some(connection))
@@ -112,6 +112,7 @@ impl Session {
             id,
             session: session.clone().recipient(),
             visitor,
+            vitals,
             moved,
         });
         session

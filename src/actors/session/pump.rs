@@ -235,6 +235,8 @@ impl Connection {
         if let Some(guest) = &self.guest {
             guest.sent(count);
         }
+        self.caller.sent(count);
+        self.vitals.wrote(self.outbox.given(), wait.is_some(), now);
         self.clocks.wrote(now, count, wait);
     }
 

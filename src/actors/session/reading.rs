@@ -90,9 +90,9 @@ impl Connection {
         self.give_back();
         let allowed = match self.phase {
             Phase::Asking(_) => Ok(usize::MAX),
-            Phase::Piping { .. } => self.pace.allowance(now).map_err(Pause::Until),
+            Phase::Piping { .. } => self.allowance(now).map_err(Pause::Until),
             Phase::Closing | Phase::Lingering => {
-                return self.pace.allowance(now).map_err(Pause::Until);
+                return self.allowance(now).map_err(Pause::Until);
             }
             Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
                 return Err(Pause::Unwanted);
@@ -106,6 +106,19 @@ impl Connection {
             }
         };
         Ok(free.min(allowed))
+    }
+
+    /// Bytes that may be read at `now` by its own pace and by that of its address.
+    ///
+    /// # Errors
+    ///
+    /// When to ask again.
+    fn allowance(&mut self, now: Instant) -> Result<usize, Instant> {
+        let own = self.pace.allowance(now)?;
+        match &self.limit {
+            None => Ok(own),
+            Some(limit) => Ok(own.min(limit.allowance(now)?)),
+        }
     }
 
     /// Borrows memory for what may be read although the window is full: of a sender to the end of the
@@ -176,6 +189,10 @@ impl Connection {
     pub(super) fn count_bytes(&mut self, count: usize, now: Instant) {
         self.clocks.received(now);
         self.pace.record(count);
+        if let Some(limit) = &self.limit {
+            limit.record(count);
+        }
+        self.caller.received(count);
         self.state.metrics.received(count);
         if let Some(guest) = &self.guest {
             guest.received(count);
@@ -272,5 +289,6 @@ impl Connection {
             Pause::Empty | Pause::More | Pause::Unwanted => None,
         };
         self.clocks.paced(again);
+        self.vitals.paced(matches!(pause, Pause::Until(_)), now);
     }
 }

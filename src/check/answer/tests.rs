@@ -98,6 +98,12 @@ fn the_relays_own_words_are_told_from_a_proxys() {
             "restarting",
         ),
         (
+            403,
+            "The relay's operator has blocked this address.\n",
+            Status::Warn,
+            "has blocked",
+        ),
+        (
             426,
             "This is claude-distill-relay. Connect",
             Status::Fail,

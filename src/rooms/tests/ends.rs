@@ -64,6 +64,55 @@ fn a_drain_lets_pairs_finish_and_the_end_does_not() {
 }
 
 #[test]
+fn an_operator_ends_a_room_whoever_is_in_it() {
+    let mut world = room(&[1, 2]);
+    world.create(7).unwrap();
+    let mut was_there = false;
+    let end = world.run(|rooms, _, effects| was_there = rooms.end_by_operator(code(S), effects));
+    let away = |id| {
+        [
+            Told(id, "ended_by_operator"),
+            Closed(id, "ended_by_operator"),
+        ]
+    };
+    let paired = [Closed(1, "ended_by_operator")];
+    assert_eq!(end, [&away(2)[..], &paired, &away(S)].concat());
+    assert!(was_there);
+    assert_eq!(world.join(3, S), Err(Ending::RoomNotFound));
+    let again = world.run(|rooms, _, effects| was_there = rooms.end_by_operator(code(S), effects));
+    assert!(again.is_empty() && !was_there);
+    world.join(3, 7).unwrap();
+}
+
+#[test]
+fn a_room_shows_who_is_in_it_and_what_has_passed() {
+    let mut world = room(&[1, 2]);
+    world.send(S, Piece::Whole, b"12345");
+    world.send(1, Piece::Whole, b"123");
+    let sight = |world: &World| world.rooms.sights().next().unwrap();
+    let passed = |down, up| Passed { down, up };
+    let seen = sight(&world);
+    assert_eq!(
+        (seen.sender, seen.receiver),
+        (SessionId(S), Some(SessionId(1)))
+    );
+    assert_eq!((seen.waiting, seen.receivers, seen.is_open), (1, 1, true));
+    assert_eq!((seen.passed, seen.passed_now), (passed(5, 3), passed(5, 3)));
+
+    world.leave(1);
+    let seen = sight(&world);
+    assert_eq!((seen.receiver, seen.waiting), (None, 1));
+    assert_eq!((seen.passed, seen.passed_now), (passed(5, 3), passed(0, 0)));
+    world.cleared(S);
+    world.send(S, Piece::Whole, b"1");
+    let seen = sight(&world);
+    assert_eq!((seen.receiver, seen.receivers), (Some(SessionId(2)), 2));
+    assert_eq!((seen.passed, seen.passed_now), (passed(6, 3), passed(1, 0)));
+    world.at(100);
+    assert!(!sight(&world).is_open);
+}
+
+#[test]
 fn the_next_look_is_known_until_no_room_is_left() {
     let mut world = World::new(10, 10, 0);
     assert_eq!(world.rooms.next_look(), None);

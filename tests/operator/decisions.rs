@@ -1,0 +1,278 @@
+//! What is decided of rooms and addresses takes effect on those that are here, and outlives a restart.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use relay_testing::{
+    frame,
+    wire::{BINARY, CLOSE, PING},
+    within,
+};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// How soon a decision has to take effect.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Clients of one address, who send each other as much as they can.
+struct Flood {
+    received: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Flood {
+    async fn start(relay: &Relay, address: &str) -> Self {
+        let (mut sender, mut receiver, _) = pair(relay, address, address).await;
+        let received = Arc::new(AtomicU64::new(0));
+        let sum = Arc::clone(&received);
+        let sending = tokio::spawn(async move {
+            let message = frame(BINARY, vec![7; 16 << 10]).encode();
+            while sender.try_write(&message).await.is_ok() {}
+        });
+        let receiving = tokio::spawn(async move {
+            while let Some(frame) = receiver.next_or_cut().await {
+                match frame.opcode {
+                    PING => receiver.pong(&frame.payload).await,
+                    CLOSE => return,
+                    _ => {
+                        sum.fetch_add(frame.payload.len() as u64, SeqCst);
+                    }
+                }
+            }
+        });
+        Self {
+            received,
+            tasks: vec![sending, receiving],
+        }
+    }
+
+    /// Bytes a second that arrive, over so long.
+    async fn rate(&self, time: Duration) -> u64 {
+        let (start, before) = (Instant::now(), self.received.load(SeqCst));
+        tokio::time::sleep(time).await;
+        let more = self.received.load(SeqCst) - before;
+        (more as f64 / start.elapsed().as_secs_f64()) as u64
+    }
+
+    /// Waits until both are gone.
+    async fn until_over(self) {
+        for task in self.tasks {
+            within("the end of a flood", task).await.unwrap();
+        }
+    }
+}
+
+/// What a client is told last: the code and the reason of its Close.
+async fn last_word(client: &mut Raw) -> (u16, String) {
+    let close = client.next_but_pings("a Close").await;
+    assert_eq!(close.opcode, CLOSE);
+    let code = u16::from_be_bytes([close.payload[0], close.payload[1]]);
+    (
+        code,
+        String::from_utf8_lossy(&close.payload[2..]).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_room_ends_for_everybody_in_it_and_no_other() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let (mut sender, mut receiver, code) = pair(&relay, "192.0.2.1", "192.0.2.2").await;
+    let mut waiting = client(&relay, "192.0.2.3").await;
+    waiting.join(&code).await;
+    let (mut other, mut peer, _) = pair(&relay, "192.0.2.4", "192.0.2.5").await;
+    let list = machine.json(&["rooms"]).await;
+    let name = row(&list["rooms"], "sender", "192.0.2.1")["room"].as_str();
+    // As the log has it, too.
+    let name = format!("#{}", name.unwrap());
+    let said = machine.says(&["end", &name]).await;
+    assert!(
+        said.ends_with("is ended, and everybody in it was told\n"),
+        "{said}"
+    );
+
+    sender.expect_error("ended_by_operator").await;
+    waiting.expect_error("ended_by_operator").await;
+    for member in [&mut sender, &mut receiver, &mut waiting] {
+        let told = last_word(member).await;
+        assert_eq!(told, (1008, "ended_by_operator".to_owned()));
+    }
+    let closed = r#"relay_rooms_closed_total{reason="ended_by_operator"}"#;
+    assert_eq!(relay.metric(closed).await, 1);
+    other.send(frame(BINARY, [1, 2, 3])).await;
+    assert_eq!(&peer.next_but_pings("data").await.payload[..], [1, 2, 3]);
+
+    let again = machine.complains(&["end", &name]).await;
+    assert!(again.contains("there is no room"), "{again}");
+}
+
+#[tokio::test]
+async fn a_block_ends_sessions_at_once_and_outlives_a_restart() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let mut quiet = client(&relay, "192.0.2.7").await;
+    let flood = Flood::start(&relay, "192.0.2.9").await;
+    let (mut other, mut peer, _) = pair(&relay, "192.0.3.1", "192.0.3.2").await;
+    let flows = async { while flood.rate(SOON / 10).await == 0 {} };
+    within("a flood", flows).await;
+
+    let done = machine.json(&["block", "192.0.2.0/24"]).await;
+    let start = Instant::now();
+    assert_eq!(last_word(&mut quiet).await, (1008, "blocked".to_owned()));
+    flood.until_over().await;
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_eq!((&done["ended"], &done["kept"]), (&3.into(), &true.into()));
+    assert!(done["until"].is_null(), "{done}");
+    assert_eq!(status(&relay, "192.0.2.200").await, 403);
+    other.send(frame(BINARY, [1, 2, 3])).await;
+    assert_eq!(&peer.next_but_pings("data").await.payload[..], [1, 2, 3]);
+    for (metric, count) in [
+        (
+            r#"relay_handshakes_refused_total{reason="address_blocked"}"#,
+            1,
+        ),
+        (r#"relay_sessions_ended_total{reason="blocked"}"#, 3),
+    ] {
+        assert_eq!(relay.metric(metric).await, count, "{metric}");
+    }
+    let who = machine.says(&["who"]).await;
+    assert!(who.contains("blocked"), "{who}");
+    drop((other, peer, relay));
+
+    let mut relay = machine.relay().run();
+    assert_eq!(status(&relay, "192.0.2.7").await, 403);
+    let one = machine.complains(&["unblock", "192.0.2.7"]).await;
+    assert!(
+        one.contains("192.0.2.0/24 is blocked, and 192.0.2.7 with it"),
+        "{one}"
+    );
+    let said = machine.says(&["unblock", "192.0.2.0/24"]).await;
+    assert_eq!(said, "192.0.2.0/24 is not blocked any more\n");
+    assert_eq!(status(&relay, "192.0.2.7").await, 101);
+    relay.stop().await;
+    let said = relay.said().join("\n");
+    assert!(!said.contains("192.0.2."), "an address in the log: {said}");
+    let relay = machine.relay().run();
+    assert_eq!(status(&relay, "192.0.2.7").await, 101);
+}
+
+#[tokio::test]
+async fn a_block_may_end_by_itself() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let said = machine.says(&["block", "2001:db8::7", "--for", "1s"]).await;
+    assert_eq!(said, "2001:db8::/64 is blocked for 1 s; 0 sessions ended\n");
+    let again = async { while status(&relay, "2001:db8::8").await != 101 {} };
+    within("the end of a block", again).await;
+    assert_eq!(
+        machine.says(&["block"]).await,
+        "Nobody is blocked or limited.\n"
+    );
+
+    machine.says(&["block", "192.0.2.7", "--for", "1h"]).await;
+    let listed = machine.json(&["block"]).await;
+    let until: jiff::Timestamp = listed["blocks"][0]["until"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let left = until.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((3590..=3600).contains(&left), "{listed}");
+}
+
+#[tokio::test]
+async fn a_limit_slows_live_sessions_down_together_and_outlives_a_restart() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let floods = [
+        Flood::start(&relay, "192.0.2.7").await,
+        Flood::start(&relay, "192.0.2.7").await,
+    ];
+    let other = Flood::start(&relay, "192.0.2.8").await;
+    let rates = async |time| {
+        let [first, second] = &floods;
+        let (first, second) = tokio::join!(first.rate(time), second.rate(time));
+        first + second
+    };
+    let (limit, second) = (200_000, Duration::from_secs(1));
+    let fast = async { while rates(second / 4).await < 5 * limit {} };
+    within("floods", fast).await;
+
+    let said = machine
+        .says(&["limit", "192.0.2.7", "--bytes-per-sec", "200kB"])
+        .await;
+    assert_eq!(
+        said,
+        "192.0.2.7 is read at 195 KiB a second, all its sessions together\n"
+    );
+    // What was read before is still on its way to its receivers: a second at most.
+    tokio::time::sleep(SOON).await;
+    let (rate, who) = tokio::join!(rates(second), machine.json(&["who"]));
+    assert!((limit / 3..limit * 5 / 4).contains(&rate), "{rate}");
+    let limited = row(&who["clients"], "address", "192.0.2.7");
+    assert_eq!(limited["decided"], "limited");
+    let seen = limited["received_bytes_per_sec"].as_u64().unwrap();
+    assert!((limit / 3..limit * 5 / 4).contains(&seen), "{seen}");
+    let fast = async { while other.rate(second / 4).await < 5 * limit {} };
+    within("a flood that is not limited", fast).await;
+    drop(relay);
+
+    let relay = machine.relay().run();
+    let listed = machine.json(&["limit"]).await;
+    let kept = serde_json::json!([{"network": "192.0.2.7", "bytes_per_sec": limit}]);
+    assert_eq!(listed["limits"], kept);
+    let flood = Flood::start(&relay, "192.0.2.7").await;
+    let rate = flood.rate(second).await;
+    assert!(rate < limit * 5 / 4, "{rate}");
+    let said = machine
+        .says(&["limit", "192.0.2.7", "--bytes-per-sec", "0"])
+        .await;
+    assert_eq!(said, "192.0.2.7 is read as fast as it sends\n");
+    let fast = async { while flood.rate(second / 4).await < 5 * limit {} };
+    within("a flood without a limit", fast).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_said_to_be_lost_with_the_process() {
+    let machine = Machine::new();
+    let relay = machine.relay().env("RELAY_STATE_DIR", "").run();
+    let said = machine.says(&["block", "192.0.2.7"]).await;
+    assert!(
+        said.ends_with("; not beyond a restart, as there is no RELAY_STATE_DIR\n"),
+        "{said}"
+    );
+    assert_eq!(status(&relay, "192.0.2.7").await, 403);
+    assert_eq!(machine.json(&["status"]).await["kept"], false);
+    drop(relay);
+
+    // A disk that takes no more, as far as anybody can see from here.
+    fs::create_dir(machine.state().join("rules.json.new")).unwrap();
+    let mut relay = machine.relay().run();
+    let done = machine.json(&["block", "192.0.2.7"]).await;
+    assert_eq!(done["kept"], false, "{done}");
+    relay.line_with("cannot be written down");
+    assert_eq!(status(&relay, "192.0.2.7").await, 403);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_put_aside_and_told_of() {
+    let machine = Machine::new();
+    fs::write(machine.state().join("rules.json"), "{").unwrap();
+    let mut relay = machine.relay().run();
+    let line = relay.line_with("blocks and limits are lost");
+    assert!(
+        line.contains(" ERROR ") && line.contains("rules.json.unreadable"),
+        "{line}"
+    );
+    machine.says(&["block", "192.0.2.7"]).await;
+    drop(relay);
+    let relay = machine.relay().run();
+    assert_eq!(status(&relay, "192.0.2.7").await, 403);
+}
