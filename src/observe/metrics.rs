@@ -3,7 +3,7 @@
 mod compression;
 mod payload;
 pub mod refusals;
-mod tally;
+pub mod tally;
 
 use std::{
     fmt,
@@ -21,7 +21,6 @@ use relay_wire::{
     extension::{Answer, Negotiated},
 };
 
-pub use self::tally::{Refusal, Tally};
 use self::{compression::Compression, payload::Payload};
 use crate::{flow::ledger::Ledger, version};
 
