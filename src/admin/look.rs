@@ -26,7 +26,7 @@ use crate::{
         callers::Deeds,
         rules::{Decided, Rule},
     },
-    observe::metrics::Tally,
+    observe::metrics::tally::Tally,
     state::State,
     version,
 };

@@ -13,7 +13,7 @@ mod lasting;
 mod payload;
 mod process;
 pub mod refusals;
-mod tally;
+pub mod tally;
 mod transfers;
 mod waits;
 
@@ -40,7 +40,6 @@ use self::{
 pub use self::{
     format::{Format, classic},
     gauges::{Limits, Snapshot},
-    tally::{Refusal, Tally},
     transfers::{Transfer, Transfers},
     waits::{Fault, Waits},
 };

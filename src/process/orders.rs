@@ -1,6 +1,6 @@
 //! What the operator has the whole process do: by SIGHUP, and by the socket that is opened here.
 
-use std::{pin::pin, sync::Arc};
+use std::{future::pending, pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
 use log::{error, info};
@@ -55,11 +55,11 @@ pub async fn obey(
     drain: Arc<Notify>,
 ) {
     loop {
-        let (hung_up, ordered) = (pin!(hang_up.recv()), pin!(orders.recv()));
+        let (hung_up, ordered) = (pin!(hang_up.recv()), pin!(next(&mut orders)));
         let order = match select(hung_up, ordered).await {
             Either::Left((Some(()), _)) => None,
-            Either::Right((Some(order), _)) => Some(order),
-            Either::Left((None, _)) | Either::Right((None, _)) => return,
+            Either::Left((None, _)) => return,
+            Either::Right((order, _)) => Some(order),
         };
         let (answer, answered) = match order {
             None => {
@@ -79,5 +79,13 @@ pub async fn obey(
         };
         // Who asked may be gone.
         let _ = answer.send(answered);
+    }
+}
+
+/// The operator's next order: never any where there is no socket.
+async fn next(orders: &mut mpsc::Receiver<Order>) -> Order {
+    match orders.recv().await {
+        Some(order) => order,
+        None => pending().await,
     }
 }
