@@ -1,6 +1,6 @@
 //! Plain HTTP: the pages for the relay's operator, and a word to who brings no WebSocket.
 //!
-//! They are for [`operator`]s alone; whether the relay is well, its settings may let everybody see.
+//! They are for the operator (`operator`) alone; whether the relay is well, its settings may let everybody see.
 
 use std::sync::Arc;
 
