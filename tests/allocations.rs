@@ -4,21 +4,24 @@
 use std::{net::SocketAddr, sync::mpsc, thread};
 
 use claude_distill_relay::{
-    config::Config,
+    config::{AccessKeys, Config},
     process::{Relay, worker},
 };
 use relay_testing::{Raw, frame, http::UPGRADE, pairs::paired, wire::BINARY};
+use tempfile::TempDir;
 use tokio::{net::TcpStream, runtime::Builder, sync::oneshot};
 
 /// Messages each way that are compared with twice as many.
 const MESSAGES: u64 = 500;
+const KEY: &str = "0123456789abcdef";
 
 /// Messages there and back, one at a time, so that each is read, passed on and written by itself.
 async fn exchange(relay: SocketAddr, messages: u64) {
     let mut ends = Vec::new();
     for _ in 0..2 {
         let mut client = Raw::over(TcpStream::connect(relay).await.unwrap());
-        assert_eq!(client.upgrade(UPGRADE).await.status, 101);
+        let head = format!("{UPGRADE}Authorization: Bearer {KEY}\r\n");
+        client.upgrade(&head).await;
         ends.push(client);
     }
     let (receiver, sender) = (ends.pop().unwrap(), ends.pop().unwrap());
@@ -31,8 +34,8 @@ async fn exchange(relay: SocketAddr, messages: u64) {
     }
 }
 
-/// Allocations of a relay on this thread through all its life, in which there are so many messages each way.
-fn allocations(messages: u64) -> u64 {
+/// Allocations of such a relay on this thread through all its life, in which there are so many messages each way.
+fn allocations(config: Config, messages: u64) -> u64 {
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let clients = thread::spawn(move || {
@@ -40,10 +43,6 @@ fn allocations(messages: u64) -> u64 {
         runtime.block_on(exchange(told.recv().unwrap(), messages));
         stop.send(()).unwrap();
     });
-    let config = Config {
-        port: 0,
-        ..Config::default()
-    };
     let counted = allocation_counter::measure(|| {
         let relay = async {
             let relay = Relay::bind(config).unwrap();
@@ -56,12 +55,31 @@ fn allocations(messages: u64) -> u64 {
     counted.count_total
 }
 
-/// What it takes to read, pass on and write a message by itself: buffers, and its places in two mailboxes.
-/// None of it is for what is counted, sampled or told, whatever of that is wanted.
+/// Allocations of such a relay for one message. Some hundredths are the runtime's.
+fn of_a_message(config: &Config) -> f64 {
+    let [few, many] = [1, 2].map(|times| allocations(config.clone(), times * MESSAGES));
+    (many - few) as f64 / (2 * MESSAGES) as f64
+}
+
+/// It takes five to read, pass on and write a message by itself: buffers, and its places in two mailboxes. None
+/// is for what is counted, sampled or told, whatever of that is wanted.
 #[test]
-fn a_message_takes_five_allocations() {
-    let of_messages = allocations(2 * MESSAGES) - allocations(MESSAGES);
-    let of_one = of_messages as f64 / (2 * MESSAGES) as f64;
-    // Some hundredths are the runtime's.
-    assert!(of_one < 5.5, "{of_one} allocations for a message");
+fn nothing_that_tells_of_a_message_allocates_for_it() {
+    let folder = TempDir::new().unwrap();
+    let bare = Config {
+        port: 0,
+        ..Config::default()
+    };
+    let all = Config {
+        access_keys: AccessKeys::parse(&format!("alice:{KEY}")).unwrap(),
+        log_dir: Some(folder.path().to_owned()),
+        admin_socket: Some(folder.path().join("admin.sock")),
+        state_dir: Some(folder.path().to_owned()),
+        ..bare.clone()
+    };
+    let [bare, all] = [bare, all].map(|config| of_a_message(&config));
+    assert!(
+        bare < 5.5 && (all - bare).abs() < 0.1,
+        "{bare} allocations for a message, and {all} with everything on"
+    );
 }
