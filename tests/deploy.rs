@@ -224,6 +224,20 @@ fn the_units_are_tight_and_well_formed() {
         test $(sudo stat -c %a /run/claude-distill-relay/admin.sock) = 660");
     let stranger = machine.run("claude-distill-relay status");
     assert!(stranger.output.contains("sudo"), "{stranger:?}");
+    // A group of operators has it where a drop-in names them, from one process to the next.
+    machine.ok("sudo groupadd --system operators
+        sudo usermod --append --groups operators op
+        sudo mkdir -p /etc/systemd/system/claude-distill-relay.service.d
+        printf '[Service]\\nGroup=operators\\n' |
+            sudo tee /etc/systemd/system/claude-distill-relay.service.d/operators.conf
+        sudo systemctl daemon-reload
+        sudo systemctl restart claude-distill-relay");
+    for _ in 0..2 {
+        machine.ok("claude-distill-relay status");
+        machine.ok("sudo systemctl restart claude-distill-relay");
+    }
+    let stranger = machine.root("runuser -u nobody -- claude-distill-relay status");
+    assert!(stranger.output.contains("sudo"), "{stranger:?}");
     // A hole in the sandbox would show here.
     let status = machine.ok(&format!("sudo cat /proc/$({MAIN_PID})/status"));
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {

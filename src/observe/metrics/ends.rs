@@ -1,7 +1,7 @@
 //! How the processes of the service before this one have ended, as systemd saw it.
 //!
-//! The unit has a line that counts them in the service's runtime directory (`ExecStopPost=`), which is kept
-//! from one process to the next. So a restart by the watchdog is seen that nothing else would tell of.
+//! The unit has a line that counts them in the service's state directory (`ExecStopPost=`), which outlives
+//! each of them. So a restart by the watchdog is seen that nothing else would tell of.
 
 use std::{
     env,
@@ -29,14 +29,14 @@ const RESULTS: [&str; 9] = [
     "resources",
 ];
 
-/// How many ended in which way, since the service was started.
+/// How many ended in which way, since they are counted.
 #[derive(Debug)]
 pub(super) struct Ends([u64; RESULTS.len()]);
 
 impl Ends {
-    /// As they are counted in the runtime directory of this service, if it has one.
+    /// As they are counted in the state directory of this service, if it has one.
     pub(super) fn before() -> Self {
-        let folder = env::var_os("RUNTIME_DIRECTORY").map(first);
+        let folder = env::var_os("STATE_DIRECTORY").map(first);
         Self::counted_in(&folder.unwrap_or_default())
     }
 
@@ -50,7 +50,7 @@ impl Ends {
     }
 }
 
-/// The first of the folders in this list (systemd.exec(5), `RUNTIME_DIRECTORY`).
+/// The first of the folders in this list (systemd.exec(5), `STATE_DIRECTORY`).
 fn first(folders: OsString) -> PathBuf {
     env::split_paths(&folders).next().unwrap_or_default()
 }
@@ -59,8 +59,8 @@ impl Collector for Ends {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut ends = encoder.encode_descriptor(
             "process_ends",
-            "Processes of the service that ended before this one began, by systemd's word for how, since \
-             the service was started; none where systemd does not run it",
+            "Processes of the service that ended before this one began, by systemd's word for how; \
+             none where systemd does not run it",
             None,
             MetricType::Counter,
         )?;
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn of_several_folders_the_first_is_the_relays_own() {
-        assert_eq!(first("/run/a:/run/b".into()), Path::new("/run/a"));
-        assert_eq!(first("/run/a".into()), Path::new("/run/a"));
+        assert_eq!(first("/lib/a:/lib/b".into()), Path::new("/lib/a"));
+        assert_eq!(first("/lib/a".into()), Path::new("/lib/a"));
     }
 }
