@@ -218,7 +218,10 @@ async fn a_check_of_this_machine_is_no_transfer() {
     relay.settled().await;
     let (_, _) = raw_pair(&relay).await;
     relay.settled().await;
-    let metrics = relay.metrics();
+    let metrics = until(&relay, "a transfer", |now| {
+        now.get("relay_transfer_bytes_count") == 1
+    })
+    .await;
     assert_eq!(metrics.get("relay_check_rooms_total"), 1);
     assert_eq!(metrics.get("relay_rooms_opened_total"), 1);
     for name in [
