@@ -101,6 +101,8 @@ pub(super) struct Connection {
     pub(super) arrival: Arrival,
     /// Whether Pongs that come now are not seen, as the session is not read. Nothing then waits for them.
     pub(super) deaf: bool,
+    /// Since when it has been read without a pause, if it is.
+    pub(super) read_since: Option<Instant>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     pub(super) slot: Share,
 }
@@ -150,6 +152,7 @@ impl Connection {
             barrier: None,
             arrival: Arrival::default(),
             deaf: false,
+            read_since: Some(now),
             slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
