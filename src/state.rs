@@ -294,6 +294,7 @@ impl State {
         Snapshot {
             sessions: self.pools.sessions.whole().used(),
             rooms: self.pools.rooms.whole().used(),
+            handshakes: self.pools.handshakes.used(),
             pairs: self.pools.pairs.used(),
             queued: self.pools.queued.used(),
             in_flight: self.pools.in_flight.used(),
@@ -313,7 +314,8 @@ impl State {
             queue: config.max_queue,
             buffered: config.max_buffered,
             addresses: 2 * MAX_ADDRESSES,
-            memory: memory::ceiling(config),
+            memory: memory::limit(config),
+            memory_ceiling: memory::ceiling(config),
         }
     }
 

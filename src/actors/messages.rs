@@ -1,6 +1,9 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Message, Recipient};
 use relay_wire::{code::RoomCode, reply::Reply, request::Request};
@@ -85,6 +88,25 @@ pub struct Leave {
     pub id: SessionId,
     /// How.
     pub departure: Departure,
+}
+
+/// A receiver's session is over, behind its [`Leave`]: it is given no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Parted {
+    /// Whose session.
+    pub id: SessionId,
+    /// What it was given in all.
+    pub given: Given,
+}
+
+/// Payload that a session's socket has taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Given {
+    /// Bytes.
+    pub bytes: u64,
+    /// When it took the last of them; when the session began, where there are none.
+    pub last: Instant,
 }
 
 /// Access keys may have been withdrawn: whose sessions have come with one of those ends now.

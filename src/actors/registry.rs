@@ -31,7 +31,9 @@ use relay_wire::{
 
 use self::{line::Line, member::Member, visits::Visits};
 use super::{
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
+    messages::{
+        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Parted, Shutdown,
+    },
     now,
 };
 use crate::{
@@ -356,6 +358,16 @@ impl Handler<Leave> for RoomRegistry {
         self.line.leave(id);
         self.rooms.leave(id, departure, &mut self.effects);
         self.carry_out_for(member.as_ref());
+    }
+}
+
+impl Handler<Parted> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Parted { id, given }: Parted, _: &mut Self::Context) {
+        if let Some(transfer) = self.visits.parted(id, given) {
+            self.state.metrics.transfers.ended(&transfer);
+        }
     }
 }
 

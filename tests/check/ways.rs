@@ -7,12 +7,16 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 use relay_testing::{TestRelay, port::Port};
 
 use crate::doubles::{
-    Double, Proxy,
+    Certificate, Double, Proxy,
     command::{Check, Outcome},
 };
 
-/// A check of the machine whose nginx has one site, at `site`, and whose relay is at `relay`.
+/// What a check of the machine comes to whose nginx has one site, at `site`, and whose relay is at `relay`.
 fn check(relay: u16, site: u16, arguments: &[&str]) -> Outcome {
+    prepared(relay, site, arguments).json()
+}
+
+fn prepared(relay: u16, site: u16, arguments: &[&str]) -> Check {
     let port = relay.to_string();
     let check = Check::new(&[&["--port", &port, "check"], arguments].concat());
     let script = format!(
@@ -24,7 +28,7 @@ fn check(relay: u16, site: u16, arguments: &[&str]) -> Outcome {
     fs::write(&nginx, script).unwrap();
     fs::set_permissions(&nginx, fs::Permissions::from_mode(0o755)).unwrap();
     let tools = format!("{}:/usr/bin:/bin", check.directory().display());
-    check.env("PATH", tools).json()
+    check.env("PATH", tools)
 }
 
 fn proxy(relay: &TestRelay) -> Arc<Proxy> {
@@ -93,6 +97,22 @@ async fn the_public_name_is_gone_to_where_it_is_given() {
     // Not to reach oneself by it is no proof that others do not.
     let dead = Port::reserve();
     public(dead.number()).only_trouble("public", "warn", "from another machine");
+    relay.settled().await;
+    other.settled().await;
+}
+
+#[tokio::test]
+async fn a_way_that_fails_behind_its_certificate_tells_when_that_ends() {
+    let (relay, other) = (TestRelay::start(|_| {}), TestRelay::start(|_| {}));
+    let certificate = Certificate::ending_in(13);
+    let roots = certificate.roots.clone();
+    let astray = Proxy::to(other.port()).with(certificate).start();
+    let url = format!("wss://127.0.0.1:{}", astray.port);
+    let check = prepared(relay.port(), proxy(&relay).port, &["--public", &url]);
+    let outcome = check.trusting(&roots).json();
+    outcome.only_trouble("public", "fail", "another relay answers there");
+    let public = outcome.steps().find(|step| step["step"] == "public");
+    assert!(public.unwrap()["expires"].is_u64(), "{}", outcome.json);
     relay.settled().await;
     other.settled().await;
 }

@@ -11,7 +11,6 @@ use crate::{
     observe::{
         events::{Event, Kind},
         logging::log_client,
-        metrics::Transfer,
     },
     rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
 };
@@ -104,12 +103,8 @@ impl RoomRegistry {
             return;
         };
         if !self.checks.contains(&visit.code) {
-            self.state.metrics.transfers.ended(&Transfer {
-                outcome,
-                bytes: visit.passed.down,
-                first_byte: pair.first.map(|first| first.duration_since(pair.since)),
-                lasted: now.duration_since(pair.first.unwrap_or(now)),
-            });
+            let sent = visit.passed.down;
+            self.visits.ended(visit.receiver, pair, outcome, sent);
         }
         self.tell(visit.code, member, || Event {
             session: Some(visit.receiver),
