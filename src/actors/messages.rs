@@ -87,7 +87,7 @@ pub struct Leave {
     pub departure: Departure,
 }
 
-/// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
+/// The access keys are others: sessions that may not be here by those end now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct KeysChanged;
