@@ -1727,6 +1727,34 @@ fn the_longest_message_of_earlier_versions_is_warned_of() {
     }
 }
 
+#[test]
+fn keys_in_full_are_warned_of_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    for (value, named) in [
+        ("alice:0123456789abcdef", "(alice)"),
+        (
+            "\"alice:sha256-00, bob:0123456789abcdef ,carol:fedcba9876543210\"",
+            "(bob carol)",
+        ),
+        ("alice:sha256-00,check:0123456789abcdef", ""),
+        ("/etc/relay:keys", ""),
+        ("", ""),
+    ] {
+        std::fs::write(&file, format!("RELAY_ACCESS_KEYS={value}")).unwrap();
+        let said = common("settings=$2; warn_of_plain_keys", &file);
+        assert_eq!(
+            said.contains("sha256-HEX"),
+            !named.is_empty(),
+            "{value}: {said}"
+        );
+        assert!(
+            said.contains(named) && !said.contains("0123456789abcdef"),
+            "{said}"
+        );
+    }
+}
+
 /// What the functions that the scripts share print for a file.
 fn common(script: &str, file: &Path) -> String {
     let said = Command::new("bash")

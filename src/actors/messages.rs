@@ -109,7 +109,7 @@ pub struct Given {
     pub last: Instant,
 }
 
-/// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
+/// The access keys are others: sessions that may not be here by those end now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct KeysChanged;

@@ -293,11 +293,10 @@ impl Handler<Attach> for RoomRegistry {
             vitals,
             spent,
         };
-        // Its key may have been withdrawn on its way here.
-        member.end_without_key();
         let client = member.visitor.network;
         self.members.insert(id, member);
-        if self.apply_rule(id, client) {
+        // Much may have been decided while it was on its way here.
+        if self.end_without_key(&[id], ctx) || self.apply_rule(id, client) {
             return;
         }
         if self.draining {
@@ -315,6 +314,9 @@ impl Handler<Ask> for RoomRegistry {
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
         if self.draining {
             self.send(ask.id, Deliver::Stopping);
+            return;
+        }
+        if self.end_without_key(&[ask.id], ctx) {
             return;
         }
         self.ask(ask);
@@ -399,6 +401,7 @@ impl Drop for RoomRegistry {
         if std::thread::panicking() && !cfg!(test) {
             // Without it every session of this worker would wait for ever. A fresh process serves
             // them better, and whoever supervises this one will start it.
+            self.state.events.end();
             logging::flush();
             std::process::abort();
         }

@@ -45,7 +45,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-pub use self::settings::Whose;
+pub use self::settings::{Keys, Whose};
 use self::{
     note::{Note, Status},
     plan::{DATA_SIZE, Plan},
@@ -147,7 +147,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Checks what `flags` ask for; `settings` reads those that a relay of this machine would have.
-pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Error>) -> ExitCode {
+pub fn run(
+    flags: &ArgMatches,
+    settings: impl Fn(Whose, Keys) -> Result<Settings, Error>,
+) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -167,7 +170,7 @@ pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Erro
     let status = runtime.block_on(async {
         match flags.get_one::<Target>("url") {
             Some(target) => outside(target, &plan, printer).await,
-            None if flags.get_flag("settings") => drafted(settings::of_here(settings), printer),
+            None if flags.get_flag("settings") => drafted(settings::drafted(settings), printer),
             None => local(settings::of_relay(settings), plan, printer).await,
         }
     });
