@@ -2,19 +2,19 @@
 //! A room is opened at the relay itself and joined by that way, so that one which leads elsewhere, even to
 //! another relay, is found out.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
     client::{Client, Reply},
-    net,
     note::{Note, Outcome, Status},
     pair,
     plan::Plan,
+    published,
+    reach::connect,
     target::{Place, Target},
-    tls,
 };
 
 /// What is sent each way: enough to be held back by a proxy that buffers.
@@ -53,6 +53,7 @@ async fn meet(
     sender: &mut Option<Client>,
     receiver: &mut Option<Client>,
 ) -> Result<Note, Note> {
+    let began = Instant::now();
     let (client, _) = reach(relay, plan).await?;
     let sender = sender.insert(client);
     let code = sender.create().await?;
@@ -65,6 +66,8 @@ async fn meet(
     let sample = [Bytes::from(vec![b'x'; size])];
     pair::one_way(sender, receiver, &sample).await?;
     pair::one_way(receiver, sender, &sample).await?;
+    let left = plan.limit.saturating_sub(began.elapsed());
+    published::look(way, left / 2).await?;
     Ok(match tls.status {
         Status::Warn => tls,
         _ => Note::ok(format!("{} leads to the relay", shown(way))).expires(tls.expires),
@@ -73,25 +76,9 @@ async fn meet(
 
 /// A client by this way, and what its TLS has shown.
 async fn reach(way: &Target, plan: &Plan) -> Result<(Client, Note), Note> {
-    let (addresses, _) = net::resolve(way).await?;
-    let connected = net::connect(way, &addresses, plan.limit).await;
-    let ((stream, _), _) = connected.map_err(|note| from_here(way, note))?;
-    let tls = tls::prepare(way)?;
-    let (stream, note) = tls::secure(tls.as_ref(), stream).await?;
+    let (stream, note) = connect(way, plan.limit).await?;
     let ((client, _), _) = Client::open(way, stream).await?;
     Ok((client, note))
-}
-
-/// That this machine does not reach its own public name does not mean that others do not: its router may
-/// not lead it back to itself.
-fn from_here(way: &Target, note: Note) -> Note {
-    if way.place != Place::Outside {
-        return note;
-    }
-    let status = Status::Warn;
-    Note { status, ..note }
-        .means("the tunnel or the port is closed, or only this machine cannot reach itself by its public name")
-        .next(format!("from another machine: claude-distill-relay check {}", way.url))
 }
 
 /// A failure, with the way that it was met on.
