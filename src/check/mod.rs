@@ -9,6 +9,7 @@
 //! | `settings`, `exposure` | by which settings, and who can reach what they say |
 //! | `exchange`, `pair` | the steps of using a room, in their order; what its two clients do |
 //! | `way`, `public` | the ways there that clients come by: through nginx, by the public name |
+//! | `reach`, `published` | a connection by them; whether the operator's pages are shown to whoever comes by them |
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
@@ -33,6 +34,8 @@ mod plan;
 mod print;
 mod program;
 mod public;
+mod published;
+mod reach;
 mod report;
 mod settings;
 mod site;
@@ -71,8 +74,8 @@ const PUBLIC: Step = Step {
 
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
     stands around it: the systemd unit, nginx, the tunnel, and the ways that clients come by: through \
-    nginx, and by the public URL that the deployment has written down. With one it checks what clients \
-    meet there. Each way takes two requests of its address's budget, and leaves no room behind.\n\n\
+    nginx, and by the public URL that the deployment has written down, by which nobody may see the relay's own \
+    pages. With one it checks what clients meet there. Each way takes two requests of its address's budget, and leaves no room behind.\n\n\
     Exit status: 0 all is well, 1 there are warnings, 2 there are failures, or \
     this cannot be printed.";
 

@@ -2,19 +2,19 @@
 //! A room is opened at the relay itself and joined by that way, so that one which leads elsewhere, even to
 //! another relay, is found out.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
     client::{Client, Reply},
-    net,
     note::{Note, Outcome, Status},
     pair,
     plan::Plan,
+    published,
+    reach::connect,
     target::{Place, Target},
-    tls,
 };
 
 /// What is sent each way: enough to be held back by a proxy that buffers.
@@ -55,6 +55,7 @@ async fn meet(
     (sender, receiver): (&mut Option<Client>, &mut Option<Client>),
     expires: &mut Option<SystemTime>,
 ) -> Result<Note, Note> {
+    let began = Instant::now();
     let (client, _) = reach(relay, plan, &mut None).await?;
     let sender = sender.insert(client);
     let code = sender.create().await?;
@@ -67,6 +68,8 @@ async fn meet(
     let sample = [Bytes::from(vec![b'x'; size])];
     pair::one_way(sender, receiver, &sample).await?;
     pair::one_way(receiver, sender, &sample).await?;
+    let left = plan.limit.saturating_sub(began.elapsed());
+    published::look(way, left / 2).await?;
     Ok(match tls.status {
         Status::Warn => tls,
         _ => Note::ok(format!("{} leads to the relay", shown(way))),
@@ -80,29 +83,13 @@ async fn reach(
     plan: &Plan,
     expires: &mut Option<SystemTime>,
 ) -> Result<(Client, Note), Note> {
-    let (addresses, _) = net::resolve(way).await?;
-    let connected = net::connect(way, &addresses, plan.limit).await;
-    let ((stream, _), _) = connected.map_err(|note| from_here(way, note))?;
-    let tls = tls::prepare(way)?;
-    let secured = tls::secure(tls.as_ref(), stream).await;
-    *expires = match &secured {
+    let connected = connect(way, plan.limit).await;
+    *expires = match &connected {
         Ok((_, note)) | Err(note) => note.expires,
     };
-    let (stream, note) = secured?;
+    let (stream, note) = connected?;
     let ((client, _), _) = Client::open(way, stream).await?;
     Ok((client, note))
-}
-
-/// That this machine does not reach its own public name does not mean that others do not: its router may
-/// not lead it back to itself.
-fn from_here(way: &Target, note: Note) -> Note {
-    if way.place != Place::Outside {
-        return note;
-    }
-    let status = Status::Warn;
-    Note { status, ..note }
-        .means("the tunnel or the port is closed, or only this machine cannot reach itself by its public name")
-        .next(format!("from another machine: claude-distill-relay check {}", way.url))
 }
 
 /// A failure, with the way that it was met on.

@@ -189,7 +189,7 @@ knobs! {
         client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
     }
     "For its operator" {
-        /// Addresses and CIDR ranges that see /status, /metrics and /healthz, through no proxy; empty is none
+        /// Addresses and CIDR ranges that see /status, /metrics, /healthz and /readyz, through no proxy; empty is none
         metrics_allow: Vec<IpNet> = RELAY_METRICS_ALLOW("127.0.0.0/8,::1", Networks);
         /// Whether everybody sees /healthz and /readyz, also through a proxy
         health_open: bool = RELAY_HEALTH_OPEN("off", Switch);

@@ -21,7 +21,10 @@ fn relay(keys: &str) -> TestRelay {
 async fn a_key_of_the_settings_is_used_on_all_ways() {
     let keys = format!("{HASHED},check:{KEY}");
     let relay = relay(&keys);
-    let (port, site) = (relay.port().to_string(), Proxy::to(relay.port()).start());
+    let (port, site) = (
+        relay.port().to_string(),
+        Proxy::to(relay.port()).naming_clients().start(),
+    );
     let public = format!("ws://127.0.0.1:{}", site.port);
     let check = Check::new(&["--port", &port, "check", "--public", &public]);
     let outcome = check.env("RELAY_ACCESS_KEYS", &keys).env("PATH", "").json();

@@ -32,7 +32,7 @@ fn prepared(relay: u16, site: u16, arguments: &[&str]) -> Check {
 }
 
 fn proxy(relay: &TestRelay) -> Arc<Proxy> {
-    Proxy::to(relay.port()).start()
+    Proxy::to(relay.port()).naming_clients().start()
 }
 
 #[tokio::test]
@@ -115,6 +115,25 @@ async fn a_way_that_fails_behind_its_certificate_tells_when_that_ends() {
     assert!(public.unwrap()["expires"].is_u64(), "{}", outcome.json);
     relay.settled().await;
     other.settled().await;
+}
+
+/// Behind what passes on bytes, strangers look like the operator, and see his pages.
+#[tokio::test]
+async fn a_way_by_which_everybody_sees_the_relays_pages_is_a_failure() {
+    let relay = TestRelay::start(|_| {});
+    let (silent, named) = (Proxy::to(relay.port()).start(), proxy(&relay));
+    let outcome = check(relay.port(), silent.port, &[]);
+    outcome.only_trouble("site", "fail", "everybody sees /metrics");
+    outcome.is("site", "fail", "RELAY_METRICS_ALLOW= (empty)");
+    let url = format!("ws://127.0.0.1:{}", silent.port);
+    let outcome = check(relay.port(), named.port, &["--public", &url]);
+    outcome.only_trouble("public", "fail", "everybody sees /metrics");
+
+    // With the advice followed.
+    let relay = TestRelay::start(|config| config.metrics_allow = Vec::new());
+    let silent = Proxy::to(relay.port()).start();
+    check(relay.port(), silent.port, &[]).is("site", "ok", "leads to the relay");
+    relay.settled().await;
 }
 
 #[test]
