@@ -38,9 +38,15 @@ impl Watcher {
     pub(crate) fn of(relay: SocketAddr, socket: Option<PathBuf>) -> Self {
         let due = 2 + u64::from(socket.is_some());
         let (asks, dropped) = channel::<()>();
+        let began = Instant::now();
         let answered = thread::spawn(move || {
-            let mut answered = 0;
-            while dropped.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
+            let (mut answered, mut next) = (0, began + LOOK_AGAIN);
+            let wait = |until: Instant| {
+                dropped.recv_timeout(until.saturating_duration_since(Instant::now()))
+            };
+            while wait(next) == Err(RecvTimeoutError::Timeout) {
+                // What an answer takes is no part of the pause.
+                next += LOOK_AGAIN;
                 for path in ["/metrics", "/status"] {
                     let answer = http::get_with(relay, path, "Accept: application/json\r\n");
                     answered += u64::from(answer.is_ok_and(|answer| answer.status == 200));
@@ -51,7 +57,7 @@ impl Watcher {
             answered
         });
         Self {
-            began: Instant::now(),
+            began,
             due,
             asks,
             answered,
@@ -76,7 +82,7 @@ fn top(socket: &Path) -> io::Result<bool> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream
-        .write_all(b"GET /status?rows=50 HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")?;
+        .write_all(b"GET /status?rows=60 HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.starts_with("HTTP/1.1 200 "))
