@@ -265,6 +265,41 @@ async fn with_a_socket_of_its_managers_nobody_is_refused_over_restarts() {
     assert_eq!((refused, cut), (0, 0), "of {}", count(&connector.served));
 }
 
+/// The next process is to have who comes now, so the pages go first.
+#[tokio::test]
+async fn a_drain_under_its_managers_socket_is_seen_at_the_operators_socket_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&0 </dev/null";
+    let mut relay = Start::script(script)
+        .stdin(OwnedFd::from(listener))
+        .env("RELAY_ADMIN_SOCKET", socket.display())
+        .env("RELAY_DRAIN_TIMEOUT", 3600)
+        .run_at(addr);
+    let pair = relay.pair().await;
+    let mut waiting = relay.connect().await;
+    waiting.create_room().await;
+    relay.signal(Signal::SIGTERM);
+    waiting.expect_error("server_shutdown").await;
+    let status = Program::new(process::program())
+        .args(["--admin-socket".into(), socket])
+        .args(["status", "--json"])
+        .output();
+    let said: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let seen = (&said["stopping"], &said["pairs"]);
+    assert_eq!(seen, (&true.into(), &1.into()), "{said}");
+    // Whoever connects waits for the next process.
+    let mut page = TcpStream::connect(addr).await.unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    page.write_all(ask).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_millis(300), page.read_u8()).await;
+    assert!(answer.is_err(), "{answer:?}");
+    drop((pair, page));
+    assert_eq!(relay.ended().await.code(), Some(0));
+}
+
 /// Has a script hand these to the program behind it, as systemd does.
 const HAND_OVER: &str =
     "export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$@\" 3<&0 4<&1 </dev/null >/dev/null";

@@ -23,6 +23,7 @@ mod svg;
 mod thin_lines;
 mod thin_lines_chart;
 mod thin_lines_report;
+mod watcher;
 mod wire;
 
 use std::fs;

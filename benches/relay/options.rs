@@ -27,6 +27,8 @@ pub(crate) struct Options {
     senders: Vec<f64>,
     /// What is compared in place of the peers.
     pub(crate) difference: Option<Difference>,
+    /// Worker threads of each of the two relays that are compared.
+    pub(crate) workers: usize,
 }
 
 /// What the second relay has that the first has not.
@@ -37,6 +39,8 @@ pub(crate) struct Difference {
     pub(crate) with: Vec<(String, String)>,
     /// Whether somebody looks at the pages of the second meanwhile.
     pub(crate) watched: bool,
+    /// Whether it also has access keys, an event log and an operator's socket, at which somebody looks.
+    pub(crate) everything: bool,
 }
 
 impl Options {
@@ -56,10 +60,12 @@ impl Options {
         };
         let [sizes, receivers, senders] = ["sizes", "receivers", "senders"].map(numbers);
         let quick = matches.get_flag("quick");
+        let everything = matches.get_flag("everything");
         let difference = Difference {
+            everything,
             beside: matches.get_one::<OsString>("beside").cloned(),
             with: list("with").iter().map(|it| setting(it)).collect(),
-            watched: matches.get_flag("watched"),
+            watched: everything || matches.get_flag("watched"),
         };
         let plain =
             difference.beside.is_none() && difference.with.is_empty() && !difference.watched;
@@ -92,6 +98,7 @@ impl Options {
             receivers,
             senders,
             difference,
+            workers: matches.get_one("workers").copied().unwrap_or(1),
         }
     }
 
@@ -178,6 +185,18 @@ fn command() -> Command {
                 .long("watched")
                 .action(ArgAction::SetTrue)
                 .help("The same, with somebody who asks the second for its pages"),
+        )
+        .arg(
+            Arg::new("everything")
+                .long("everything")
+                .action(ArgAction::SetTrue)
+                .help("The same, with access keys, event log and operator's socket for the second, and all of it looked at"),
+        )
+        .arg(
+            Arg::new("workers")
+                .long("workers")
+                .value_parser(value_parser!(usize))
+                .help("Worker threads of both relays that are compared [default: 1]"),
         )
         .arg(
             Arg::new("out")

@@ -29,7 +29,9 @@ pub(crate) struct Server {
     pub(crate) lines: &'static str,
 }
 
-/// The key of the load, for a relay that wants one: `RELAY_ACCESS_KEYS=load:0123456789abcdef0123456789abcdef`.
+/// What a relay is told of the load's key, if it is to want one.
+pub(crate) const ACCESS_KEYS: &str = "load:0123456789abcdef0123456789abcdef";
+/// What the load says with it.
 const KEY: &str = "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
 
 impl Server {

@@ -5,15 +5,10 @@
 //! each other compares, over many of these pairs. With the same relay on both sides the answer has to be 1:
 //! such a run shows how far the figures can be trusted.
 
-use std::{
-    fmt::Write,
-    net::SocketAddr,
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
-    thread,
-    time::Duration,
-};
+use std::{fmt::Write, path::Path};
 
-use relay_testing::{http, process};
+use relay_testing::{process, program::Program};
+use tempfile::TempDir;
 
 use crate::{
     failure::Result,
@@ -22,12 +17,10 @@ use crate::{
     options::{Difference, Options},
     peers,
     rows::{CASES, Case},
-    server::Server,
+    server::{ACCESS_KEYS, Server},
+    watcher::{SOCKET, Watcher},
 };
 
-/// How often a relay that is watched is asked for its pages: fifteen times as often as Prometheus asks, and
-/// half as often as the page in a browser.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How certain it is that the true median lies between two of the ratios, in deviations of the normal
 /// distribution: 95 %.
 const DEVIATIONS: f64 = 1.96;
@@ -63,15 +56,21 @@ pub(crate) fn measure(difference: &Difference, options: &Options) -> Result<Stri
 fn turns(case: &Case, difference: &Difference, options: &Options) -> Result<Vec<[f64; 2]>> {
     let this = process::program();
     let other = difference.beside.as_ref().unwrap_or(&this);
-    let first = Server::of_relay(|ports| peers::relay(other, ports.listen, 1))?;
+    let folder = TempDir::new()?;
+    let first = Server::of_relay(|ports| peers::relay(other, ports.listen, options.workers))?;
     let second = Server::of_relay(|ports| {
+        let relay = peers::relay(&this, ports.listen, options.workers);
+        let relay = match difference.everything {
+            true => with_everything(relay, folder.path()),
+            false => relay,
+        };
         let settings = difference.with.iter();
-        settings.fold(
-            peers::relay(&this, ports.listen, 1),
-            |relay, (name, value)| relay.env(name, value),
-        )
+        settings.fold(relay, |relay, (name, value)| relay.env(name, value))
     })?;
-    let _watcher = difference.watched.then(|| Watcher::of(second.address));
+    let socket = difference.everything.then(|| folder.path().join(SOCKET));
+    let watcher = difference
+        .watched
+        .then(|| Watcher::of(second.address, socket));
     let servers = [&first, &second];
     let mut pairs = Vec::new();
     for round in 0..options.rounds {
@@ -82,7 +81,18 @@ fn turns(case: &Case, difference: &Difference, options: &Options) -> Result<Vec<
         }
         pairs.push(figures);
     }
+    // Else the second relay would have looked cheaper than it is.
+    watcher.map_or(Ok(()), Watcher::finish)?;
     Ok(pairs)
+}
+
+/// A relay with all that it has for its operator, in this folder.
+fn with_everything(relay: Program, folder: &Path) -> Program {
+    relay
+        .env("RELAY_ACCESS_KEYS", ACCESS_KEYS)
+        .env("RELAY_LOG_DIR", folder.display())
+        .env("RELAY_STATE_DIR", folder.display())
+        .env("RELAY_ADMIN_SOCKET", folder.join(SOCKET).display())
 }
 
 /// A row of the table, as it is shown.
@@ -132,36 +142,20 @@ impl Difference {
             .iter()
             .map(|(name, value)| format!("`{name}={value}`"));
         second.extend(settings);
+        if self.everything {
+            second.push("access keys, event log, operator's socket asked every second".to_owned());
+        }
         if self.watched {
             second.push("its pages asked for every second".to_owned());
         }
         format!(
-            "The server's own CPU time. First: {first}. Second: {}. {} pairs of turns of {} s each. {}. {}.",
+            "The server's own CPU time. First: {first}. Second: {}. {} worker threads each; {} pairs of turns of {} s each. {}. {}.",
             second.join(", "),
+            options.workers,
             options.rounds,
             options.time.as_secs_f64(),
             machine::describe(),
             machine::today(),
         )
-    }
-}
-
-/// Asks a relay for its pages again and again, until it is dropped.
-struct Watcher {
-    _asks: Sender<()>,
-}
-
-impl Watcher {
-    fn of(relay: SocketAddr) -> Self {
-        let (asks, dropped) = channel::<()>();
-        thread::spawn(move || {
-            while dropped.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
-                // One that is not answered costs the relay less, and the table shows it.
-                for path in ["/metrics", "/status"] {
-                    let _ = http::get_with(relay, path, "Accept: application/json\r\n");
-                }
-            }
-        });
-        Self { _asks: asks }
     }
 }

@@ -153,3 +153,38 @@ pub(crate) fn can_be_worked_by_keys(window: &Window) {
     // And what is too wide for the window can be moved.
     assert_eq!(press("Tab", 9, ""), json!(["DIV", true]));
 }
+
+/// Rates are of samples that belong together, that of now is over ten seconds at least and not among the most,
+/// and lines break where nothing is known.
+pub(crate) fn tells_what_belongs_together(window: &Window) {
+    let told = window.run(
+        "const rates = (ago, taken) => growth({ ago, taken }, 'taken');
+         const counts = [0, 1000, 3000, 13000];
+         const hour = { ago: [25000, 15000, 5000, 0], taken: counts, given: counts };
+         const throughput = PLOTS.findIndex(({ title }) => title === 'Throughput');
+         plots[throughput]({ hour });
+         const figure = document.querySelectorAll('figure')[throughput];
+         return [
+           rates(hour.ago, counts),
+           rates([100000, 20000, 0], [0, 7, 27]),
+           rates([5000, 0], [0, 7]),
+           rates([0], [7]),
+           path([100000, 20000, 10000, 0], [1, 2, null, 4], 4),
+           path([20000, 10000], [1, 1], 1),
+           figure.querySelector('svg').ariaLabel.split('; ')[1],
+           figure.querySelector('.axis').lastChild.textContent,
+         ];",
+        &[],
+    );
+    let expected = json!([
+        [null, 100, 200, 800],
+        [null, null, 1],
+        [null, null],
+        [null],
+        "M3500,74h0M3580,50h0M3600,2h0",
+        "M3580,2h0L3590,2h0",
+        "given to their peers 800 B/s now, between 100 B/s and 200 B/s",
+        "most 200 B/s",
+    ]);
+    assert_eq!(told, expected);
+}

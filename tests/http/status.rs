@@ -151,6 +151,7 @@ async fn the_page_shows_what_clients_have_sent() {
     assert_eq!(kept, json!([true, true]));
 
     looks::can_be_worked_by_keys(window);
+    looks::tells_what_belongs_together(window);
     nothing_else_runs(window);
 }
 
