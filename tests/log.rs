@@ -4,6 +4,8 @@
 
 #[path = "log/events.rs"]
 mod events;
+#[path = "log/lost.rs"]
+mod lost;
 
 use std::{
     io::{self, BufRead, BufReader, PipeReader},

@@ -8,7 +8,7 @@ use relay_testing::{
     Raw, TestRelay, frame,
     http::{UPGRADE, get},
     python::{Share, with_websockets},
-    wire::TEXT,
+    wire::{TEXT, close},
 };
 
 const ALICE: &str = "alice-0123456789abcdef";
@@ -130,4 +130,24 @@ async fn what_clients_do_is_counted_under_the_names_of_their_keys() {
     relay.settled().await;
     assert_eq!(both("relay_key_sessions"), 0);
     assert_eq!(both("relay_key_sessions_begun_total"), 2);
+}
+
+/// The end of a room is no refusal of whoever waits there.
+#[tokio::test]
+async fn what_a_client_hears_of_its_room_is_not_counted_as_refused() {
+    let relay = TestRelay::start(team);
+    let [alice, bob] = [ALICE, BOB].map(|key| head(&format!("?key={key}"), ""));
+    let mut sender = Raw::connect_by(&relay, &alice).await;
+    let code = sender.create_room().await;
+    let (mut paired, mut queued) = (
+        Raw::connect_by(&relay, &bob).await,
+        Raw::connect_by(&relay, &bob).await,
+    );
+    paired.join(&code).await;
+    queued.join(&code).await;
+    sender.expect_peer().await;
+    sender.send(close(1000, "")).await;
+    queued.expect_error("sender_disconnected").await;
+    let refused = relay.metrics().get(r#"relay_key_refused_total{key="bob"}"#);
+    assert_eq!(refused, 0);
 }

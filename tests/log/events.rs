@@ -18,20 +18,20 @@ use relay_testing::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const KEY: &str = "alice-0123456789abcdef";
-const WRITTEN: &str = "relay_events_written_total";
+pub const KEY: &str = "alice-0123456789abcdef";
+pub const WRITTEN: &str = "relay_events_written_total";
 
-fn lost(why: &str) -> String {
+pub fn lost(why: &str) -> String {
     format!("relay_events_lost_total{{reason=\"{why}\"}}")
 }
 
-fn start(folder: &Path) -> Start {
+pub fn start(folder: &Path) -> Start {
     let start = Start::new().env("RUST_LOG", "info");
     start.env("RELAY_LOG_DIR", folder.display())
 }
 
 /// The events in a folder, which are all whole.
-fn events(folder: &Path) -> Vec<Value> {
+pub fn events(folder: &Path) -> Vec<Value> {
     let text = fs::read_to_string(folder.join("relay-events.jsonl")).unwrap();
     assert!(text.ends_with('\n'), "{text}");
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -39,7 +39,7 @@ fn events(folder: &Path) -> Vec<Value> {
 }
 
 /// How many there were of each kind, over all days.
-fn stats(folder: &Path) -> BTreeMap<String, u64> {
+pub fn stats(folder: &Path) -> BTreeMap<String, u64> {
     let text = fs::read(folder.join("daily-stats.json")).unwrap_or_else(|_| b"{}".to_vec());
     let days: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_slice(&text).unwrap();
     let mut sums = BTreeMap::new();
@@ -50,18 +50,24 @@ fn stats(folder: &Path) -> BTreeMap<String, u64> {
 }
 
 /// A client of this address.
-async fn client(relay: &Relay, address: &str) -> Raw {
+pub async fn client(relay: &Relay, address: &str) -> Raw {
     let head = UPGRADE.replace("GET / ", &format!("GET /?key={KEY} "));
     let head = format!("{head}X-Forwarded-For: {address}\r\n");
     relay.connect_by(&head).await
 }
 
-/// A pair of an address has met, and said something.
-async fn share(relay: &Relay, address: &str) {
+/// Two of an address that have met.
+pub async fn pair(relay: &Relay, address: &str) -> (Raw, Raw) {
     let (mut sender, mut receiver) = (client(relay, address).await, client(relay, address).await);
     let code = sender.create_room().await;
     receiver.join(&code).await;
     sender.expect_peer().await;
+    (sender, receiver)
+}
+
+/// A pair of an address has met, and said something.
+pub async fn share(relay: &Relay, address: &str) {
+    let (mut sender, mut receiver) = pair(relay, address).await;
     sender.send(frame(TEXT, "hello")).await;
     receiver.data(5, "a message").await;
     sender.send(close(1000, "")).await;
@@ -113,8 +119,10 @@ async fn what_happens_can_be_read_afterwards() {
     relay.stop().await;
 
     let mut events = events(folder.path());
+    let run = events[0]["run"].clone();
     for event in &mut events {
         let event = event.as_object_mut().unwrap();
+        assert_eq!(event.remove("run"), Some(run.clone()));
         let ts = event.remove("ts").unwrap();
         let time: Timestamp = ts.as_str().unwrap().parse().unwrap();
         assert!(ts.as_str().unwrap().ends_with('Z'), "{ts}");
@@ -228,7 +236,7 @@ async fn a_file_that_somebody_has_moved_is_left_to_them_at_a_reload() {
 }
 
 /// Whether this process may mount something in a place of its own.
-fn may_mount() -> bool {
+pub fn may_mount() -> bool {
     let mount = ["--mount", "mount", "-t", "tmpfs", "none", "/mnt"];
     let tried = Command::new("unshare").args(mount).output();
     let may = tried.is_ok_and(|output| output.status.success());
@@ -289,7 +297,7 @@ async fn a_full_disk_costs_events_which_are_counted_and_no_transfer() {
     })
     .await;
     relay.stop().await;
-    let complaints = relay.lines_with("cannot be written");
+    let complaints = relay.lines_with(" WARN  the event log in ");
     assert_eq!(complaints, 1);
 }
 
@@ -308,4 +316,50 @@ async fn a_disk_that_hangs_holds_up_nobody_and_no_end() {
     share(&relay, "192.0.2.1").await;
     assert_eq!(relay.metric(WRITTEN).await, written);
     relay.stop().await;
+}
+
+/// Whoever adds up who came and who went.
+#[tokio::test]
+async fn who_leaves_the_queue_is_told_of_with_the_reason_and_without_bytes() {
+    let folder = TempDir::new().unwrap();
+    let mut relay = start(folder.path()).run();
+    let mut sender = client(&relay, "192.0.2.1").await;
+    let code = sender.create_room().await;
+    let mut receivers = Vec::new();
+    for _ in 0..3 {
+        let mut receiver = client(&relay, "192.0.2.2").await;
+        receiver.join(&code).await;
+        receivers.push(receiver);
+    }
+    // One leaves by itself, and the other is sent away with the room.
+    receivers.remove(1).send(close(1000, "")).await;
+    relay
+        .until("relay_queued_receivers", |queued| queued == 1)
+        .await;
+    sender.send(close(1000, "")).await;
+    relay.until("relay_rooms", |rooms| rooms == 0).await;
+    drop(receivers);
+    relay.stop().await;
+    let events = events(folder.path());
+    let of = |kind: &str| events.iter().filter(|it| it["event"] == kind).count();
+    assert_eq!((of("room_joined"), of("relay_started")), (3, 1));
+    let finished = events.iter().filter(|it| it["event"] == "relay_finished");
+    let mut finished: Vec<_> = finished
+        .map(|it| {
+            let paired = it.get("bytes").is_some();
+            assert_eq!(it.get("duration").is_some(), paired, "{it}");
+            (
+                it["session"].as_u64().unwrap(),
+                it["reason"].clone(),
+                paired,
+            )
+        })
+        .collect();
+    finished.sort_by_key(|it| it.0);
+    let expected = [
+        (1, json!("sender_disconnected"), true),
+        (2, json!("peer_closed"), false),
+        (3, json!("sender_disconnected"), false),
+    ];
+    assert_eq!(finished, expected);
 }

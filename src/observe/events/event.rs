@@ -18,7 +18,7 @@ pub enum Kind {
     RoomJoined,
     /// A receiver is paired with its sender.
     RelayStarted,
-    /// It no longer is.
+    /// It no longer is, or has left before its turn came.
     RelayFinished,
     /// A room was closed.
     RoomClosed,

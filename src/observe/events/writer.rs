@@ -38,11 +38,12 @@ pub(super) enum Work {
 impl Work {
     const ALL: [Self; 3] = [Self::Lines, Self::Stats, Self::Tidying];
 
-    fn failing(self) -> &'static str {
+    /// What it is done to, and what cannot be done.
+    fn failing(self) -> [&'static str; 2] {
         match self {
-            Self::Lines => "the event log cannot be written",
-            Self::Stats => "the counts of events cannot be written",
-            Self::Tidying => "events that are too old or too many cannot be removed",
+            Self::Lines => ["the event log", "cannot be written"],
+            Self::Stats => ["daily-stats.json", "cannot be written"],
+            Self::Tidying => ["an old file of events", "cannot be removed"],
         }
     }
 }
@@ -189,6 +190,7 @@ impl<'a> Writer<'a> {
         settings: &Settings,
         now: Timestamp,
     ) -> io::Result<Lines> {
+        let opened = self.lines.is_none();
         let file = match self.lines.take() {
             Some(file) => file,
             None => Lines::open(folder, now)?,
@@ -201,7 +203,7 @@ impl<'a> Writer<'a> {
             }
             false => file,
         };
-        if over || more == 0 {
+        if opened || over || more == 0 {
             // Whatever comes of it: the lines are written all the same.
             let tidied = file::tidy(folder, settings, now);
             self.judge(Work::Tidying, tidied, 0);
@@ -242,8 +244,8 @@ impl<'a> Writer<'a> {
             trouble.said_at = now;
             let folder = self.settings.as_ref().and_then(|it| it.folder.as_deref());
             let folder = folder.unwrap_or(Path::new("")).display();
-            let failing = work.failing();
-            warn!("{failing}, in {folder} (RELAY_LOG_DIR): {error}");
+            let [what, cannot] = work.failing();
+            warn!("{what} in {folder} (RELAY_LOG_DIR) {cannot}: {error}");
         }
     }
 }
