@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+use jiff::Timestamp;
 use relay_wire::ending::Ending;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
         address::Trust,
         admission::{Admission, MAX_ADDRESSES},
         callers::Callers,
-        rules::Rules,
+        rules::{Rule, Rules},
         shares::Shares,
     },
     observe::{
@@ -250,6 +251,16 @@ impl State {
         }
     }
 
+    /// What the operator has decided of a client. A check of this machine is never meant: behind a proxy that
+    /// names nobody it has the address of all, and where it were blocked with them, a relay that works would
+    /// be restarted for it.
+    pub fn rule(&self, visitor: &Visitor) -> Rule {
+        match visitor.check {
+            true => Rule::None,
+            false => self.rules.of(visitor.network, Timestamp::now()),
+        }
+    }
+
     /// A name for a new session.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, SeqCst))
@@ -280,13 +291,19 @@ impl State {
     }
 
     fn tell_of_refusal(&self, visitor: Option<&Visitor>, event: impl FnOnce() -> Event) {
-        visitor.inspect(|it| it.refused());
+        visitor.inspect(|it| self.count_refusal(it));
         if visitor.is_none_or(|it| !it.check) {
             self.events.tell(|| Event {
                 visitor: visitor.cloned(),
                 ..event()
             });
         }
+    }
+
+    /// Counts for its address and for its key that a client was refused something.
+    pub fn count_refusal(&self, visitor: &Visitor) {
+        visitor.refused();
+        self.callers.refused(visitor.network);
     }
 
     /// What is outstanding now.

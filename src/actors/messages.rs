@@ -1,6 +1,9 @@
 //! What the actors say to each other: sessions to a registry, and a registry to its sessions.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Message, Recipient};
 use relay_wire::{code::RoomCode, reply::Reply, request::Request};
@@ -87,6 +90,11 @@ pub struct Leave {
     pub departure: Departure,
 }
 
+/// A session that has left is gone: nothing of it is read or written any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Gone(pub SessionId);
+
 /// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -100,6 +108,8 @@ pub struct Look;
 /// A room, and who is in it.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When it was seen.
+    pub at: Instant,
     /// The room.
     pub sight: Sight,
     /// Whether it is that of a check.

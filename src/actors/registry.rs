@@ -31,7 +31,9 @@ use relay_wire::{
 
 use self::{line::Line, member::Member, visits::Visits};
 use super::{
-    messages::{Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Shutdown},
+    messages::{
+        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Gone, Leave, Moved, Shutdown,
+    },
     now,
 };
 use crate::{
@@ -56,6 +58,8 @@ pub struct RoomRegistry {
     worker: usize,
     rooms: Rooms,
     members: BySession<Member>,
+    /// Those who have left, until the last of them is written or given up.
+    leavers: BySession<Member>,
     /// The open rooms of checks, which are logged and counted apart.
     checks: HashSet<RoomCode>,
     line: Line,
@@ -74,6 +78,7 @@ impl RoomRegistry {
             worker,
             rooms: Rooms::new(limits(&state.live().config)),
             members: BySession::default(),
+            leavers: BySession::default(),
             checks: HashSet::new(),
             line: Line::default(),
             visits: Visits::new(&state.pools),
@@ -293,9 +298,8 @@ impl Handler<Attach> for RoomRegistry {
         };
         // Its key may have been withdrawn on its way here.
         member.end_without_key();
-        let client = member.visitor.network;
         self.members.insert(id, member);
-        if self.apply_rule(id, client) {
+        if self.apply_rule(id) {
             return;
         }
         if self.draining {
@@ -356,6 +360,15 @@ impl Handler<Leave> for RoomRegistry {
         self.line.leave(id);
         self.rooms.leave(id, departure, &mut self.effects);
         self.carry_out_for(member.as_ref());
+        self.leavers.extend(member.map(|member| (id, member)));
+    }
+}
+
+impl Handler<Gone> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, Gone(id): Gone, _: &mut Self::Context) {
+        self.leavers.remove(&id);
     }
 }
 

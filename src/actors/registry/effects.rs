@@ -34,7 +34,7 @@ impl RoomRegistry {
                     if let Some(ending) = reply.ending() {
                         self.state.metrics.refused(ending);
                         let member = self.members.get(&id);
-                        member.inspect(|it| it.visitor.refused());
+                        member.inspect(|it| self.state.count_refusal(&it.visitor));
                     }
                     self.send(id, Deliver::Reply(reply));
                 }

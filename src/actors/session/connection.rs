@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Deliver, Leave},
+        messages::{Deliver, Gone, Leave},
         now,
         registry::RoomRegistry,
     },
@@ -367,6 +367,7 @@ impl Drop for Connection {
         } else {
             Ending::PeerVanished
         });
+        self.registry.do_send(Gone(self.id));
         let (metrics, now) = (&self.state.metrics, now());
         self.waits.read(None, now, metrics);
         self.waits.write(false, now, metrics);
