@@ -144,7 +144,7 @@ async fn what_an_address_is_refused_counts_whatever_it_has_asked_for() {
     let plain = "GET /nothing HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n";
     assert_eq!(status_of(&relay, plain).await, 426);
     let wrong = of("192.0.2.8").replace("Version: 13", "Version: 12");
-    assert_eq!(status_of(&relay, &wrong).await, 400);
+    assert_eq!(status_of(&relay, &wrong).await, 426);
     let who = machine.json(&["who"]).await;
     let guest = row(&who["clients"], "address", "192.0.2.8");
     assert_eq!(
