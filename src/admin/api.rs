@@ -122,7 +122,7 @@ pub(super) struct Who {
     pub(super) clients: Vec<Client>,
 }
 
-/// One client address.
+/// One client address, or an IPv6 /48 that several of them are in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Client {
     pub(super) address: String,
@@ -142,6 +142,21 @@ pub(super) struct Client {
     pub(super) share_of: Share,
     /// What was decided of it, if anything.
     pub(super) decided: Option<Verdict>,
+}
+
+impl Client {
+    /// Adds what another has.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sessions += other.sessions;
+        self.rooms += other.rooms;
+        self.handshakes += other.handshakes;
+        self.refused += other.refused;
+        self.received_bytes += other.received_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.received_bytes_per_sec += other.received_bytes_per_sec;
+        self.sent_bytes_per_sec += other.sent_bytes_per_sec;
+        self.handshakes_per_sec += other.handshakes_per_sec;
+    }
 }
 
 /// What an address may have a part of.

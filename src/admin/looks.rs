@@ -1,6 +1,10 @@
 //! Two looks at a relay, a moment apart, and what they tell together.
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use relay_wire::ending::Ending;
@@ -98,7 +102,8 @@ impl Looks<'_> {
         }
     }
 
-    /// All addresses that are known, those with the largest shares of anything first.
+    /// All addresses that are known, and the widest IPv6 networks that several of them are in, those with the
+    /// largest shares of anything first.
     fn clients(&self) -> Vec<(AddressKey, Client)> {
         let before: HashMap<_, _> = self.before.clients.iter().copied().collect();
         let pools = &self.state.pools;
@@ -116,7 +121,9 @@ impl Looks<'_> {
             (key, client)
         });
         let mut clients: Vec<_> = clients.collect();
-        share_out(&mut clients);
+        let wholes = wholes(&clients);
+        clients.extend(networks(&clients));
+        share_out(&mut clients, wholes);
         clients.sort_by_key(|(_, it)| {
             let bytes = it.received_bytes + it.sent_bytes;
             Reverse((it.share_percent, it.sessions, it.handshakes, bytes))
@@ -259,16 +266,46 @@ fn in_turns(mut rooms: Vec<Room>, most: usize) -> Vec<Room> {
     order.into_iter().map(|it| rooms[it].clone()).collect()
 }
 
-/// Says of each client what it has the largest part of.
-fn share_out(clients: &mut [(AddressKey, Client)]) {
+/// The widest networks that several addresses are in, each with what they have together: who has a whole one
+/// may never come twice from one address.
+fn networks(clients: &[(AddressKey, Client)]) -> Vec<(AddressKey, Client)> {
+    let mut networks = HashMap::<AddressKey, (u64, Client)>::new();
+    for (key, client) in clients {
+        let Some(widest) = key.levels().next_back().filter(|widest| widest != key) else {
+            continue;
+        };
+        match networks.entry(widest) {
+            Entry::Vacant(first) => {
+                let address = widest.to_string();
+                let client = client.clone();
+                first.insert((1, Client { address, ..client }));
+            }
+            Entry::Occupied(mut others) => {
+                let (count, sum) = others.get_mut();
+                *count += 1;
+                sum.add(client);
+            }
+        }
+    }
+    let networks = networks.into_iter();
+    let several = networks.filter(|(_, (count, _))| *count > 1);
+    several.map(|(key, (_, sum))| (key, sum)).collect()
+}
+
+/// What all addresses have together.
+fn wholes(clients: &[(AddressKey, Client)]) -> [(Share, u64); 4] {
     let whole = |what| clients.iter().map(|(_, client)| part(client, what)).sum();
-    let wholes = [
+    [
         Share::Handshakes,
         Share::Bytes,
         Share::Sessions,
         Share::Rooms,
     ]
-    .map(|what| (what, whole(what)));
+    .map(|what| (what, whole(what)))
+}
+
+/// Says of each client what it has the largest part of.
+fn share_out(clients: &mut [(AddressKey, Client)], wholes: [(Share, u64); 4]) {
     for (_, client) in clients {
         let percent = |(what, whole): (Share, u64)| match part(client, what) {
             part if part < least(what) => (0, what),

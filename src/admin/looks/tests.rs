@@ -207,3 +207,31 @@ fn rooms_of_one_short_name_are_told_apart_by_more_of_it() {
         assert_eq!(look.rooms_of(&long).len(), 1);
     }
 }
+
+#[test]
+fn who_has_a_whole_ipv6_network_is_told_of_by_its_name() {
+    let (state, start) = (State::new(Config::default()), Instant::now());
+    let clients = [
+        ("2001:db8:1:2::1", 15),
+        ("2001:db8:1:3::1", 15),
+        ("2001:db8:2:3::1", 10),
+        ("192.0.2.7", 10),
+    ];
+    let after = look(start + SECOND, Vec::new(), &clients);
+    let looks = Looks {
+        before: &look(start, Vec::new(), &[]),
+        after: &after,
+        state: &state,
+    };
+    let status = looks.status(9, Decided::default(), true, None);
+    let first = &status.clients[0];
+    assert_eq!(
+        (status.clients.len(), &*first.address),
+        (5, "2001:db8:1::/48")
+    );
+    assert_eq!((first.handshakes, first.share_percent), (30, 60));
+    assert_eq!(
+        status.troubles,
+        ["2001:db8:1::/48 connects 30 times a second (claude-distill-relay block 2001:db8:1::/48)"]
+    );
+}
