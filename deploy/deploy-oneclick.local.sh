@@ -584,6 +584,7 @@ main() {
 	build
 	write_settings
 	warn_of_old_limit
+	warn_of_plain_keys
 	check_settings
 	install_program
 	install_units

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 
 use crate::{
     admin::commands,
-    check::{self, Whose},
+    check::{self, Keys, Whose},
     config,
     observe::logging,
 };
@@ -23,9 +23,11 @@ pub fn command() -> Command {
 /// Does what the subcommand in `flags` says; `None` where there is none.
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
     Some(match flags.subcommand()? {
-        ("check", arguments) => check::run(arguments, |whose| match whose {
-            Whose::Here => config::load(flags),
-            Whose::Installed => config::load_installed(flags),
+        ("check", arguments) => check::run(arguments, |whose, keys| match (whose, keys) {
+            (Whose::Here, Keys::Read) => config::load(flags),
+            (Whose::Installed, Keys::Read) => config::load_installed(flags),
+            (Whose::Here, Keys::Left) => config::load_but_keys(flags, &config::FILES),
+            (Whose::Installed, Keys::Left) => config::load_but_keys(flags, &[config::INSTALLED]),
         }),
         (name, arguments) => commands::run(name, arguments, admin_socket(flags)),
     })

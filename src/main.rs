@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         log_filter,
         warnings,
         file,
+        keys_file: _,
     } = settings;
     let complaint = logging::set_filter(log_filter.as_deref());
     let _log = match logging::init() {
@@ -100,6 +101,7 @@ async fn serve(
         _ => Relay::inherit(inherited, config),
     }
     .map_err(|error| bind_failure(&host, port, &error))?;
+    let events = relay.events();
     let (reload, orders) = (relay.reload(flags, log_filter, file), relay.orders());
     let drain = Arc::new(Notify::new());
     let drained = Arc::clone(&drain);
@@ -122,6 +124,7 @@ async fn serve(
                 info!("{}: stopping already; again to stop at once", signal.name);
             }
             let signal = signals.next().await;
+            events.end();
             logging::flush();
             process::exit(signal.status)
         });

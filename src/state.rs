@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -16,7 +16,11 @@ use relay_wire::ending::Ending;
 
 use crate::{
     config::{Config, Sites},
-    flow::{clocks::Timeouts, credit::Pool, ledger::Ledger},
+    flow::{
+        clocks::Timeouts,
+        credit::Pool,
+        ledger::{Account, Ledger},
+    },
     limits::{
         access::{Access, Visitor},
         address::Trust,
@@ -31,6 +35,7 @@ use crate::{
         memory,
         metrics::{Format, Limits, Metrics, Snapshot},
         status::{History, Moment, Sample, Status},
+        uptime::since_boot,
     },
     rooms::{SessionId, most_charged, placement::Placement},
 };
@@ -101,8 +106,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What happens, for whoever asks afterwards.
     pub events: Events,
-    /// When it began.
-    pub began: Instant,
+    /// When it began, from the machine's start.
+    began: Duration,
     history: Mutex<History>,
     /// When it was told to stop.
     stopping: OnceLock<Instant>,
@@ -191,7 +196,7 @@ impl State {
             events,
             access,
             ledger,
-            began: Instant::now(),
+            began: since_boot(),
             history: Mutex::default(),
             stopping: OnceLock::new(),
             refusing: AtomicBool::new(false),
@@ -238,8 +243,11 @@ impl State {
 
     /// Why nobody new is served, if so: the relay stops, or has as many sessions or rooms as it may have.
     pub fn unready(&self) -> Option<&'static str> {
+        self.unready_at(&self.snapshot())
+    }
+
+    fn unready_at(&self, now: &Snapshot) -> Option<&'static str> {
         let config = &self.live().config;
-        let now = self.snapshot();
         if self.is_stopping() {
             Some("stopping")
         } else if now.sessions >= config.max_sessions {
@@ -291,7 +299,10 @@ impl State {
     }
 
     fn tell_of_refusal(&self, visitor: Option<&Visitor>, event: impl FnOnce() -> Event) {
-        visitor.inspect(|it| self.count_refusal(it));
+        if let Some(visitor) = visitor {
+            visitor.refused();
+            self.callers.refused(visitor.network);
+        }
         if visitor.is_none_or(|it| !it.check) {
             self.events.tell(|| Event {
                 visitor: visitor.cloned(),
@@ -300,25 +311,32 @@ impl State {
         }
     }
 
-    /// Counts for its address and for its key that a client was refused something.
-    pub fn count_refusal(&self, visitor: &Visitor) {
-        visitor.refused();
-        self.callers.refused(visitor.network);
+    /// How long it has been up, the time in which the machine was suspended included.
+    pub fn uptime(&self) -> Duration {
+        since_boot().saturating_sub(self.began)
     }
 
     /// What is outstanding now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
+        self.look().0
+    }
+
+    /// The same, and the account of the payload that goes with it.
+    fn look(&self) -> (Snapshot, Account) {
+        let account = self.ledger.account();
+        let snapshot = Snapshot {
             sessions: self.pools.sessions.whole().used(),
             rooms: self.pools.rooms.whole().used(),
+            handshakes: self.pools.handshakes.used(),
             pairs: self.pools.pairs.used(),
             queued: self.pools.queued.used(),
             in_flight: self.pools.in_flight.used(),
             buffered: self.pools.buffers.whole().used(),
-            held: self.ledger.account().held,
+            held: account.held,
             waiting: self.admission.waiting(),
             addresses: self.admission.addresses(),
-        }
+        };
+        (snapshot, account)
     }
 
     /// How much there may be of it, by the settings of now.
@@ -330,7 +348,8 @@ impl State {
             queue: config.max_queue,
             buffered: config.max_buffered,
             addresses: 2 * MAX_ADDRESSES,
-            memory: memory::ceiling(config),
+            memory: memory::limit(config),
+            memory_ceiling: memory::ceiling(config),
         }
     }
 
@@ -346,17 +365,18 @@ impl State {
 
     /// Keeps a sample of this moment for the page that shows the last hour.
     pub fn take_sample(&self) {
-        let sample = self.sample();
+        let (now, account) = self.look();
+        let sample = self.sample(&now, &account);
         self.history().add(sample);
     }
 
     /// What that page shows now.
     pub fn status(&self) -> Status {
-        let (live, limits, sample) = (self.live(), self.limits(), self.sample());
-        let account = self.ledger.account();
-        let stops_in = self.stopping.get().map(|&since| {
-            let past = sample.at.saturating_duration_since(since);
-            live.config.drain_timeout.saturating_sub(past)
+        let (live, limits) = (self.live(), self.limits());
+        let (now, account) = self.look();
+        let stops_in = self.stopping.get().map(|since| {
+            let drain = live.config.drain_timeout;
+            drain.saturating_sub(since.elapsed())
         });
         let moment = Moment {
             began: self.began,
@@ -364,19 +384,20 @@ impl State {
             held: account.held,
             dropped: account.dropped.iter().sum(),
             stops_in,
-            unready: self.unready(),
-            sample,
+            unready: self.unready_at(&now),
+            sample: self.sample(&now, &account),
         };
         Status::new(&moment, &self.history())
     }
 
-    fn sample(&self) -> Sample {
-        let (now, account) = (self.snapshot(), self.ledger.account());
+    fn sample(&self, now: &Snapshot, account: &Account) -> Sample {
+        // No process has no memory at all: that is what cannot be read.
+        let memory = Some(memory::resident()).filter(|&bytes| bytes > 0);
         Sample {
-            at: Instant::now(),
+            at: since_boot(),
             sessions: now.sessions,
             rooms: now.rooms,
-            memory: memory::resident(),
+            memory,
             taken: account.taken,
             given: account.given,
             refused: self.metrics.refusals(),

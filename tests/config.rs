@@ -2,6 +2,8 @@
 //! status it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "config/keys.rs"]
+mod keys;
 #[path = "config/listening.rs"]
 mod listening;
 #[path = "config/reload.rs"]

@@ -1299,7 +1299,7 @@ fn the_settings_outlive_their_checkout() {
 
 /// A command that tells in the journal what it was told, by whom, and of how many settings it knows.
 const ALERT: &str = r#"cat >>.env.relay <<'END'
-RELAY_ALERT_COMMAND='echo "told: $RELAY_ALERT, $RELAY_ALERT_TEXT; $(id -u), $(env | grep -c RELAY_MAX)"'
+RELAY_ALERT_COMMAND='if [ -e /etc/out-of-reach ]; then exit 7; fi; echo "told: $RELAY_ALERT, $RELAY_ALERT_TEXT; $(id -u), $(env | grep -c RELAY_MAX)"'
 END"#;
 
 #[test]
@@ -1366,12 +1366,46 @@ fn the_health_check_restarts_a_relay_that_fails_three_times_in_a_row() {
     until("a third time", || {
         (told("failed") == rounds + 1).then_some(())
     });
+    // One that fails is tried again.
+    let alert = "claude-distill-relay-healthcheck-alert@failed";
+    machine.ok(&format!(
+        "sudo touch /etc/out-of-reach
+        sudo mkdir -p /run/systemd/system/{alert}.service.d
+        printf '[Service]\\nRestartSec=1\\n' | sudo tee /run/systemd/system/{alert}.service.d/test.conf
+        sudo systemctl daemon-reload"
+    ));
+    machine
+        .run(&format!("sudo systemctl start {alert}"))
+        .expect("nobody in reach", 1);
+    machine.ok("sudo rm /etc/out-of-reach");
+    until("another try", || {
+        (told("failed") == rounds + 2).then_some(())
+    });
+
     machine.ok(astray);
     fail("1\n");
     fail("2\n");
     machine.run(check).expect("a failure", 1);
     until("a restart", || {
         (machine.run(MAIN_PID).output != pid && machine.run(SHARE).status == 0).then_some(())
+    });
+
+    // One that is about to stop is not looked at: the check would find nobody, and is not even tried.
+    let slow = "/run/systemd/system/claude-distill-relay.service.d";
+    machine.ok(&format!(
+        "sudo mkdir -p {slow}
+        printf '[Service]\\nExecStop=/bin/sh -c \"sleep 5\"\\n' | sudo tee {slow}/slow.conf
+        sudo systemctl daemon-reload
+        sudo systemctl restart --no-block claude-distill-relay"
+    ));
+    until("its stop", || {
+        let state = machine.run("systemctl is-active claude-distill-relay");
+        (state.output == "deactivating\n").then_some(())
+    });
+    machine.ok(check);
+    machine.ok(&format!("sudo rm -r {slow}; sudo systemctl daemon-reload"));
+    until("its start", || {
+        (machine.run(SHARE).status == 0).then_some(())
     });
 
     // One that was stopped stays so.
@@ -1691,6 +1725,34 @@ fn the_longest_message_of_earlier_versions_is_warned_of() {
         let said = common("settings=$2; warn_of_old_limit", &file);
         assert_eq!(said.contains("set it to 0"), warned, "{line}: {said}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), line);
+    }
+}
+
+#[test]
+fn keys_in_full_are_warned_of_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    for (value, named) in [
+        ("alice:0123456789abcdef", "(alice)"),
+        (
+            "\"alice:sha256-00, bob:0123456789abcdef ,carol:fedcba9876543210\"",
+            "(bob carol)",
+        ),
+        ("alice:sha256-00,check:0123456789abcdef", ""),
+        ("/etc/relay:keys", ""),
+        ("", ""),
+    ] {
+        std::fs::write(&file, format!("RELAY_ACCESS_KEYS={value}")).unwrap();
+        let said = common("settings=$2; warn_of_plain_keys", &file);
+        assert_eq!(
+            said.contains("sha256-HEX"),
+            !named.is_empty(),
+            "{value}: {said}"
+        );
+        assert!(
+            said.contains(named) && !said.contains("0123456789abcdef"),
+            "{said}"
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the relay answers to HTTP: upgrades, requests that should be one, and questions of health.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "http/looks.rs"]
+mod looks;
 #[path = "http/pages.rs"]
 mod pages;
 #[path = "http/status.rs"]

@@ -98,9 +98,31 @@ async fn what_there_may_be_stands_beside_what_there_is() {
     ] {
         assert_eq!(metrics.get(name), value, "{name}");
     }
-    assert!(metrics.get("relay_memory_ceiling_bytes") > 15 << 20);
+    let ceiling = metrics.get("relay_memory_ceiling_bytes");
+    assert!(ceiling > 15 << 20);
+    assert_eq!(metrics.get("relay_memory_limit_bytes"), ceiling);
+    let _newcomer = Raw::dial(&relay).await;
+    until(&relay, "somebody who says nothing", |now| {
+        now.get("relay_handshakes_in_progress") == 2
+    })
+    .await;
     drop(sender);
     until(&relay, "an empty relay", |now| now.get("relay_pairs") == 0).await;
+}
+
+/// With the defaults no machine has as much as the worst of all clients could take.
+#[tokio::test]
+async fn memory_is_limited_by_what_the_machine_has() {
+    let relay = TestRelay::start(|config| config.max_buffered = 1 << 50);
+    let metrics = relay.metrics();
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let total = meminfo.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemTotal:")?.trim();
+        kib.strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    let limit = metrics.get("relay_memory_limit_bytes");
+    assert!(limit <= total.unwrap() << 10, "{limit} of {total:?} KiB");
+    assert!(metrics.get("relay_memory_ceiling_bytes") > 1 << 50);
 }
 
 #[tokio::test]
@@ -218,7 +240,10 @@ async fn a_check_of_this_machine_is_no_transfer() {
     relay.settled().await;
     let (_, _) = raw_pair(&relay).await;
     relay.settled().await;
-    let metrics = relay.metrics();
+    let metrics = until(&relay, "a transfer", |now| {
+        now.get("relay_transfer_bytes_count") == 1
+    })
+    .await;
     assert_eq!(metrics.get("relay_check_rooms_total"), 1);
     assert_eq!(metrics.get("relay_rooms_opened_total"), 1);
     for name in [

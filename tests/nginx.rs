@@ -7,12 +7,14 @@ mod crowds;
 #[cfg(target_os = "linux")]
 #[path = "nginx/hosts.rs"]
 mod hosts;
+#[path = "nginx/others.rs"]
+mod others;
 #[path = "nginx/server.rs"]
 mod server;
 
 use std::{fs, time::Duration};
 
-use claude_distill_relay::config::AccessKeys;
+use claude_distill_relay::{config::AccessKeys, version};
 use relay_testing::{TestRelay, noise, reply, seeded, skip::is_too_long, text, within};
 use server::{Nginx, UPGRADE};
 use tokio::time::sleep;
@@ -158,7 +160,7 @@ async fn what_stands_behind_a_path_is_not_logged() {
 }
 
 #[tokio::test]
-async fn numbers_and_health_are_not_for_everybody() {
+async fn numbers_are_not_for_everybody() {
     let relay = TestRelay::start(|_| {});
     let nginx = nginx!(&relay);
     let spellings = [
@@ -172,12 +174,8 @@ async fn numbers_and_health_are_not_for_everybody() {
         "/%2e/metrics",
         "/%2Fmetrics",
         "http://relay.example.com/metrics",
-        "/healthz",
-        "//healthz",
-        "/health%7a",
         "/status",
         "/%73tatus",
-        "/readyz",
     ];
     for path in spellings {
         let answer = nginx.get(path).await;
@@ -194,6 +192,31 @@ async fn numbers_and_health_are_not_for_everybody() {
     ] {
         let answer = nginx.get(path).await;
         assert!(!answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+}
+
+/// By the relay's own settings, as it sees through whom they ask.
+#[tokio::test]
+async fn health_is_for_everybody_where_it_is_open() {
+    for open in [false, true] {
+        let relay = TestRelay::start(|config| config.health_open = open);
+        let nginx = nginx!(&relay);
+        for (paths, word) in [
+            (["/healthz", "//healthz", "/health%7a"], "ok\n"),
+            (["/readyz", "//readyz", "/x/../readyz"], "ready\n"),
+        ] {
+            for path in paths {
+                let answer = nginx.get(path).await;
+                let begins = if open {
+                    "HTTP/1.1 200 "
+                } else {
+                    "HTTP/1.1 403 "
+                };
+                assert!(answer.starts_with(begins), "{open} {path}: {answer}");
+                assert_eq!(answer.ends_with(word), open, "{path}: {answer}");
+                assert!(!answer.contains(version::VERSION), "{path}: {answer}");
+            }
+        }
     }
 }
 

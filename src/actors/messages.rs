@@ -90,12 +90,26 @@ pub struct Leave {
     pub departure: Departure,
 }
 
-/// A session that has left is gone: nothing of it is read or written any more.
+/// A session is over, behind its [`Leave`]: it is given no more.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Gone(pub SessionId);
+pub struct Parted {
+    /// Which.
+    pub id: SessionId,
+    /// What it was given in all.
+    pub given: Given,
+}
 
-/// Access keys may have been withdrawn: whose sessions have come with one of those ends now.
+/// Payload that a session's socket has taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Given {
+    /// Bytes.
+    pub bytes: u64,
+    /// When it took the last of them; when the session began, where there are none.
+    pub last: Instant,
+}
+
+/// The access keys are others: sessions that may not be here by those end now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct KeysChanged;

@@ -32,7 +32,7 @@ use relay_wire::{
 use self::{line::Line, member::Member, visits::Visits};
 use super::{
     messages::{
-        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Gone, Leave, Moved, Shutdown,
+        Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Parted, Shutdown,
     },
     now,
 };
@@ -296,10 +296,9 @@ impl Handler<Attach> for RoomRegistry {
             vitals,
             spent,
         };
-        // Its key may have been withdrawn on its way here.
-        member.end_without_key();
         self.members.insert(id, member);
-        if self.apply_rule(id) {
+        // Much may have been decided while it was on its way here.
+        if self.end_without_key(&[id], ctx) || self.apply_rule(id) {
             return;
         }
         if self.draining {
@@ -317,6 +316,9 @@ impl Handler<Ask> for RoomRegistry {
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
         if self.draining {
             self.send(ask.id, Deliver::Stopping);
+            return;
+        }
+        if self.end_without_key(&[ask.id], ctx) {
             return;
         }
         self.ask(ask);
@@ -364,11 +366,14 @@ impl Handler<Leave> for RoomRegistry {
     }
 }
 
-impl Handler<Gone> for RoomRegistry {
+impl Handler<Parted> for RoomRegistry {
     type Result = ();
 
-    fn handle(&mut self, Gone(id): Gone, _: &mut Self::Context) {
+    fn handle(&mut self, Parted { id, given }: Parted, _: &mut Self::Context) {
         self.leavers.remove(&id);
+        if let Some(transfer) = self.visits.parted(id, given) {
+            self.state.metrics.transfers.ended(&transfer);
+        }
     }
 }
 
@@ -400,6 +405,7 @@ impl Drop for RoomRegistry {
         if std::thread::panicking() && !cfg!(test) {
             // Without it every session of this worker would wait for ever. A fresh process serves
             // them better, and whoever supervises this one will start it.
+            self.state.events.end();
             logging::flush();
             std::process::abort();
         }

@@ -63,17 +63,22 @@ impl Worker {
 
     /// A session, and its client.
     pub(super) async fn connect(&self) -> (Addr<Session>, TcpStream) {
-        self.connect_by(TcpSocket::new_v4().unwrap()).await
+        self.connect_by(TcpSocket::new_v4().unwrap(), false).await
+    }
+
+    /// The same, as a check of this machine has them.
+    pub(super) async fn connect_as_check(&self) -> (Addr<Session>, TcpStream) {
+        self.connect_by(TcpSocket::new_v4().unwrap(), true).await
     }
 
     /// A session, and its client whose system takes little that it does not read.
     pub(super) async fn connect_narrow(&self) -> (Addr<Session>, TcpStream) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        self.connect_by(socket).await
+        self.connect_by(socket, false).await
     }
 
-    async fn connect_by(&self, client: TcpSocket) -> (Addr<Session>, TcpStream) {
+    async fn connect_by(&self, client: TcpSocket, check: bool) -> (Addr<Session>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = SockRef::from(&listener);
         // So that a flood can be ahead of its reader, as it gets on a connection that lasts.
@@ -87,7 +92,10 @@ impl Worker {
             socket,
             head: Bytes::from_static(b"head"),
             unread: Bytes::new(),
-            visitor: Visitor::new(peer.ip()),
+            visitor: Visitor {
+                check,
+                ..Visitor::new(peer.ip())
+            },
             slot: Share::take(self.state.pools.sessions.whole(), 1),
         };
         let session = Session::begin(upgraded, &self.state, &self.directory, &self.registry);

@@ -190,7 +190,7 @@ impl Looks<'_> {
         let (before, after) = (&self.before.tally, &self.after.tally);
         let mut status = Status {
             version: version::SHOWN.to_owned(),
-            uptime_seconds: self.state.began.elapsed().as_secs(),
+            uptime_seconds: self.state.uptime().as_secs(),
             stopping: self.state.is_stopping(),
             troubles: Vec::new(),
             sessions: of(pools.sessions.whole().used(), live.config.max_sessions),

@@ -14,6 +14,8 @@ const UPSTREAM: &str = "claude-distill-relay check   (on the relay's machine)";
 const OVERLOADED: &str = "the request came too late: this machine or the way there is overloaded";
 const TUNNEL: &str =
     "what this says of the tunnel: claude-distill-relay check   (on the relay's machine)";
+/// Characters of a key, at least.
+const LEAST_KEY: usize = 16;
 /// A site of ours that is missing, disabled or of another name.
 const SITE: &str =
     "deploy/setup-nginx-relay.sh, which writes the site; sudo nginx -T | grep server_name";
@@ -26,23 +28,26 @@ const WANTS_TLS: [&str; 3] = [
 
 /// The answer to a handshake, in words.
 pub(super) fn explain(target: &Target, answer: &Answer) -> Note {
-    let detail = in_one_line(answer);
+    let detail = in_one_line(answer, target);
     match of_the_relay(answer, target, &detail) {
         Some(note) => note,
         None => of_another(answer, target, detail),
     }
 }
 
-fn in_one_line(answer: &Answer) -> String {
+fn in_one_line(answer: &Answer, target: &Target) -> String {
     let mut detail = format!("HTTP {}", answer.status);
     if let Some(reason) = answer.reason {
         detail += &format!(" {reason}");
     }
     if !answer.server.is_empty() {
-        detail += &format!(" from {}", cut(&answer.server));
+        detail += &format!(" from {}", cut(&without_key(&answer.server, target)));
     }
     if let Some(title) = title(&answer.body) {
-        detail += &format!(", an HTML page titled \"{}\"", cut(title));
+        detail += &format!(
+            ", an HTML page titled \"{}\"",
+            cut(&without_key(title, target))
+        );
     }
     detail
 }
@@ -66,6 +71,12 @@ fn of_the_relay(answer: &Answer, target: &Target, detail: &str) -> Option<Note> 
                 .next("RELAY_TRUSTED_PROXIES, X-Forwarded-For; or a higher RELAY_ADDRESS_SESSIONS"),
         ),
         // It does its work, as far as can be seen: no reason to restart it.
+        // As its settings have it: to have hashes alone is no fault.
+        Ending::AccessKeyRequired if target.hashed => Some(
+            Note::ok("the relay answers, and asks for an access key, as its settings say")
+                .means("whether rooms work is not seen without a key, of which they have hashes alone")
+                .next("a pair check:KEY in RELAY_ACCESS_KEYS, which a check then uses"),
+        ),
         Ending::AccessKeyRequired if local => Some(
             Note::warn("the relay asks for an access key, and its settings have none in full")
                 .means("it answers; whether rooms work is not seen without a key")
@@ -204,7 +215,7 @@ fn of_another(answer: &Answer, target: &Target, detail: String) -> Note {
 }
 
 fn redirect(location: &str, target: &Target, note: Note) -> Note {
-    let to = cut(location);
+    let to = shown(location);
     if location.contains("cloudflareaccess.com") {
         return note
             .means("Cloudflare Access wants a login, which no relay client can give")
@@ -222,6 +233,34 @@ fn redirect(location: &str, target: &Target, note: Note) -> Note {
         "the server sends us to {to}, and WebSocket clients do not follow"
     ))
     .next(PROXY_SITE)
+}
+
+/// Where a redirect leads. It often repeats the URL that was asked for, so that what may be a key is left out: the query,
+/// and user and password.
+fn shown(location: &str) -> String {
+    let place = location.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match place.find("//") {
+        Some(at) => place.split_at(at + "//".len()),
+        None => ("", place),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = match scheme {
+        "" => authority,
+        _ => authority.rsplit('@').next().unwrap_or_default(),
+    };
+    cut(&format!("{scheme}{host}{path}")).to_owned()
+}
+
+/// What is in a stranger's words of the URL's query, user and password, which may be a key: nothing.
+fn without_key(text: &str, target: &Target) -> String {
+    let query = target.url.path.split_once('?').map(|(_, query)| query);
+    let fields = query.into_iter().flat_map(|query| query.split('&'));
+    let values = fields.map(|field| field.split_once('=').map_or(field, |(_, value)| value));
+    let user = target.url.user.iter().flat_map(|user| user.split(':'));
+    let secrets = values.chain(user).chain(target.key.as_deref());
+    // The parts of an address that are shorter are no keys.
+    let secrets = secrets.filter(|it| it.len() >= LEAST_KEY);
+    secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
 }
 
 /// Cloudflare's 530 is a cover; the number that counts stands in the body.

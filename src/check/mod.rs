@@ -9,6 +9,7 @@
 //! | `settings`, `exposure` | by which settings, and who can reach what they say |
 //! | `exchange`, `pair` | the steps of using a room, in their order; what its two clients do |
 //! | `way`, `public` | the ways there that clients come by: through nginx, by the public name |
+//! | `reach`, `published` | a connection by them; whether the operator's pages are shown to whoever comes by them |
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
@@ -33,6 +34,8 @@ mod plan;
 mod print;
 mod program;
 mod public;
+mod published;
+mod reach;
 mod report;
 mod settings;
 mod site;
@@ -45,7 +48,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-pub use self::settings::Whose;
+pub use self::settings::{Keys, Whose};
 use self::{
     note::{Note, Status},
     plan::{DATA_SIZE, Plan},
@@ -71,8 +74,8 @@ const PUBLIC: Step = Step {
 
 const AFTER_HELP: &str = "Without a URL it checks the relay of this machine, as configured, and what \
     stands around it: the systemd unit, nginx, the tunnel, and the ways that clients come by: through \
-    nginx, and by the public URL that the deployment has written down. With one it checks what clients \
-    meet there. Each way takes two requests of its address's budget, and leaves no room behind.\n\n\
+    nginx, and by the public URL that the deployment has written down, by which nobody may see the relay's own \
+    pages. With one it checks what clients meet there. Each way takes two requests of its address's budget, and leaves no room behind.\n\n\
     Exit status: 0 all is well, 1 there are warnings, 2 there are failures, or \
     this cannot be printed.";
 
@@ -147,7 +150,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Checks what `flags` ask for; `settings` reads those that a relay of this machine would have.
-pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Error>) -> ExitCode {
+pub fn run(
+    flags: &ArgMatches,
+    settings: impl Fn(Whose, Keys) -> Result<Settings, Error>,
+) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -167,7 +173,7 @@ pub fn run(flags: &ArgMatches, settings: impl Fn(Whose) -> Result<Settings, Erro
     let status = runtime.block_on(async {
         match flags.get_one::<Target>("url") {
             Some(target) => outside(target, &plan, printer).await,
-            None if flags.get_flag("settings") => drafted(settings::of_here(settings), printer),
+            None if flags.get_flag("settings") => drafted(settings::drafted(settings), printer),
             None => local(settings::of_relay(settings), plan, printer).await,
         }
     });

@@ -31,6 +31,8 @@ pub(super) struct Target {
     pub(super) addresses: Vec<SocketAddr>,
     /// An access key for the relay there, where the settings have one.
     pub(super) key: Option<String>,
+    /// Whether they have keys, but none in full.
+    pub(super) hashed: bool,
 }
 
 impl Target {
@@ -43,6 +45,7 @@ impl Target {
             Ok(IpAddr::V6(address)) if address.is_unspecified() => &[v6, v4],
             _ => &[],
         };
+        let key = config.access_keys.for_checks();
         let host = loopback.first().map(IpAddr::to_string);
         let addresses = loopback.iter().map(|&ip| (ip, config.port).into());
         Self {
@@ -55,7 +58,8 @@ impl Target {
             },
             place: Place::Relay,
             addresses: addresses.collect(),
-            key: config.access_keys.for_checks().map(str::to_owned),
+            key: key.map(str::to_owned),
+            hashed: config.access_keys.required && key.is_none(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Target {
             place: Place::Nginx,
             addresses: vec![address],
             key: None,
+            hashed: false,
         }
     }
 
@@ -82,6 +87,7 @@ impl Target {
             place: Place::Outside,
             addresses: Vec::new(),
             key: None,
+            hashed: false,
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn secure(tls: Option<&Tls>, stream: impl Io + 'static) -> Outc
         version,
         name,
         expires,
-    } = secured.map_err(|error| failure(&error))?;
+    } = secured.map_err(|error| failure(&error).expires(tls.expires()))?;
     let note = expires
         .and_then(|end| expiring(&name, end, SystemTime::now()))
         .unwrap_or_else(|| Note::ok(format!("{version}, with a valid certificate for {name}")));

@@ -2,19 +2,19 @@
 //! A room is opened at the relay itself and joined by that way, so that one which leads elsewhere, even to
 //! another relay, is found out.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
     client::{Client, Reply},
-    net,
     note::{Note, Outcome, Status},
     pair,
     plan::Plan,
+    published,
+    reach::connect,
     target::{Place, Target},
-    tls,
 };
 
 /// What is sent each way: enough to be held back by a proxy that buffers.
@@ -24,10 +24,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Goes to `relay` by `way`.
 pub(super) async fn try_way(relay: &Target, way: &Target, plan: &Plan) -> Outcome<()> {
-    let (mut sender, mut receiver) = (None, None);
+    let (mut sender, mut receiver, mut expires) = (None, None, None);
     // Less than the step's own time, so that there is some left to take leave in.
     let limit = plan.limit.saturating_sub(FAREWELL).max(plan.limit / 2);
-    let meeting = meet(relay, way, plan, &mut sender, &mut receiver);
+    let meeting = meet(relay, way, plan, (&mut sender, &mut receiver), &mut expires);
     let met = timeout(limit, meeting).await.unwrap_or_else(|_| {
         Err(Note::fail(format!(
             "nothing came of it in {:.1} s",
@@ -42,7 +42,9 @@ pub(super) async fn try_way(relay: &Target, way: &Target, plan: &Plan) -> Outcom
     };
     // What is left of it then ends with its connection.
     drop(timeout(FAREWELL.min(plan.limit / 2), leaving).await);
-    met.map(|note| ((), note)).map_err(|note| of_way(way, note))
+    // Whatever came of it, what the certificate has shown is worth knowing.
+    met.map(|note| ((), note.expires(expires)))
+        .map_err(|note| of_way(way, note).expires(expires))
 }
 
 /// What a client meets by this way. A note that is not well is of the certificate.
@@ -50,13 +52,14 @@ async fn meet(
     relay: &Target,
     way: &Target,
     plan: &Plan,
-    sender: &mut Option<Client>,
-    receiver: &mut Option<Client>,
+    (sender, receiver): (&mut Option<Client>, &mut Option<Client>),
+    expires: &mut Option<SystemTime>,
 ) -> Result<Note, Note> {
-    let (client, _) = reach(relay, plan).await?;
+    let began = Instant::now();
+    let (client, _) = reach(relay, plan, &mut None).await?;
     let sender = sender.insert(client);
     let code = sender.create().await?;
-    let (client, tls) = reach(way, plan).await?;
+    let (client, tls) = reach(way, plan, expires).await?;
     let receiver = receiver.insert(client);
     receiver.join(&code).await?;
     let joined = |reply: &Reply| matches!(reply, Reply::PeerJoined);
@@ -65,33 +68,28 @@ async fn meet(
     let sample = [Bytes::from(vec![b'x'; size])];
     pair::one_way(sender, receiver, &sample).await?;
     pair::one_way(receiver, sender, &sample).await?;
+    let left = plan.limit.saturating_sub(began.elapsed());
+    published::look(way, left / 2).await?;
     Ok(match tls.status {
         Status::Warn => tls,
-        _ => Note::ok(format!("{} leads to the relay", shown(way))).expires(tls.expires),
+        _ => Note::ok(format!("{} leads to the relay", shown(way))),
     })
 }
 
-/// A client by this way, and what its TLS has shown.
-async fn reach(way: &Target, plan: &Plan) -> Result<(Client, Note), Note> {
-    let (addresses, _) = net::resolve(way).await?;
-    let connected = net::connect(way, &addresses, plan.limit).await;
-    let ((stream, _), _) = connected.map_err(|note| from_here(way, note))?;
-    let tls = tls::prepare(way)?;
-    let (stream, note) = tls::secure(tls.as_ref(), stream).await?;
+/// A client by this way, and what its TLS has shown; and when the certificate ends, even if nothing else comes
+/// of it.
+async fn reach(
+    way: &Target,
+    plan: &Plan,
+    expires: &mut Option<SystemTime>,
+) -> Result<(Client, Note), Note> {
+    let connected = connect(way, plan.limit).await;
+    *expires = match &connected {
+        Ok((_, note)) | Err(note) => note.expires,
+    };
+    let (stream, note) = connected?;
     let ((client, _), _) = Client::open(way, stream).await?;
     Ok((client, note))
-}
-
-/// That this machine does not reach its own public name does not mean that others do not: its router may
-/// not lead it back to itself.
-fn from_here(way: &Target, note: Note) -> Note {
-    if way.place != Place::Outside {
-        return note;
-    }
-    let status = Status::Warn;
-    Note { status, ..note }
-        .means("the tunnel or the port is closed, or only this machine cannot reach itself by its public name")
-        .next(format!("from another machine: claude-distill-relay check {}", way.url))
 }
 
 /// A failure, with the way that it was met on.

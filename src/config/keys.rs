@@ -15,6 +15,8 @@ pub(super) const MAX_NAME: usize = 32;
 pub(super) const KEY: RangeInclusive<usize> = 16..=128;
 /// What stands in front of a hash in the place of a key.
 const HASHED: &str = "sha256-";
+/// The name of a key that checks use.
+const CHECK: &str = "check";
 
 /// The SHA-256 of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,11 +128,18 @@ impl AccessKeys {
         })
     }
 
+    /// The names of keys that stand there in full, but for the one that is for checks, which are made by anybody on
+    /// the relay's machine.
+    pub fn in_full(&self) -> impl Iterator<Item = &str> {
+        let keys = self.keys.iter().filter(|key| key.plain.is_some());
+        keys.map(|key| key.name.as_str()).filter(|&it| it != CHECK)
+    }
+
     /// A key that can be shown to the relay: the one named `check`, or else the first that the settings have
     /// in full.
     pub fn for_checks(&self) -> Option<&str> {
         let plain = |key: &&AccessKey| key.plain.is_some();
-        let named = self.keys.iter().filter(plain).find(|it| it.name == "check");
+        let named = self.keys.iter().filter(plain).find(|it| it.name == CHECK);
         let any = || self.keys.iter().find(plain);
         named.or_else(any)?.plain.as_deref()
     }

@@ -179,8 +179,8 @@ knobs! {
         log_addresses: Addresses = RELAY_LOG_ADDRESSES("truncated", Kind::Addresses);
         /// Bytes of events that are kept, in all files; the oldest go first
         log_size: u64 = RELAY_LOG_SIZE("104857600", Bytes(1_048_576, 1_099_511_627_776));
-        /// How long events are kept
-        log_keep: Duration = RELAY_LOG_KEEP("2592000", Seconds(3600, 315_360_000));
+        /// How long files of events are kept; each has those of one day at most
+        log_keep: Duration = RELAY_LOG_KEEP("2592000", Seconds(86_400, 315_360_000));
     }
     "Behind a proxy" {
         /// Addresses and CIDR ranges whose forwarding headers are believed, separated by commas
@@ -189,7 +189,7 @@ knobs! {
         client_ip_header: Option<String> = RELAY_CLIENT_IP_HEADER("", Header);
     }
     "For its operator" {
-        /// Addresses and CIDR ranges that see /status, /metrics and /healthz, through no proxy; empty is none
+        /// Addresses and CIDR ranges that see /status, /metrics, /healthz and /readyz, through no proxy; empty is none
         metrics_allow: Vec<IpNet> = RELAY_METRICS_ALLOW("127.0.0.0/8,::1", Networks);
         /// Whether everybody sees /healthz and /readyz, also through a proxy
         health_open: bool = RELAY_HEALTH_OPEN("off", Switch);

@@ -57,6 +57,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
+    /// The file that the access keys stand in, if it is one: that, or one of their own.
+    pub keys_file: Option<PathBuf>,
 }
 
 /// The command line: one flag for each knob.
@@ -114,7 +116,7 @@ fn argument(knob: &Knob) -> Arg {
 ///
 /// One sentence for a value that cannot be used, or for a file that cannot be read.
 pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
-    load_with(flags, &FILES)
+    load_with(flags, &FILES, true)
 }
 
 /// Reads the settings that the unit of this machine's relay gives it: as [`load`], with [`INSTALLED`] in
@@ -124,10 +126,19 @@ pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
 ///
 /// As of [`load`].
 pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
-    load_with(flags, &[INSTALLED])
+    load_with(flags, &[INSTALLED], true)
 }
 
-fn load_with(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
+/// Reads the settings of the first of these files as [`load`] does, but for the access keys, as if there were none.
+///
+/// # Errors
+///
+/// As of [`load`].
+pub fn load_but_keys(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
+    load_with(flags, files, false)
+}
+
+fn load_with(flags: &ArgMatches, files: &[&str], keys: bool) -> Result<Settings, Error> {
     let environment = Source::environment(env::vars_os());
     let file = match flags.get_one::<PathBuf>(ENV_FILE) {
         Some(path) => Some(Source::file(path)?),
@@ -137,13 +148,22 @@ fn load_with(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
         .into_iter()
         .chain(file)
         .collect();
+    let mut keys_file = None;
     for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
+        if !keys {
+            for source in &mut sources {
+                source.values.remove(knob.variable);
+            }
+        }
         let mut sources = sources.iter_mut();
         if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
-            source.include(knob.variable)?;
+            keys_file = source.include(knob.variable)?;
         }
     }
-    settings(&sources)
+    Ok(Settings {
+        keys_file,
+        ..settings(&sources)?
+    })
 }
 
 fn flag_values(flags: &ArgMatches) -> Source {
@@ -170,6 +190,7 @@ fn settings(sources: &[Source]) -> Result<Settings, Error> {
             Origin::File(path) => Some(path.clone()),
             _ => None,
         }),
+        keys_file: None,
     })
 }
 

@@ -108,17 +108,21 @@ impl Source {
         })
     }
 
-    /// Where its value for this variable is the path of a file, puts what is in that behind it.
-    pub(super) fn include(&mut self, variable: &str) -> Result<(), Error> {
+    /// Where its value for this variable is the path of a file, puts what is in that behind it. Returns the
+    /// file that what counts stands in, if it stands in one.
+    pub(super) fn include(&mut self, variable: &str) -> Result<Option<PathBuf>, Error> {
         if let Some(value) = self.values.get_mut(variable)
             && value.trim().starts_with('/')
         {
-            let path = value.trim();
-            let text =
-                read(Path::new(path)).map_err(|error| unreadable(Path::new(path), &error))?;
-            *value = format!("{path}\n{text}");
+            let path = PathBuf::from(value.trim());
+            let text = read(&path).map_err(|error| unreadable(&path, &error))?;
+            *value = format!("{}\n{text}", path.display());
+            return Ok(Some(path));
         }
-        Ok(())
+        Ok(match &self.origin {
+            Origin::File(path) => Some(path.clone()),
+            Origin::Flags | Origin::Environment => None,
+        })
     }
 
     pub(super) fn get(&self, variable: &str) -> Option<&str> {

@@ -47,6 +47,8 @@ struct Mark {
     /// When it was sent, and what had arrived by then.
     at: Instant,
     arrived: u64,
+    /// Whether there were data in front of it that were on their way.
+    behind_data: bool,
 }
 
 /// What an answer to a Ping has shown.
@@ -143,8 +145,9 @@ impl Arrival {
     }
 
     /// The Ping of this number, which is greater than those before, is to be written up to `place`, with
-    /// so much payload in front of it.
-    pub fn pinged(&mut self, number: u64, place: u64, payload: u64, now: Instant) {
+    /// so much payload in front of it. Data went last when they `moved`: what went longer ago than the window
+    /// has seconds is not on its way, whether a Pong has shown that or not.
+    pub fn pinged(&mut self, number: u64, place: u64, payload: u64, moved: Instant, now: Instant) {
         if self.marks.len() < MOST_MARKS {
             self.marks.push_back(Mark {
                 number,
@@ -152,6 +155,8 @@ impl Arrival {
                 payload,
                 at: now,
                 arrived: self.arrived,
+                behind_data: place - self.arrived > CLOSEST
+                    && now.duration_since(moved).as_secs() < AHEAD,
             });
         }
     }
@@ -178,7 +183,7 @@ impl Arrival {
         Shown {
             payload,
             took: Some(now.duration_since(mark.at)),
-            behind_data: mark.place - mark.arrived > CLOSEST,
+            behind_data: mark.behind_data,
         }
     }
 }

@@ -91,11 +91,6 @@ impl Outbox {
         front.map(|chunk| chunk.bytes.len()).sum()
     }
 
-    /// How many of the bytes that wait are a client's payload; counted anew.
-    pub fn payload(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.credit.payload()).sum()
-    }
-
     /// Bytes of payload in front of what may be put at the front now.
     pub fn payload_before_urgent(&self) -> u64 {
         let front = self.chunks.range(..self.lead());
@@ -117,6 +112,11 @@ impl Outbox {
     /// Bytes of clients' payload that the system has.
     pub fn given(&self) -> u64 {
         self.given
+    }
+
+    /// So much payload comes to nothing that has to be written.
+    pub fn gave(&mut self, payload: usize) {
+        self.given += payload as u64;
     }
 
     /// Whether the system has everything in front of this place.

@@ -34,6 +34,8 @@ pub struct Unpacker {
     broken: bool,
     /// Bytes that have come of compressed messages since they were last counted.
     inflated: usize,
+    /// Bytes of compressed payload that nothing came of, and so are given, since they were last counted.
+    swallowed: usize,
 }
 
 /// The compressed message in progress.
@@ -63,6 +65,7 @@ impl Unpacker {
             message: None,
             broken: false,
             inflated: 0,
+            swallowed: 0,
         }
     }
 
@@ -81,10 +84,9 @@ impl Unpacker {
         mem::take(&mut self.inflated)
     }
 
-    /// How many bytes that wait are a client's payload.
-    pub fn payload(&self) -> usize {
-        let waiting = self.waiting.iter();
-        waiting.map(|chunk| chunk.credit.payload()).sum()
+    /// Bytes of compressed payload since the last call that nothing came of: its client lacks nothing.
+    pub fn take_swallowed(&mut self) -> usize {
+        mem::take(&mut self.swallowed)
     }
 
     /// Puts something at the end. Behind a message that was broken there is no more of its peer's.
@@ -202,7 +204,10 @@ impl Unpacker {
             let payload = used.credit.payload();
             match &mut made {
                 Some(made) => made.credit.take_over(&mut used.credit, payload),
-                None => used.credit.given(),
+                None => {
+                    self.swallowed += payload;
+                    used.credit.given();
+                }
             }
         }
         made

@@ -60,10 +60,12 @@ fn refused(ending: Ending, request: &HttpRequest, state: &State) -> HttpResponse
     answer(ending, visitor.as_ref(), state).into()
 }
 
-/// Whether the relay's operator has sent this request.
-fn is_operators(request: &HttpRequest, state: &State) -> bool {
-    let peer = request.peer_addr();
-    peer.is_some_and(|peer| operator::has_sent(request.head(), peer.ip(), &state.live()))
+/// Why this request may not be of the relay's operator, in one sentence; nothing if it is.
+fn doubt(request: &HttpRequest, state: &State) -> Option<&'static str> {
+    match request.peer_addr() {
+        Some(peer) => operator::doubt(request.head(), peer.ip(), &state.live()),
+        None => Some("It is not known where this request comes from."),
+    }
 }
 
 /// A page for the operator, and a refusal for others.
@@ -72,11 +74,18 @@ fn for_operator(
     state: &State,
     page: impl FnOnce() -> HttpResponse,
 ) -> HttpResponse {
-    if is_operators(request, state) {
-        page()
-    } else {
-        refused(Ending::PageNotAllowed, request, state)
+    match doubt(request, state) {
+        None => page(),
+        Some(why) => not_shown(why, request, state),
     }
+}
+
+/// The refusal of a page, and `why`: it may be the operator after all.
+fn not_shown(why: &str, request: &HttpRequest, state: &State) -> HttpResponse {
+    let sentence = Ending::PageNotAllowed.sentence().unwrap_or_default();
+    refused(Ending::PageNotAllowed, request, state)
+        .set_body(format!("{sentence} {why}\n"))
+        .map_into_boxed_body()
 }
 
 /// Whether the relay runs.
@@ -94,12 +103,10 @@ async fn readyz(request: HttpRequest, state: Data<State>) -> HttpResponse {
 /// alone.
 fn health(request: &HttpRequest, state: &State, well: &str, trouble: Option<&str>) -> HttpResponse {
     let word = trouble.unwrap_or(well);
-    let text = if is_operators(request, state) {
-        format!("{word} {}\n", version::SHOWN)
-    } else if state.live().config.health_open {
-        format!("{word}\n")
-    } else {
-        return refused(Ending::PageNotAllowed, request, state);
+    let text = match doubt(request, state) {
+        None => format!("{word} {}\n", version::SHOWN),
+        Some(_) if state.live().config.health_open => format!("{word}\n"),
+        Some(why) => return not_shown(why, request, state),
     };
     let mut response = match trouble {
         None => HttpResponse::Ok(),

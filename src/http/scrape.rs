@@ -1,6 +1,6 @@
 //! In which format whoever asks for the metrics wants them: pure.
 
-use actix_web::http::header::Accept;
+use actix_web::http::header::{Accept, Quality};
 
 use crate::observe::metrics::Format;
 
@@ -12,7 +12,9 @@ const CLASSIC: &str = "0.0.4";
 /// The format that an `Accept` asks for before others (RFC 9110 §12.5.1); the classic one for whoever does
 /// not care, or wants what there is not.
 pub(super) fn format(accept: Option<&Accept>) -> Format {
-    let ranked = accept.map(Accept::ranked).unwrap_or_default();
+    let taken = accept.into_iter().flat_map(|accept| accept.iter());
+    let taken = taken.filter(|kind| kind.quality > Quality::ZERO);
+    let ranked = Accept(taken.cloned().collect()).ranked();
     let mut wanted = ranked.iter().filter_map(|kind| {
         let version = kind.get_param("version").map(|version| version.as_str());
         let is_one_of = |known: &[&str]| version.is_none_or(|version| known.contains(&version));
@@ -67,6 +69,8 @@ mod tests {
                 Classic,
             ),
             ("application/openmetrics-text;q=0,*/*", Classic),
+            ("application/openmetrics-text;q=0", Classic),
+            ("text/html,application/openmetrics-text;q=0.0", Classic),
             ("*/*", Classic),
             ("text/html", Classic),
             (

@@ -7,7 +7,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderMap},
+    http::header::{self, Accept, Header, Quality},
 };
 
 use crate::state::State;
@@ -17,14 +17,11 @@ const PAGE: &str = include_str!("status.html");
 /// What a browser may do with it. A test says what the hashes are.
 const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-inv/W4QEmiYm7eGlub4LRi2BDiq9pyqFMpypfGdgR4U='; ",
-    "style-src 'sha256-mNSHL5IHpVkq8vi+oDfM9yPvddQAOy/aal3hBoge1rY='; ",
+    "script-src 'sha256-GHqwVzxfnmotYbXjOwbY3zGg0Y+6px77p0KoYIWnTqY='; ",
+    "style-src 'sha256-9tk7m7X5w2PwmSEAXnrMhJcylGnxwhEfF1AbzB2zVWk='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; ",
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
-/// What the figures are, and what whoever wants them asks for.
-const JSON: &str = "application/json";
-
 /// The page, or for who asks for JSON its figures.
 pub(super) fn answer(request: &HttpRequest, state: &State) -> HttpResponse {
     let mut response = HttpResponse::Ok();
@@ -34,7 +31,7 @@ pub(super) fn answer(request: &HttpRequest, state: &State) -> HttpResponse {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header(("cross-origin-resource-policy", "same-origin"));
-    if wants_figures(request.headers()) {
+    if wants_figures(request) {
         return response.json(state.status());
     }
     response
@@ -43,20 +40,53 @@ pub(super) fn answer(request: &HttpRequest, state: &State) -> HttpResponse {
         .body(PAGE)
 }
 
-/// Whether JSON is asked for (RFC 9110 §12.5.1), as no browser does that wants a page.
-fn wants_figures(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT);
-    let mut accepted = accepted.filter_map(|line| line.to_str().ok());
-    accepted.any(|line| line.contains(JSON))
+/// Whether JSON is asked for, and no less than a page (RFC 9110 §12.5.1). Browsers name a page, and no JSON.
+fn wants_figures(request: &HttpRequest) -> bool {
+    let accepted = Accept::parse(request).map_or_else(|_| Vec::new(), |accept| accept.0);
+    let liking = |kind: &str| {
+        let named = accepted.iter().filter(|it| it.item.essence_str() == kind);
+        named.map(|it| it.quality).max().unwrap_or(Quality::ZERO)
+    };
+    let figures = liking("application/json");
+    figures > Quality::ZERO && figures >= liking("text/html")
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use actix_web::test::TestRequest;
     use base64::{Engine, engine::general_purpose::STANDARD};
     use ring::digest::{SHA256, digest};
 
     use super::*;
+
+    #[test]
+    fn the_figures_are_for_whoever_likes_json_no_less_than_a_page() {
+        for (accept, figures) in [
+            (&["application/json"][..], true),
+            (&["Application/JSON;q=0.5, */*;q=0.1"], true),
+            (&["text/html;q=0.5", "application/json"], true),
+            (&["application/json, text/html"], true),
+            (&["text/html, application/json;q=0.9"], false),
+            (&["application/json;q=0"], false),
+            (&["application/json-seq"], false),
+            (
+                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+                false,
+            ),
+            (&["*/*"], false),
+            (&[";;;"], false),
+            (&[], false),
+        ] {
+            let lines = accept.iter().map(|line| (header::ACCEPT, *line));
+            let request = lines.fold(TestRequest::default(), TestRequest::append_header);
+            assert_eq!(
+                wants_figures(&request.to_http_request()),
+                figures,
+                "{accept:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_policy_lets_the_browser_run_what_is_in_the_page_and_nothing_else() {

@@ -36,6 +36,11 @@ pub(super) fn is_announced(head: &RequestHead) -> bool {
     names(head, header::CONNECTION, "upgrade")
 }
 
+/// Whether a request says that its connection ends with the answer (RFC 9112 §9.6).
+pub(super) fn closes(head: &RequestHead) -> bool {
+    names(head, header::CONNECTION, "close")
+}
+
 /// Whether a request is one handshake and nothing beside it: of HTTP/1.1 (RFC 9110 §7.8 has `Upgrade`
 /// mean nothing before), with no second version or key (RFC 6455 §11.3.1, §11.3.5), and without a body,
 /// which would be taken for frames.

@@ -88,8 +88,10 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Somebody at this address.
+    /// Somebody at this address; an IPv4 address in IPv6 (RFC 4291 §2.5.5.2), as a listener of both has it, is
+    /// the IPv4 address.
     pub fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
         Self {
             address,
             network: address.into(),
@@ -98,7 +100,7 @@ impl Visitor {
         }
     }
 
-    /// Counts that it was refused something.
+    /// Counts that a handshake or a request of its was refused.
     pub fn refused(&self) {
         if let Some(key) = &self.key {
             key.counts.refused.fetch_add(1, SeqCst);
@@ -122,12 +124,16 @@ impl Access {
     }
 
     /// Has these be the good ones from here on. Those that are not among them are withdrawn; what is
-    /// counted under a name that stays goes on.
+    /// counted under a name that stays goes on. Where no key is asked for any more, none is withdrawn, and those
+    /// of before stay known.
     pub fn configure(&self, keys: &AccessKeys) {
         // Every change is whole before anything can panic.
         let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::take(&mut now.keys);
         now.required = keys.required;
+        if !now.required {
+            return;
+        }
+        let before = std::mem::take(&mut now.keys);
         let of_now = keys.keys.iter().map(|key| {
             let known = before.iter().find(|it| it.name == key.name);
             match known {
@@ -162,6 +168,20 @@ impl Access {
         found.map(Some).ok_or(Ending::AccessKeyRequired)
     }
 
+    /// Whether who has come so may be here no longer: with a key that is withdrawn, or without one where one is asked
+    /// for by now. Checks of this machine are let finish.
+    pub fn is_over_for(&self, visitor: &Visitor) -> bool {
+        match &visitor.key {
+            Some(key) => key.withdrawn.load(SeqCst),
+            None => !visitor.check && self.is_required(),
+        }
+    }
+
+    fn is_required(&self) -> bool {
+        let now = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        now.required
+    }
+
     /// What is counted under each name.
     pub fn counts(&self) -> Vec<Count> {
         let now = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -170,11 +190,6 @@ impl Access {
 }
 
 impl Key {
-    /// Whether it is no longer good.
-    pub fn is_withdrawn(&self) -> bool {
-        self.withdrawn.load(SeqCst)
-    }
-
     /// Whose it is.
     pub fn name(&self) -> &str {
         &self.name

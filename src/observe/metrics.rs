@@ -141,7 +141,8 @@ impl Metrics {
         );
         registry.register(
             "refused",
-            "ERROR messages sent, by why",
+            "ERROR messages sent, by why: of requests, of what the relay had no use for, and of rooms that ended \
+             (room_expired, sender_disconnected, ended_by_operator, server_shutdown)",
             metrics.refused.clone(),
         );
         registry.register(

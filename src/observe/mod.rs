@@ -6,4 +6,5 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod status;
+pub mod uptime;
 mod writer;

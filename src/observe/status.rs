@@ -4,10 +4,7 @@
 //! samples of an hour and one of that moment, as a [`Status`]. Who takes them is `process::sampling`, what
 //! the page makes of them `http::status`.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use serde::Serialize;
 
@@ -22,14 +19,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The relay at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// When that was.
-    pub at: Instant,
+    /// When that was, from the machine's start, its time asleep included.
+    pub at: Duration,
     /// Sessions whose socket was open.
     pub sessions: usize,
     /// Rooms that were open.
     pub rooms: usize,
-    /// Bytes of memory that the process had.
-    pub memory: u64,
+    /// Bytes of memory that the process had, if that is known.
+    pub memory: Option<u64>,
     /// Bytes of payload taken from clients, up to then.
     pub taken: u64,
     /// Bytes of payload given to their peers, up to then.
@@ -43,22 +40,31 @@ pub struct Sample {
 pub struct History(VecDeque<Sample>);
 
 impl History {
-    /// Adds the latest sample. Of those that are an hour old the latest is kept, so that the hour has a
-    /// beginning.
+    /// Adds the latest sample, in place of what is too old.
     pub fn add(&mut self, sample: Sample) {
-        let is_old = |of: &Sample| sample.at.duration_since(of.at) >= HOUR;
-        while self.0.get(1).is_some_and(is_old) {
+        let is_old = |of: &Sample| !is_of_the_hour(of, sample.at);
+        while self.0.front().is_some_and(is_old) {
             self.0.pop_front();
         }
         self.0.push_back(sample);
     }
+
+    /// The samples of the hour before `now`.
+    fn hour(&self, now: Duration) -> impl Iterator<Item = &Sample> {
+        self.0.iter().filter(move |of| is_of_the_hour(of, now))
+    }
+}
+
+/// Whether a sample is of the hour before `now`, to the nearest sample.
+fn is_of_the_hour(sample: &Sample, now: Duration) -> bool {
+    now.saturating_sub(sample.at) < HOUR + EVERY
 }
 
 /// Of something, how much there is and may be.
 #[derive(Debug, Serialize)]
 pub struct Level {
-    /// How much there is.
-    pub now: u64,
+    /// How much there is, if that is known.
+    pub now: Option<u64>,
     /// How much there may be.
     pub most: u64,
 }
@@ -67,8 +73,8 @@ pub struct Level {
 pub struct Moment {
     /// The sample of the moment.
     pub sample: Sample,
-    /// When the relay began.
-    pub began: Instant,
+    /// When the relay began, as in a [`Sample`].
+    pub began: Duration,
     /// What there may be of sessions, rooms and bytes of memory.
     pub most: [u64; 3],
     /// Bytes of payload that are neither given nor dropped.
@@ -115,25 +121,25 @@ struct Refusals {
     all: u64,
 }
 
-/// The last hour and this moment: how long ago each sample was taken, and what it says. What has been
-/// counted, it has up to then.
+/// The last hour and this moment: how many milliseconds ago each sample was taken, and what it says. What has
+/// been counted, it has up to then.
 #[derive(Debug, Default, Serialize)]
 struct Hour {
-    ago: Vec<f64>,
+    ago: Vec<u64>,
     sessions: Vec<usize>,
     rooms: Vec<usize>,
-    memory: Vec<u64>,
+    memory: Vec<Option<u64>>,
     taken: Vec<u64>,
     given: Vec<u64>,
     refused: Vec<u64>,
 }
 
 impl Hour {
-    fn of<'a>(samples: impl Iterator<Item = &'a Sample>, now: Instant) -> Self {
+    fn of<'a>(samples: impl Iterator<Item = &'a Sample>, now: Duration) -> Self {
         let mut hour = Self::default();
         for sample in samples {
-            let ago = now.saturating_duration_since(sample.at);
-            hour.ago.push((ago.as_secs_f64() * 10.0).round() / 10.0);
+            let ago = now.saturating_sub(sample.at).as_millis();
+            hour.ago.push(u64::try_from(ago).unwrap_or(u64::MAX));
             hour.sessions.push(sample.sessions);
             hour.rooms.push(sample.rooms);
             hour.memory.push(sample.memory);
@@ -151,13 +157,17 @@ impl Status {
         let now = &moment.sample;
         let [sessions, rooms, memory] = moment.most;
         let level = |now, most| Level { now, most };
+        let uptime = now.at.saturating_sub(moment.began);
+        // A relay that is younger than that began with nothing.
+        let before = history.hour(now.at).next().unwrap_or(now);
+        let before = (uptime >= HOUR).then_some(before);
         Self {
             version: version::SHOWN,
-            uptime: now.at.saturating_duration_since(moment.began).as_secs(),
+            uptime: uptime.as_secs(),
             stops_in: moment.stops_in.map(|left| left.as_secs()),
             unready: moment.unready,
-            sessions: level(now.sessions as u64, sessions),
-            rooms: level(now.rooms as u64, rooms),
+            sessions: level(Some(now.sessions as u64), sessions),
+            rooms: level(Some(now.rooms as u64), rooms),
             memory: level(now.memory, memory),
             payload: Payload {
                 taken: now.taken,
@@ -165,8 +175,8 @@ impl Status {
                 dropped: moment.dropped,
                 held: moment.held,
             },
-            refusals: refused(now, history.0.front()),
-            hour: Hour::of(history.0.iter().chain([now]), now.at),
+            refusals: refused(now, before),
+            hour: Hour::of(history.hour(now.at).chain([now]), now.at),
         }
     }
 }
@@ -181,7 +191,8 @@ fn refused(now: &Sample, before: Option<&Sample>) -> Vec<Refusals> {
         .filter(|(_, (all, _))| *all > 0)
         .map(|(ending, (all, before))| Refusals {
             reason: ending.name(),
-            hour: all - before,
+            // Counts of one answer are read one after the other.
+            hour: all.saturating_sub(before),
             all,
         })
         .collect()
@@ -195,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    fn sample(at: Instant, count: u64) -> Sample {
+    fn sample(at: Duration, count: u64) -> Sample {
         let refused = |ending| {
             if ending == Ending::RoomNotFound {
                 count
@@ -207,14 +218,14 @@ mod tests {
             at,
             sessions: count as usize,
             rooms: 1,
-            memory: 1 << 20,
+            memory: Some(1 << 20),
             taken: 100 * count,
             given: 90 * count,
             refused: refusals::reasons().map(refused).collect(),
         }
     }
 
-    fn shown(history: &History, began: Instant, now: Sample) -> Value {
+    fn shown(history: &History, began: Duration, now: Sample) -> Value {
         let moment = Moment {
             sample: now,
             began,
@@ -227,9 +238,12 @@ mod tests {
         serde_json::to_value(Status::new(&moment, history)).unwrap()
     }
 
+    /// When the relays here began.
+    const BEGAN: Duration = Duration::from_secs(86_400);
+
     #[test]
     fn a_relay_that_has_just_begun_shows_this_moment() {
-        let now = Instant::now();
+        let now = BEGAN;
         let shown = shown(&History::default(), now, sample(now, 5));
         assert_eq!(shown["uptime"], 0);
         assert_eq!(shown["sessions"], json!({"now": 5, "most": 10}));
@@ -237,12 +251,21 @@ mod tests {
         assert_eq!(shown["payload"], payload);
         let refusals = json!([{"reason": "room_not_found", "hour": 5, "all": 5}]);
         assert_eq!(shown["refusals"], refusals);
-        assert_eq!(shown["hour"]["ago"], json!([0.0]));
+        assert_eq!(shown["hour"]["ago"], json!([0]));
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_figure() {
+        let mut now = sample(BEGAN, 1);
+        now.memory = None;
+        let shown = shown(&History::default(), BEGAN, now);
+        assert_eq!(shown["memory"], json!({"now": null, "most": 30}));
+        assert_eq!(shown["hour"]["memory"], json!([null]));
     }
 
     #[test]
     fn an_hour_has_a_beginning_and_no_more_samples_than_fit() {
-        let began = Instant::now();
+        let began = BEGAN;
         let mut history = History::default();
         for turn in 0..1000 {
             history.add(sample(began + turn * EVERY, u64::from(turn)));
@@ -253,21 +276,50 @@ mod tests {
         let shown = shown(&history, began, sample(now, 1000));
         assert_eq!(shown["uptime"], 9994);
         let ago = shown["hour"]["ago"].as_array().unwrap();
-        assert_eq!((ago.len(), &ago[0]), (362, &json!(3604.0)));
-        assert_eq!(ago[360..], [json!(4.0), json!(0.0)]);
+        assert_eq!((ago.len(), &ago[0]), (362, &json!(3_604_000)));
+        assert_eq!(ago[360..], [json!(4000), json!(0)]);
         assert_eq!(shown["hour"]["taken"][0], 63_900);
         let refusals = json!([{"reason": "room_not_found", "hour": 361, "all": 1000}]);
         assert_eq!(shown["refusals"], refusals);
     }
 
     #[test]
-    fn after_a_pause_of_the_process_the_last_sample_before_it_is_the_beginning() {
-        let began = Instant::now();
+    fn an_hour_is_no_longer_where_the_machine_was_asleep() {
+        let at = |seconds| BEGAN + Duration::from_secs(seconds);
         let mut history = History::default();
-        for seconds in [0, 10, 20, 9000, 9010] {
-            history.add(sample(began + Duration::from_secs(seconds), seconds));
+        for seconds in [0, 10, 20] {
+            history.add(sample(at(seconds), seconds));
         }
-        let at: Vec<_> = history.0.iter().map(|sample| sample.sessions).collect();
-        assert_eq!(at, [20, 9000, 9010]);
+        // Looked at before the next sample, and after it.
+        let hour = |shown: &Value| {
+            (
+                shown["refusals"][0]["hour"].clone(),
+                shown["hour"]["ago"].clone(),
+            )
+        };
+        let woken = shown(&history, BEGAN, sample(at(9000), 21));
+        assert_eq!(hour(&woken), (json!(0), json!([0])));
+        assert_eq!(woken["uptime"], 9000);
+        history.add(sample(at(9003), 22));
+        let later = shown(&history, BEGAN, sample(at(9004), 25));
+        assert_eq!(hour(&later), (json!(3), json!([1000, 0])));
+        assert_eq!(history.0.len(), 1);
+    }
+
+    #[test]
+    fn a_count_that_was_read_before_another_is_no_fault() {
+        let later = BEGAN + 2 * HOUR;
+        let mut history = History::default();
+        history.add(sample(later, 6));
+        let shown = shown(&history, BEGAN, sample(later, 5));
+        assert_eq!(shown["refusals"][0]["hour"], 0);
+    }
+
+    #[test]
+    fn a_young_relay_has_all_of_its_refusals_in_its_hour() {
+        let mut history = History::default();
+        history.add(sample(BEGAN, 2));
+        let shown = shown(&history, BEGAN, sample(BEGAN + Duration::from_secs(3), 5));
+        assert_eq!(shown["refusals"][0]["hour"], 5);
     }
 }

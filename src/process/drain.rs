@@ -2,15 +2,23 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
+use futures_util::future::join_all;
 use log::info;
 
 use super::systemd;
 use crate::{
-    actors::{directory::Directory, messages::Shutdown, within},
+    actors::{
+        directory::Directory,
+        messages::{Alive, Shutdown},
+        within,
+    },
     flow::{clocks::CLOSE_TIMEOUT, credit::Pool},
     http::{accept::Origin, desk::HEAD_TIMEOUT},
     state::State,
 };
+
+/// How long registries may take to tell their last.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// Stops a relay, and returns when nobody is left or waited for any more.
 pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) {
@@ -36,6 +44,14 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
         all_gone(&state.pools.handshakes, HEAD_TIMEOUT).await;
         all_gone(sessions, CLOSE_TIMEOUT).await;
     }
+}
+
+/// Waits until the registry of each worker has done what it was told until now, as long as none is stuck: what it
+/// has to tell of those who left comes no sooner.
+pub(super) async fn all_told(directory: &Directory) {
+    let telling = join_all(directory.registries().map(|it| it.send(Alive)));
+    // A registry whose thread has ended tells nothing more.
+    let _ = within(TELLING, telling).await;
 }
 
 /// Waits until none of these is left, for as long as `most`.

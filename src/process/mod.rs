@@ -50,7 +50,7 @@ use crate::{
     },
     config::Config,
     http::accept::{self, Origin},
-    observe::metrics::Snapshot,
+    observe::{events::Events, metrics::Snapshot},
     state::State,
 };
 
@@ -159,6 +159,11 @@ impl Relay {
         }
     }
 
+    /// Its event log, for whoever ends the process in a hurry.
+    pub fn events(&self) -> Events {
+        self.state.events.clone()
+    }
+
     /// Its counters.
     pub fn counters(&self) -> Counters {
         Counters(Arc::clone(&self.state))
@@ -255,6 +260,7 @@ impl Relay {
         }
         watch.abort();
         sampling.abort();
+        drain::all_told(&directory).await;
         for thread in threads {
             thread.stop();
         }

@@ -56,8 +56,8 @@ pub struct Departure {
     pub oversize: Option<Oversize>,
     /// Whether it has closed by itself and named no fault (RFC 6455 §7.4.1: 1000, or no code).
     pub well: bool,
-    /// Bytes of its peer's that it has not taken.
-    pub untaken: usize,
+    /// Bytes of payload that it was given in its room so far, where it has left by itself.
+    pub given: Option<u64>,
     /// Bytes of payload that are known to have arrived at it since its session began.
     pub arrived: u64,
 }
@@ -68,7 +68,7 @@ impl From<Ending> for Departure {
             ending,
             oversize: None,
             well: false,
-            untaken: 0,
+            given: None,
             arrived: 0,
         }
     }
@@ -131,9 +131,10 @@ pub struct Visit {
     pub peer: PeerId,
     /// When it joined.
     pub since: Instant,
-    /// How its transfer came out, where it was paired with the sender.
+    /// How its transfer comes out if it is given all of [`Passed::down`], where it was paired with the sender.
     pub outcome: Option<Outcome>,
-    /// What passed between it and the sender.
+    /// What passed between it and the sender. Where the sender or the relay has ended the pair, it may still
+    /// be given some of it, or go before that.
     pub passed: Passed,
     /// How it left.
     pub departure: Departure,

@@ -57,11 +57,32 @@ impl Outcome {
             _ => Self::Refused,
         }
     }
+
+    /// The same, once the receiver's session is over and was given all that went to it, or was not: what its
+    /// sender left behind when it closed, a receiver may go without.
+    pub fn given(self, all: bool) -> Self {
+        match self {
+            Self::Finished if !all => Self::ReceiverGone,
+            other => other,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_receiver_that_goes_before_it_has_all_is_gone() {
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.given(true), outcome);
+            let expected = match outcome {
+                Outcome::Finished => Outcome::ReceiverGone,
+                other => other,
+            };
+            assert_eq!(outcome.given(false), expected);
+        }
+    }
 
     #[test]
     fn an_outcome_follows_from_who_leaves_and_how() {

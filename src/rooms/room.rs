@@ -310,9 +310,9 @@ impl Room {
         let is_open = self.is_open();
         match &mut self.stage {
             Stage::Paired(pair) if pair.receiver == receiver => {
-                let taken = pair.passed.down.saturating_sub(departure.untaken as u64);
-                pair.passed.down = taken;
-                let done = departure.well && departure.untaken == 0;
+                let sent = pair.passed.down;
+                pair.passed.down = departure.given.unwrap_or(sent);
+                let done = departure.well && pair.passed.down == sent;
                 let done = done && pair.is_complete(self.in_message);
                 let outcome = Outcome::of(departure.ending, done, Outcome::ReceiverGone);
                 let peer_id = pair.peer;
@@ -388,7 +388,9 @@ impl Room {
         let mut members = self.dismiss_queue(code, ending, effects);
         if let Stage::Paired(pair) = &mut self.stage {
             let left = departure.unwrap_or(ending.into());
-            pair.passed.up = pair.passed.up.saturating_sub(left.untaken as u64);
+            if let Some(given) = left.given {
+                pair.passed.up = given.saturating_sub(self.passed.up);
+            }
             let done = left.well && pair.is_complete(self.in_message);
             let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
             // Its stream is the sender's: it is told by the close alone.

@@ -28,6 +28,21 @@ fn bad_certificates_are_told_apart() {
     }
 }
 
+#[test]
+fn a_certificate_that_has_ended_is_told_with_its_end() {
+    let relay = TestRelay::start(|_| {});
+    let certificate = Certificate::expired();
+    let roots = certificate.roots.clone();
+    let proxy = Proxy::to(relay.port()).with(certificate).start();
+    let url = format!("wss://127.0.0.1:{}", proxy.port);
+    let check = Check::new(&["check", &url, "--metrics"]).trusting(&roots);
+    let (status, page) = check.text();
+    assert_eq!(status, 2, "{page}");
+    let end = Metrics::parse(&page).get("relay_check_certificate_expiry_timestamp_seconds");
+    // The first of January in 2001.
+    assert_eq!(end, 978_307_200);
+}
+
 #[tokio::test]
 async fn a_certificate_that_ends_soon_is_a_warning() {
     let relay = TestRelay::start(|_| {});

@@ -7,12 +7,16 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 use relay_testing::{TestRelay, port::Port};
 
 use crate::doubles::{
-    Double, Proxy,
+    Certificate, Double, Proxy,
     command::{Check, Outcome},
 };
 
-/// A check of the machine whose nginx has one site, at `site`, and whose relay is at `relay`.
+/// What a check of the machine comes to whose nginx has one site, at `site`, and whose relay is at `relay`.
 fn check(relay: u16, site: u16, arguments: &[&str]) -> Outcome {
+    prepared(relay, site, arguments).json()
+}
+
+fn prepared(relay: u16, site: u16, arguments: &[&str]) -> Check {
     let port = relay.to_string();
     let check = Check::new(&[&["--port", &port, "check"], arguments].concat());
     let script = format!(
@@ -24,11 +28,11 @@ fn check(relay: u16, site: u16, arguments: &[&str]) -> Outcome {
     fs::write(&nginx, script).unwrap();
     fs::set_permissions(&nginx, fs::Permissions::from_mode(0o755)).unwrap();
     let tools = format!("{}:/usr/bin:/bin", check.directory().display());
-    check.env("PATH", tools).json()
+    check.env("PATH", tools)
 }
 
 fn proxy(relay: &TestRelay) -> Arc<Proxy> {
-    Proxy::to(relay.port()).start()
+    Proxy::to(relay.port()).naming_clients().start()
 }
 
 #[tokio::test]
@@ -95,6 +99,41 @@ async fn the_public_name_is_gone_to_where_it_is_given() {
     public(dead.number()).only_trouble("public", "warn", "from another machine");
     relay.settled().await;
     other.settled().await;
+}
+
+#[tokio::test]
+async fn a_way_that_fails_behind_its_certificate_tells_when_that_ends() {
+    let (relay, other) = (TestRelay::start(|_| {}), TestRelay::start(|_| {}));
+    let certificate = Certificate::ending_in(13);
+    let roots = certificate.roots.clone();
+    let astray = Proxy::to(other.port()).with(certificate).start();
+    let url = format!("wss://127.0.0.1:{}", astray.port);
+    let check = prepared(relay.port(), proxy(&relay).port, &["--public", &url]);
+    let outcome = check.trusting(&roots).json();
+    outcome.only_trouble("public", "fail", "another relay answers there");
+    let public = outcome.steps().find(|step| step["step"] == "public");
+    assert!(public.unwrap()["expires"].is_u64(), "{}", outcome.json);
+    relay.settled().await;
+    other.settled().await;
+}
+
+/// Behind what passes on bytes, strangers look like the operator, and see his pages.
+#[tokio::test]
+async fn a_way_by_which_everybody_sees_the_relays_pages_is_a_failure() {
+    let relay = TestRelay::start(|_| {});
+    let (silent, named) = (Proxy::to(relay.port()).start(), proxy(&relay));
+    let outcome = check(relay.port(), silent.port, &[]);
+    outcome.only_trouble("site", "fail", "everybody sees /metrics");
+    outcome.is("site", "fail", "RELAY_METRICS_ALLOW= (empty)");
+    let url = format!("ws://127.0.0.1:{}", silent.port);
+    let outcome = check(relay.port(), named.port, &["--public", &url]);
+    outcome.only_trouble("public", "fail", "everybody sees /metrics");
+
+    // With the advice followed.
+    let relay = TestRelay::start(|config| config.metrics_allow = Vec::new());
+    let silent = Proxy::to(relay.port()).start();
+    check(relay.port(), silent.port, &[]).is("site", "ok", "leads to the relay");
+    relay.settled().await;
 }
 
 #[test]

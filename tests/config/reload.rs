@@ -18,12 +18,12 @@ use relay_testing::{
 use relay_wire::frame::COMPRESSED;
 
 /// A relay with a file of settings.
-struct Configured {
-    relay: Relay,
+pub struct Configured {
+    pub relay: Relay,
     file: PathBuf,
 }
 
-fn start(settings: &str) -> Configured {
+pub fn start(settings: &str) -> Configured {
     start_by(Program::new(process::program()), settings)
 }
 
@@ -36,7 +36,7 @@ fn start_by(program: Program, settings: &str) -> Configured {
 
 impl Configured {
     /// Has it read these, and returns what it says of it.
-    fn reload(&mut self, settings: &str) -> String {
+    pub fn reload(&mut self, settings: &str) -> String {
         fs::write(&self.file, settings).unwrap();
         reload(&mut self.relay)
     }
@@ -304,92 +304,4 @@ async fn compression_is_turned_off_for_who_comes_and_left_to_who_has_it() {
     before.expect_error("invalid_request").await;
     after.send(compressed).await;
     after.expect_close(1002).await;
-}
-
-const ALICE: &str = "alice-0123456789abcdef";
-const BOB: &str = "bob-0123456789abcdef";
-
-fn with_key(key: &str) -> String {
-    UPGRADE.replace("GET / ", &format!("GET /?key={key} "))
-}
-
-#[tokio::test]
-async fn a_key_that_is_withdrawn_ends_its_sessions_and_no_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys");
-    let write = |pairs: &str| fs::write(&keys, pairs).unwrap();
-    write(&format!("# of the team\nalice:{ALICE}\nbob:{BOB}\n"));
-    let file = format!("RELAY_WORKERS=2\nRELAY_ACCESS_KEYS={}", keys.display());
-    let mut it = start(&file);
-    let [alice, bob] = [ALICE, BOB].map(with_key);
-    // Rooms of both workers.
-    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        let mut sender = it.relay.connect_by(&alice).await;
-        let code = sender.create_room().await;
-        let mut receiver = it.relay.connect_by(&bob).await;
-        receiver.join(&code).await;
-        sender.expect_peer().await;
-        senders.push(sender);
-        receivers.push(receiver);
-    }
-    let mut asking = it.relay.connect_by(&alice).await;
-    let mut room = it.relay.connect_by(&bob).await;
-    let code = room.create_room().await;
-    let mut guest = it.relay.connect_by(&alice).await;
-    guest.join(&code).await;
-    room.expect_peer().await;
-
-    write(&format!("bob:{BOB}"));
-    assert_eq!(
-        it.reload(&file),
-        "read again: RELAY_ACCESS_KEYS alice,bob -> bob"
-    );
-    for session in senders.iter_mut().chain([&mut asking, &mut guest]) {
-        session
-            .frames_until_close(1008, "access_key_withdrawn")
-            .await;
-    }
-    for receiver in &mut receivers {
-        receiver.frames_until_sender_gone().await;
-    }
-    // The room stays, and so does its key.
-    room.expect_peer_gone().await;
-    let mut next = it.relay.connect_by(&bob).await;
-    next.join(&code).await;
-    let mut stranger = it.relay.dial().await;
-    stranger.write(format!("{alice}\r\n").as_bytes()).await;
-    assert_eq!(stranger.response().await.status, 401);
-
-    // A file that cannot be used, or is gone, lets nobody in or out.
-    write(&format!("bob:{BOB}\ncarol:{ALICE}\nwhat-is-this"));
-    let said = it.reload(&file);
-    let why = format!(
-        "stay as they were: RELAY_ACCESS_KEYS, from .env.relay, is \"{}\", a file with a line that \
-         cannot be used: it must be name:key pairs",
-        keys.display()
-    );
-    assert!(said.starts_with(&why), "{said}");
-    fs::remove_file(&keys).unwrap();
-    let gone = format!(
-        "stay as they were: {} cannot be read: No such file",
-        keys.display()
-    );
-    let said = it.reload(&file);
-    assert!(said.starts_with(&gone), "{said}");
-    drop(it.relay.connect_by(&bob).await);
-
-    // Without the last key nobody gets in.
-    write("# nobody\n");
-    assert_eq!(
-        it.reload(&file),
-        "read again: RELAY_ACCESS_KEYS bob -> (nobody)"
-    );
-    room.frames_until_close(1008, "access_key_withdrawn").await;
-    let mut stranger = it.relay.dial().await;
-    stranger.write(format!("{UPGRADE}\r\n").as_bytes()).await;
-    assert_eq!(stranger.response().await.status, 401);
-    it.relay.stop().await;
-    let said = it.relay.said().join("\n");
-    assert!(!said.contains("0123456789abcdef"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! The program as an operator runs a check with it, and what comes of that.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use relay_testing::{process, program::Program};
 use serde_json::Value;
@@ -24,6 +24,19 @@ impl Check {
         let port = port.to_string();
         let relay = ["--port", &port, "check", "--relay-only"];
         Self::new(&[&relay, arguments].concat())
+    }
+
+    /// The same as a user whom permissions of files bind, which they do not for root.
+    pub fn unprivileged(port: u16) -> Self {
+        let port = port.to_string();
+        let relay = ["--port", &port, "check", "--relay-only"];
+        let is_root = fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0);
+        if !is_root {
+            return Self::new(&relay);
+        }
+        let setpriv = ["--bounding-set=-dac_override,-dac_read_search"];
+        let program = Program::new("setpriv").args(setpriv);
+        Self(program.args([process::program()]).args(relay))
     }
 
     /// Trusts this certificate, and no other.

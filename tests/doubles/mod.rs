@@ -177,6 +177,11 @@ impl Proxy {
         }
     }
 
+    /// Says whom it speaks for: somebody on this machine.
+    pub fn naming_clients(self) -> Self {
+        self.rewriting("\r\n\r\n", "\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n")
+    }
+
     /// Ends every connection after this time.
     pub fn cutting_after(self, cut: Duration) -> Self {
         Self { cut, ..self }

@@ -33,12 +33,16 @@ fn relay(adjust: impl FnOnce(&mut Config)) -> TestRelay {
 
 const DIRECT: &str = "Host: 127.0.0.1:9784\r\n";
 /// What a request has that has come through a proxy.
-const THROUGH_PROXIES: [&str; 5] = [
+const THROUGH_PROXIES: [&str; 8] = [
     "Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n",
     "Host: localhost\r\nCF-Ray: 1\r\n",
     "Host: localhost\r\nVia: 1.1 proxy\r\n",
     "Host: localhost\r\nConnection: upgrade\r\n",
     "Host: relay.example.com\r\n",
+    // nginx's own example for WebSockets.
+    "Host: 127.0.0.1:9784\r\nConnection: close\r\n",
+    "Host: localhost\r\nConnection: keep-alive, Close\r\n",
+    "Host:\r\n",
 ];
 
 #[tokio::test]
@@ -53,12 +57,32 @@ async fn the_pages_are_for_who_asks_directly_from_an_allowed_address() {
             let answer = ask_from(from, &relay, page, lines).await;
             assert_eq!(answer.status, 403, "{page} {lines}: {answer:?}");
             assert!(answer.body.contains("RELAY_METRICS_ALLOW"), "{answer:?}");
+            let why = if from == "127.0.0.1" {
+                "This request "
+            } else {
+                "another address"
+            };
+            assert!(answer.body.contains(why), "{lines}: {answer:?}");
             assert!(!answer.body.contains(version::VERSION), "{answer:?}");
             refused += 1;
         }
     }
     let counted = r#"relay_handshakes_refused_total{reason="page_not_allowed"}"#;
     assert_eq!(relay.metrics().get(counted), refused);
+}
+
+#[tokio::test]
+async fn what_many_proxies_send_is_refused_with_the_reason() {
+    let relay = relay(|_| {});
+    for page in PAGES {
+        let request = format!("GET {page} HTTP/1.0\r\n{DIRECT}\r\n");
+        let answer = Raw::ask(&relay, &request).await;
+        assert_eq!(answer.status, 403, "{page}: {answer:?}");
+        assert!(answer.body.contains("not of HTTP/1.1"), "{answer:?}");
+    }
+    let closing = format!("{DIRECT}Connection: close\r\n");
+    let answer = ask_from("127.0.0.1", &relay, "/metrics", &closing).await;
+    assert!(answer.body.contains("Connection: close"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use relay_testing::{
     DEADLINE, Raw, TestRelay,
     browser::{Browser, Window},
-    frame, raw_pair,
+    frame,
+    http::get_with,
+    port::Port,
+    raw_pair,
+    skip::is_too_long,
     wire::BINARY,
 };
 use serde_json::{Value, json};
@@ -14,12 +19,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use crate::looks;
+
 /// Bytes in a message of the load.
 const MESSAGE: usize = 64 << 10;
-/// A phone, in CSS pixels.
-const PHONE: (u64, u64) = (360, 640);
-/// The least contrast of text (WCAG 2.2 §1.4.3).
-const CONTRAST: f64 = 4.5;
 
 /// What an expression is in the page, asked while everything else goes on.
 async fn value(window: &Window, expression: &str) -> Value {
@@ -90,20 +93,8 @@ async fn the_page_shows_what_clients_have_sent() {
         stray.expect_error("room_not_found").await;
     }
     window.go_to(&format!("http://{}/status", relay.addr()));
-    let sent = load(&mut pair, async {
-        until(
-            window,
-            &format!("{}.match(/[MG]iB.$/) !== null", text("given")),
-        )
-        .await;
-        let throughput = "document.querySelector('svg[aria-label^=Throughput]').ariaLabel";
-        until(
-            window,
-            &format!("{throughput}.match(/clients [1-9][^;]*[KMG]iB.s now/) !== null"),
-        )
-        .await;
-    })
-    .await;
+    let shows_megabytes = format!("{}.match(/[MG]iB.$/) !== null", text("given"));
+    let sent = load(&mut pair, until(window, &shows_megabytes)).await;
     let shown = with_commas(sent);
     for (id, begins) in [
         ("taken", format!("{shown} bytes (")),
@@ -116,14 +107,14 @@ async fn the_page_shows_what_clients_have_sent() {
         ("stop", "none".to_owned()),
         (
             "refusals",
-            "Requests and handshakes that were refused".to_owned(),
+            "\\nRequests and handshakes that were refused".to_owned(),
         ),
     ] {
         until(window, &format!("{}.startsWith('{begins}')", text(id))).await;
     }
     until(
         window,
-        "document.querySelector('#refusals tr:last-child').textContent === 'room_not_found33'",
+        "document.querySelector('#refusals tbody tr:last-child').textContent === 'room_not_found33'",
     )
     .await;
     // Behind the plots are the same figures.
@@ -134,11 +125,113 @@ async fn the_page_shows_what_clients_have_sent() {
     until(window, &format!("{cells}.startsWith('{row}')")).await;
     assert_eq!(window.complaints(), [""; 0]);
     is_of_one_file(window, &relay);
-    fits_a_phone(window);
-    can_be_read(window);
-    is_told_to_screen_readers(window);
+    agrees_with(window, &relay).await;
+    looks::fits_a_phone(window);
+    looks::can_be_read(window);
+    looks::is_told_to_screen_readers(window);
     assert_eq!(window.complaints(), [""; 0]);
+
+    // What is read stays where it is while figures change.
+    window.run(
+        "window.kept = ['#refusals tbody td', '#samples td'].map((it) => document.querySelector(it));
+         window.asked = performance.getEntriesByType('resource').length;",
+        &[],
+    );
+    stray
+        .send(frame(
+            BINARY,
+            "{\"type\":\"JOIN_ROOM\",\"room_id\":\"222222\"}",
+        ))
+        .await;
+    stray.expect_error("room_not_found").await;
+    until(window, "window.kept[0].textContent === '4'").await;
+    let asked_twice = "performance.getEntriesByType('resource').length >= window.asked + 2";
+    until(window, asked_twice).await;
+    let kept = value(window, "window.kept.map((it) => it.isConnected)").await;
+    assert_eq!(kept, json!([true, true]));
+
+    looks::can_be_worked_by_keys(window);
     nothing_else_runs(window);
+}
+
+/// The page shows what the relay tells a program at the same time, or a few seconds later.
+async fn agrees_with(window: &Window, relay: &TestRelay) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let shown =
+            "['version', 'uptime', 'memory'].map((id) => document.getElementById(id).textContent)";
+        let shown = value(window, shown).await;
+        let shown = [0, 1, 2].map(|at| shown[at].as_str().unwrap());
+        let figures = get_with(relay.addr(), "/status", "Accept: application/json\r\n").unwrap();
+        let figures: Value = serde_json::from_str(&figures.body).unwrap();
+        assert_eq!(shown[0], figures["version"].as_str().unwrap());
+        let (now, most) = shown[2].split_once("; clients can make it ").unwrap();
+        let is_near = |shown: f64, name: &str| {
+            let figure = figures["memory"][name].as_f64().unwrap();
+            (shown / figure - 1.0).abs() < 0.01
+        };
+        assert!(is_near(bytes(most), "most"), "{shown:?} {figures}");
+        let late = figures["uptime"].as_f64().unwrap() - seconds(shown[1]);
+        if is_near(bytes(now), "now") && (0.0..=5.0).contains(&late) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{shown:?} {figures}");
+    }
+}
+
+/// How many seconds the page means.
+fn seconds(shown: &str) -> f64 {
+    let parts: Vec<_> = shown.split(' ').collect();
+    let of_part = |part: &[&str]| {
+        let of_unit = if part[1] == "s" { 1.0 } else { 60.0 };
+        part[0].parse::<f64>().unwrap() * of_unit
+    };
+    parts.chunks(2).map(of_part).sum()
+}
+
+/// How many bytes the page means, also by the second.
+fn bytes(shown: &str) -> f64 {
+    let (number, unit) = shown.split_once(' ').unwrap();
+    let units = ["B", "KiB", "MiB", "GiB"];
+    let power = units
+        .iter()
+        .position(|it| *it == unit.trim_end_matches("/s"));
+    number.replace(',', "").parse::<f64>().unwrap() * 1024_f64.powi(power.unwrap() as i32)
+}
+
+#[tokio::test]
+async fn the_throughput_is_that_of_the_load() {
+    // A rate is over ten seconds.
+    if is_too_long() {
+        return;
+    }
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let window = browser.window();
+    let relay = TestRelay::start(|_| {});
+    let mut pair = raw_pair(&relay).await;
+    let began = Instant::now();
+    let shown = "document.querySelector('svg[aria-label^=Throughput]').ariaLabel";
+    let mut rates = String::new();
+    let sent = load(&mut pair, async {
+        let url = format!("http://{}/status", relay.addr());
+        let at = window.clone();
+        spawn_blocking(move || at.go_to(&url)).await.unwrap();
+        until(window, &format!("{shown}.match(/clients [0-9]/) !== null")).await;
+        rates = value(window, shown).await.as_str().unwrap().to_owned();
+    })
+    .await;
+    let own = sent as f64 / began.elapsed().as_secs_f64();
+    for line in ["taken from clients ", "given to their peers "] {
+        let (_, after) = rates.split_once(line).unwrap();
+        let (rate, _) = after.split_once(" now").unwrap();
+        let ratio = bytes(rate) / own;
+        assert!(
+            (0.75..=1.25).contains(&ratio),
+            "{ratio} of {own} B/s: {rates}"
+        );
+    }
 }
 
 /// The page has asked its own relay for figures, and nobody for anything else.
@@ -152,8 +245,12 @@ fn is_of_one_file(window: &Window, relay: &TestRelay) {
 
 /// What slips into the page is not run, and asks nobody for anything.
 fn nothing_else_runs(window: &Window) {
-    let ran = window.run(
-        "const script = document.createElement('script');
+    let other = TestRelay::start(|config| config.health_open = true);
+    let tried = window.run(
+        "const [elsewhere] = arguments;
+         const forbidden = new Set();
+         document.addEventListener('securitypolicyviolation', (it) => forbidden.add(it.effectiveDirective));
+         const script = document.createElement('script');
          try { script.text = 'window.ran = true'; } catch {}
          script.append('window.ran = true');
          document.body.append(script);
@@ -161,129 +258,44 @@ fn nothing_else_runs(window: &Window) {
          try { image.setAttribute('onerror', 'window.ran = true'); } catch {}
          image.src = '/healthz';
          document.body.append(image);
-         return new Promise((resolve) => setTimeout(() => resolve(window.ran === true), 200));",
-        &[],
+         // What a driver runs may do this, and what a page runs may not.
+         setTimeout(() => {
+           try { window.ran = eval('true'); } catch {}
+           try { window.ran = new Function('return true')(); } catch {}
+         });
+         const line = document.createElement('p');
+         line.setAttribute('style', 'position: fixed');
+         document.body.append(line);
+         const style = document.createElement('style');
+         style.append('p { position: fixed; }');
+         document.body.append(style);
+         const asked = fetch(elsewhere, { mode: 'no-cors' }).then(() => 'answered', () => 'forbidden');
+         const waited = new Promise((resolve) => setTimeout(resolve, 200));
+         return Promise.all([asked, waited]).then(([asked]) =>
+           [window.ran === true, getComputedStyle(line).position, asked, [...forbidden].sort()]);",
+        &[&format!("http://{}/healthz", other.addr())],
     );
-    assert_eq!(ran, json!(false));
+    assert_eq!(tried[0], json!(false), "{tried}");
+    assert_eq!(tried[1], json!("static"), "{tried}");
+    assert_eq!(tried[2], json!("forbidden"), "{tried}");
+    for directive in [
+        "connect-src",
+        "img-src",
+        "require-trusted-types-for",
+        "style-src-attr",
+        "style-src-elem",
+    ] {
+        let forbidden = tried[3].as_array().unwrap();
+        assert!(
+            forbidden.contains(&json!(directive)),
+            "{directive}: {tried}"
+        );
+    }
     let complaints = window.complaints();
     for forbidden in ["TrustedScript", "/healthz"] {
         let complained = complaints.iter().any(|it| it.contains(forbidden));
         assert!(complained, "{forbidden}: {complaints:#?}");
     }
-}
-
-/// Nothing of it stands beside a narrow window.
-fn fits_a_phone(window: &Window) {
-    let (width, height) = PHONE;
-    let phone = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
-    window.devtools("Emulation.setDeviceMetricsOverride", &phone);
-    let widest = window.run(
-        "return [innerWidth, document.documentElement.scrollWidth];",
-        &[],
-    );
-    assert_eq!(widest, json!([width, width]));
-    // Nothing to pinch for.
-    let smallest = window.run(
-        "return Math.min(...[...document.querySelectorAll('main *')]
-             .filter((it) => it.checkVisibility() && it.textContent.trim() !== '' && !it.closest('svg'))
-             .map((it) => parseFloat(getComputedStyle(it).fontSize)));",
-        &[],
-    );
-    assert!(smallest.as_f64().unwrap() >= 14.0, "{smallest}");
-    window.devtools("Emulation.clearDeviceMetricsOverride", &json!({}));
-}
-
-/// Its text stands out from what is behind it, by day and by night, which are not the same.
-fn can_be_read(window: &Window) {
-    let mut backgrounds = Vec::new();
-    for scheme in ["light", "dark"] {
-        let feature = json!({"name": "prefers-color-scheme", "value": scheme});
-        window.devtools(
-            "Emulation.setEmulatedMedia",
-            &json!({"features": [feature]}),
-        );
-        let told = window.run(
-            "const parts = (color) => color.match(/[0-9.]+/g).map(Number);
-             const light = (color) => {
-               const [r, g, b] = parts(color).map((it) => it / 255)
-                 .map((it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4));
-               return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-             };
-             const behind = (it) => {
-               const color = getComputedStyle(it).backgroundColor;
-               return parts(color)[3] === 0 ? behind(it.parentElement) : color;
-             };
-             const contrast = (it) => {
-               const pair = [light(getComputedStyle(it).color), light(behind(it))].sort((a, b) => b - a);
-               return (pair[0] + 0.05) / (pair[1] + 0.05);
-             };
-             const texts = [...document.querySelectorAll('main *')]
-               .filter((it) => it.checkVisibility() && !it.closest('svg'));
-             const least = texts.sort((a, b) => contrast(a) - contrast(b))[0];
-             return [contrast(least), least.outerHTML.slice(0, 200), behind(least)];",
-            &[],
-        );
-        assert!(told[0].as_f64().unwrap() >= CONTRAST, "{scheme}: {told}");
-        backgrounds.push(window.run(
-            "return getComputedStyle(document.body).backgroundColor;",
-            &[],
-        ));
-    }
-    assert_ne!(backgrounds[0], backgrounds[1]);
-    window.devtools("Emulation.setEmulatedMedia", &json!({"features": []}));
-}
-
-/// What a screen reader finds: each plot in words, the tables with their heads, and the state as what is
-/// said by itself when it changes.
-fn is_told_to_screen_readers(window: &Window) {
-    window.devtools("Accessibility.enable", &json!({}));
-    let tree = window.devtools("Accessibility.getFullAXTree", &json!({}));
-    let nodes: Vec<_> = tree["nodes"].as_array().unwrap().iter().collect();
-    let names = |role: &str| -> Vec<&str> {
-        let of_role = nodes.iter().filter(|node| node["role"]["value"] == role);
-        of_role
-            .map(|node| node["name"]["value"].as_str().unwrap_or(""))
-            .collect()
-    };
-    assert_eq!(names("main").len(), 1);
-    let headings = [
-        "Relay status",
-        "Now",
-        "Payload since the start",
-        "The last hour",
-        "Refusals",
-    ];
-    assert_eq!(names("heading"), headings);
-    // Chromium's own names for an SVG with a role, and for a table.
-    let plots = names("image");
-    assert_eq!(plots.len(), 5, "{plots:?}");
-    for plot in ["Rooms", "Sessions", "Throughput", "Refusals", "Memory"] {
-        let begins = format!("{plot} over the last hour: ");
-        let found = plots.iter().find(|name| name.starts_with(&begins));
-        assert!(
-            found.is_some_and(|name| name.contains(" now, between ")),
-            "{plot}: {plots:?}"
-        );
-    }
-    assert_eq!(names("table").len(), 2);
-    let columns = names("columnheader");
-    for column in ["Reason", "Last hour", "Since the start", "Bytes taken"] {
-        assert!(columns.contains(&column), "{columns:?}");
-    }
-    assert!(names("rowheader").contains(&"room_not_found"));
-    let state = nodes.iter().find(|node| node["role"]["value"] == "status");
-    assert!(
-        state.is_some_and(|node| says(node, "live", "polite")),
-        "{state:?}"
-    );
-    assert_eq!(names("DisclosureTriangle"), ["The figures of the plots"]);
-}
-
-/// Whether a node of the accessibility tree has a property of this value.
-fn says(node: &Value, property: &str, value: &str) -> bool {
-    let all = node["properties"].as_array().map_or(&[][..], Vec::as_slice);
-    all.iter()
-        .any(|it| it["name"] == property && it["value"]["value"] == value)
 }
 
 #[tokio::test]
@@ -292,7 +304,15 @@ async fn the_page_says_that_the_relay_stops_and_that_it_is_gone() {
         return;
     };
     let window = browser.window();
+    let port = Port::reserve();
+    let again = |allowed: &[IpNet]| {
+        TestRelay::start(|config| {
+            config.port = port.number();
+            config.metrics_allow = allowed.to_vec();
+        })
+    };
     let mut relay = TestRelay::start(|config| {
+        config.port = port.number();
         config.drain_timeout = Duration::from_secs(3600);
         config.max_rooms = 1;
     });
@@ -309,10 +329,57 @@ async fn the_page_says_that_the_relay_stops_and_that_it_is_gone() {
     until(window, &format!("{}.startsWith('Stopping')", text("state"))).await;
     drop((sender, receiver));
     relay.join().await.unwrap();
+    let is_well = "document.getElementById('state').classList.contains('well')";
+    let says = |begin: &str| format!("{}.startsWith('{begin}') && !{is_well}", text("state"));
+    let gone = "The relay does not answer. Last answer at ";
+    until(window, &says(gone)).await;
+    until(window, &format!("{}.startsWith('0 bytes')", text("taken"))).await;
+
+    // Another relay there, which then shows its page to nobody any more.
+    let serving = format!("{} === 'Serving.' && {is_well}", text("state"));
+    let relay = again(&["127.0.0.0/8".parse().unwrap()]);
+    until(window, &serving).await;
+    drop(relay);
+    until(window, &says(gone)).await;
+    let relay = again(&[]);
+    let refused = "The relay answers with 403: Only the relay\\'s operator";
+    until(window, &says(refused)).await;
+    drop(relay);
+    let _relay = again(&["127.0.0.0/8".parse().unwrap()]);
+    until(window, &serving).await;
+
+    // In the background nothing is asked for, until somebody looks again.
+    let hide = "(hidden) => {
+        Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }";
+    window.run(
+        &format!(
+            "({hide})(true);
+             const now = Date.now;
+             Date.now = () => now() + 3600000;
+             window.restore = () => {{ Date.now = now; ({hide})(false); }};"
+        ),
+        &[],
+    );
     until(
         window,
-        &format!("{}.includes('has not answered since')", text("state")),
+        &says("The relay was not asked for a while. Last answer at "),
     )
     .await;
-    until(window, &format!("{}.startsWith('0 bytes')", text("taken"))).await;
+    window.run("window.restore();", &[]);
+    until(window, &serving).await;
+
+    // A page that fails says that it is the page.
+    window.run(
+        "window.shows = show; show = () => { throw new Error('of a test'); };",
+        &[],
+    );
+    until(window, &says("This page has failed (Error: of a test)")).await;
+    window.run("show = window.shows;", &[]);
+    until(window, &serving).await;
+
+    // A relay of another version has a page of its own.
+    window.run("window.old = true; version = 'another';", &[]);
+    until(window, &format!("window.old === undefined && {serving}")).await;
 }

@@ -9,6 +9,7 @@ use relay_testing::{
     wire::{BINARY, CONTINUATION, close},
     within,
 };
+use tokio::io::AsyncWriteExt;
 
 use super::until::until;
 
@@ -130,6 +131,76 @@ async fn an_outcome_is_told_by_who_goes_and_how() {
     receiver.expect_close(1002).await;
     drop((sender, receiver));
     comes_out(&relay, &before, "refused", "a broken frame").await;
+}
+
+/// What receivers of transfers were given, and what of all payload was given to anybody.
+fn given(metrics: &Metrics) -> [u64; 2] {
+    [
+        "relay_transfer_bytes_sum",
+        "relay_payload_bytes_total{direction=\"out\"}",
+    ]
+    .map(|name| metrics.get(name))
+}
+
+#[tokio::test]
+async fn a_sender_that_closes_has_not_finished_before_its_receiver_has_all() {
+    const BYTES: usize = 200_000;
+    let relay = TestRelay::start(|_| {});
+    for (goes, outcome) in [(true, "receiver_gone"), (false, "finished")] {
+        let before = relay.metrics();
+        let mut sender = Raw::connect(&relay).await;
+        let code = sender.create_room().await;
+        let mut receiver = Raw::connect_narrow(&relay).await;
+        receiver.join(&code).await;
+        sender.expect_peer().await;
+        sender.send(frame(BINARY, vec![7; BYTES])).await;
+        sender.send(close(1000, "")).await;
+        sender.expect_close(1000).await;
+        until(&relay, "the end of the pair", |now| {
+            now.get("relay_pairs") == 0
+        })
+        .await;
+        // It still has some to take.
+        assert_eq!(count(&relay.metrics(), None), count(&before, None));
+        if goes {
+            receiver.reset();
+        } else {
+            // It answers Pings, as only so much is on its way as that shows to arrive.
+            let mut taken = 0;
+            while taken < BYTES {
+                taken += receiver.next_alive("the message").await.payload.len();
+            }
+            receiver.expect_close(1001).await;
+            receiver.send(close(1001, "")).await;
+        }
+        comes_out(&relay, &before, outcome, "a sender that closes first").await;
+        let [transfers, out] = given(&relay.metrics());
+        assert_eq!(transfers, out, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_goes_under_load_has_what_it_was_given() {
+    let relay = TestRelay::start(|_| {});
+    for times in 1..=8 {
+        let (sender, mut receiver) = raw_pair(&relay).await;
+        let (reader, mut writer) = sender.split();
+        let pushing = tokio::spawn(async move {
+            let messages = frame(BINARY, vec![7; MESSAGE]).encode().repeat(50);
+            while writer.write_all(&messages).await.is_ok() {}
+        });
+        receiver.take(times * 3000, "some of it").await;
+        receiver.reset();
+        let ended = until(&relay, "the end of a transfer", |now| {
+            count(now, Some("receiver_gone")) == times as u64
+        });
+        let [transfers, out] = given(&ended.await);
+        assert_eq!(transfers, out);
+        assert!(transfers > 0);
+        pushing.abort();
+        drop((pushing.await, reader));
+        relay.settled().await;
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use relay_testing::{
-    Client, Raw, TestRelay, frame, metrics::Metrics, raw_sender_pair, wire::BINARY,
+    Client, Raw, TestRelay, frame,
+    metrics::Metrics,
+    raw_sender_pair,
+    wire::{BINARY, TEXT},
 };
 use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, task::JoinHandle};
 
@@ -77,7 +80,7 @@ async fn a_sender_stands_still_by_its_receivers_fault() {
     assert_eq!((untaken("receiver"), untaken("sender")), (1, 0));
     let waited = metrics.real("relay_untaken_seconds_total{whom=\"receiver\"}");
     assert!(waited > 0.25, "{waited} s");
-    for other in ["sender", "queue"] {
+    for other in ["sender", "queue", "limit"] {
         assert_eq!(seconds(&metrics, other), 0.0, "{other}");
     }
     pushing.abort();
@@ -99,7 +102,7 @@ async fn a_receiver_stands_still_by_its_senders_fault() {
     stands_still(&relay, "sender").await;
     let metrics = relay.metrics();
     assert!(metrics.real("relay_untaken_seconds_total{whom=\"sender\"}") > 0.25);
-    for other in ["receiver", "queue"] {
+    for other in ["receiver", "queue", "limit"] {
         assert_eq!(seconds(&metrics, other), 0.0, "{other}");
     }
     pushing.abort();
@@ -125,6 +128,40 @@ async fn who_waits_in_a_queue_stands_still_by_nobodys_fault() {
     drop((pushing.await, reader));
     sender.vanish();
     is_over(&relay, "queue").await;
+}
+
+/// What waits for an answer is not read either, and is nobody's fault.
+#[tokio::test]
+async fn who_waits_for_an_answer_stands_still_by_no_limit() {
+    let relay = TestRelay::start(|config| {
+        config.failed_join_max = 1;
+        config.failed_join_window = Duration::from_secs(60);
+    });
+    let mut guesser = Raw::connect(&relay).await;
+    let join = frame(TEXT, r#"{"type":"JOIN_ROOM","room_id":"aaaaaa"}"#);
+    guesser.send_together(&[join.clone(), join]).await;
+    until(&relay, "a join that waits", |now| {
+        now.get("relay_joins_waiting") == 1
+    })
+    .await;
+    let metrics = relay.metrics();
+    assert_eq!(sessions(&metrics, "limit"), 0);
+    assert_eq!(seconds(&metrics, "limit"), 0.0);
+    guesser.vanish();
+    relay.settled().await;
+}
+
+#[tokio::test]
+async fn a_session_that_vanishes_in_a_pause_of_its_own_is_paused_no_more() {
+    let relay = TestRelay::start(|config| config.session_bytes_per_sec = 10_000);
+    let (sender, _receiver) = raw_sender_pair(&relay).await;
+    let (reader, writer) = sender.split();
+    let pushing = push(writer, messages());
+    stands_still(&relay, "limit").await;
+    pushing.abort();
+    let writer = pushing.await;
+    drop((reader, writer));
+    is_over(&relay, "limit").await;
 }
 
 #[tokio::test]
@@ -159,6 +196,32 @@ async fn a_round_trip_is_as_long_as_the_client_takes_to_answer() {
     // The Ping was written a moment before it was read.
     assert!(took <= pinged.elapsed().as_secs_f64() + 1.0, "{took} s");
     assert_eq!(trips(&metrics, "data").0, 0);
+}
+
+#[tokio::test]
+async fn a_pong_that_waits_for_its_session_to_be_read_is_no_round_trip() {
+    let relay = TestRelay::start(|config| {
+        // A pause is three quarters of a second, and has a Ping in it.
+        config.session_bytes_per_sec = 700;
+        config.ping_interval = Duration::from_millis(100);
+    });
+    let mut sender = Raw::connect(&relay).await;
+    sender.create_room().await;
+    sender.send(frame(BINARY, vec![7; 1100])).await;
+    sender.expect_error("no_peer").await;
+    until(&relay, "a pause", |now| sessions(now, "limit") == 1).await;
+    let ping = sender.expect_ping().await;
+    sender.pong(&ping).await;
+    sender.send(frame(BINARY, "after")).await;
+    let dropped = r#"relay_dropped_bytes_total{reason="no_peer"}"#;
+    let metrics = until(&relay, "what follows", |now| now.get(dropped) == 1105).await;
+    let counted = ["nothing", "data"].map(|behind| trips(&metrics, behind).0);
+    assert_eq!(counted, [0, 0]);
+    // One that is sent and answered while it is read is one.
+    while trips(&relay.metrics(), "nothing").0 == 0 {
+        let ping = sender.expect_ping().await;
+        sender.pong(&ping).await;
+    }
 }
 
 #[tokio::test]

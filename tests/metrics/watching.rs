@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -25,9 +26,8 @@ use relay_testing::{
     within,
 };
 use serde_json::Value;
+use tempfile::TempDir;
 
-/// What a check tells, which no relay does.
-const OF_CHECKS: &str = "relay_check_";
 /// How often to ask again for what is bound to come.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -64,27 +64,101 @@ fn named_in(text: &str) -> BTreeSet<&str> {
     ours.collect()
 }
 
+/// What a text asks for by name and label: `name{label="value"}` for each value, if it names several.
+fn labelled_in(text: &str) -> BTreeSet<String> {
+    let mut asked = BTreeSet::new();
+    for (before, after) in text.match_indices('{').map(|(at, _)| text.split_at(at)) {
+        let starts = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = &before[starts.map_or(0, |at| at + 1)..];
+        let Some((labels, _)) = after[1..].split_once('}') else {
+            continue;
+        };
+        if !name.starts_with("relay_") {
+            continue;
+        }
+        for label in labels.split(", ") {
+            let (label, values) = label.split_once('"').unwrap();
+            let label = label.trim_end_matches(['=', '!', '~']);
+            let values = values.trim_end_matches('"').split('|');
+            if label != "instance" {
+                asked.extend(values.map(|value| format!("{name}{{{label}=\"{value}\"}}")));
+            }
+        }
+    }
+    asked
+}
+
+/// What a check of this relay tells, and what it tells of a certificate as well.
+fn figures_of_a_check(relay: &TestRelay) -> Metrics {
+    let check = Command::new(env!("CARGO_BIN_EXE_claude-distill-relay"))
+        .args(["check", "--metrics", &relay.url()])
+        .output()
+        .unwrap();
+    let page = String::from_utf8(check.stdout).unwrap();
+    Metrics::parse(&(page + "relay_check_certificate_expiry_timestamp_seconds 1\n"))
+}
+
 /// A panel or an alert that asks for what is not there would be silent for ever.
 #[tokio::test]
 async fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
     let relay = TestRelay::start(|_| {});
-    let metrics = relay.metrics();
-    let names: BTreeSet<_> = metrics
-        .names()
+    let pages = [relay.metrics(), figures_of_a_check(&relay)];
+    let labelled: BTreeSet<_> = pages.iter().flat_map(Metrics::names).collect();
+    let names: BTreeSet<_> = labelled
+        .iter()
         .map(|name| name.split('{').next().unwrap())
         .collect();
     let alerts = fs::read_to_string(deploy("prometheus-alerts.yml")).unwrap();
-    let asked: Vec<_> = expressions()
+    let texts: Vec<_> = expressions()
         .into_iter()
         .map(|(_, expression)| expression)
         .chain([alerts])
         .collect();
-    let asked: BTreeSet<_> = asked.iter().flat_map(|text| named_in(text)).collect();
+    let asked = texts.iter().flat_map(|text| named_in(text));
+    let missing: BTreeSet<_> = asked.filter(|name| !names.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {names:#?}");
+    let asked: BTreeSet<_> = texts.iter().flat_map(|text| labelled_in(text)).collect();
+    assert!(asked.len() > 10, "{asked:#?}");
     let missing: Vec<_> = asked
         .iter()
-        .filter(|name| !names.contains(*name) && !name.starts_with(OF_CHECKS))
+        .filter(|name| !labelled.contains(name.as_str()))
         .collect();
-    assert!(missing.is_empty(), "{missing:?} of {names:#?}");
+    assert!(missing.is_empty(), "{missing:?} of {labelled:#?}");
+}
+
+/// The line of the guides that writes the figures of a check down each hour.
+#[test]
+fn a_check_that_cannot_run_leaves_the_figures_of_the_last_one() {
+    for guide in ["README.md", "README.ko.md"] {
+        let text = fs::read_to_string(deploy(guide)).unwrap();
+        let line = text.lines().find(|line| line.contains("check --metrics >"));
+        let (_, command) = line.unwrap().split_once("&& {").unwrap();
+        let folder = TempDir::new().unwrap();
+        let (figures, program) = (
+            folder.path().join("relay.prom"),
+            folder.path().join("claude-distill-relay"),
+        );
+        fs::write(&figures, "the last\n").unwrap();
+        let after = || {
+            let path = format!("{}:/usr/bin:/bin", folder.path().display());
+            Command::new("sh")
+                .args(["-c", &format!("{{{command}")])
+                .current_dir(folder.path())
+                .env("PATH", path)
+                .output()
+                .unwrap();
+            fs::read_to_string(&figures).unwrap()
+        };
+        assert_eq!(after(), "the last\n", "{guide}: there is no program");
+        let script = |text: &str| {
+            fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        script("exit 101");
+        assert_eq!(after(), "the last\n", "{guide}: it dies");
+        script("echo news; exit 2");
+        assert_eq!(after(), "news\n", "{guide}");
+    }
 }
 
 #[test]

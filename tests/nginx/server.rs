@@ -82,6 +82,12 @@ impl Start {
         self
     }
 
+    /// With the site that somebody else has written for a relay, in place of ours; `site` is given the port.
+    pub(crate) fn with_site(mut self, site: impl FnOnce(u16) -> String) -> Self {
+        self.site = site(self.port.number());
+        self
+    }
+
     /// With another time in place of one that takes too long for a test.
     pub(crate) fn sooner(mut self, directive: &str, time: &str) -> Self {
         let (mut site, mut found) = (String::new(), 0);
@@ -140,15 +146,18 @@ impl Start {
 impl Nginx {
     /// Starts one in front of the relay, or says why there can be none here.
     pub(crate) async fn start(relay: &TestRelay) -> Option<Self> {
-        let nginx = Start::before(relay.addr().port())?.run();
-        let addr = nginx.addr;
+        Some(Start::before(relay.addr().port())?.run().listening().await)
+    }
+
+    /// Waits until it accepts connections.
+    pub(crate) async fn listening(self) -> Self {
         within("nginx", async {
-            while TcpStream::connect(addr).await.is_err() {
+            while TcpStream::connect(self.addr).await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
         })
         .await;
-        Some(nginx)
+        self
     }
 
     /// A client of nginx's, with headers as a tunnel in front of it would add them.

@@ -130,8 +130,13 @@ impl Tls {
             stream: Box::new(stream),
             version,
             name: self.name.to_str().into_owned(),
-            expires: self.witness.seen().and_then(|seen| seen.expires),
+            expires: self.expires(),
         })
+    }
+
+    /// When the certificate ends that was shown last, were it refused.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.witness.seen().and_then(|seen| seen.expires)
     }
 
     /// What an error of the library's means, with what was seen of the certificate.

@@ -77,8 +77,9 @@ pub fn get_with(relay: SocketAddr, path: &str, lines: &str) -> io::Result<Respon
     stream.set_read_timeout(Some(DEADLINE))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}Connection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
     )?;
+    // The relay ends the connection by itself.
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");

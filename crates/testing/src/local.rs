@@ -119,16 +119,24 @@ impl TestRelay {
         }
     }
 
-    /// Waits until nothing is left of anybody but the budgets of their addresses.
+    /// Waits until nothing is left of any session but the budgets of their addresses.
     pub async fn settled(&self) {
         let nothing = Snapshot::default();
         self.until("an empty relay", |now| {
             Snapshot {
                 addresses: 0,
+                handshakes: 0,
                 ..now.clone()
             } == nothing
         })
         .await;
+        let metrics = self.metrics();
+        for waits in ["paused", "untaken"] {
+            let family = format!("relay_{waits}_sessions{{");
+            for name in metrics.names().filter(|name| name.starts_with(&family)) {
+                assert_eq!(metrics.get(name), 0, "{name} where nobody is");
+            }
+        }
     }
 
     /// Asks the relay to stop, as a signal would.

@@ -163,7 +163,7 @@ endings! {
     PairIdle = "pair_idle", Close(1008), Later, "";
     /// A receiver gave no sign of taking anything for half of `RELAY_STALL_TIMEOUT`; others waited.
     GaveWay = "gave_way", Close(1008), Later, "";
-    /// The access key that the session has come with is no longer one.
+    /// The access key that the session has come with is no longer one, or it has come without and one is asked for now.
     AccessKeyWithdrawn = "access_key_withdrawn", Close(1008), No, "";
     /// No Pong came within `RELAY_PING_TIMEOUT`.
     PingTimeout = "ping_timeout", Close(1008), No, "";

@@ -11,7 +11,6 @@ use crate::{
     observe::{
         events::{Event, Kind},
         logging::log_client,
-        metrics::Transfer,
     },
     rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
 };
@@ -33,8 +32,6 @@ impl RoomRegistry {
                 Effect::Reply(id, reply) => {
                     if let Some(ending) = reply.ending() {
                         self.state.metrics.refused(ending);
-                        let member = self.members.get(&id);
-                        member.inspect(|it| self.state.count_refusal(&it.visitor));
                     }
                     self.send(id, Deliver::Reply(reply));
                 }
@@ -100,23 +97,19 @@ impl RoomRegistry {
         let pair = self.visits.left(visit.receiver);
         let member = self.members.get(&visit.receiver).or(cause);
         self.log_room(&visit.code, member, &visit.at(now));
-        let (Some(outcome), Some(pair)) = (visit.outcome, pair) else {
-            return;
-        };
-        if !self.checks.contains(&visit.code) {
-            self.state.metrics.transfers.ended(&Transfer {
-                outcome,
-                bytes: visit.passed.down,
-                first_byte: pair.first.map(|first| first.duration_since(pair.since)),
-                lasted: now.duration_since(pair.first.unwrap_or(now)),
-            });
+        if let (Some(outcome), Some(pair)) = (visit.outcome, pair)
+            && !self.checks.contains(&visit.code)
+        {
+            let sent = visit.passed.down;
+            self.visits.ended(visit.receiver, pair, outcome, sent);
         }
         self.tell(visit.code, member, || Event {
             session: Some(visit.receiver),
             peer: Some(visit.peer),
             reason: Some(visit.departure.ending),
-            passed: Some(visit.passed),
-            duration: Some(now.duration_since(pair.since)),
+            // It may have waited in the queue until now, so that there is nothing to tell of.
+            passed: pair.map(|_| visit.passed),
+            duration: pair.map(|pair| now.duration_since(pair.since)),
             ..Event::of(Kind::RelayFinished)
         });
     }

@@ -1,13 +1,15 @@
 //! What the operator asks of a registry, and what it decides of those that are here.
 
-use actix::Handler;
+use actix::{AsyncContext, Context, Handler};
+use relay_wire::ending::Ending;
 
-use super::{RoomRegistry, member::Member};
+use super::RoomRegistry;
 use crate::{
     actors::{
         messages::{Decided, Deliver, EndRoom, Fellow, KeysChanged, Look, Seen},
         now,
     },
+    flow::clocks::CLOSE_TIMEOUT,
     limits::rules::Rule,
     rooms::SessionId,
 };
@@ -23,6 +25,27 @@ impl RoomRegistry {
         let ends = matches!(word, Deliver::Evict);
         member.session.do_send(word);
         ends
+    }
+
+    /// Ends those of these sessions that may not be here by the access keys of now; whether there are any. What waits
+    /// for them may come before the Close, but no longer than a Close is waited for: who takes a byte now and then would
+    /// stay for as long as it likes.
+    pub(super) fn end_without_key(&self, ids: &[SessionId], ctx: &mut Context<Self>) -> bool {
+        let members = ids.iter().filter_map(|id| self.members.get(id));
+        let over = members.filter(|it| self.state.access.is_over_for(&it.visitor));
+        let sessions: Vec<_> = over.map(|it| it.session.clone()).collect();
+        for session in &sessions {
+            session.do_send(Deliver::Close(Ending::AccessKeyWithdrawn.into()));
+        }
+        let any = !sessions.is_empty();
+        if any {
+            ctx.run_later(CLOSE_TIMEOUT, move |_, _| {
+                for session in sessions {
+                    session.do_send(Deliver::Evict);
+                }
+            });
+        }
+        any
     }
 }
 
@@ -88,7 +111,8 @@ impl Handler<Decided> for RoomRegistry {
 impl Handler<KeysChanged> for RoomRegistry {
     type Result = ();
 
-    fn handle(&mut self, _: KeysChanged, _: &mut Self::Context) {
-        self.members.values().for_each(Member::end_without_key);
+    fn handle(&mut self, _: KeysChanged, ctx: &mut Self::Context) {
+        let all: Vec<_> = self.members.keys().copied().collect();
+        self.end_without_key(&all, ctx);
     }
 }

@@ -8,10 +8,10 @@ use tokio::io::AsyncWriteExt;
 use super::{effects::KEPT_EFFECTS, *};
 use crate::{
     actors::{
-        messages::{Attach, Decided, Deliver},
-        testing::{Worker, create, hear, join, say},
+        messages::{Attach, Decided, Deliver, KeysChanged},
+        testing::{Worker, ask, create, hear, join, say},
     },
-    config::Config,
+    config::{AccessKeys, Config},
     flow::vitals::Vitals,
     limits::{access::Visitor, budget::Limit},
 };
@@ -217,4 +217,55 @@ async fn who_comes_from_another_worker_has_what_holds_when_it_comes() {
     };
     let heard = told(&worker, check, None).await;
     assert!(matches!(heard[..], [Deliver::Limit(None)]), "a check");
+}
+
+#[actix_rt::test]
+async fn who_lacks_a_key_when_it_comes_is_given_nothing() {
+    let worker = Worker::new(Config::default());
+    let (session, mut before) = worker.connect().await;
+    hear(&mut before, "head").await;
+    let keys = AccessKeys::parse("alice:0123456789abcdef").unwrap();
+    worker.access.configure(&keys);
+    // Between its handshake and here; its request may be on its way already.
+    let (_, mut client) = worker.connect().await;
+    ask(&mut client, r#"{"type":"CREATE_ROOM"}"#).await;
+    let heard = hear(&mut client, "access_key_withdrawn").await;
+    assert!(!heard.contains("ROOM_CREATED"), "{heard}");
+    // From another worker, with a request that was charged there.
+    let (other, mut moving) = worker.connect_as_check().await;
+    worker
+        .registry
+        .send(Attach {
+            id: SessionId(u64::MAX),
+            session: other.recipient(),
+            visitor: Visitor::new([127, 0, 0, 1].into()),
+            vitals: Arc::new(Vitals::new(now())),
+            moved: Some(Moved {
+                request: Request::Create,
+                spent: Spent::default(),
+            }),
+        })
+        .await
+        .unwrap();
+    let heard = hear(&mut moving, "access_key_withdrawn").await;
+    assert!(!heard.contains("ROOM_CREATED"), "{heard}");
+    // Who is here already and asks before it is told.
+    ask(&mut before, r#"{"type":"CREATE_ROOM"}"#).await;
+    let heard = hear(&mut before, "access_key_withdrawn").await;
+    assert!(!heard.contains("ROOM_CREATED"), "{heard}");
+    drop(session);
+    assert_eq!(worker.snapshot().rooms, 0);
+}
+
+#[actix_rt::test]
+async fn keys_that_are_asked_for_end_who_came_without() {
+    let worker = Worker::new(Config::default());
+    let (_, mut client) = worker.connect().await;
+    let (_, mut check) = worker.connect_as_check().await;
+    create(&mut client).await;
+    let keys = AccessKeys::parse("alice:0123456789abcdef").unwrap();
+    worker.access.configure(&keys);
+    worker.registry.do_send(KeysChanged);
+    hear(&mut client, "access_key_withdrawn").await;
+    create(&mut check).await;
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Deliver, Gone, Leave},
+        messages::{Deliver, Given, Leave, Parted},
         now,
         registry::RoomRegistry,
     },
@@ -83,6 +83,8 @@ pub(super) struct Connection {
     /// The pace of its address, where the operator has limited that.
     pub(super) limit: Option<Arc<SharedPace>>,
     pub(super) chatter: Chatter,
+    /// What its client was given, as it was last written.
+    pub(super) given: Given,
     /// How it fares, for its registry to look at.
     pub(super) vitals: Arc<Vitals>,
     /// What its address does.
@@ -99,6 +101,8 @@ pub(super) struct Connection {
     pub(super) arrival: Arrival,
     /// Whether Pongs that come now are not seen, as the session is not read. Nothing then waits for them.
     pub(super) deaf: bool,
+    /// Since when it has been read without a pause, if it is.
+    pub(super) read_since: Option<Instant>,
     /// Its place among `RELAY_MAX_SESSIONS`, until the last of it is gone.
     pub(super) slot: Share,
 }
@@ -137,6 +141,10 @@ impl Connection {
             pace: Pace::new(config.session_bytes_per_sec, now),
             limit: None,
             chatter: Chatter::new(now),
+            given: Given {
+                bytes: 0,
+                last: now,
+            },
             vitals: Arc::new(Vitals::new(now)),
             ponged_by: 0,
             owed: None,
@@ -144,6 +152,7 @@ impl Connection {
             barrier: None,
             arrival: Arrival::default(),
             deaf: false,
+            read_since: Some(now),
             slot,
             state: Arc::clone(state),
             directory: Arc::clone(directory),
@@ -349,7 +358,7 @@ impl Connection {
             self.ending = departure.ending;
             let departure = Departure {
                 oversize: self.reader.oversize(),
-                untaken: self.untaken(),
+                given: Some(self.outbox.given()),
                 arrived: self.arrival.payload(),
                 ..departure
             };
@@ -367,7 +376,11 @@ impl Drop for Connection {
         } else {
             Ending::PeerVanished
         });
-        self.registry.do_send(Gone(self.id));
+        let given = Given {
+            bytes: self.outbox.given(),
+            ..self.given
+        };
+        self.registry.do_send(Parted { id: self.id, given });
         let (metrics, now) = (&self.state.metrics, now());
         self.waits.read(None, now, metrics);
         self.waits.write(false, now, metrics);

@@ -45,6 +45,7 @@ impl Connection {
         {
             let next = unpacker.take();
             self.state.metrics.inflated(unpacker.take_inflated());
+            self.outbox.gave(unpacker.take_swallowed());
             match next {
                 Ok(Some(chunk)) => {
                     self.outbox.push(chunk);
@@ -68,12 +69,6 @@ impl Connection {
             }
         }
         false
-    }
-
-    /// Bytes of its peer's that its client has not taken.
-    pub(super) fn untaken(&self) -> usize {
-        let waiting = self.unpacker.as_ref().map_or(0, |it| it.payload());
-        self.outbox.payload() + waiting
     }
 }
 

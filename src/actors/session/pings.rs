@@ -1,7 +1,7 @@
 //! A session's Pings and Pongs: its client's are answered, and its own ask whether the client is there, and
 //! how far it has read.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use relay_wire::frame::{self, Opcode};
 
@@ -68,8 +68,13 @@ impl Connection {
         if !self.write_failed {
             let payload = self.outbox.payload_before_urgent();
             let ping = frame::encode(Opcode::Ping, &number.to_be_bytes());
+            // What waits goes on as what is before it arrives.
+            let moved = match self.outbox.is_empty() {
+                true => self.given.last,
+                false => now,
+            };
             let place = self.outbox.push_urgent(Chunk::ours(ping, &self.window));
-            self.arrival.pinged(number, place, payload, now);
+            self.arrival.pinged(number, place, payload, moved, now);
         }
         number
     }
@@ -78,8 +83,9 @@ impl Connection {
     pub(super) fn on_pong(&mut self, number: u64, now: Instant) {
         let shown = self.arrival.ponged(number, now);
         self.state.metrics.arrived(shown.payload);
-        // One that has waited with the system for its session to be read tells nothing of the way.
-        if let Some(took) = shown.took.filter(|_| !self.deaf) {
+        // One that may have waited with the system for its session to be read tells nothing of the way.
+        let was_read = |took: &Duration| self.read_since.is_some_and(|since| now - since >= *took);
+        if let Some(took) = shown.took.filter(was_read) {
             self.state.metrics.waits.round_trip(took, shown.behind_data);
         }
         self.clocks.arrived(now, self.arrival.is_awaited());

@@ -20,8 +20,11 @@ use super::{
     actor::Session, connection::Connection, inflating::Pieces, phase::Phase, socket::Socket,
 };
 use crate::{
-    actors::{messages::Deliver, now},
-    flow::{clocks::Wait, data::Delivery},
+    actors::{
+        messages::{Deliver, Given},
+        now,
+    },
+    flow::{clocks::Wait, data::Delivery, outbox::Outbox},
     observe::logging::log_client,
 };
 
@@ -159,15 +162,12 @@ impl Connection {
 
     fn write(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
         if matches!(self.phase, Phase::Finishing) {
-            let offered = socket.offer_last(&mut self.outbox);
-            self.offered(offered, now);
+            self.offer(now, |outbox| socket.offer_last(outbox));
         }
         self.queue_owed_pong();
         if !self.outbox.is_empty() {
-            match self.write_on(socket, now, task) {
-                Ok((count, wait)) => self.wrote(count, wait, now),
-                Err(error) => self.write_failed(&error, now),
-            }
+            let (count, wait) = self.write_on(socket, now, task);
+            self.note_written(count, wait, now);
         }
         if self.has_written_all() {
             match self.phase {
@@ -187,13 +187,14 @@ impl Connection {
         self.outbox.is_empty() && unpacker.is_none_or(|unpacker| unpacker.is_empty())
     }
 
-    /// Writes what may be written now, and says how many bytes that were, and what the rest waits for.
+    /// Writes what may be written now, and says how many bytes that were, and what the rest waits for, or why
+    /// no more can be written.
     fn write_on(
         &mut self,
         socket: &mut Socket,
         now: Instant,
         task: &mut Task<'_>,
-    ) -> io::Result<(usize, Option<Wait>)> {
+    ) -> (usize, io::Result<Option<Wait>>) {
         let (mut written, mut pieces) = (0, Pieces::default());
         while !self.outbox.is_empty() {
             let most = self.most_to_write(now);
@@ -203,29 +204,45 @@ impl Connection {
                 continue;
             }
             if most == 0 {
-                return Ok((written, Some(Wait::Pong)));
+                return (written, Ok(Some(Wait::Pong)));
             }
             let Poll::Ready(count) = socket.write(&mut self.outbox, most, task) else {
-                return Ok((written, Some(Wait::System)));
+                return (written, Ok(Some(Wait::System)));
             };
-            written += count?;
+            match count {
+                Ok(count) => written += count,
+                Err(error) => return (written, Err(error)),
+            }
             self.queue_owed_pong();
             if self.refill() && !pieces.may_go_on(task) {
                 break;
             }
         }
-        Ok((written, None))
+        (written, Ok(None))
     }
 
-    /// Notes what the system took of what it was offered.
-    pub(super) fn offered(&mut self, offered: io::Result<usize>, now: Instant) {
-        match offered {
-            Ok(count) => {
-                self.refill();
-                let wait = (!self.outbox.is_empty()).then_some(Wait::System);
-                self.wrote(count, wait, now);
+    /// Offers what waits to the system, and notes what it took.
+    pub(super) fn offer(
+        &mut self,
+        now: Instant,
+        offer: impl FnOnce(&mut Outbox) -> (usize, io::Result<()>),
+    ) {
+        let (count, offered) = offer(&mut self.outbox);
+        let wait = offered.map(|()| {
+            self.refill();
+            (!self.outbox.is_empty()).then_some(Wait::System)
+        });
+        self.note_written(count, wait, now);
+    }
+
+    /// Notes that so many bytes were written, and what others wait for, or why there are no more.
+    fn note_written(&mut self, count: usize, wait: io::Result<Option<Wait>>, now: Instant) {
+        match wait {
+            Ok(wait) => self.wrote(count, wait, now),
+            Err(error) => {
+                self.give_up_writing(&error);
+                self.wrote(count, None, now);
             }
-            Err(error) => self.write_failed(&error, now),
         }
     }
 
@@ -236,16 +253,19 @@ impl Connection {
             guest.sent(count);
         }
         self.caller.sent(count);
-        self.vitals.wrote(self.outbox.given(), wait.is_some(), now);
+        let bytes = self.outbox.given();
+        if bytes != self.given.bytes {
+            self.given = Given { bytes, last: now };
+        }
+        self.vitals.wrote(bytes, wait.is_some(), now);
         self.clocks.wrote(now, count, wait);
     }
 
-    fn write_failed(&mut self, error: &io::Error, now: Instant) {
+    fn give_up_writing(&mut self, error: &io::Error) {
         let client = self.visitor.network;
         log_client!(Debug, client, "session {}: {error}", self.id.0);
         self.outbox.clear();
         self.unpacker = None;
-        self.wrote(0, None, now);
         self.write_failed = true;
         if !self.is_open() {
             self.phase = Phase::Done;

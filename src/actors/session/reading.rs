@@ -269,6 +269,10 @@ impl Connection {
             Pause::Until(then) => then > now + SHORT_PAUSE,
             Pause::Full | Pause::Unwanted => true,
         };
+        self.read_since = match pause {
+            Pause::Empty | Pause::More => self.read_since.or(Some(now)),
+            Pause::Full | Pause::Unwanted | Pause::Until(_) => None,
+        };
         let reading = match pause {
             // Who has been told to close has a deadline of its own, and may not answer any more.
             _ if !self.is_open() => Reading::Paused,

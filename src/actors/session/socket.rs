@@ -197,17 +197,17 @@ impl Socket {
     }
 
     /// Offers about `most` bytes of what waits to the system without asking the runtime, which may not
-    /// have heard yet that there is room. Says how many bytes it took.
-    pub(super) fn offer(&self, outbox: &mut Outbox, most: usize) -> io::Result<usize> {
+    /// have heard yet that there is room. Says how many bytes it took, and why it takes none ever again.
+    pub(super) fn offer(&self, outbox: &mut Outbox, most: usize) -> (usize, io::Result<()>) {
         self.send(outbox, most, 0)
     }
 
     /// The same for the last that is written, as far as it fits: what is shut next goes with it.
-    pub(super) fn offer_last(&self, outbox: &mut Outbox) -> io::Result<usize> {
+    pub(super) fn offer_last(&self, outbox: &mut Outbox) -> (usize, io::Result<()>) {
         self.send(outbox, usize::MAX, WITH_FIN)
     }
 
-    fn send(&self, outbox: &mut Outbox, most: usize, flags: c_int) -> io::Result<usize> {
+    fn send(&self, outbox: &mut Outbox, most: usize, flags: c_int) -> (usize, io::Result<()>) {
         let socket = SockRef::from(&self.stream);
         let mut written = 0;
         while written < most {
@@ -219,10 +219,10 @@ impl Socket {
                     written += count;
                 }
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => return (written, Err(error)),
             }
         }
-        Ok(written)
+        (written, Ok(()))
     }
 
     /// Shuts the sending side.

@@ -46,8 +46,7 @@ impl Connection {
             Timer::Close => self.phase = Phase::Done,
             Timer::Look => {
                 let most = self.most_to_write(now);
-                let offered = socket.offer(&mut self.outbox, most);
-                self.offered(offered, now);
+                self.offer(now, |outbox| socket.offer(outbox, most));
             }
             Timer::Stall => self.give_up(Ending::Stalled, socket),
             Timer::Untaken => {

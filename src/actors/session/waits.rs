@@ -32,12 +32,12 @@ impl Waits {
 
     fn fault(&self, pause: Pause) -> Option<Fault> {
         match (pause, self.role) {
-            (Pause::Until(_), _) | (Pause::Unwanted, None) => Some(Fault::Limit),
+            (Pause::Until(_), _) => Some(Fault::Limit),
             (Pause::Full, Some(Role::Sender)) => Some(Fault::Receiver),
             (Pause::Full, Some(Role::Receiver)) if self.queued => Some(Fault::Queue),
             (Pause::Full, Some(Role::Receiver)) => Some(Fault::Sender),
-            // It does not take the answers to what it asks, or asks for nothing any more.
-            (Pause::Full, None) | (Pause::Unwanted, Some(_)) => None,
+            // It does not take the answers to what it asks, waits for one, or asks for nothing any more.
+            (Pause::Full, None) | (Pause::Unwanted, _) => None,
             (Pause::Empty | Pause::More, _) => None,
         }
     }

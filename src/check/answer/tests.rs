@@ -158,6 +158,46 @@ fn a_redirect_says_what_to_do_instead() {
     );
 }
 
+/// Each as a proxy may repeat it.
+#[test]
+fn a_key_of_the_url_is_in_no_note() {
+    const KEY: &str = "alice-0123456789abcdef";
+    let page = format!("<html><title>No /?key={KEY} here</title></html>");
+    for url in [
+        format!("ws://relay.example/?key={KEY}"),
+        format!("ws://alice:{KEY}@relay.example/"),
+    ] {
+        for (location, to) in [
+            (format!("https://relay.example/?key={KEY}"), ""),
+            (format!("https://alice:{KEY}@relay.example/a"), ""),
+            (
+                format!("//alice:{KEY}@relay.example/a#{KEY}"),
+                "//relay.example/a",
+            ),
+            (
+                format!("http://relay.example/b?key={KEY}"),
+                "http://relay.example/b",
+            ),
+            (format!("/c?key={KEY}"), "/c"),
+            (
+                "http://relay.example/at/@home".to_owned(),
+                "http://relay.example/at/@home",
+            ),
+            (format!("?key={KEY}"), ""),
+        ] {
+            for status in [301, 404] {
+                let headers = [("location", location.as_str()), ("server", KEY)];
+                let note = answer(&url, status, &headers, &page);
+                let shown = format!("{note:?}");
+                assert!(!shown.contains("0123456789"), "{shown}");
+                if status == 301 {
+                    assert!(shown.contains(to), "{shown}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_port_that_wants_tls_is_known_by_what_it_says() {
     let page = "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>";

@@ -49,7 +49,7 @@ impl Line {
                 self.number += 1;
                 let place = self.written + 10;
                 let now = self.start + self.now;
-                self.arrival.pinged(self.number, place, place, now);
+                self.arrival.pinged(self.number, place, place, now, now);
                 self.send(10);
                 self.pongs
                     .push_back((self.through + self.round_trip, self.number));
@@ -140,7 +140,7 @@ fn one_pong_answers_for_all_pings_before_it() {
     let (mut arrival, start) = (Arrival::default(), Instant::now());
     let at = |seconds| start + Duration::from_secs(seconds);
     for number in 1..=3 {
-        arrival.pinged(number, 3000 * number, 900 * number, at(number));
+        arrival.pinged(number, 3000 * number, 900 * number, at(number), at(number));
     }
     let shown = |payload, took, behind_data| Shown {
         payload,
@@ -151,16 +151,21 @@ fn one_pong_answers_for_all_pings_before_it() {
     assert_eq!(arrival.ponged(2, at(8)), Shown::default());
     assert_eq!(arrival.ponged(3, at(9)), shown(900, 6, true));
     assert_eq!(arrival.payload(), 2700);
-    arrival.pinged(4, 9000 + CLOSEST, 2800, at(10));
+    arrival.pinged(4, 9000 + CLOSEST, 2800, at(10), at(10));
     assert_eq!(arrival.ponged(4, at(11)), shown(100, 1, false));
+    // Of what went four seconds ago nothing is on its way any more.
+    arrival.pinged(5, 10_000 + 2 * CLOSEST, 2900, at(16), at(20));
+    assert_eq!(arrival.ponged(5, at(21)), shown(100, 1, false));
+    arrival.pinged(6, 10_001 + 3 * CLOSEST, 2900, at(28), at(30));
+    assert_eq!(arrival.ponged(6, at(31)), shown(0, 1, true));
 }
 
 #[test]
 fn a_pong_is_awaited_that_has_data_in_front_of_it() {
     let (mut arrival, now) = (Arrival::default(), Instant::now());
-    arrival.pinged(1, 100, 0, now);
+    arrival.pinged(1, 100, 0, now, now);
     assert!(!arrival.is_awaited(), "a Ping in silence");
-    arrival.pinged(2, 100 + CLOSEST, CLOSEST, now);
+    arrival.pinged(2, 100 + CLOSEST, CLOSEST, now, now);
     assert!(arrival.is_awaited());
     arrival.ponged(1, now);
     assert!(!arrival.is_awaited());
@@ -170,7 +175,7 @@ fn a_pong_is_awaited_that_has_data_in_front_of_it() {
 fn marks_are_bounded_and_leave_no_memory_behind() {
     let (mut arrival, now) = (Arrival::default(), Instant::now());
     for number in 1..=10_000 {
-        arrival.pinged(number, number, 0, now);
+        arrival.pinged(number, number, 0, now, now);
     }
     assert!(arrival.marks.len() == MOST_MARKS && arrival.marks.capacity() <= 2 * MOST_MARKS);
     assert!(arrival.until_mark(1 << 40) > 0, "no further mark is due");
@@ -185,7 +190,7 @@ fn what_is_written_past_the_window_has_its_marks() {
     while written < 16 << 20 {
         if arrival.until_mark(written) == 0 {
             number += 1;
-            arrival.pinged(number, written, written, now);
+            arrival.pinged(number, written, written, now, now);
         }
         written += 4096;
     }

@@ -30,6 +30,14 @@ fn whose(access: &Access, query: &str, authorization: &str) -> Option<String> {
     }
 }
 
+/// Whether who has come with this key, or without one, may be here no longer.
+fn is_over(access: &Access, key: Option<&Arc<Key>>) -> bool {
+    access.is_over_for(&Visitor {
+        key: key.cloned(),
+        ..Visitor::new(IpAddr::from([192, 0, 2, 1]))
+    })
+}
+
 fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
@@ -111,7 +119,7 @@ fn a_key_that_is_withdrawn_knows_and_the_others_stay() {
     };
     let bob = access.admit(shown).unwrap().unwrap();
     access.configure(&keys(&[("bob", BOB), ("carol", ALICE)]));
-    assert!(alice.is_withdrawn() && !bob.is_withdrawn());
+    assert!(is_over(&access, Some(&alice)) && !is_over(&access, Some(&bob)));
     assert_eq!(
         whose(&access, &format!("key={ALICE}"), ""),
         Some("carol".into())
@@ -133,7 +141,7 @@ fn what_is_counted_goes_on_under_its_name() {
     let first = Guest::new(Arc::clone(&before));
     first.received(3);
     access.configure(&keys(&[("alice", BOB)]));
-    assert!(before.is_withdrawn());
+    assert!(is_over(&access, Some(&before)));
     let second = Guest::new(alice(BOB));
     second.sent(4);
     let visitor = Visitor {
@@ -152,6 +160,40 @@ fn what_is_counted_goes_on_under_its_name() {
     assert_eq!(access.counts(), [count(2)]);
     drop(first);
     assert_eq!(access.counts(), [count(1)]);
+    // Its session goes on.
     access.configure(&AccessKeys::default());
-    assert_eq!(access.counts(), []);
+    assert_eq!(access.counts(), [count(1)]);
+}
+
+#[test]
+fn asking_for_keys_ends_who_came_without_and_asking_for_none_ends_nobody() {
+    let access = both();
+    let query = format!("key={ALICE}");
+    let shown = Shown {
+        query: Some(&query),
+        ..Shown::default()
+    };
+    let alice = access.admit(shown).unwrap().unwrap();
+    access.configure(&AccessKeys::default());
+    assert!(access.admit(shown).unwrap().is_none());
+    assert!(!is_over(&access, Some(&alice)) && !is_over(&access, None));
+    // The same key is the same.
+    access.configure(&keys(&[("alice", ALICE)]));
+    assert!(!is_over(&access, Some(&alice)) && is_over(&access, None));
+    let check = Visitor {
+        check: true,
+        ..Visitor::new(IpAddr::from([127, 0, 0, 1]))
+    };
+    assert!(!access.is_over_for(&check));
+    access.configure(&AccessKeys::default());
+    access.configure(&keys(&[("bob", BOB)]));
+    assert!(is_over(&access, Some(&alice)));
+}
+
+#[test]
+fn an_ipv4_address_is_one_however_it_is_written() {
+    let [mapped, plain] = ["::ffff:192.0.2.77", "192.0.2.77"].map(|it| it.parse().unwrap());
+    let visitor = Visitor::new(mapped);
+    assert_eq!(visitor.address, plain);
+    assert_eq!(visitor.network, Visitor::new(plain).network);
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 pub enum Lost {
     /// Too many waited for the disk.
     QueueFull,
-    /// Clients cause more than there is room for.
+    /// Clients have more refused than there is room for.
     OverBudget,
     /// The disk did not take it.
     Disk,

@@ -43,6 +43,19 @@ impl Kind {
         Self::RequestRejected,
     ];
 
+    /// Whether somebody was refused something. Those alone have a budget: a stranger may cause any number of
+    /// them, while rooms and whoever is in them have limits of their own.
+    pub(super) fn is_refusal(self) -> bool {
+        match self {
+            Self::CreateRoomRejected | Self::JoinRoomRejected | Self::RequestRejected => true,
+            Self::RoomCreated
+            | Self::RoomJoined
+            | Self::RelayStarted
+            | Self::RelayFinished
+            | Self::RoomClosed => false,
+        }
+    }
+
     /// Its name in the files.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,10 +1,12 @@
 //! The file of lines. It is begun anew each day, and when it has a tenth of the bytes that there may be in all;
-//! those from before stay beside it, named by when they ended, until they are too old or too many.
+//! those from before stay beside it, named by when they ended, until they are too old or too many. The newest
+//! of those is never one too many, whatever its size: one from before this relay may have any.
 //!
 //! A line is whole or not there: what a full disk has taken of one is cut off again. One that a crash has torn
 //! stays as it is, on a line of its own.
 
 use std::{
+    cmp::Reverse,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -12,7 +14,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use log::info;
 
 use super::{queue::day_of, settings::Settings};
 
@@ -20,6 +23,8 @@ use super::{queue::day_of, settings::Settings};
 pub(super) const NAME: &str = "relay-events.jsonl";
 const BEFORE: &str = "relay-events-";
 const END: &str = ".jsonl";
+/// And what stands between, by which they are known again.
+const STAMP: &str = "%Y%m%dT%H%M%S%.3fZ";
 /// Files that all lines are in, at most.
 const FILES: u64 = 10;
 
@@ -94,7 +99,7 @@ impl Lines {
     }
 
     fn before(&self, time: Timestamp) -> PathBuf {
-        let stamp = time.strftime("%Y%m%dT%H%M%S%.3fZ");
+        let stamp = time.strftime(STAMP);
         self.path.with_file_name(format!("{BEFORE}{stamp}{END}"))
     }
 
@@ -124,42 +129,76 @@ impl Lines {
         self.len += whole as u64;
         if whole < written {
             // Should that fail, whoever opens the file next finds a torn line.
-            let _ = self.file.set_len(self.len);
+            let _ = cut_off(&self.file, written - whole);
         }
         (whole, failed)
     }
 }
 
-/// Removes files from before: those whose last line is too old, and of the rest the oldest, until all have
-/// no more bytes than they may.
+/// Cuts so many bytes off the end. Somebody else may have made the file shorter meanwhile (`copytruncate`), so
+/// that nobody here knows how long it is.
+pub(super) fn cut_off(file: &File, bytes: usize) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    file.set_len(len.saturating_sub(bytes as u64))
+}
+
+/// Removes files from before: those that are too old, and of the rest the oldest, until all but the newest have no
+/// more bytes than they may. One that cannot be removed keeps none of the others.
 ///
 /// # Errors
 ///
-/// The system's own, of the first that cannot be removed.
+/// The system's own, of the last that cannot be removed.
 pub(super) fn tidy(folder: &Path, settings: &Settings, now: Timestamp) -> io::Result<()> {
-    let now = SystemTime::from(now);
     let mut files = before(folder)?;
-    files.sort_by(|one, other| other.path.cmp(&one.path));
+    files.sort_by_key(|file| Reverse(file.ended));
     // Room for the one that is being written.
     let mut left = settings.size - settings.size / FILES;
-    for file in files {
-        let age = now.duration_since(file.modified).unwrap_or(Duration::ZERO);
-        match left.checked_sub(file.len).filter(|_| age <= settings.keep) {
-            Some(less) => left = less,
-            None => {
-                // All that are older go as well.
-                left = 0;
-                fs::remove_file(file.path)?;
-            }
+    let mut tidied = Ok(());
+    for (index, file) in files.iter().enumerate() {
+        let why = if file.is_older(settings.keep, now) {
+            "RELAY_LOG_KEEP"
+        } else if index == 0 || file.len <= left {
+            left = left.saturating_sub(file.len);
+            continue;
+        } else {
+            // All that are older go as well.
+            left = 0;
+            "RELAY_LOG_SIZE"
+        };
+        match fs::remove_file(&file.path) {
+            Ok(()) => info!("{} is removed, by {why}", file.path.display()),
+            Err(error) => tidied = Err(error),
         }
     }
-    Ok(())
+    tidied
 }
 
+/// A file from before.
 struct Before {
     path: PathBuf,
     len: u64,
+    /// By its name, and when something was last written to it. A clock that was wrong has one of them wrong.
+    ended: Timestamp,
     modified: SystemTime,
+}
+
+impl Before {
+    /// Whether its last line is older than this, by whatever is known of that.
+    fn is_older(&self, keep: Duration, now: Timestamp) -> bool {
+        let now = SystemTime::from(now);
+        let times = [self.ended.into(), self.modified];
+        times
+            .into_iter()
+            .all(|time: SystemTime| now.duration_since(time).is_ok_and(|age| age > keep))
+    }
+}
+
+/// When a file of this name ended, if it is one from before: others have names of their own, which may begin alike.
+fn ended(name: &str) -> Option<Timestamp> {
+    let stamp = name.strip_prefix(BEFORE)?.strip_suffix(END)?;
+    let time = DateTime::strptime(STAMP, stamp).ok()?;
+    let time = TimeZone::UTC.to_timestamp(time).ok()?;
+    (time.strftime(STAMP).to_string() == stamp).then_some(time)
 }
 
 /// The files from before in a folder.
@@ -167,13 +206,16 @@ fn before(folder: &Path) -> io::Result<Vec<Before>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(BEFORE) && name.ends_with(END) {
-            let metadata = entry.metadata()?;
+        let Some(ended) = entry.file_name().to_str().and_then(ended) else {
+            continue;
+        };
+        // Of a link itself.
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
             files.push(Before {
                 path: entry.path(),
                 len: metadata.len(),
+                ended,
                 modified: metadata.modified()?,
             });
         }

@@ -4,16 +4,16 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use relay_wire::{ending::Ending, reply::PeerId};
 use serde::Serialize;
 
-use super::event::Event;
+use super::queue::Told;
 use crate::config::Addresses;
 
 #[derive(Serialize)]
 struct Line<'a> {
     ts: String,
+    run: &'a str,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Ending>,
@@ -39,12 +39,13 @@ struct Line<'a> {
     bytes_up: Option<u64>,
 }
 
-/// Adds the line of an event to others.
-pub(super) fn write(lines: &mut Vec<u8>, time: Timestamp, event: &Event, addresses: Addresses) {
+/// Adds the line of an event of this run to others.
+pub(super) fn write(lines: &mut Vec<u8>, run: &str, (time, event): &Told, addresses: Addresses) {
     let visitor = event.visitor.as_ref();
     let key = visitor.and_then(|it| it.key.as_ref());
     let line = Line {
         ts: format!("{time:.3}"),
+        run,
         event: event.kind.name(),
         reason: event.reason,
         room: event.room.map(|room| room.to_string()),

@@ -3,7 +3,7 @@
 //!
 //! Whoever has something to tell puts it into a queue and goes on; a thread writes what is there, some
 //! fifth of a second later, in one go. So a disk that is slow or full costs events, which are counted, and nobody's
-//! time. Lines that clients cause have the budget that lines of the log have.
+//! time. Refusals, of which a stranger may cause any number, have the budget that lines of the log have.
 //!
 //! | module | contents |
 //! |---|---|

@@ -21,8 +21,10 @@ use crate::limits::log_budget::LogBudget;
 
 /// Events that may wait. As many again may be on their way to the disk.
 pub(super) const MAX_WAITING: usize = 4096;
+/// Events that do not wait for others to be written.
+pub(super) const MANY: usize = MAX_WAITING / 2;
 /// How long the first waits for others, so that many are written at once.
-const LINGER: Duration = Duration::from_millis(200);
+pub(super) const LINGER: Duration = Duration::from_millis(200);
 
 /// How many events of each kind there were on a day, which is counted from 1970-01-01 on.
 pub(super) type Day = (i64, [u64; Kind::ALL.len()]);
@@ -33,6 +35,8 @@ pub(super) type Told = (Timestamp, Event);
 /// The queue between all who tell of events and the thread that writes.
 #[derive(Debug)]
 pub(super) struct Queue {
+    /// A name for this run of the relay, in each line: sessions are numbered from 0 on in each of them.
+    pub(super) run: String,
     wanted: AtomicBool,
     waiting: Mutex<Waiting>,
     /// Wakes the writer when there is something to do for it, and whoever waits in [`Queue::end`] when it has
@@ -47,6 +51,7 @@ struct Waiting {
     events: Vec<Told>,
     /// Of all events, also of those that are not in `events`. The days since the writer was last here.
     days: Vec<Day>,
+    /// That of refusals.
     budget: LogBudget,
     /// Whether the file is to be opened, or opened anew.
     reopen: bool,
@@ -67,7 +72,11 @@ pub(super) struct Batch {
 
 impl Queue {
     pub(super) fn new(settings: Settings) -> Self {
+        let mut noise = [0; 4];
+        // Without any, runs cannot be told apart; that is no reason to have no relay.
+        let _ = getrandom::fill(&mut noise);
         Self {
+            run: format!("{:08x}", u32::from_ne_bytes(noise)),
             wanted: AtomicBool::new(settings.folder.is_some()),
             waiting: Mutex::new(Waiting {
                 settings,
@@ -104,13 +113,13 @@ impl Queue {
         let network = event.visitor.as_ref().map(|it| it.network);
         if waiting.events.len() >= MAX_WAITING {
             self.counts.lose(1, Lost::QueueFull);
-        } else if !waiting.budget.take(network, now) {
+        } else if event.kind.is_refusal() && !waiting.budget.take(network, now) {
             self.counts.lose(1, Lost::OverBudget);
         } else {
             waiting.events.push((time, event));
-            let first = waiting.events.len() == 1;
+            let count = waiting.events.len();
             drop(waiting);
-            if first {
+            if count == 1 || count == MANY {
                 self.changed.notify_all();
             }
         }
@@ -153,14 +162,15 @@ impl Queue {
         drop(ended);
     }
 
-    /// Waits until there is something to do for the writer, or as long as `most`.
-    pub(super) fn take(&self, most: Duration) -> Batch {
+    /// Waits until there is something to do for the writer, or as long as `most`; and then as long as
+    /// `linger` for many events, where there is one.
+    pub(super) fn take(&self, most: Duration, linger: Duration) -> Batch {
         let idle = |it: &mut Waiting| it.events.is_empty() && !it.reopen && !it.end;
         let waited = self.changed.wait_timeout_while(self.lock(), most, idle);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if !waiting.events.is_empty() {
-            let more = |it: &mut Waiting| it.events.len() < MAX_WAITING / 2 && !it.end;
-            let waited = self.changed.wait_timeout_while(waiting, LINGER, more);
+            let more = |it: &mut Waiting| it.events.len() < MANY && !it.end;
+            let waited = self.changed.wait_timeout_while(waiting, linger, more);
             (waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         Batch {

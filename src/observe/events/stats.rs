@@ -83,7 +83,12 @@ impl Stats {
 
 /// On the disk before it takes the other's place: else a machine that fails would leave an empty one.
 fn write(path: &Path, json: &[u8]) -> io::Result<()> {
-    let mut file = file::options().truncate(true).open(path)?;
+    // Whatever is there is not written through: it may be a link that somebody has put there.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = file::options().create_new(true).open(path)?;
     file.write_all(json)?;
     file.write_all(b"\n")?;
     file.sync_all()

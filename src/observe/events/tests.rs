@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    queue::{MAX_WAITING, Told},
+    queue::{MANY, MAX_WAITING, Told},
     *,
 };
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
     limits::access::Visitor,
     rooms::{Passed, SessionId},
 };
+
+mod files;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Longer than any of it takes.
@@ -111,6 +113,7 @@ fn a_line_has_what_is_known_and_nothing_else() {
     assert!(peer.as_str().unwrap().starts_with("conn_"), "{peer}");
     let expected = json!({
         "ts": null,
+        "run": queue.run,
         "event": "relay_finished",
         "reason": "peer_closed",
         "room": code.to_string(),
@@ -124,7 +127,7 @@ fn a_line_has_what_is_known_and_nothing_else() {
     });
     assert_eq!(first, expected);
     let second: Value = serde_json::from_str(&written[1]).unwrap();
-    assert_eq!(second.as_object().unwrap().len(), 2, "{second}");
+    assert_eq!(second.as_object().unwrap().len(), 3, "{second}");
     assert_eq!(
         stats(folder.path()),
         json!({ today(): { "relay_finished": 1, "request_rejected": 1 } })
@@ -253,21 +256,59 @@ fn what_waits_for_the_disk_is_bounded_and_the_rest_counted() {
     let folder = TempDir::new().unwrap();
     let queue = Queue::new(settings(folder.path()));
     let (began, most) = (Instant::now(), MAX_WAITING as u64);
-    // As many a second as there may be, and nobody who writes.
-    for number in 0..most + 100 {
-        let now = began + Duration::from_millis(10 * number);
-        queue.push((Timestamp::now(), Event::of(Kind::RoomClosed)), now);
+    // All of one address, and nobody who writes.
+    let push = |kind, now| {
+        let event = Event {
+            kind,
+            ..by("192.0.2.1")
+        };
+        queue.push((Timestamp::now(), event), now);
+    };
+    for _ in 0..most + 100 {
+        push(Kind::RoomClosed, began);
     }
     assert_eq!(Lost::ALL.map(|why| queue.counts().lost(why)), [100, 0, 0]);
     let bytes = MAX_WAITING * size_of::<Told>();
     assert!(bytes <= 1 << 20, "{bytes}");
-    // Nobody's events push out those of others.
-    queue.take(Duration::ZERO);
-    for _ in 0..100 {
-        let now = began + Duration::from_secs(3600);
-        queue.push((Timestamp::now(), by("192.0.2.1")), now);
+    // Refusals have a budget, and take nothing from the others.
+    queue.take(Duration::ZERO, Duration::ZERO);
+    for kind in [
+        Kind::RequestRejected,
+        Kind::JoinRoomRejected,
+        Kind::CreateRoomRejected,
+    ] {
+        (0..100).for_each(|_| push(kind, began));
     }
-    assert_eq!(queue.counts().lost(Lost::OverBudget), 20);
+    let over = || queue.counts().lost(Lost::OverBudget);
+    assert_eq!(over(), 220);
+    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_refusal()) {
+        (0..100).for_each(|_| push(kind, began));
+    }
+    assert_eq!(over(), 220);
+    let waiting = queue.take(Duration::ZERO, Duration::ZERO).events;
+    assert_eq!(waiting.len(), 80 + 500);
+}
+
+/// They may come faster than the writer looks.
+#[test]
+fn many_events_are_written_at_once() {
+    let folder = TempDir::new().unwrap();
+    let queue = Arc::new(Queue::new(settings(folder.path())));
+    let push = || queue.push((Timestamp::now(), by("192.0.2.1")), Instant::now());
+    // The writer waits before they come, in some of these at least.
+    for _ in 0..20 {
+        let taken = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.take(LONG, LONG).events.len()
+        });
+        push();
+        thread::yield_now();
+        (1..MANY).for_each(|_| push());
+        let began = Instant::now();
+        assert!(taken.join().unwrap() > 0);
+        assert!(began.elapsed() < LONG / 2, "it waits for more");
+        queue.take(Duration::ZERO, Duration::ZERO);
+    }
 }
 
 #[test]

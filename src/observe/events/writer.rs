@@ -13,7 +13,7 @@ use super::{
     counts::Lost,
     file::{self, Lines},
     line,
-    queue::{Batch, Queue, Told},
+    queue::{Batch, LINGER, Queue, Told},
     settings::Settings,
     stats::Stats,
 };
@@ -24,23 +24,36 @@ const PIECE: usize = 128;
 const STATS_EVERY: Duration = Duration::from_secs(5);
 /// How often the age of files is looked at, where nothing happens.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
-/// How often it is said that nothing can be written.
+/// How often it is said again what the disk does not do.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(600);
+
+/// What the disk may not do. One of them may well go on while another fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    Lines,
+    Stats,
+    Tidying,
+}
+
+impl Work {
+    const ALL: [Self; 3] = [Self::Lines, Self::Stats, Self::Tidying];
+
+    fn failing(self) -> &'static str {
+        match self {
+            Self::Lines => "the event log cannot be written",
+            Self::Stats => "the counts of events cannot be written",
+            Self::Tidying => "events that are too old or too many cannot be removed",
+        }
+    }
+}
 
 /// Writes what comes, until it shall end.
 pub(super) fn run(queue: &Queue) {
-    let mut writer = Writer {
-        queue,
-        lines: None,
-        stats: Stats::default(),
-        stats_at: Instant::now(),
-        settings: None,
-        trouble: None,
-    };
+    let mut writer = Writer::new(queue);
     loop {
-        let batch = queue.take(writer.patience());
+        let batch = queue.take(writer.patience(), LINGER);
         let end = batch.end;
-        writer.write(batch);
+        writer.write(batch, Timestamp::now());
         if end {
             break;
         }
@@ -48,7 +61,7 @@ pub(super) fn run(queue: &Queue) {
     queue.writer_ended();
 }
 
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     queue: &'a Queue,
     /// The file, while it is open.
     lines: Option<Lines>,
@@ -57,17 +70,29 @@ struct Writer<'a> {
     stats_at: Instant,
     /// Those by which all this was opened.
     settings: Option<Settings>,
-    trouble: Option<Trouble>,
+    /// By [`Work`].
+    troubles: [Option<Trouble>; Work::ALL.len()],
 }
 
-/// What is wrong with the disk.
+/// Work that fails.
 struct Trouble {
     said_at: Instant,
     /// Events lost since it began.
     lost: usize,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    pub(super) fn new(queue: &'a Queue) -> Self {
+        Self {
+            queue,
+            lines: None,
+            stats: Stats::default(),
+            stats_at: Instant::now(),
+            settings: None,
+            troubles: Default::default(),
+        }
+    }
+
     /// How long there may be nothing to do.
     fn patience(&self) -> Duration {
         match self.stats.has_news() {
@@ -76,7 +101,8 @@ impl Writer<'_> {
         }
     }
 
-    fn write(&mut self, batch: Batch) {
+    /// Writes a batch, at this moment.
+    pub(super) fn write(&mut self, batch: Batch, now: Timestamp) {
         let Batch {
             settings,
             events,
@@ -96,12 +122,12 @@ impl Writer<'_> {
             return;
         };
         self.stats.add(&days);
-        self.write_events(&events, folder, &settings);
+        self.write_events(&events, folder, &settings, now);
         let due = self.stats_at.elapsed() >= STATS_EVERY || end || leaves;
         if due && self.stats.has_news() {
             self.stats_at = Instant::now();
             let saved = self.stats.save(folder);
-            self.complain_of(saved);
+            self.judge(Work::Stats, saved, 0);
         }
         if leaves {
             self.lines = None;
@@ -109,16 +135,21 @@ impl Writer<'_> {
         }
     }
 
-    fn write_events(&mut self, events: &[Told], folder: &Path, settings: &Settings) {
-        let now = Timestamp::now();
+    fn write_events(
+        &mut self,
+        events: &[Told],
+        folder: &Path,
+        settings: &Settings,
+        now: Timestamp,
+    ) {
         // Once where there are none, too: the file may be of yesterday.
         let all = events
             .chunks(PIECE)
             .chain(events.is_empty().then_some(events));
         for piece in all {
             let mut lines = Vec::new();
-            for (time, event) in piece {
-                line::write(&mut lines, *time, event, settings.addresses);
+            for told in piece {
+                line::write(&mut lines, &self.queue.run, told, settings.addresses);
             }
             let added = self.add(folder, &lines, settings, now);
             self.note(added, piece.len());
@@ -162,46 +193,61 @@ impl Writer<'_> {
             Some(file) => file,
             None => Lines::open(folder, now)?,
         };
-        if !file.is_over(more, settings, now) {
-            if more == 0 {
-                file::tidy(folder, settings, now)?;
+        let over = file.is_over(more, settings, now);
+        let file = match over {
+            true => {
+                file.end(now)?;
+                Lines::open(folder, now)?
             }
-            return Ok(file);
+            false => file,
+        };
+        if over || more == 0 {
+            // Whatever comes of it: the lines are written all the same.
+            let tidied = file::tidy(folder, settings, now);
+            self.judge(Work::Tidying, tidied, 0);
         }
-        file.end(now)?;
-        file::tidy(folder, settings, now)?;
-        Lines::open(folder, now)
+        Ok(file)
     }
 
-    /// Notes that so many events of a batch are written, and says so where that has changed.
+    /// Notes that so many events of a batch are written.
     fn note(&mut self, (written, result): (usize, io::Result<()>), all: usize) {
         let lost = all - written.min(all);
         self.queue.counts().wrote(written);
         self.queue.counts().lose(lost, Lost::Disk);
-        if result.is_err() {
-            self.complain_of(result);
-            if let Some(trouble) = &mut self.trouble {
-                trouble.lost += lost;
-            }
-        } else if let Some(Trouble { lost, .. }) = self.trouble.take_if(|_| all > 0) {
-            info!("events are written again; {lost} were lost");
+        // Where there was nothing to write, nobody knows whether it could have been.
+        if all > 0 || result.is_err() {
+            self.judge(Work::Lines, result, lost);
         }
     }
 
-    /// Says that something cannot be written, now and then.
-    fn complain_of(&mut self, result: io::Result<()>) {
-        let Err(error) = result else { return };
+    /// Says that some work fails, now and then, or that it goes again; so many events are lost by it.
+    fn judge(&mut self, work: Work, result: io::Result<()>, lost: usize) {
+        let trouble = &mut self.troubles[work as usize];
+        let Err(error) = result else {
+            if let Some(Trouble { lost, .. }) = trouble.take()
+                && work == Work::Lines
+            {
+                info!("events are written again; {lost} were lost");
+            }
+            return;
+        };
         let now = Instant::now();
-        let trouble = self.trouble.get_or_insert(Trouble {
+        let first = trouble.is_none();
+        let trouble = trouble.get_or_insert(Trouble {
             said_at: now,
             lost: 0,
         });
-        let first = trouble.said_at == now;
+        trouble.lost += lost;
         if first || now.duration_since(trouble.said_at) >= COMPLAIN_EVERY {
             trouble.said_at = now;
             let folder = self.settings.as_ref().and_then(|it| it.folder.as_deref());
             let folder = folder.unwrap_or(Path::new("")).display();
-            warn!("the event log in {folder} (RELAY_LOG_DIR) cannot be written: {error}");
+            let failing = work.failing();
+            warn!("{failing}, in {folder} (RELAY_LOG_DIR): {error}");
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

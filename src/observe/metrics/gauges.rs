@@ -12,6 +12,8 @@ pub struct Snapshot {
     pub sessions: usize,
     /// Rooms that are open.
     pub rooms: usize,
+    /// Connections on their way to becoming sessions.
+    pub handshakes: usize,
     /// Receivers that are paired with their sender.
     pub pairs: usize,
     /// Receivers that wait in the queues of their rooms.
@@ -41,8 +43,10 @@ pub struct Limits {
     pub buffered: usize,
     /// Client addresses and networks with a budget.
     pub addresses: usize,
-    /// Bytes of memory that clients can make the process take.
+    /// Bytes of memory that clients can make the process take, as far as there are as many.
     pub memory: u64,
+    /// Bytes of memory that clients can make the process take.
+    pub memory_ceiling: u64,
 }
 
 /// The gauges of a page, set when it is asked for.
@@ -50,6 +54,7 @@ pub struct Limits {
 pub(super) struct Gauges {
     sessions: Level,
     rooms: Level,
+    handshakes: Gauge,
     pairs: Gauge,
     queued: Gauge,
     queue_limit: Gauge,
@@ -57,6 +62,7 @@ pub(super) struct Gauges {
     buffered: Level,
     addresses: Level,
     waiting: Gauge,
+    memory_limit: Gauge,
     memory_ceiling: Gauge,
 }
 
@@ -90,6 +96,11 @@ impl Gauges {
         gauges
             .rooms
             .register(registry, "rooms", "Rooms now", in_all);
+        registry.register(
+            "handshakes_in_progress",
+            "Connections that are no sessions yet now, or ask for a page; who asks for this one is among them",
+            gauges.handshakes.clone(),
+        );
         registry.register(
             "pairs",
             "Receivers that are paired with their sender now",
@@ -135,6 +146,13 @@ impl Gauges {
             gauges.waiting.clone(),
         );
         registry.register_with_unit(
+            "memory_limit",
+            "What process_resident_memory_bytes can come to: its ceiling, or what the machine or the control \
+             group has, where that is less",
+            Unit::Bytes,
+            gauges.memory_limit.clone(),
+        );
+        registry.register_with_unit(
             "memory_ceiling",
             "What clients can make of process_resident_memory_bytes at most, whatever they send",
             Unit::Bytes,
@@ -146,6 +164,7 @@ impl Gauges {
     pub(super) fn set(&self, now: &Snapshot, limits: &Limits) {
         self.sessions.set(now.sessions, limits.sessions);
         self.rooms.set(now.rooms, limits.rooms);
+        set(&self.handshakes, now.handshakes);
         set(&self.pairs, now.pairs);
         set(&self.queued, now.queued);
         set(&self.queue_limit, limits.queue);
@@ -153,11 +172,11 @@ impl Gauges {
         self.buffered.set(now.buffered, limits.buffered);
         self.addresses.set(now.addresses, limits.addresses);
         set(&self.waiting, now.waiting);
-        let ceiling = i64::try_from(limits.memory);
-        self.memory_ceiling.set(ceiling.unwrap_or(i64::MAX));
+        set(&self.memory_limit, limits.memory);
+        set(&self.memory_ceiling, limits.memory_ceiling);
     }
 }
 
-fn set(gauge: &Gauge, value: usize) {
+fn set(gauge: &Gauge, value: impl TryInto<i64>) {
     gauge.set(value.try_into().unwrap_or(i64::MAX));
 }

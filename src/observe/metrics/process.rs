@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::Unit,
 };
 
+use crate::observe::memory;
+
 /// Asks the system for each page; what it does not tell is left out.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -52,7 +54,7 @@ impl Told {
         };
         Ok(Self {
             cpu: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
-            resident: stat.rss * procfs::page_size(),
+            resident: memory::resident(),
             virtual_memory: stat.vsize,
             files,
             most_files,

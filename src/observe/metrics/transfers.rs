@@ -1,7 +1,7 @@
 //! Rooms and transfers as their ends show them: how long, how much, how fast, and how it came out.
 //!
-//! A transfer is what a sender has sent to one receiver, from when the two were paired until one of them
-//! was gone. Those of checks on this machine are nobody's, and not counted.
+//! A transfer is what a sender has sent to one receiver, from when the two were paired until the receiver's
+//! session was over: where its sender goes first, it is still given what waits. Those of checks on this machine are nobody's, and not counted.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub struct Transfer {
     pub bytes: u64,
     /// From when the two were paired to the first of these.
     pub first_byte: Option<Duration>,
-    /// From the first of these to the end.
+    /// From when the first of these came to when its system had taken the last.
     pub lasted: Duration,
 }
 
@@ -92,14 +92,15 @@ impl Transfers {
         );
         registry.register(
             "transfers",
-            "Pairs that ended, by how it came out: the receiver, or the sender, has closed well with \
-             nothing left to take (finished), or went otherwise (receiver_gone, sender_gone); a rule of the \
-             relay's ended it (refused), nothing moved (idle), or the relay stopped (relay_gone)",
+            "Pairs that ended and whose receiver's session is over, by how it came out: the receiver, or the \
+             sender, has closed well, and the receiver was given all (finished); the receiver went otherwise or \
+             before that (receiver_gone), or the sender otherwise (sender_gone); a rule of the relay's ended it \
+             (refused), nothing moved (idle), or the relay stopped (relay_gone)",
             counted.ended.clone(),
         );
         registry.register_with_unit(
             "transfer",
-            "Payload that receivers of pairs that ended were given",
+            "Payload that receivers were given, of pairs that ended and whose receiver's session is over",
             Unit::Bytes,
             counted.size.clone(),
         );
@@ -112,8 +113,8 @@ impl Transfers {
         );
         registry.register_with_unit(
             "transfer_rate",
-            "What receivers of pairs that ended were given in a second, from their first byte until the end, \
-             where that was 64 KiB or more",
+            "What receivers of pairs that ended were given in a second, from when their first byte came until \
+             their system had taken the last, where that was 64 KiB or more",
             Unit::Other("bytes_per_second".to_owned()),
             counted.rate.clone(),
         );

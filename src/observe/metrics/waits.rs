@@ -27,7 +27,7 @@ pub enum Fault {
     Sender,
     /// Nobody's: its turn in its room's queue has not come.
     Queue,
-    /// The relay's own: it has sent as much as it may, or its join has to wait.
+    /// The relay's own: it has sent as much as it may.
     Limit,
 }
 
@@ -45,8 +45,8 @@ impl Fault {
 const ROLES: [(Role, &str); 2] = [(Role::Sender, "sender"), (Role::Receiver, "receiver")];
 
 /// Seconds of a round trip, from a local network to a line that is given up.
-const ROUND_TRIPS: [f64; 11] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+const ROUND_TRIPS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -148,8 +148,8 @@ impl Collector for Read {
             [
                 "Sessions that are not read now, by whose fault",
                 "Time for which sessions were not read, over all of them, by whose fault: their receiver \
-                 takes nothing, their sender does not, they wait in a queue, or a limit of the relay's holds \
-                 them (RELAY_SESSION_BYTES_PER_SEC, or a join that has to wait)",
+                 takes nothing, their sender does not, they wait in a queue, or they have sent what they may \
+                 (RELAY_SESSION_BYTES_PER_SEC, or a limit of their address)",
             ],
             &faults,
         )?;

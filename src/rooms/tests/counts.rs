@@ -153,7 +153,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
         })
     };
     let timeout = Departure {
-        untaken: 4,
+        given: Some(26),
         arrived: 20,
         ..Ending::PingTimeout.into()
     };
@@ -178,7 +178,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
             size: 1001,
             limit: 1000,
         }),
-        untaken: 0,
+        given: Some(201),
     };
     let last = end(&mut world, S, too_big);
     assert_eq!(
@@ -227,10 +227,10 @@ fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
         let data = piece.data(payload, &world.window(S));
         transfers(|effects| world.rooms.forward(SessionId(S), data, effects))
     };
-    let close = |world: &mut World, id, untaken| {
+    let close = |world: &mut World, id, given| {
         let well = Departure {
             well: true,
-            untaken,
+            given: Some(given),
             ..Ending::PeerClosed.into()
         };
         transfers(|effects| world.rooms.leave(SessionId(id), well, effects))
@@ -243,7 +243,7 @@ fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
     assert!(send(&mut world, Piece::Whole, b"").is_empty(), "no byte");
     assert_eq!(send(&mut world, Piece::Whole, b"all"), ["1 begun"]);
     assert!(send(&mut world, Piece::Whole, b"more").is_empty());
-    assert_eq!(close(&mut world, 1, 0), ["1 finished"]);
+    assert_eq!(close(&mut world, 1, 7), ["1 finished"]);
     assert_eq!(next(&mut world), ["2 paired"]);
     assert_eq!(close(&mut world, 2, 0), ["2 receiver_gone"], "with nothing");
     assert_eq!(
@@ -253,10 +253,10 @@ fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
     );
     assert_eq!(next(&mut world), ["4 paired"]);
     send(&mut world, Piece::Whole, b"all");
-    assert_eq!(close(&mut world, 4, 1), ["4 receiver_gone"], "not with all");
+    assert_eq!(close(&mut world, 4, 2), ["4 receiver_gone"], "not with all");
     assert_eq!(next(&mut world), ["5 paired"]);
     assert_eq!(send(&mut world, Piece::First, b"a part"), ["5 begun"]);
-    assert_eq!(close(&mut world, 5, 0), ["5 receiver_gone"], "in a message");
+    assert_eq!(close(&mut world, 5, 6), ["5 receiver_gone"], "in a message");
     assert!(next(&mut world).is_empty(), "the sender is in it still");
     assert_eq!(send(&mut world, Piece::Last, b"the rest"), ["6 paired"]);
     send(&mut world, Piece::Whole, b"all");
