@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use relay_wire::ending::Ending;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         address::Trust,
         admission::{Admission, MAX_ADDRESSES},
         callers::Callers,
-        rules::Rules,
+        rules::{Rule, Rules},
         shares::Shares,
     },
     observe::{
@@ -258,6 +259,16 @@ impl State {
         }
     }
 
+    /// What the operator has decided of a client. A check of this machine is never meant: behind a proxy that
+    /// names nobody it has the address of all, and where it were blocked with them, a relay that works would
+    /// be restarted for it.
+    pub fn rule(&self, visitor: &Visitor) -> Rule {
+        match visitor.check {
+            true => Rule::None,
+            false => self.rules.of(visitor.network, Timestamp::now()),
+        }
+    }
+
     /// A name for a new session.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, SeqCst))
@@ -288,7 +299,10 @@ impl State {
     }
 
     fn tell_of_refusal(&self, visitor: Option<&Visitor>, event: impl FnOnce() -> Event) {
-        visitor.inspect(|it| it.refused());
+        if let Some(visitor) = visitor {
+            visitor.refused();
+            self.callers.refused(visitor.network);
+        }
         if visitor.is_none_or(|it| !it.check) {
             self.events.tell(|| Event {
                 visitor: visitor.cloned(),

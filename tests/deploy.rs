@@ -236,7 +236,8 @@ fn the_units_are_tight_and_well_formed() {
         machine.ok("claude-distill-relay status");
         machine.ok("sudo systemctl restart claude-distill-relay");
     }
-    let stranger = machine.root("runuser -u nobody -- claude-distill-relay status");
+    let stranger = machine.root("runuser -u nobody -- claude-distill-relay status --json");
+    assert!(stranger.output.starts_with("{\"error\":"), "{stranger:?}");
     assert!(stranger.output.contains("sudo"), "{stranger:?}");
     // A hole in the sandbox would show here.
     let status = machine.ok(&format!("sudo cat /proc/$({MAIN_PID})/status"));

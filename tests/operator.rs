@@ -80,6 +80,15 @@ impl Machine {
         serde_json::from_str(&said).unwrap()
     }
 
+    /// Why a command does not, in JSON.
+    async fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.output(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        said["error"].as_str().unwrap().to_owned()
+    }
+
     /// What a command that does not says.
     async fn complains(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments).await;
@@ -114,10 +123,13 @@ async fn client(relay: &Relay, address: &str) -> Raw {
 
 /// The status with which a handshake of the client at this address is answered.
 async fn status(relay: &Relay, address: &str) -> u16 {
+    status_of(relay, &of(address)).await
+}
+
+/// The status with which a handshake of this head is answered.
+async fn status_of(relay: &Relay, head: &str) -> u16 {
     let mut client = relay.dial().await;
-    client
-        .write(format!("{}\r\n", of(address)).as_bytes())
-        .await;
+    client.write(format!("{head}\r\n").as_bytes()).await;
     client.response().await.status
 }
 

@@ -90,11 +90,11 @@ pub struct Leave {
     pub departure: Departure,
 }
 
-/// A receiver's session is over, behind its [`Leave`]: it is given no more.
+/// A session is over, behind its [`Leave`]: it is given no more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Parted {
-    /// Whose session.
+    /// Which.
     pub id: SessionId,
     /// What it was given in all.
     pub given: Given,
@@ -122,6 +122,8 @@ pub struct Look;
 /// A room, and who is in it.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// When it was seen.
+    pub at: Instant,
     /// The room.
     pub sight: Sight,
     /// Whether it is that of a check.

@@ -58,6 +58,8 @@ pub struct RoomRegistry {
     worker: usize,
     rooms: Rooms,
     members: BySession<Member>,
+    /// Those who have left, until the last of them is written or given up.
+    leavers: BySession<Member>,
     /// The open rooms of checks, which are logged and counted apart.
     checks: HashSet<RoomCode>,
     line: Line,
@@ -76,6 +78,7 @@ impl RoomRegistry {
             worker,
             rooms: Rooms::new(limits(&state.live().config)),
             members: BySession::default(),
+            leavers: BySession::default(),
             checks: HashSet::new(),
             line: Line::default(),
             visits: Visits::new(&state.pools),
@@ -293,10 +296,9 @@ impl Handler<Attach> for RoomRegistry {
             vitals,
             spent,
         };
-        let client = member.visitor.network;
         self.members.insert(id, member);
         // Much may have been decided while it was on its way here.
-        if self.end_without_key(&[id], ctx) || self.apply_rule(id, client) {
+        if self.end_without_key(&[id], ctx) || self.apply_rule(id) {
             return;
         }
         if self.draining {
@@ -360,6 +362,7 @@ impl Handler<Leave> for RoomRegistry {
         self.line.leave(id);
         self.rooms.leave(id, departure, &mut self.effects);
         self.carry_out_for(member.as_ref());
+        self.leavers.extend(member.map(|member| (id, member)));
     }
 }
 
@@ -367,6 +370,7 @@ impl Handler<Parted> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, Parted { id, given }: Parted, _: &mut Self::Context) {
+        self.leavers.remove(&id);
         if let Some(transfer) = self.visits.parted(id, given) {
             self.state.metrics.transfers.ended(&transfer);
         }

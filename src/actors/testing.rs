@@ -114,6 +114,12 @@ pub(super) async fn ask(client: &mut TcpStream, request: &str) {
     client.write_all(&frame).await.unwrap();
 }
 
+/// Says something to its peer.
+pub(super) async fn say(client: &mut TcpStream, what: &[u8]) {
+    let frame = encode_masked(Opcode::Binary, true, what, [1, 2, 3, 4]);
+    client.write_all(&frame).await.unwrap();
+}
+
 /// Reads until `text` has come.
 pub(super) async fn hear(client: &mut TcpStream, text: &str) -> String {
     let mut heard = Vec::new();

@@ -39,7 +39,7 @@ pub(super) struct Status {
     pub(super) slow: SlowCounts,
     pub(super) refusals: Vec<Refused>,
     pub(super) decided: Decided,
-    /// Whether what is decided outlives a restart.
+    /// Whether what is decided outlives a restart, by how it was read or written last.
     pub(super) kept: bool,
     /// The busiest addresses and rooms.
     pub(super) clients: Vec<Client>,
@@ -81,7 +81,7 @@ pub(super) struct SlowCounts {
 /// The rooms.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RoomList {
-    /// How many there are; the list has the busiest.
+    /// How many there are; the list has those that matter most.
     pub(super) count: u64,
     pub(super) rooms: Vec<Room>,
 }
@@ -105,9 +105,9 @@ pub(super) struct Room {
     /// Payload that passed to receivers, and from them.
     pub(super) down_bytes: u64,
     pub(super) up_bytes: u64,
-    /// Payload that the systems of the two have taken.
-    pub(super) down_bytes_per_sec: u64,
-    pub(super) up_bytes_per_sec: u64,
+    /// Payload that the systems of the two have taken, where that is known.
+    pub(super) down_bytes_per_sec: Option<u64>,
+    pub(super) up_bytes_per_sec: Option<u64>,
     /// Payload for the present receiver that its system has not taken yet.
     pub(super) untaken_bytes: u64,
     /// Which side is slow, where anything moves or waits.
@@ -122,13 +122,13 @@ pub(super) struct Who {
     pub(super) clients: Vec<Client>,
 }
 
-/// One client address.
+/// One client address, or an IPv6 /48 that several of them are in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Client {
     pub(super) address: String,
     pub(super) sessions: u64,
     pub(super) rooms: u64,
-    /// Handshakes since the address is known, and how many of them were refused.
+    /// Handshakes since the address is known, and what it was refused: those, or requests.
     pub(super) handshakes: u64,
     pub(super) refused: u64,
     /// Bytes read from its sessions and written to them, since it is known.
@@ -142,6 +142,21 @@ pub(super) struct Client {
     pub(super) share_of: Share,
     /// What was decided of it, if anything.
     pub(super) decided: Option<Verdict>,
+}
+
+impl Client {
+    /// Adds what another has.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sessions += other.sessions;
+        self.rooms += other.rooms;
+        self.handshakes += other.handshakes;
+        self.refused += other.refused;
+        self.received_bytes += other.received_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.received_bytes_per_sec += other.received_bytes_per_sec;
+        self.sent_bytes_per_sec += other.sent_bytes_per_sec;
+        self.handshakes_per_sec += other.handshakes_per_sec;
+    }
 }
 
 /// What an address may have a part of.
@@ -170,7 +185,7 @@ pub(super) struct Rows {
     pub(super) rows: Option<usize>,
 }
 
-/// Which room to end.
+/// Which room to end: by its short name, or by more digits of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct End {
@@ -183,6 +198,9 @@ pub(super) struct End {
 pub(super) struct Blocking {
     pub(super) network: Network,
     pub(super) seconds: Option<u64>,
+    /// Whether also one whose addresses stand for everybody.
+    #[serde(default)]
+    pub(super) force: bool,
 }
 
 /// Whom to unblock.

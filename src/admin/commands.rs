@@ -8,7 +8,7 @@ use relay_wire::text::{escaped, escaped_json};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    api::{Blocking, Done, End, Limiting, Logging, Unblocking},
+    api::{Blocking, Done, End, Limiting, Logging, NotDone, Unblocking},
     ask::{Answer, Relay},
     top, words,
 };
@@ -41,7 +41,7 @@ pub fn commands() -> impl Iterator<Item = Command> {
             .arg(
                 Arg::new("room")
                     .value_name("ROOM")
-                    .help("Its short name in `rooms`, in `top` or in the log")
+                    .help("Its name in `rooms`, in `top` or in the log")
                     .required(true),
             ),
         Command::new("block")
@@ -57,6 +57,13 @@ pub fn commands() -> impl Iterator<Item = Command> {
                         let seconds = config::seconds(text).filter(|&seconds| seconds > 0);
                         seconds.ok_or("it must be a time, such as 90s, 1h30m or 7d")
                     }),
+            )
+            .arg(
+                Arg::new("force")
+                    .long("force")
+                    .help("Also where it has an address of this machine or of a trusted proxy")
+                    .requires("network")
+                    .action(ArgAction::SetTrue),
             ),
         Command::new("unblock")
             .about("Let an address or a network in again")
@@ -100,7 +107,7 @@ pub fn run(name: &str, flags: &ArgMatches, socket: Option<PathBuf>) -> ExitCode 
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Told) => ExitCode::FAILURE,
         Err(Failure::Says(why)) => {
-            logging::print_error(&why);
+            teller.complain(why);
             ExitCode::FAILURE
         }
     }
@@ -144,8 +151,12 @@ impl Teller {
                 }
             }),
             ("block", Some(network)) => {
-                let seconds = flags.get_one("for").copied();
-                self.act("/block", &Blocking { network, seconds })
+                let block = Blocking {
+                    network,
+                    seconds: flags.get_one("for").copied(),
+                    force: flags.get_flag("force"),
+                };
+                self.act("/block", &block)
             }
             ("unblock", Some(network)) => self.act("/unblock", &Unblocking { network }),
             ("limit", Some(network)) => {
@@ -191,6 +202,18 @@ impl Teller {
             let done: Done = answer.read()?;
             Ok(format!("{}\n", done.said))
         })
+    }
+
+    /// Says why nothing was done: in JSON where answers are to be, if anybody reads it.
+    fn complain(&self, why: String) {
+        let json = serde_json::to_string(&NotDone { error: why.clone() });
+        let printed = match json.ok().filter(|_| self.json) {
+            Some(json) => words::print(&format!("{}\n", escaped_json(&json))).is_ok(),
+            None => false,
+        };
+        if !printed {
+            logging::print_error(&why);
+        }
     }
 
     fn print(

@@ -11,24 +11,29 @@
 //! | [`socket`] | the socket itself |
 //! | `serve` | HTTP on it |
 //! | [`office`] | what is done at the operator's word |
-//! | `look`, `slow` | two looks at a relay, and what they tell: rates, and which side is slow |
+//! | `look` | a look at a relay: its workers, asked all at once |
+//! | `looks`, `slow` | two looks, and what they tell: rates, shares, and which side is slow |
+//! | `troubles` | what is not well, in sentences |
 //! | [`store`] | the file where blocks and limits outlive a restart |
 //! | [`commands`] | the commands of the command line |
 //! | `ask` | a client of the socket |
-//! | `words`, `units` | answers as a person reads them; numbers in such answers |
+//! | `words`, `table`, `units` | answers as a person reads them; rows and numbers in such answers |
 //! | `top`, `screen` | the live view, and how it is drawn |
 
 mod api;
 mod ask;
 pub mod commands;
 mod look;
+mod looks;
 pub mod office;
 mod screen;
 mod serve;
 mod slow;
 pub mod socket;
 pub mod store;
+mod table;
 mod top;
+mod troubles;
 mod units;
 mod words;
 

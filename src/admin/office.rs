@@ -2,21 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_rt::{task::spawn_blocking, time::sleep};
+use actix_rt::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 use log::{debug, info, warn};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     api::{Blocking, Done, Limiting, RoomList, Status, Unblocking, Who},
-    look::{Look, Looks},
+    look::{Look, PATIENCE, ask_all, long_name},
+    looks::{Looks, age},
     store::Store,
-    units,
+    troubles::objection,
+    units::{self, counted},
 };
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Decided as Told, EndRoom},
+        messages::{Decided as Told, EndRoom, Seen},
         now,
     },
     limits::{
@@ -30,6 +36,8 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The longest block that ends, in seconds: a thousand years. Beyond that it has no end.
 const LONGEST: u64 = 1000 * 365 * 86_400;
+/// Digits that a room's name has at least.
+const NAME: usize = 6;
 /// What to say where the process follows no orders.
 const NOBODY: &str = "this relay takes no such orders";
 
@@ -99,22 +107,26 @@ impl Office {
     }
 
     pub(super) async fn status(&self, rows: usize) -> Status {
-        let (decided, kept) = (self.decided(), self.store.keeps());
-        self.twice(|looks| looks.status(rows, decided, kept)).await
+        self.twice(|looks| {
+            let unkept = self.store.trouble();
+            let kept = self.store.keeps() && unkept.is_none();
+            looks.status(rows, self.decided(), kept, unkept)
+        })
+        .await
     }
 
     pub(super) async fn rooms(&self, rows: usize) -> RoomList {
         self.twice(|looks| RoomList {
-            count: looks.after.room_count(),
-            rooms: looks.rooms(rows),
+            count: looks.after.rooms.len() as u64,
+            rooms: looks.rooms(rows).0,
         })
         .await
     }
 
     pub(super) async fn who(&self, rows: usize) -> Who {
         self.twice(|looks| Who {
-            count: looks.after.client_count(),
-            clients: looks.clients(rows),
+            count: looks.after.clients.len() as u64,
+            clients: looks.who(rows),
         })
         .await
     }
@@ -123,25 +135,36 @@ impl Office {
         self.state.rules.decided(Timestamp::now())
     }
 
-    /// Ends the room of this short name.
+    /// Ends the room of this short name, or of more digits of it.
     pub(super) async fn end(&self, name: &str) -> Result<Done, No> {
         let name = name.trim().trim_start_matches('#').to_ascii_lowercase();
-        let none = || No::Missing(format!("there is no room {name}"));
-        let code = match self.look().await.codes_of(&name).as_slice() {
-            [] => return Err(none()),
-            [code] => *code,
-            // Six hexadecimal digits: a thousand rooms have two of one name once in thirty times.
-            several => {
-                return Err(No::Conflict(format!(
-                    "{} rooms have the name {name}: block the address of the one that is meant",
-                    several.len()
-                )));
+        if name.len() < NAME {
+            return Err(No::Bad(format!("a room's name has {NAME} digits or more")));
+        }
+        let look = self.look().await;
+        let code = match look.rooms_of(&name).as_slice() {
+            [] if look.silent > 0 => {
+                let silent = silence(look.silent, "it may have that room");
+                return Err(No::Conflict(format!("no room {name} is seen{silent}")));
             }
+            [] => return Err(No::Missing(format!("there is no room {name}"))),
+            [seen] => seen.sight.code,
+            several => return Err(No::Conflict(candidates(&name, several))),
         };
         let home = self.directory.home(self.state.placement.home(&code));
-        let registry = &home.ok_or_else(none)?.registry;
-        if !matches!(registry.send(EndRoom(code)).await, Ok(true)) {
-            return Err(none());
+        let ended = match home {
+            Some(home) => timeout(PATIENCE, home.registry.send(EndRoom(code))).await,
+            None => Ok(Ok(false)),
+        };
+        match ended {
+            Ok(Ok(true)) => {}
+            Ok(_) => return Err(No::Missing(format!("room {name} has just ended"))),
+            Err(_) => {
+                let silent = silence(1, "the room ends once it does");
+                return Err(No::Conflict(format!(
+                    "room {name} is not ended yet{silent}"
+                )));
+            }
         }
         info!("the operator has ended room {code}");
         Ok(Done {
@@ -152,9 +175,16 @@ impl Office {
 
     /// Blocks a network, and ends its sessions.
     pub(super) async fn block(&self, wanted: Blocking) -> Result<Done, No> {
-        let Blocking { network, seconds } = wanted;
+        let Blocking {
+            network,
+            seconds,
+            force,
+        } = wanted;
         if seconds == Some(0) {
             return Err(No::Bad("a block lasts for a second at least".to_owned()));
+        }
+        if !force && let Some(objection) = objection(network, &self.state.live().trust) {
+            return Err(No::Conflict(objection));
         }
         let now = Timestamp::now();
         let until = seconds
@@ -165,17 +195,16 @@ impl Office {
             });
         let rules = &self.state.rules;
         rules.block(network, until, now).map_err(too_many)?;
-        let ended = self.tell(network).await;
+        let ((ended, silent), (kept, note)) = self.enact(network).await;
         let time = match seconds.filter(|_| until.is_some()) {
             Some(seconds) => format!("for {}", units::time(seconds)),
             None => "until it is unblocked".to_owned(),
         };
-        let (kept, note) = self.keep().await;
-        let sessions = units::counted(ended as u64, "session");
+        let sessions = counted(ended as u64, "session");
         debug!("{network} is blocked");
         info!("the operator has blocked a network {time}; {sessions} ended");
         Ok(Done {
-            said: format!("{network} is blocked {time}; {sessions} ended{note}"),
+            said: format!("{network} is blocked {time}; {sessions} ended{silent}{note}"),
             network: Some(network),
             until,
             ended: Some(ended as u64),
@@ -209,43 +238,63 @@ impl Office {
         })
     }
 
-    /// Has the sessions of a network read so fast together, and no faster.
+    /// Has the sessions of a network read so fast together, and no faster; 0 ends the limit that it has.
     pub(super) async fn limit(&self, wanted: Limiting) -> Result<Done, No> {
         let Limiting {
             network,
             bytes_per_sec,
         } = wanted;
         let rules = &self.state.rules;
-        rules
-            .limit(network, bytes_per_sec, now())
-            .map_err(too_many)?;
-        self.tell(network).await;
-        let (kept, note) = self.keep().await;
-        let pace = match bytes_per_sec {
-            0 => "as fast as it sends".to_owned(),
-            bytes => format!(
-                "at {} a second, all its sessions together",
-                units::bytes(bytes)
+        let lifted = bytes_per_sec == 0;
+        let around = rules.limited_around(network).map(|it| {
+            let pace = units::bytes(it.bytes_per_sec);
+            let around = it.network;
+            format!("{around} is read at {pace} a second, and {network} with it")
+        });
+        if !lifted {
+            rules
+                .limit(network, bytes_per_sec, now())
+                .map_err(too_many)?;
+        } else if !rules.unlimit(network) {
+            let still = around.map(|around| format!("; but {around}"));
+            let still = still.unwrap_or_default();
+            return Err(No::Missing(format!("{network} has no limit{still}")));
+        }
+        let ((_, silent), (kept, note)) = self.enact(network).await;
+        let pace = match (lifted, around) {
+            (false, _) => format!(
+                "is read at {} a second, all its sessions together",
+                units::bytes(bytes_per_sec)
             ),
+            (true, None) => "is read as fast as it sends".to_owned(),
+            (true, Some(around)) => format!("has no limit of its own any more; but {around}"),
         };
         debug!("{network} is limited to {bytes_per_sec} bytes a second");
-        info!("the operator has a network read {pace}");
+        match lifted {
+            true => info!("the operator has lifted the limit of a network"),
+            false => info!("the operator has a network read at {bytes_per_sec} bytes a second"),
+        }
         Ok(Done {
-            said: format!("{network} is read {pace}{note}"),
+            said: format!("{network} {pace}{silent}{note}"),
             network: Some(network),
             kept: Some(kept),
             ..Done::default()
         })
     }
 
-    /// Has those sessions of a network that are here meet what is decided of it now; how many end.
-    async fn tell(&self, network: Network) -> usize {
-        let mut ended = 0;
-        for registry in self.directory.registries() {
-            // One that is gone has no sessions.
-            ended += registry.send(Told(network)).await.unwrap_or(0);
-        }
-        ended
+    /// Has what is decided of a network now hold and last: its sessions are told while it is written down,
+    /// so that neither a disk nor a worker keeps the other waiting.
+    async fn enact(&self, network: Network) -> ((usize, String), (bool, String)) {
+        join(self.tell(network), self.keep()).await
+    }
+
+    /// Has those sessions of a network that are here meet what is decided of it now; how many end, and to
+    /// end a sentence, which workers do not answer.
+    async fn tell(&self, network: Network) -> (usize, String) {
+        let answers = ask_all(&self.directory, || Told(network)).await;
+        let silent = answers.iter().filter(|answer| answer.is_none()).count();
+        let note = silence(silent, "it holds there once it does");
+        (answers.into_iter().flatten().sum(), note)
     }
 
     /// Writes down what is decided. Says whether that outlives a restart, and why not, to end a sentence.
@@ -301,8 +350,36 @@ impl Office {
     }
 }
 
+/// That workers do not answer, to end a sentence, and what that means.
+fn silence(silent: usize, so: &str) -> String {
+    match silent {
+        0 => String::new(),
+        1 => format!("; one worker does not answer: {so}"),
+        silent => format!("; {silent} workers do not answer: {so}"),
+    }
+}
+
+/// Rooms of one short name: with a thousand there are two once in thirty times.
+fn candidates(name: &str, rooms: &[&Seen]) -> String {
+    let one = |seen: &&Seen| {
+        let sender = seen.sender.map(|it| it.client.to_string());
+        let (sender, age) = (sender.unwrap_or_default(), units::time(age(seen).as_secs()));
+        format!("{} (of {sender}, {age} old)", long_name(&seen.sight.code))
+    };
+    let rooms: Vec<_> = rooms.iter().map(one).collect();
+    format!(
+        "{} rooms have the name {name}; say which by all of it: {}",
+        rooms.len(),
+        rooms.join(", ")
+    )
+}
+
 fn too_many(TooMany(most): TooMany) -> No {
     No::Conflict(format!(
         "there are {most} of them already, which is as many as there may be"
     ))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -7,20 +7,22 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::Line,
-    widgets::{Paragraph, Row, Sparkline, Table},
+    widgets::{Paragraph, Sparkline},
 };
 use relay_wire::text::escaped;
 
 use super::{
     api::Status,
+    table::Table,
     units::bytes,
-    words::{self, CLIENT_HEADS, ROOM_HEADS},
+    words::{self, wrapped},
 };
 
 /// Seconds that the plot goes back, at most: as many as a wide screen has columns.
 const HISTORY: usize = 500;
-/// Lines of the plot.
+/// Lines of the plot, on a screen that has as many as a small terminal.
 const PLOT: u16 = 4;
+const SMALL: u16 = 20;
 
 /// What is shown.
 pub(super) struct View {
@@ -57,41 +59,45 @@ impl View {
     }
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
-        let head = self.head();
-        let rows = |count: usize| u16::try_from(count + 2).unwrap_or(u16::MAX);
+        let area = frame.area();
+        let head = self.head(usize::from(area.width));
+        // However much is not well, half of the screen is for the rest.
+        let head_lines = u16::try_from(head.len()).unwrap_or(u16::MAX);
         let areas = Layout::vertical([
-            Constraint::Length(u16::try_from(head.len()).unwrap_or(u16::MAX)),
-            Constraint::Length(PLOT),
-            Constraint::Max(rows(self.status.busiest_rooms.len())),
+            Constraint::Length(head_lines.min(area.height.div_ceil(2))),
+            Constraint::Length(if area.height < SMALL { 0 } else { PLOT }),
+            Constraint::Fill(1),
             Constraint::Fill(1),
             Constraint::Length(1),
         ]);
-        let [top, plot, rooms, clients, foot] = areas.areas(frame.area());
+        let [top, plot, rooms, clients, foot] = areas.areas(area);
         frame.render_widget(Paragraph::new(head), top);
         self.draw_plot(frame, plot);
-        let of_rooms = self.status.busiest_rooms.iter().map(words::room_row);
-        draw_table(frame, rooms, ROOM_HEADS, of_rooms);
-        let of_clients = self.status.clients.iter().map(words::client_row);
-        draw_table(frame, clients, CLIENT_HEADS, of_clients);
+        draw_table(frame, rooms, &words::rooms(&self.status.busiest_rooms));
+        draw_table(frame, clients, &words::clients(&self.status.clients));
         frame.render_widget(Paragraph::new("q ends this view").style(dim()), foot);
     }
 
-    /// The first lines.
-    fn head(&self) -> Vec<Line<'static>> {
+    /// The first lines, in this width.
+    fn head(&self, width: usize) -> Vec<Line<'static>> {
         let it = &self.status;
         let well = it.troubles.is_empty() && self.silence.is_none();
         let colour = if well { Color::Green } else { Color::Red };
         let bold = Style::new().fg(colour).add_modifier(Modifier::BOLD);
-        let mut lines = vec![Line::styled(escaped(&words::headline(it)), bold)];
-        let troubles = self.silence.iter().chain(&it.troubles);
-        lines.extend(troubles.map(|it| Line::styled(escaped(it), Color::Red)));
-        lines.push(Line::raw(words::load(it)));
-        lines.push(Line::raw(words::transfers(it)));
+        let mut lines = Vec::new();
+        let mut say = |text: &str, style| {
+            let wrapped = wrapped(&escaped(text), width).into_iter();
+            lines.extend(wrapped.map(|line| Line::styled(line, style)));
+        };
+        say(&words::headline(it), bold);
+        for trouble in self.silence.iter().chain(&it.troubles) {
+            say(trouble, Style::new().fg(Color::Red));
+        }
+        say(&words::load(it), Style::new());
+        say(&words::transfers(it), Style::new());
         if !it.refusals.is_empty() {
-            lines.push(Line::raw(format!(
-                "refused so far: {}",
-                escaped(&words::refusals(it))
-            )));
+            let refused = format!("refused so far: {}", words::refusals(it));
+            say(&refused, Style::new());
         }
         lines
     }
@@ -113,22 +119,19 @@ fn dim() -> Style {
     Style::new().add_modifier(Modifier::DIM)
 }
 
-fn draw_table<const N: usize>(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    heads: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) {
-    let rows: Vec<_> = rows.collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        let width = cells.chain([heads[column].len()]).max().unwrap_or(0);
-        Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX))
-    };
-    let widths: [_; N] = std::array::from_fn(width);
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    let table = Table::new(rows.into_iter().map(Row::new), widths).column_spacing(2);
-    frame.render_widget(table.header(Row::new(heads).style(bold)), area);
+/// As much of it as there is room for, and a line between it and what is below.
+fn draw_table<const N: usize>(frame: &mut Frame<'_>, area: Rect, table: &Table<N>) {
+    let columns = table.columns(usize::from(area.width));
+    let most = usize::from(area.height.saturating_sub(1));
+    let lines = table.lines(&columns).into_iter().take(most).enumerate();
+    let lines = lines.map(|(number, line)| {
+        let style = match number {
+            0 => Style::new().add_modifier(Modifier::BOLD),
+            _ => Style::new(),
+        };
+        Line::styled(line, style)
+    });
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area);
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io::{self, ErrorKind},
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
-    },
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -59,9 +56,20 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(file) if !file.file_type().is_socket() => in_use("what is there is no socket"),
-        Ok(_) if UnixStream::connect(path).is_ok() => in_use("another relay answers there"),
-        Ok(_) => fs::remove_file(path),
+        Ok(_) => match knock(path) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+            // Nobody has accepted those who came before.
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => in_use("another relay answers there"),
+        },
     }
+}
+
+/// Connects there, without waiting for anybody.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 #[cfg(test)]
@@ -80,6 +88,28 @@ mod tests {
         assert_eq!(error.to_string(), "another relay answers there");
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[actix_rt::test]
+    async fn one_that_is_busy_is_in_use_and_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let waiting: Vec<_> = std::iter::repeat_with(|| knock(&path))
+            .take_while(Result::is_ok)
+            .take(100)
+            .collect();
+        assert!(waiting.len() < 100, "it never has enough");
+        let error = AdminSocket::bind(&path).unwrap_err();
+        assert_eq!(error.to_string(), "another relay answers there");
+        // One for datagrams is somebody else's.
+        drop(socket);
+        fs::remove_file(&path).unwrap();
+        let _other = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(AdminSocket::bind(&path).is_err());
+        assert!(path.exists());
     }
 
     #[actix_rt::test]

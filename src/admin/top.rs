@@ -5,16 +5,21 @@
 
 use std::{
     io::{self, IsTerminal},
-    sync::mpsc::{self, Receiver, SyncSender, TryRecvError},
+    sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc::{self, Receiver, SyncSender, TryRecvError},
+    },
     thread,
     time::Duration,
 };
 
+use futures_util::future::select_all;
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
 };
 use relay_wire::text::escaped_json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{api::Status, ask::Relay, screen::View, words::print};
 
@@ -39,6 +44,7 @@ pub(super) fn run(relay: &Relay, json: bool) -> Result<(), String> {
         return Err("top is for a terminal; top --json prints a line each second".to_owned());
     }
     let first = relay.get(PATH)?.read()?;
+    await_signals().map_err(|error| format!("signals cannot be awaited: {error}"))?;
     let (send, answers) = mpsc::sync_channel(1);
     let relay = relay.clone();
     thread::spawn(move || keep_asking(&relay, &send));
@@ -46,6 +52,37 @@ pub(super) fn run(relay: &Relay, json: bool) -> Result<(), String> {
     let shown = show(&mut terminal, View::new(first), &answers);
     ratatui::restore();
     shown.map_err(|error| no_terminal(&error))
+}
+
+/// Whether a signal has told it to end: then the terminal is left as it was found.
+static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+
+/// Waits for the signals that end a program, on a thread of its own, from now on.
+fn await_signals() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        let kinds = [
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+        ];
+        kinds
+            .map(signal)
+            .into_iter()
+            .collect::<io::Result<Vec<_>>>()?
+    };
+    thread::spawn(move || {
+        runtime.block_on(async {
+            let signals = signals.into_iter();
+            let first = signals.map(|mut signal| Box::pin(async move { signal.recv().await }));
+            select_all(first).await;
+        });
+        TOLD_TO_END.store(true, SeqCst);
+    });
+    Ok(())
 }
 
 fn no_terminal(error: &io::Error) -> String {
@@ -76,14 +113,14 @@ fn keep_asking(relay: &Relay, heard: &SyncSender<Result<Status, String>>) {
     }
 }
 
-/// Draws what has changed, until it is told to end.
+/// Draws what has changed, until it is told to end, by a key or by a signal.
 fn show(
     terminal: &mut DefaultTerminal,
     mut view: View,
     answers: &Receiver<Result<Status, String>>,
 ) -> io::Result<()> {
     let mut is_new = true;
-    loop {
+    while !TOLD_TO_END.load(SeqCst) {
         if is_new {
             terminal.draw(|frame| view.draw(frame))?;
         }
@@ -112,4 +149,5 @@ fn show(
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
     }
+    Ok(())
 }

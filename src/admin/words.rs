@@ -7,12 +7,17 @@ use std::{
 
 use super::{
     api::{Client, Room, RoomList, Share, Slow, SlowCounts, Status, Verdict, Who},
+    table::{Head, Table},
     units::{bytes, counted, time},
 };
 use crate::limits::rules::Decided;
 
 /// Addresses that a list for a person has at most. The whole list is in the JSON.
 const MOST_SHOWN: usize = 40;
+/// Blocks and limits that a status has of each.
+const FEW: usize = 2;
+/// Columns of a screen.
+const SCREEN: usize = 80;
 
 /// Prints what was answered. Returns whether anybody reads it: who has stopped has read enough.
 ///
@@ -36,21 +41,32 @@ pub(super) fn status(it: &Status) -> String {
     }
     text += &format!("\n{}\n{}\n", load(it), transfers(it));
     if !it.clients.is_empty() {
-        text += &format!("\n{}", clients(&it.clients));
+        text += &format!("\n{}", clients(&it.clients).text(SCREEN));
     }
     if !it.busiest_rooms.is_empty() {
-        text += &format!("\n{}", rooms(&it.busiest_rooms));
+        text += &format!("\n{}", rooms(&it.busiest_rooms).text(SCREEN));
     }
     if !it.refusals.is_empty() {
         text += &format!("\nrefused so far: {}\n", refusals(it));
     }
-    let decided = decided(&it.decided);
-    if !decided.is_empty() {
-        let where_to = match it.kept {
+    let (blocks, limits) = (it.decided.blocks.len(), it.decided.limits.len());
+    if blocks + limits > 0 {
+        let kept = match it.kept {
             true => "",
-            false => "(not beyond a restart, as there is no RELAY_STATE_DIR)\n",
+            false => ", not beyond a restart",
         };
-        text += &format!("\n{decided}{where_to}");
+        let counts = [(blocks, "blocked"), (limits, "limited")].map(|(count, what)| {
+            let networks = counted(count as u64, "network");
+            format!("{networks} {what}")
+        });
+        text += &format!("\n{}{kept}\n", counts.join(", "));
+        text += &decided(&Decided {
+            blocks: it.decided.blocks.iter().take(FEW).cloned().collect(),
+            limits: it.decided.limits.iter().take(FEW).cloned().collect(),
+        });
+        if blocks.max(limits) > FEW {
+            text += "… (claude-distill-relay block lists them all)\n";
+        }
     }
     text
 }
@@ -129,7 +145,7 @@ pub(super) fn room_list(it: &RoomList) -> String {
         return "There are no rooms.\n".to_owned();
     }
     let shown = &it.rooms[..it.rooms.len().min(MOST_SHOWN)];
-    rooms(shown) + &rest(it.count, shown.len(), "rooms")
+    rooms(shown).text(usize::MAX) + &rest(it.count, shown.len(), "rooms")
 }
 
 /// Who uses the relay.
@@ -138,7 +154,7 @@ pub(super) fn who(it: &Who) -> String {
         return "Nobody is here, and nobody was.\n".to_owned();
     }
     let shown = &it.clients[..it.clients.len().min(MOST_SHOWN)];
-    clients(shown) + &rest(it.count, shown.len(), "addresses")
+    clients(shown).text(usize::MAX) + &rest(it.count, shown.len(), "addresses")
 }
 
 fn rest(count: u64, shown: usize, what: &str) -> String {
@@ -162,22 +178,22 @@ pub(super) fn decided(it: &Decided) -> String {
 }
 
 /// What heads the columns of rooms.
-pub(super) const ROOM_HEADS: [&str; 11] = [
-    "room",
-    "age",
-    "sender",
-    "receiver",
-    "receivers",
-    "down",
-    "up",
-    "down/s",
-    "up/s",
-    "untaken",
-    "slow",
+const ROOM_HEADS: [Head; 11] = [
+    ("room", 0),
+    ("age", 7),
+    ("sender", 3),
+    ("receiver", 4),
+    ("receivers", 8),
+    ("down", 9),
+    ("up", 10),
+    ("down/s", 2),
+    ("up/s", 6),
+    ("untaken", 5),
+    ("slow", 1),
 ];
 
 /// A room, by those columns.
-pub(super) fn room_row(it: &Room) -> [String; 11] {
+fn room_row(it: &Room) -> [String; 11] {
     let who = |address: &Option<String>| address.clone().unwrap_or_else(nothing);
     [
         it.room.clone(),
@@ -190,8 +206,8 @@ pub(super) fn room_row(it: &Room) -> [String; 11] {
         },
         bytes(it.down_bytes),
         bytes(it.up_bytes),
-        bytes(it.down_bytes_per_sec),
-        bytes(it.up_bytes_per_sec),
+        it.down_bytes_per_sec.map_or_else(nothing, bytes),
+        it.up_bytes_per_sec.map_or_else(nothing, bytes),
         bytes(it.untaken_bytes),
         it.slow
             .map_or_else(nothing, |side| name_of(side).to_owned()),
@@ -212,21 +228,21 @@ fn name_of(side: Slow) -> &'static str {
 }
 
 /// What heads the columns of addresses.
-pub(super) const CLIENT_HEADS: [&str; 10] = [
-    "address",
-    "sessions",
-    "rooms",
-    "connects",
-    "refused",
-    "in",
-    "out",
-    "in/s",
-    "out/s",
-    "largest share",
+const CLIENT_HEADS: [Head; 10] = [
+    ("address", 0),
+    ("sessions", 2),
+    ("rooms", 6),
+    ("connects", 3),
+    ("refused", 7),
+    ("in", 8),
+    ("out", 9),
+    ("in/s", 4),
+    ("out/s", 5),
+    ("largest share", 1),
 ];
 
 /// An address, by those columns.
-pub(super) fn client_row(it: &Client) -> [String; 10] {
+fn client_row(it: &Client) -> [String; 10] {
     let connects = match it.handshakes_per_sec {
         0 => it.handshakes.to_string(),
         now => format!("{} (+{now}/s)", it.handshakes),
@@ -256,59 +272,39 @@ pub(super) fn client_row(it: &Client) -> [String; 10] {
     ]
 }
 
-fn rooms(rooms: &[Room]) -> String {
-    table(ROOM_HEADS, rooms.iter().map(room_row))
+/// Rooms, a row each.
+pub(super) fn rooms(rooms: &[Room]) -> Table<11> {
+    Table::new(ROOM_HEADS, rooms.iter().map(room_row))
 }
 
-fn clients(clients: &[Client]) -> String {
-    table(CLIENT_HEADS, clients.iter().map(client_row))
+/// Addresses, a row each.
+pub(super) fn clients(clients: &[Client]) -> Table<10> {
+    Table::new(CLIENT_HEADS, clients.iter().map(client_row))
 }
 
-/// Columns as wide as what is in them, two blanks apart; those of numbers end where they do.
-fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let rows: Vec<_> = rows.collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heads[column].len()]).max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let is_number = |cell: &str| cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit());
-    let numbers: [bool; N] = std::array::from_fn(|column| {
-        !matches!(
-            heads[column],
-            "room" | "address" | "sender" | "receiver" | "largest share"
-        ) && rows.iter().all(|row| is_number(&row[column]))
-    });
-    let line = |cells: [&str; N]| {
-        let cells = (0..N).map(|column| {
-            let (cell, width) = (cells[column], widths[column]);
-            match numbers[column] {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:width$}"),
-            }
-        });
-        let line = cells.collect::<Vec<_>>().join("  ");
-        format!("{}\n", line.trim_end())
-    };
-    let rows = rows
-        .iter()
-        .map(|row| line(row.each_ref().map(String::as_str)));
-    line(heads) + &rows.collect::<String>()
+/// A sentence, in as many lines as it takes in this width.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let (mut lines, mut left) = (Vec::new(), text);
+    loop {
+        // The first character that has no room.
+        let end = left.char_indices().nth(width.max(1));
+        let Some((end, next)) = end else {
+            lines.push(left.to_owned());
+            return lines;
+        };
+        let blank = match next {
+            ' ' => Some(end),
+            _ => left[..end].rfind(' ').filter(|&blank| blank > 0),
+        };
+        let cut = blank.unwrap_or(end);
+        lines.push(left[..cut].to_owned());
+        left = left[cut..].trim_start();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_of_numbers_end_where_they_do() {
-        let rows = [["a1", "9 B", "-"], ["b", "10 KiB", "sender"]];
-        let rows = rows.map(|row| row.map(str::to_owned));
-        assert_eq!(
-            table(["room", "down", "slow"], rows.into_iter()),
-            "room    down  slow\na1       9 B  -\nb     10 KiB  sender\n"
-        );
-    }
 
     #[test]
     fn what_is_decided_has_a_line_for_each_network() {
@@ -326,5 +322,15 @@ mod tests {
              2001:db8::/64 is blocked until it is unblocked\n\
              192.0.2.7 is read at 64 KiB a second\n"
         );
+    }
+
+    #[test]
+    fn a_sentence_is_cut_at_its_blanks_if_it_has_any() {
+        assert_eq!(wrapped("one two three", 80), ["one two three"]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 4), ["one", "two", "thre", "e"]);
+        assert_eq!(wrapped("äöü äöü", 2), ["äö", "ü", "äö", "ü"]);
+        assert_eq!(wrapped("ab", 0), ["a", "b"]);
+        assert_eq!(wrapped("", 3), [""]);
     }
 }

@@ -13,7 +13,6 @@ use actix_http::{
 use actix_web::http::{StatusCode, header};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
-use jiff::Timestamp;
 use log::warn;
 use relay_wire::{
     ending::{Ending, Retry, Told},
@@ -77,7 +76,7 @@ impl Door {
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
         let client = client(head, peer, &live.trust);
         let admitted = self.admit(head, peer, &client, ours, &live);
-        self.state.callers.came(client.key(), admitted.is_err());
+        self.state.callers.came(client.key());
         match admitted {
             Ok(Admitted {
                 response,
@@ -123,7 +122,7 @@ impl Door {
         if !upgrade::is_well_formed(head) {
             return Err(refused(&visitor, Ending::BadHandshake));
         }
-        if let Rule::Blocked = self.state.rules.of(client.key(), Timestamp::now()) {
+        if let Rule::Blocked = self.state.rule(&visitor) {
             return Err(refused(&visitor, Ending::AddressBlocked));
         }
         upgrade::verify(head).map_err(|error| {

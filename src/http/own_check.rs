@@ -4,7 +4,8 @@
 //! A mark is a claim that anybody can make. It is believed of a TCP peer on this machine that speaks for
 //! nobody else, so never through a proxy that names its clients. Who makes it falsely all the same, from
 //! behind something on this machine that says nothing, has the lines of a room moved to `debug` and the
-//! room itself to another counter. Limits, budgets and all other counts know of no mark.
+//! room itself to another counter, and is let in where the operator has blocked that address. Budgets, shares
+//! and all other counts know of no mark.
 
 use std::net::IpAddr;
 

@@ -7,14 +7,20 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// How many elements of `X-Forwarded-For` are looked at, however many are sent.
 const MAX_HOPS: usize = 32;
+
+/// This machine, by its own addresses for itself.
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 /// Whose word is taken for a client's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +36,13 @@ impl Trust {
     /// Whether this is the address of a trusted proxy.
     pub fn covers(&self, addr: IpAddr) -> bool {
         self.proxies.iter().any(|range| range.contains(&addr))
+    }
+
+    /// Whether some address in this network may stand for everybody: one of this machine, or of a trusted
+    /// proxy, is that of all clients whom a proxy does not name.
+    pub fn hides_clients_in(&self, network: &IpNet) -> bool {
+        let meets = |range: &IpNet| range.contains(network) || network.contains(range);
+        self.proxies.iter().chain(&LOOPBACK).any(meets)
     }
 }
 
@@ -91,6 +104,11 @@ impl AddressKey {
             IpNet::V6(_) => &IPV6,
         };
         lens.iter().map(move |&len| network(self.0.addr(), len))
+    }
+
+    /// Its addresses.
+    pub fn range(self) -> IpNet {
+        self.0
     }
 
     /// Whether all of it lies in this network.

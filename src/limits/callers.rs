@@ -30,7 +30,7 @@ pub struct Caller {
 pub struct Deeds {
     /// Handshakes of its own, whatever became of them.
     pub handshakes: u64,
-    /// Those of them that were refused.
+    /// What it was refused: handshakes, what came in their place, and requests of its sessions.
     pub refused: u64,
     /// Bytes read from its sessions.
     pub received: u64,
@@ -68,6 +68,8 @@ struct Table {
     callers: HashMap<AddressKey, Known>,
     /// How often anybody was looked up.
     turns: u64,
+    /// Handshakes of all, of those who are forgotten as well.
+    handshakes: u64,
     /// How many there may be before those that came longest ago are forgotten.
     sweep_at: usize,
 }
@@ -84,6 +86,7 @@ impl Default for Callers {
         Self(Mutex::new(Table {
             callers: HashMap::new(),
             turns: 0,
+            handshakes: 0,
             sweep_at: MOST_GONE,
         }))
     }
@@ -100,11 +103,22 @@ impl Callers {
         self.table().of(client)
     }
 
-    /// A handshake of this client's has come, and was refused or not.
-    pub fn came(&self, client: AddressKey, refused: bool) {
-        let caller = self.of(client);
+    /// A handshake of this client's has come.
+    pub fn came(&self, client: AddressKey) {
+        let mut table = self.table();
+        table.handshakes += 1;
+        let caller = table.of(client);
         caller.handshakes.fetch_add(1, Relaxed);
-        caller.refused.fetch_add(u64::from(refused), Relaxed);
+    }
+
+    /// This client was refused something.
+    pub fn refused(&self, client: AddressKey) {
+        self.of(client).refused.fetch_add(1, Relaxed);
+    }
+
+    /// Handshakes that have come, whoever's.
+    pub fn handshakes(&self) -> u64 {
+        self.table().handshakes
     }
 
     /// All of them, in no order.
@@ -170,8 +184,9 @@ mod tests {
     #[test]
     fn what_an_address_does_is_counted_over_its_sessions() {
         let callers = Callers::default();
-        callers.came(client(1), false);
-        callers.came(client(1), true);
+        callers.came(client(1));
+        callers.came(client(1));
+        callers.refused(client(1));
         let (first, second) = (callers.of(client(1)), callers.of(client(1)));
         first.received(10);
         drop(first);
@@ -192,19 +207,22 @@ mod tests {
         let callers = Callers::default();
         let here = callers.of(client(0));
         here.sent(3);
-        callers.came(client(1), false);
+        callers.came(client(1));
         for stranger in 2..100_000 {
-            callers.came(client(stranger), true);
+            callers.came(client(stranger));
             // Who keeps coming is known all the while.
-            callers.came(client(1), true);
+            callers.came(client(1));
+            callers.refused(client(1));
             assert!(callers.table().callers.len() <= MOST_GONE + 2);
         }
         assert_eq!(deeds(&callers, 0).unwrap().sent, 3);
         assert_eq!(deeds(&callers, 1).unwrap().refused, 99_998);
+        // Those of who is forgotten count all the same.
+        assert_eq!(callers.handshakes(), 1 + 2 * 99_998);
         assert!(callers.table().callers.capacity() <= 4 * MOST_GONE);
         drop(here);
         for stranger in 100_000..110_000 {
-            callers.came(client(stranger), true);
+            callers.came(client(stranger));
         }
         assert_eq!(deeds(&callers, 0), None);
     }

@@ -27,6 +27,11 @@ impl Network {
         self.0.contains(&other.0)
     }
 
+    /// Its addresses.
+    pub fn range(&self) -> &IpNet {
+        &self.0
+    }
+
     /// Bits of its prefix: of two networks that cover a client, the one with more is meant for it.
     pub fn prefix_len(&self) -> u8 {
         self.0.prefix_len()

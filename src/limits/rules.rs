@@ -134,8 +134,7 @@ impl Rules {
         around.map(|block| block.network)
     }
 
-    /// Has the sessions of a network read so fast together, from `now` on, in place of a limit that it has;
-    /// with 0 bytes a second there is none any more.
+    /// Has the sessions of a network read so fast together, from `now` on, in place of a limit that it has.
     ///
     /// # Errors
     ///
@@ -144,9 +143,6 @@ impl Rules {
         let mut table = self.write();
         let limits = &mut table.limits;
         limits.retain(|(limit, _)| limit.network != network);
-        if bytes_per_sec == 0 {
-            return Ok(());
-        }
         if limits.len() == MOST {
             return Err(TooMany(MOST));
         }
@@ -156,6 +152,22 @@ impl Rules {
         };
         limits.push((limit, SharedPace::new(bytes_per_sec, now)));
         Ok(())
+    }
+
+    /// Ends the limit of just this network; whether it had one.
+    pub fn unlimit(&self, network: Network) -> bool {
+        let mut table = self.write();
+        let before = table.limits.len();
+        table.limits.retain(|(limit, _)| limit.network != network);
+        table.limits.len() < before
+    }
+
+    /// The narrowest limit of a wider network that has all of this one, if there is one.
+    pub fn limited_around(&self, network: Network) -> Option<Limit> {
+        let table = self.read();
+        let limits = table.limits.iter().map(|(limit, _)| limit);
+        let around = limits.filter(|it| it.network != network && it.network.includes(&network));
+        around.max_by_key(|it| it.network.prefix_len()).cloned()
     }
 
     /// All that holds at `now`.
@@ -178,7 +190,7 @@ impl Rules {
             // Who was blocked beyond the bound was never written down.
             let _ = self.block(network, until, now);
         }
-        for limit in decided.limits {
+        for limit in decided.limits.iter().filter(|it| it.bytes_per_sec > 0) {
             let _ = self.limit(limit.network, limit.bytes_per_sec, moment);
         }
     }

@@ -86,10 +86,14 @@ impl Shares {
         pool
     }
 
-    /// How much is taken for a client itself.
-    pub fn used_by(&self, client: AddressKey) -> usize {
-        let pool = self.used().pools.get(&client).and_then(Weak::upgrade);
-        pool.map_or(0, |pool| pool.used())
+    /// How much is taken for each of these clients itself, in their order and at one moment.
+    pub fn used_by(&self, clients: impl Iterator<Item = AddressKey>) -> Vec<usize> {
+        let used = self.used();
+        let of = |client| {
+            let pool = used.pools.get(&client).and_then(Weak::upgrade);
+            pool.map_or(0, |pool| pool.used())
+        };
+        clients.map(of).collect()
     }
 
     /// How much is taken for the widest network that a client counts in.

@@ -1,8 +1,8 @@
 //! What is shown: how the relay is, its rooms, and who uses it.
 
 use relay_testing::{
-    frame,
-    wire::{BINARY, PING},
+    frame, reply,
+    wire::{BINARY, PING, TEXT},
     within,
 };
 use tokio::task::JoinHandle;
@@ -27,10 +27,13 @@ fn read_all(mut raw: Raw) -> JoinHandle<()> {
 async fn without_a_relay_it_says_how_to_have_one() {
     let machine = Machine::new();
     for command in ["status", "top", "rooms", "who", "drain", "reload"] {
-        let said = machine.complains(&[command, "--json"]).await;
+        let said = machine.fails(&[command]).await;
         assert!(said.contains("RELAY_ADMIN_SOCKET=PATH"), "{said}");
         assert!(said.contains("admin.sock"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    for command in [&["block", "nobody"][..], &["limit", "192.0.2.7"], &["end"]] {
+        let output = machine.output(command).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
     }
     // One that was killed leaves its socket behind, and the next one takes its place.
     let relay = machine.relay().run();
@@ -129,6 +132,57 @@ async fn the_figures_are_those_of_what_was_sent() {
         assert!(!said.contains(&code), "the code of a room: {said}");
     }
     drop(relay);
+}
+
+#[tokio::test]
+async fn what_an_address_is_refused_counts_whatever_it_has_asked_for() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let mut guest = client(&relay, "192.0.2.8").await;
+    guest.send(frame(TEXT, reply::join("abcdef"))).await;
+    guest.expect_error("room_not_found").await;
+    let plain = "GET /nothing HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n";
+    assert_eq!(status_of(&relay, plain).await, 426);
+    let wrong = of("192.0.2.8").replace("Version: 13", "Version: 12");
+    assert_eq!(status_of(&relay, &wrong).await, 426);
+    let who = machine.json(&["who"]).await;
+    let guest = row(&who["clients"], "address", "192.0.2.8");
+    assert_eq!(
+        (&guest["handshakes"], &guest["refused"]),
+        (&2.into(), &3.into())
+    );
+}
+
+#[tokio::test]
+async fn a_status_is_one_screen_whatever_there_is_to_show() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    let mut pairs = Vec::new();
+    for number in 1..8 {
+        let (sender, receiver) = (
+            format!("2001:db8:1111:222{number}::1"),
+            format!("2001:db8:3333:444{number}::1"),
+        );
+        pairs.push(pair(&relay, &sender, &receiver).await);
+    }
+    for number in 1..30 {
+        let body = format!(r#"{{"network":"192.0.2.{number}"}}"#);
+        let length = body.len();
+        let head = "POST /block HTTP/1.1\r\nHost: x\r\nContent-Length: ";
+        machine.answer(&format!("{head}{length}\r\n\r\n{body}"));
+    }
+    let said = machine.says(&["status"]).await;
+    assert!(
+        said.contains("29 networks blocked, 0 networks limited"),
+        "{said}"
+    );
+    assert!(said.lines().count() <= 24, "{said}");
+    let rows = said.lines().filter(|line| line.contains("2001:db8:"));
+    assert_eq!(
+        rows.inspect(|row| assert!(row.len() <= 80, "{row}"))
+            .count(),
+        10
+    );
 }
 
 #[tokio::test]

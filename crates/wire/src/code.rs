@@ -64,7 +64,8 @@ pub const fn count(len: u32) -> u128 {
 /// The key to a room: 4 to 16 characters out of `[a-z0-9]`.
 ///
 /// Whoever knows it may join, so its `Debug` and `Display`, which end up in logs, show a short hash
-/// under a key of this process alone; [`RoomCode::reveal`] is for the client.
+/// under a key of this process alone, which is longer in the alternate form (`{:#}`); [`RoomCode::reveal`]
+/// is for the client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RoomCode {
     bytes: [u8; MAX_CODE],
@@ -153,7 +154,10 @@ impl fmt::Display for RoomCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         static KEY: OnceLock<RandomState> = OnceLock::new();
         let hash = KEY.get_or_init(RandomState::new).hash_one(self);
-        write!(f, "#{:06x}", hash & 0xff_ffff)
+        match f.alternate() {
+            false => write!(f, "#{:06x}", hash >> 40),
+            true => write!(f, "#{hash:016x}"),
+        }
     }
 }
 

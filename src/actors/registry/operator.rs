@@ -1,7 +1,6 @@
 //! What the operator asks of a registry, and what it decides of those that are here.
 
 use actix::{AsyncContext, Context, Handler};
-use jiff::Timestamp;
 use relay_wire::ending::Ending;
 
 use super::RoomRegistry;
@@ -11,25 +10,21 @@ use crate::{
         now,
     },
     flow::clocks::CLOSE_TIMEOUT,
-    limits::{address::AddressKey, rules::Rule},
+    limits::rules::Rule,
     rooms::SessionId,
 };
 
 impl RoomRegistry {
     /// Has a session that begins here meet what was decided of its client; whether it ends for it. One
-    /// that was on its way here when that was decided was nowhere to be told.
-    pub(super) fn apply_rule(&self, id: SessionId, client: AddressKey) -> bool {
-        match self.state.rules.of(client, Timestamp::now()) {
-            Rule::None => false,
-            Rule::Blocked => {
-                self.send(id, Deliver::Evict);
-                true
-            }
-            Rule::Limited(pace) => {
-                self.send(id, Deliver::Limit(Some(pace)));
-                false
-            }
-        }
+    /// that was on its way here when that was decided was nowhere to be told, of a limit's end neither.
+    pub(super) fn apply_rule(&self, id: SessionId) -> bool {
+        let Some(member) = self.members.get(&id) else {
+            return false;
+        };
+        let word = word(self.state.rule(&member.visitor));
+        let ends = matches!(word, Deliver::Evict);
+        member.session.do_send(word);
+        ends
     }
 
     /// Ends those of these sessions that may not be here by the access keys of now; whether there are any. What waits
@@ -54,6 +49,15 @@ impl RoomRegistry {
     }
 }
 
+/// What a session is told of whom this holds.
+fn word(rule: Rule) -> Deliver {
+    match rule {
+        Rule::Blocked => Deliver::Evict,
+        Rule::Limited(pace) => Deliver::Limit(Some(pace)),
+        Rule::None => Deliver::Limit(None),
+    }
+}
+
 impl Handler<Look> for RoomRegistry {
     type Result = Vec<Seen>;
 
@@ -67,6 +71,7 @@ impl Handler<Look> for RoomRegistry {
             })
         };
         let seen = self.rooms.sights().map(|sight| Seen {
+            at: now,
             check: self.checks.contains(&sight.code),
             sender: member(sight.sender),
             receiver: sight.receiver.and_then(member),
@@ -90,22 +95,14 @@ impl Handler<Decided> for RoomRegistry {
     type Result = usize;
 
     fn handle(&mut self, Decided(network): Decided, _: &mut Self::Context) -> usize {
-        let now = Timestamp::now();
         let mut ended = 0;
-        for member in self.members.values() {
-            if !network.covers(member.visitor.network) {
-                continue;
+        // Who has left may still be written to for hours, a little at a time.
+        for member in self.members.values().chain(self.leavers.values()) {
+            if network.covers(member.visitor.network) {
+                let word = word(self.state.rule(&member.visitor));
+                ended += usize::from(matches!(word, Deliver::Evict));
+                member.session.do_send(word);
             }
-            member
-                .session
-                .do_send(match self.state.rules.of(member.visitor.network, now) {
-                    Rule::Blocked => {
-                        ended += 1;
-                        Deliver::Evict
-                    }
-                    Rule::Limited(pace) => Deliver::Limit(Some(pace)),
-                    Rule::None => Deliver::Limit(None),
-                });
         }
         ended
     }

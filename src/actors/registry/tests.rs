@@ -3,12 +3,13 @@
 use actix::Message;
 use actix_rt::time::timeout;
 use relay_testing::metrics::Metrics;
+use tokio::io::AsyncWriteExt;
 
 use super::{effects::KEPT_EFFECTS, *};
 use crate::{
     actors::{
-        messages::{Decided, KeysChanged},
-        testing::{Worker, ask, create, hear, join},
+        messages::{Attach, Decided, Deliver, KeysChanged},
+        testing::{Worker, ask, create, hear, join, say},
     },
     config::{AccessKeys, Config},
     flow::vitals::Vitals,
@@ -120,6 +121,102 @@ async fn who_was_on_its_way_when_it_was_blocked_ends_when_it_comes() {
     let network = "127.0.0.0/8".parse().unwrap();
     assert_eq!(worker.registry.send(Decided(network)).await.unwrap(), 1);
     hear(&mut before, "blocked").await;
+}
+
+#[actix_rt::test]
+async fn who_has_left_and_is_still_written_to_is_blocked_as_well() {
+    let worker = Worker::new(Config::default());
+    let (_, mut sender) = worker.connect().await;
+    let code = create(&mut sender).await;
+    let (session, mut receiver) = worker.connect_narrow().await;
+    join(&mut receiver, &code).await;
+    hear(&mut sender, "PEER_JOINED").await;
+    // More than its system takes, of which it reads nothing.
+    say(&mut sender, &[7; 100_000]).await;
+    sender.shutdown().await.unwrap();
+    let left = async { while worker.registry.send(Members).await.unwrap()[0] > 0 {} };
+    timeout(Duration::from_secs(20), left).await.unwrap();
+    assert!(session.connected(), "there is something left to write");
+
+    let network = "127.0.0.1".parse().unwrap();
+    let now = jiff::Timestamp::now();
+    worker.rules.block(network, None, now).unwrap();
+    assert_eq!(worker.registry.send(Decided(network)).await.unwrap(), 1);
+    let gone = async {
+        while worker.snapshot().sessions > 0 {
+            actix_rt::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), gone).await.unwrap();
+    assert_eq!(worker.registry.send(Decided(network)).await.unwrap(), 0);
+}
+
+/// What a session hears from a registry that it comes to, until there is no more.
+async fn told(worker: &Worker, visitor: Visitor, moved: Option<Moved>) -> Vec<Deliver> {
+    let (hears, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let ear = Ear(hears).start();
+    worker.registry.do_send(Attach {
+        id: worker.next_session(),
+        session: ear.clone().recipient(),
+        visitor,
+        vitals: Arc::new(Vitals::new(now())),
+        moved,
+    });
+    // Behind what it was sent.
+    worker.registry.send(Alive).await.unwrap();
+    ear.send(Deliver::Ping).await.unwrap();
+    let mut all = Vec::new();
+    loop {
+        match heard.recv().await.unwrap() {
+            Deliver::Ping => return all,
+            other => all.push(other),
+        }
+    }
+}
+
+/// Somebody who says what it is told.
+struct Ear(tokio::sync::mpsc::UnboundedSender<Deliver>);
+
+impl Actor for Ear {
+    type Context = Context<Self>;
+}
+
+impl Handler<Deliver> for Ear {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        self.0.send(deliver).unwrap();
+    }
+}
+
+#[actix_rt::test]
+async fn who_comes_from_another_worker_has_what_holds_when_it_comes() {
+    let worker = Worker::new(Config::default());
+    let visitor = || Visitor::new([192, 0, 2, 7].into());
+    let moved = || {
+        Some(Moved {
+            request: Request::Create,
+            spent: Spent::default(),
+        })
+    };
+    let network = "192.0.2.7".parse().unwrap();
+    // Its limit was lifted on its way.
+    let heard = told(&worker, visitor(), moved()).await;
+    assert!(matches!(heard[0], Deliver::Limit(None)), "a limit stays");
+    worker.rules.limit(network, 7, Instant::now()).unwrap();
+    let heard = told(&worker, visitor(), moved()).await;
+    assert!(matches!(heard[0], Deliver::Limit(Some(_))), "no limit");
+    let now = jiff::Timestamp::now();
+    worker.rules.block(network, None, now).unwrap();
+    let heard = told(&worker, visitor(), moved()).await;
+    assert!(matches!(heard[..], [Deliver::Evict]), "it is let in");
+    // What checks this relay from this machine is meant by neither.
+    let check = Visitor {
+        check: true,
+        ..visitor()
+    };
+    let heard = told(&worker, check, None).await;
+    assert!(matches!(heard[..], [Deliver::Limit(None)]), "a check");
 }
 
 #[actix_rt::test]

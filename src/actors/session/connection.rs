@@ -376,13 +376,11 @@ impl Drop for Connection {
         } else {
             Ending::PeerVanished
         });
-        if self.waits.role == Some(Role::Receiver) {
-            let given = Given {
-                bytes: self.outbox.given(),
-                ..self.given
-            };
-            self.registry.do_send(Parted { id: self.id, given });
-        }
+        let given = Given {
+            bytes: self.outbox.given(),
+            ..self.given
+        };
+        self.registry.do_send(Parted { id: self.id, given });
         let (metrics, now) = (&self.state.metrics, now());
         self.waits.read(None, now, metrics);
         self.waits.write(false, now, metrics);

@@ -117,7 +117,7 @@ impl Connection {
         let own = self.pace.allowance(now)?;
         match &self.limit {
             None => Ok(own),
-            Some(limit) => Ok(own.min(limit.allowance(now)?)),
+            Some(limit) => Ok(own.min(limit.allowance(self.id.0, now)?)),
         }
     }
 

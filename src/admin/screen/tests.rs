@@ -72,6 +72,35 @@ fn what_is_not_well_stands_at_the_top_and_goes_when_it_is_over() {
 }
 
 #[test]
+fn a_busy_relay_fits_a_small_terminal() {
+    let mut busy = status(&[
+        "192.0.2.7 connects 212 times a second (claude-distill-relay block 192.0.2.7), and on",
+        "there are 9 rooms of 9",
+    ]);
+    let (room, client) = (busy.busiest_rooms[0].clone(), busy.clients[0].clone());
+    busy.busiest_rooms = vec![room; 60];
+    busy.clients = vec![client; 60];
+    for client in &mut busy.clients {
+        client.address = "2001:db8:1234:5678::/64".to_owned();
+    }
+    let view = View::new(busy);
+    let screen = lines(&view, 80, 24);
+    let rows = |start: &str| screen.iter().filter(|it| it.starts_with(start)).count();
+    assert!(rows("abc123") >= 4, "{screen:#?}");
+    assert!(rows("2001:db8:1234:5678::/64") >= 3, "{screen:#?}");
+    assert!(screen.iter().any(|it| it == "and on"), "{screen:#?}");
+    let with = |start: &str| screen.iter().find(|line| line.starts_with(start)).unwrap();
+    assert!(with("abc123").ends_with("receiver"), "{screen:#?}");
+    let client = with("2001:db8");
+    assert!(client.ends_with("100 % of rooms, limited"), "{screen:#?}");
+    assert_eq!(screen[23], "q ends this view");
+
+    let narrow = lines(&view, 24, 8);
+    assert!(narrow[0].starts_with("Not all is well"), "{narrow:#?}");
+    assert_eq!(narrow[7], "q ends this view");
+}
+
+#[test]
 fn no_terminal_is_too_small_and_a_long_watch_takes_no_more_memory() {
     let mut view = View::new(status(&["something"]));
     for _ in 0..3 * HISTORY {

@@ -66,13 +66,21 @@ fn the_limit_of_the_narrowest_network_counts_and_all_in_it_share_one_pace() {
     rules.limit(network("192.0.2.7"), 200_000, now).unwrap();
     let wide = pace("192.0.2.8").unwrap();
     assert!(Arc::ptr_eq(&wide, &pace("192.0.2.9").unwrap()));
-    assert_eq!(wide.allowance(now), Ok(10_000));
-    assert_eq!(pace("192.0.2.7").unwrap().allowance(now), Ok(20_000));
+    assert_eq!(wide.allowance(1, now), Ok(5_000));
+    assert_eq!(pace("192.0.2.7").unwrap().allowance(1, now), Ok(10_000));
     assert!(pace("192.0.3.1").is_none());
 
-    rules.limit(network("192.0.2.7"), 0, now).unwrap();
+    let around = |who| {
+        rules
+            .limited_around(network(who))
+            .map(|it| it.bytes_per_sec)
+    };
+    assert_eq!(around("192.0.2.7"), Some(100_000));
+    assert_eq!(around("192.0.2.0/24"), None);
+    assert!(rules.unlimit(network("192.0.2.7")));
+    assert!(!rules.unlimit(network("192.0.2.7")));
     assert!(Arc::ptr_eq(&wide, &pace("192.0.2.7").unwrap()));
-    rules.limit(network("192.0.2.0/24"), 0, now).unwrap();
+    assert!(rules.unlimit(network("192.0.2.0/24")));
     assert!(pace("192.0.2.7").is_none());
 }
 
