@@ -166,7 +166,7 @@ async fn agrees_with(window: &Window, relay: &TestRelay) {
         let figures = get_with(relay.addr(), "/status", "Accept: application/json\r\n").unwrap();
         let figures: Value = serde_json::from_str(&figures.body).unwrap();
         assert_eq!(shown[0], figures["version"].as_str().unwrap());
-        let (now, most) = shown[2].split_once("; clients can make it ").unwrap();
+        let (now, most) = shown[2].split_once(" of at most ").unwrap();
         let is_near = |shown: f64, name: &str| {
             let figure = figures["memory"][name].as_f64().unwrap();
             (shown / figure - 1.0).abs() < 0.01
