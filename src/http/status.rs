@@ -17,7 +17,7 @@ const PAGE: &str = include_str!("status.html");
 /// What a browser may do with it. A test says what the hashes are.
 const POLICY: &str = concat!(
     "default-src 'none'; ",
-    "script-src 'sha256-GHqwVzxfnmotYbXjOwbY3zGg0Y+6px77p0KoYIWnTqY='; ",
+    "script-src 'sha256-OCXI54Y0oVsNWrpOoA4mV0Ouaw8GVYJE+D0OtD8isy0='; ",
     "style-src 'sha256-9tk7m7X5w2PwmSEAXnrMhJcylGnxwhEfF1AbzB2zVWk='; ",
     "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; ",
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
