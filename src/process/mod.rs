@@ -188,6 +188,8 @@ impl Relay {
         } = self;
         let config = &state.live().config;
         state.events.start();
+        // Before it is said: whoever finds the relay running finds its socket.
+        let socket = orders::open(config);
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
             "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
@@ -204,8 +206,6 @@ impl Relay {
         for listener in listeners.iter() {
             accept::prepare(listener, config, origin);
         }
-        // Before anybody is accepted: whoever finds the relay running finds its socket.
-        let socket = orders::open(config);
         let copies = || {
             listeners
                 .iter()
