@@ -1,30 +1,52 @@
 //! How an event looks in the file: one JSON object on one line, with what is known of it. All text in it is
 //! of the relay's own making, or of its settings.
 
-use std::net::IpAddr;
+use std::{
+    fmt::{self, Display},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
-use relay_wire::{ending::Ending, reply::PeerId};
-use serde::Serialize;
+use jiff::Timestamp;
+use relay_wire::{code::RoomCode, ending::Ending, reply::PeerId};
+use serde::{Serialize, Serializer};
 
 use super::queue::Told;
 use crate::config::Addresses;
 
+/// What is written as text, where it goes and without a copy on its way.
+struct Text<T>(T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A moment, to the millisecond.
+struct Moment(Timestamp);
+
+impl Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
-    ts: String,
+    ts: Text<Moment>,
     run: &'a str,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    room: Option<String>,
+    room: Option<Text<RoomCode>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_id: Option<PeerId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
+    address: Option<Text<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,14 +66,16 @@ pub(super) fn write(lines: &mut Vec<u8>, run: &str, (time, event): &Told, addres
     let visitor = event.visitor.as_ref();
     let key = visitor.and_then(|it| it.key.as_ref());
     let line = Line {
-        ts: format!("{time:.3}"),
+        ts: Text(Moment(*time)),
         run,
         event: event.kind.name(),
         reason: event.reason,
-        room: event.room.map(|room| room.to_string()),
+        room: event.room.map(Text),
         session: event.session.map(|session| session.0),
         peer_id: event.peer,
-        address: visitor.and_then(|it| shown(it.address, addresses)),
+        address: visitor
+            .and_then(|it| shown(it.address, addresses))
+            .map(Text),
         key: key.map(|key| key.name()),
         receivers: event.receivers,
         // In milliseconds, which are exact in so far as a number of seconds can be.
@@ -70,17 +94,31 @@ pub(super) fn write(lines: &mut Vec<u8>, run: &str, (time, event): &Told, addres
 }
 
 /// An address as far as it is to be told.
-fn shown(address: IpAddr, addresses: Addresses) -> Option<String> {
+enum Shown {
+    Whole(IpAddr),
+    Around(IpNet),
+}
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(address) => address.fmt(f),
+            Self::Around(network) => network.fmt(f),
+        }
+    }
+}
+
+fn shown(address: IpAddr, addresses: Addresses) -> Option<Shown> {
     let len = match address {
         IpAddr::V4(_) => 24,
         IpAddr::V6(_) => 48,
     };
     match addresses {
         Addresses::None => None,
-        Addresses::Full => Some(address.to_string()),
+        Addresses::Full => Some(Shown::Whole(address)),
         // No longer than an address of its kind.
         Addresses::Truncated => IpNet::new(address, len)
             .ok()
-            .map(|net| net.trunc().to_string()),
+            .map(|net| Shown::Around(net.trunc())),
     }
 }
