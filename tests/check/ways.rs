@@ -128,12 +128,12 @@ async fn a_way_by_which_everybody_sees_the_relays_pages_is_a_failure() {
     let url = format!("ws://127.0.0.1:{}", silent.port);
     let outcome = check(relay.port(), named.port, &["--public", &url]);
     outcome.only_trouble("public", "fail", "everybody sees /metrics");
+    relay.settled().await;
 
-    // With the advice followed.
+    // With the advice followed: from here on nobody sees them.
     let relay = TestRelay::start(|config| config.metrics_allow = Vec::new());
     let silent = Proxy::to(relay.port()).start();
     check(relay.port(), silent.port, &[]).is("site", "ok", "leads to the relay");
-    relay.settled().await;
 }
 
 #[test]
