@@ -36,9 +36,8 @@ pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
 /// The socket that the settings here give a relay, or those that are installed do. Settings that cannot be
 /// used are in nobody's way: a relay may well run with those before.
 fn admin_socket(flags: &ArgMatches) -> Option<PathBuf> {
-    let loads = [config::load, config::load_installed];
-    let mut sockets = loads.into_iter().filter_map(|load| load(flags).ok());
-    sockets.find_map(|settings| settings.config.admin_socket)
+    let here = config::admin_socket(flags, &config::FILES);
+    here.or_else(|| config::admin_socket(flags, &[config::INSTALLED]))
 }
 
 /// Prints what is to be said in place of doing anything: the help, the version, or what is wrong

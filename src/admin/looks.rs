@@ -217,6 +217,7 @@ impl Looks<'_> {
             trust: &live.trust,
             silent: self.after.silent,
             unkept,
+            events_fail: self.state.events.counts().are_failing(),
         });
         status
     }

@@ -32,6 +32,8 @@ pub(super) struct Signs<'a> {
     pub(super) silent: usize,
     /// Why what is decided is not kept that should be.
     pub(super) unkept: Option<String>,
+    /// Whether the event log cannot be written.
+    pub(super) events_fail: bool,
 }
 
 /// What is not well.
@@ -67,6 +69,9 @@ pub(super) fn troubles(signs: &Signs<'_>) -> Vec<String> {
     }
     let unkept = signs.unkept.iter();
     troubles.extend(unkept.map(|why| format!("blocks and limits are not kept: {why}")));
+    if signs.events_fail {
+        troubles.push("the event log cannot be written (RELAY_LOG_DIR)".to_owned());
+    }
     troubles
 }
 

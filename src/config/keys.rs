@@ -72,8 +72,10 @@ impl AccessKey {
     fn parse(pair: &str) -> Option<Self> {
         let (name, key) = pair.split_once(':')?;
         let is_name = (1..=MAX_NAME).contains(&name.len()) && is_plain(name);
-        let (digest, plain) = match key.strip_prefix(HASHED) {
-            Some(hex) => (Digest::parse(hex)?, None),
+        let hash = key.split_at_checked(HASHED.len());
+        let hash = hash.filter(|(prefix, _)| prefix.eq_ignore_ascii_case(HASHED));
+        let (digest, plain) = match hash {
+            Some((_, hex)) => (Digest::parse(hex)?, None),
             None if KEY.contains(&key.len()) && is_plain(key) => {
                 (Digest::of(key.as_bytes()), Some(key.to_owned()))
             }
@@ -122,10 +124,10 @@ impl AccessKeys {
         let names: HashSet<_> = keys.iter().map(|key| &key.name).collect();
         let digests: HashSet<_> = keys.iter().map(|key| key.digest).collect();
         let distinct = names.len() == keys.len() && digests.len() == keys.len();
-        (distinct && keys.len() <= MAX_KEYS).then_some(Self {
-            required: is_file || !keys.is_empty(),
-            keys,
-        })
+        let required = !text.trim().is_empty();
+        // Of commas alone somebody has forgotten what belongs between them.
+        let meant = is_file || !required || !keys.is_empty();
+        (meant && distinct && keys.len() <= MAX_KEYS).then_some(Self { required, keys })
     }
 
     /// The names of keys that stand there in full, but for the one that is for checks, which are made by anybody on
@@ -192,6 +194,9 @@ mod tests {
             "alice:0123456789abcdef,alice:0123456789abcdeg",
             "alice:0123456789abcdef,bob:0123456789abcdef",
             "alice:sha256-0123",
+            "alice:SHA256-0123456789abcdef",
+            ",",
+            " , ,",
             "./keys",
         ] {
             assert!(AccessKeys::parse(bad).is_none(), "{bad}");
@@ -209,6 +214,8 @@ mod tests {
         let keys = AccessKeys::parse(&format!("alice:sha256-{hash}")).unwrap();
         assert!(keys.keys[0].digest.fits(&Digest::of(KEY.as_bytes())));
         assert_eq!(keys.for_checks(), None);
+        let upper = format!("alice:SHA256-{}", hash.to_uppercase());
+        assert!(AccessKeys::parse(&upper) == Some(keys));
         let both = format!("alice:sha256-{hash},bob:{KEY}");
         assert!(AccessKeys::parse(&both).is_none(), "one key for two");
         let other = format!("alice:sha256-{hash},bob:0123456789abcdef,check:fedcba9876543210");

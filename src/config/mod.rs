@@ -46,6 +46,9 @@ pub const FILES: [&str; 2] = [".env.relay", ".env"];
 /// The file of a relay that systemd runs, as its unit names it.
 pub const INSTALLED: &str = "/etc/claude-distill-relay/relay.env";
 
+/// The variable of the operator's socket.
+const ADMIN_SOCKET: &str = "RELAY_ADMIN_SOCKET";
+
 /// All that the process is told from outside.
 #[derive(Debug)]
 pub struct Settings {
@@ -138,16 +141,25 @@ pub fn load_but_keys(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Err
     load_with(flags, files, false)
 }
 
-fn load_with(flags: &ArgMatches, files: &[&str], keys: bool) -> Result<Settings, Error> {
+/// The operator's socket by the settings in the first of these files, over which go environment and flags; whatever
+/// else stands there, as a relay may well run with the settings of before.
+pub fn admin_socket(flags: &ArgMatches, files: &[&str]) -> Option<PathBuf> {
+    let knob = KNOBS.iter().find(|knob| knob.variable == ADMIN_SOCKET)?;
+    value::read(knob, &sources(flags, files).ok()?).ok()?
+}
+
+fn sources(flags: &ArgMatches, files: &[&str]) -> Result<Vec<Source>, Error> {
     let environment = Source::environment(env::vars_os());
     let file = match flags.get_one::<PathBuf>(ENV_FILE) {
         Some(path) => Some(Source::file(path)?),
         None => Source::first_file(Path::new(""), files)?,
     };
-    let mut sources: Vec<_> = [flag_values(flags), environment]
-        .into_iter()
-        .chain(file)
-        .collect();
+    let sources = [flag_values(flags), environment].into_iter().chain(file);
+    Ok(sources.collect())
+}
+
+fn load_with(flags: &ArgMatches, files: &[&str], keys: bool) -> Result<Settings, Error> {
+    let mut sources = sources(flags, files)?;
     let mut keys_file = None;
     for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
         if !keys {

@@ -115,7 +115,10 @@ impl Source {
             && value.trim().starts_with('/')
         {
             let path = PathBuf::from(value.trim());
-            let text = read(&path).map_err(|error| unreadable(&path, &error))?;
+            let text = read(&path).map_err(|error| {
+                let Error(why) = unreadable(&path, &error);
+                Error(format!("{variable}: {why}"))
+            })?;
             *value = format!("{}\n{text}", path.display());
             return Ok(Some(path));
         }

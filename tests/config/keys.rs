@@ -77,7 +77,7 @@ async fn a_key_that_is_withdrawn_ends_its_sessions_and_no_others() {
     assert!(said.starts_with(&why), "{said}");
     fs::remove_file(&keys).unwrap();
     let gone = format!(
-        "stay as they were: {} cannot be read: No such file",
+        "stay as they were: RELAY_ACCESS_KEYS: {} cannot be read: No such file",
         keys.display()
     );
     let said = it.reload(&file);

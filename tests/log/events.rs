@@ -235,6 +235,25 @@ async fn a_file_that_somebody_has_moved_is_left_to_them_at_a_reload() {
     assert_eq!(stats(folder.path()).into_values().sum::<u64>(), 10);
 }
 
+#[tokio::test]
+async fn a_file_that_somebody_has_moved_or_removed_takes_no_event_with_it() {
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("events");
+    let mut relay = start(&kept).run();
+    for number in 1..=3 {
+        share(&relay, "192.0.2.1").await;
+        relay.until(WRITTEN, |written| written == 5 * number).await;
+        assert_eq!(events(&kept).len(), 5);
+        match number {
+            1 => fs::rename(kept.join("relay-events.jsonl"), folder.path().join("moved")).unwrap(),
+            2 => fs::remove_dir_all(&kept).unwrap(),
+            _ => {}
+        }
+    }
+    assert_eq!(relay.metric(&lost("disk")).await, 0);
+    relay.stop().await;
+}
+
 /// Whether this process may mount something in a place of its own.
 pub fn may_mount() -> bool {
     let mount = ["--mount", "mount", "-t", "tmpfs", "none", "/mnt"];

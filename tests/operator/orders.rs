@@ -122,6 +122,24 @@ async fn a_reload_answers_with_what_it_has_changed_or_why_not() {
 }
 
 #[tokio::test]
+async fn settings_that_cannot_be_used_lead_to_the_socket_all_the_same() {
+    let machine = Machine::new();
+    let relay = machine.relay().run();
+    for broken in ["RELAY_MAX_ROOMS=none", "RELAY_ACCESS_KEYS=/none/of/these"] {
+        let text = format!(
+            "RELAY_ADMIN_SOCKET={}\n{broken}",
+            machine.socket().display()
+        );
+        let status = Program::new(process::program())
+            .file(".env.relay", &text)
+            .args(["status", "--json"]);
+        let output = spawn_blocking(|| status.output()).await.unwrap();
+        assert!(output.status.success(), "{broken}: {output:?}");
+    }
+    drop(relay);
+}
+
+#[tokio::test]
 async fn a_socket_that_cannot_be_opened_keeps_no_relay_from_its_work() {
     let machine = Machine::new();
     std::fs::write(machine.socket(), "in the way").unwrap();

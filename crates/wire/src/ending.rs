@@ -357,4 +357,17 @@ mod tests {
             }
         }
     }
+
+    /// OPERATING.md has those that no client is told by their name.
+    #[test]
+    fn the_operators_page_has_the_others() {
+        let page = include_str!("../../../OPERATING.md");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();
+        for &ending in Ending::ALL {
+            if let Http(_) | Echo | Nothing = ending.told() {
+                let name = format!("`{}`", ending.name());
+                assert!(rows.iter().any(|row| row.contains(&name)), "{name}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! How many events there were, in the file and not.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// Why an event is not in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ impl Lost {
 pub struct Counts {
     written: AtomicU64,
     lost: [AtomicU64; Lost::ALL.len()],
+    failing: AtomicBool,
 }
 
 impl Counts {
@@ -43,6 +44,15 @@ impl Counts {
     /// Events that are not, for this reason.
     pub fn lost(&self, why: Lost) -> u64 {
         self.lost[why as usize].load(SeqCst)
+    }
+
+    /// Whether the disk does not take them now.
+    pub fn are_failing(&self) -> bool {
+        self.failing.load(SeqCst)
+    }
+
+    pub(super) fn fail(&self, failing: bool) {
+        self.failing.store(failing, SeqCst);
     }
 
     pub(super) fn wrote(&self, events: usize) {

@@ -9,7 +9,7 @@ use std::{
     cmp::Reverse,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -71,6 +71,13 @@ impl Lines {
             day,
             torn: last != *b"\n",
         })
+    }
+
+    /// Whether it is still where it belongs: somebody may have moved or removed it.
+    pub(super) fn is_in_place(&self) -> bool {
+        let which = |of: io::Result<fs::Metadata>| of.map(|it| (it.dev(), it.ino())).ok();
+        let own = which(self.file.metadata());
+        own.is_some() && own == which(fs::metadata(&self.path))
     }
 
     /// Whether it ends before so many bytes more are added.

@@ -319,6 +319,9 @@ fn a_folder_that_cannot_be_had_costs_events_and_nothing_else() {
     let queue = told(settings(&path), [by("192.0.2.1")]);
     assert_eq!(queue.counts().lost(Lost::Disk), 1);
     assert_eq!(queue.counts().written(), 0);
+    assert!(queue.counts().are_failing());
+    let queue = told(settings(folder.path()), [by("192.0.2.1")]);
+    assert!(!queue.counts().are_failing());
 }
 
 #[test]

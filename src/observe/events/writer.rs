@@ -190,8 +190,9 @@ impl<'a> Writer<'a> {
         settings: &Settings,
         now: Timestamp,
     ) -> io::Result<Lines> {
-        let opened = self.lines.is_none();
-        let file = match self.lines.take() {
+        let known = self.lines.take().filter(Lines::is_in_place);
+        let opened = known.is_none();
+        let file = match known {
             Some(file) => file,
             None => Lines::open(folder, now)?,
         };
@@ -224,6 +225,9 @@ impl<'a> Writer<'a> {
 
     /// Says that some work fails, now and then, or that it goes again; so many events are lost by it.
     fn judge(&mut self, work: Work, result: io::Result<()>, lost: usize) {
+        if work == Work::Lines {
+            self.queue.counts().fail(result.is_err());
+        }
         let trouble = &mut self.troubles[work as usize];
         let Err(error) = result else {
             if let Some(Trouble { lost, .. }) = trouble.take()
