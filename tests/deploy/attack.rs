@@ -45,9 +45,11 @@ impl InUse {
         Self {
             gauges: gauges.into(),
             files: number(&format!("ls /proc/{pid}/fd | wc -l")),
+            // Some processes and files are gone before they are looked at: nobody needs to be told.
             sockets: number(
                 "for process in /proc/[0-9]*; do
-                    [ \"$(cat $process/comm)\" = nginx ] && ls -l $process/fd; done | grep -c socket:",
+                    [ \"$(cat $process/comm)\" = nginx ] && ls -l $process/fd; done 2>/dev/null \
+                    | grep -c socket:",
             ),
             memory: number(&format!("awk '/^VmRSS/ {{print $2}}' /proc/{pid}/status")),
         }
