@@ -130,15 +130,15 @@ warn_of_old_limit() {
 # Says it where the settings have access keys in full: the relay's copy of them is for everybody on this machine to
 # read. The one named check is for programs of this machine.
 warn_of_plain_keys() {
-	local pair pairs plain=()
+	local pair pairs in_full=()
 	IFS=, read -ra pairs <<<"$(setting RELAY_ACCESS_KEYS '')"
 	for pair in "${pairs[@]}"; do
 		pair=${pair//[[:space:]]/}
-		[[ $pair != ?*:?* || $pair == /* || $pair == *:sha256-* || $pair == check:* ]] || plain+=("${pair%%:*}")
+		[[ $pair != ?*:?* || $pair == /* || $pair == *:sha256-* || $pair == check:* ]] || in_full+=("${pair%%:*}")
 	done
-	((${#plain[@]} > 0)) || return 0
+	((${#in_full[@]} > 0)) || return 0
 	step warning
-	result "RELAY_ACCESS_KEYS in $settings has keys in full (${plain[*]}), and everybody on this machine can read the relay's copy: write NAME:sha256-HEX in place of NAME:KEY, where printf %s KEY | sha256sum prints HEX"
+	result "RELAY_ACCESS_KEYS in $settings has keys in full (${in_full[*]}), and everybody on this machine can read the relay's copy: write NAME:sha256-HEX in place of NAME:KEY, where printf %s KEY | sha256sum prints HEX"
 }
 
 # The seconds in a time, which may have units as in 1h30m; what is none, the relay will refuse.
