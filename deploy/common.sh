@@ -134,7 +134,7 @@ warn_of_plain_keys() {
 	IFS=, read -ra pairs <<<"$(setting RELAY_ACCESS_KEYS '')"
 	for pair in "${pairs[@]}"; do
 		pair=${pair//[[:space:]]/}
-		[[ $pair != ?*:?* || $pair == /* || $pair == *:sha256-* || $pair == check:* ]] || in_full+=("${pair%%:*}")
+		[[ $pair != ?*:?* || $pair == /* || $pair == *:[sS][hH][aA]256-* || $pair == check:* ]] || in_full+=("${pair%%:*}")
 	done
 	((${#in_full[@]} > 0)) || return 0
 	step warning
