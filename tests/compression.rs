@@ -12,7 +12,9 @@ use std::time::Duration;
 use relay_testing::{
     Raw, TestRelay, frame,
     metrics::{Account, Metrics},
-    noise, prose, reply, seeded,
+    noise,
+    pairs::paired,
+    prose, reply, seeded,
     wire::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
     within,
 };
@@ -21,7 +23,7 @@ use tokio::io::AsyncWriteExt;
 
 use self::deflated::{
     Came, OFFER, client, compressed, create, deflate, deflate_within, in_frames, inflate, message,
-    met, offering, pair, plain_text,
+    offering, pair, plain_text,
 };
 
 const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
@@ -392,7 +394,7 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
     let relay = TestRelay::start(|config| config.max_msg_size = 200 << 20);
     let sender = client(&relay, true).await;
     let narrow = Raw::connect_narrow(&relay).await;
-    let (mut sender, mut receiver) = met(sender, narrow).await;
+    let (mut sender, mut receiver) = paired(sender, narrow).await;
     let size = 60_000_000;
     let bytes = deflate_within(&vec![b'x'; size], 15);
     sender.send(frame(TEXT, bytes).rsv(COMPRESSED)).await;
@@ -432,7 +434,7 @@ async fn what_waits_for_a_slow_receiver_waits_compressed() {
 async fn who_leaves_in_front_of_what_is_to_be_inflated_is_answered_behind_it() {
     let relay = TestRelay::start(|_| {});
     let narrow = Raw::connect_narrow(&relay).await;
-    let (mut sender, mut receiver) = met(narrow, client(&relay, true).await).await;
+    let (mut sender, mut receiver) = paired(narrow, client(&relay, true).await).await;
     let size = 8_000_000;
     receiver.send(compressed(BINARY, &vec![0; size])).await;
     receiver.round_trip().await;
@@ -465,7 +467,7 @@ async fn who_waits_behind_a_broken_message_of_one_that_left_is_told() {
     let relay = TestRelay::start(|_| {});
     let sender = client(&relay, true).await;
     let narrow = Raw::connect_narrow(&relay).await;
-    let (mut sender, mut receiver) = met(sender, narrow).await;
+    let (mut sender, mut receiver) = paired(sender, narrow).await;
     let size = 8_000_000;
     sender.send(compressed(BINARY, &vec![0; size])).await;
     sender

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use relay_testing::{
     Raw, TestRelay, frame,
+    pairs::paired,
     skip::size,
     wire::{self, BINARY, PONG},
     within,
@@ -17,12 +18,8 @@ const PIECE: usize = 32 << 10;
 
 /// A room whose receiver has small buffers, so that most of what it has not read is the relay's.
 async fn narrow_pair(relay: &TestRelay) -> (Raw, Raw) {
-    let mut sender = Raw::connect(relay).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
-    (sender, receiver)
+    let sender = Raw::connect(relay).await;
+    paired(sender, Raw::connect_narrow(relay).await).await
 }
 
 /// Bytes that the relay has read so far, of everything.

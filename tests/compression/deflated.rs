@@ -4,6 +4,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use relay_testing::{
     Raw, TestRelay, frame,
     http::{Response, UPGRADE},
+    pairs::paired,
     reply,
     wire::{CONTINUATION, Outgoing, PING, TEXT},
 };
@@ -28,15 +29,7 @@ pub async fn client(relay: &TestRelay, compression: bool) -> Raw {
 
 /// A sender and its receiver, each with compression or without.
 pub async fn pair(relay: &TestRelay, sender: bool, receiver: bool) -> (Raw, Raw) {
-    met(client(relay, sender).await, client(relay, receiver).await).await
-}
-
-/// These two in a room.
-pub async fn met(mut sender: Raw, mut receiver: Raw) -> (Raw, Raw) {
-    let code = sender.create_room().await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
-    (sender, receiver)
+    paired(client(relay, sender).await, client(relay, receiver).await).await
 }
 
 /// As RFC 7692 §7.2.1 has it, with a window of so many bits.

@@ -73,6 +73,13 @@ async fn load(pair: &mut (Raw, Raw), looked: impl Future<Output = ()>) -> usize 
     }
 }
 
+/// Asks for a room that there is not.
+async fn is_refused(stray: &mut Raw) {
+    let join = r#"{"type":"JOIN_ROOM","room_id":"222222"}"#;
+    stray.send(frame(BINARY, join)).await;
+    stray.expect_error("room_not_found").await;
+}
+
 #[tokio::test]
 async fn the_page_shows_what_clients_have_sent() {
     let Some(browser) = Browser::start() else {
@@ -84,13 +91,7 @@ async fn the_page_shows_what_clients_have_sent() {
     let mut pair = raw_pair(&relay).await;
     let mut stray = Raw::connect(&relay).await;
     for _ in 0..3 {
-        stray
-            .send(frame(
-                BINARY,
-                "{\"type\":\"JOIN_ROOM\",\"room_id\":\"222222\"}",
-            ))
-            .await;
-        stray.expect_error("room_not_found").await;
+        is_refused(&mut stray).await;
     }
     window.go_to(&format!("http://{}/status", relay.addr()));
     let shows_megabytes = format!("{}.match(/[MG]iB.$/) !== null", text("given"));
@@ -137,13 +138,7 @@ async fn the_page_shows_what_clients_have_sent() {
          window.asked = performance.getEntriesByType('resource').length;",
         &[],
     );
-    stray
-        .send(frame(
-            BINARY,
-            "{\"type\":\"JOIN_ROOM\",\"room_id\":\"222222\"}",
-        ))
-        .await;
-    stray.expect_error("room_not_found").await;
+    is_refused(&mut stray).await;
     until(window, "window.kept[0].textContent === '4'").await;
     let asked_twice = "performance.getEntriesByType('resource').length >= window.asked + 2";
     until(window, asked_twice).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use relay_testing::{
     Client, Raw, TestRelay, frame,
     metrics::Metrics,
+    pairs::paired,
     raw_sender_pair,
     wire::{BINARY, TEXT},
 };
@@ -67,11 +68,8 @@ async fn is_over(relay: &TestRelay, fault: &str) {
 async fn a_sender_stands_still_by_its_receivers_fault() {
     // With memory to read on from, it would not for long.
     let relay = TestRelay::start(|config| config.max_buffered = 0);
-    let mut sender = Raw::connect_narrow(&relay).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = Raw::connect_narrow(&relay).await;
+    let (sender, receiver) = paired(sender, Raw::connect_narrow(&relay).await).await;
     let (_reader, writer) = sender.split();
     let pushing = push(writer, messages());
     stands_still(&relay, "receiver").await;
@@ -92,11 +90,8 @@ async fn a_sender_stands_still_by_its_receivers_fault() {
 #[tokio::test]
 async fn a_receiver_stands_still_by_its_senders_fault() {
     let relay = TestRelay::start(|config| config.max_buffered = 0);
-    let mut sender = Raw::connect_narrow(&relay).await;
-    let code = sender.create_room().await;
-    let mut receiver = Raw::connect_narrow(&relay).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
+    let sender = Raw::connect_narrow(&relay).await;
+    let (sender, receiver) = paired(sender, Raw::connect_narrow(&relay).await).await;
     let (_reader, writer) = receiver.split();
     let pushing = push(writer, messages());
     stands_still(&relay, "sender").await;

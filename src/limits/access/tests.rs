@@ -30,6 +30,16 @@ fn whose(access: &Access, query: &str, authorization: &str) -> Option<String> {
     }
 }
 
+/// What shows this key in the query is let in; with its key, where one is asked for.
+fn admitted(access: &Access, key: &str) -> Option<Arc<Key>> {
+    let query = format!("key={key}");
+    let shown = Shown {
+        query: Some(&query),
+        ..Shown::default()
+    };
+    access.admit(shown).unwrap()
+}
+
 /// Whether who has come with this key, or without one, may be here no longer.
 fn is_over(access: &Access, key: Option<&Arc<Key>>) -> bool {
     access.is_over_for(&Visitor {
@@ -93,12 +103,7 @@ fn nothing_else_is_one() {
 fn where_no_key_is_asked_for_everybody_may_come() {
     let access = Access::new(&AccessKeys::default());
     assert!(access.admit(Shown::default()).unwrap().is_none());
-    let query = Some("key=whatever");
-    let shown = Shown {
-        query,
-        ..Shown::default()
-    };
-    assert!(access.admit(shown).unwrap().is_none());
+    assert!(admitted(&access, "whatever").is_none());
     access.configure(&AccessKeys::parse("/a/file").unwrap());
     assert!(access.admit(Shown::default()).is_err(), "nobody has one");
 }
@@ -106,18 +111,8 @@ fn where_no_key_is_asked_for_everybody_may_come() {
 #[test]
 fn a_key_that_is_withdrawn_knows_and_the_others_stay() {
     let access = both();
-    let query = format!("key={ALICE}");
-    let shown = Shown {
-        query: Some(&query),
-        ..Shown::default()
-    };
-    let alice = access.admit(shown).unwrap().unwrap();
-    let query = format!("key={BOB}");
-    let shown = Shown {
-        query: Some(&query),
-        ..Shown::default()
-    };
-    let bob = access.admit(shown).unwrap().unwrap();
+    let alice = admitted(&access, ALICE).unwrap();
+    let bob = admitted(&access, BOB).unwrap();
     access.configure(&keys(&[("bob", BOB), ("carol", ALICE)]));
     assert!(is_over(&access, Some(&alice)) && !is_over(&access, Some(&bob)));
     assert_eq!(
@@ -129,14 +124,7 @@ fn a_key_that_is_withdrawn_knows_and_the_others_stay() {
 #[test]
 fn what_is_counted_goes_on_under_its_name() {
     let access = Access::new(&keys(&[("alice", ALICE)]));
-    let alice = |key: &str| {
-        let query = format!("key={key}");
-        let shown = Shown {
-            query: Some(&query),
-            ..Shown::default()
-        };
-        access.admit(shown).unwrap().unwrap()
-    };
+    let alice = |key: &str| admitted(&access, key).unwrap();
     let before = alice(ALICE);
     let first = Guest::new(Arc::clone(&before));
     first.received(3);
@@ -168,14 +156,9 @@ fn what_is_counted_goes_on_under_its_name() {
 #[test]
 fn asking_for_keys_ends_who_came_without_and_asking_for_none_ends_nobody() {
     let access = both();
-    let query = format!("key={ALICE}");
-    let shown = Shown {
-        query: Some(&query),
-        ..Shown::default()
-    };
-    let alice = access.admit(shown).unwrap().unwrap();
+    let alice = admitted(&access, ALICE).unwrap();
     access.configure(&AccessKeys::default());
-    assert!(access.admit(shown).unwrap().is_none());
+    assert!(admitted(&access, ALICE).is_none());
     assert!(!is_over(&access, Some(&alice)) && !is_over(&access, None));
     // The same key is the same.
     access.configure(&keys(&[("alice", ALICE)]));
