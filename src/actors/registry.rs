@@ -286,6 +286,7 @@ impl Handler<Attach> for RoomRegistry {
             vitals,
             moved,
         } = attach;
+        let has_moved = moved.is_some();
         let (request, spent) = match moved {
             Some(Moved { request, spent }) => (Some(request), spent),
             None => (None, Spent::default()),
@@ -298,7 +299,7 @@ impl Handler<Attach> for RoomRegistry {
         };
         self.members.insert(id, member);
         // Much may have been decided while it was on its way here.
-        if self.end_without_key(&[id], ctx) || self.apply_rule(id) {
+        if self.end_without_key(&[id], ctx) || self.apply_rule(id, has_moved) {
             return;
         }
         if self.draining {

@@ -15,13 +15,18 @@ use crate::{
 };
 
 impl RoomRegistry {
-    /// Has a session that begins here meet what was decided of its client; whether it ends for it. One
-    /// that was on its way here when that was decided was nowhere to be told, of a limit's end neither.
-    pub(super) fn apply_rule(&self, id: SessionId) -> bool {
+    /// Has a session that comes here meet what was decided of its client; whether it ends for it. One
+    /// that was on its way here when that was decided was nowhere to be told; and of a limit's end neither, where it
+    /// has `moved` here from another worker. One that is new has no limit that could have ended.
+    pub(super) fn apply_rule(&self, id: SessionId, moved: bool) -> bool {
         let Some(member) = self.members.get(&id) else {
             return false;
         };
-        let word = word(self.state.rule(&member.visitor));
+        let rule = self.state.rule(&member.visitor);
+        if matches!(rule, Rule::None) && !moved {
+            return false;
+        }
+        let word = word(rule);
         let ends = matches!(word, Deliver::Evict);
         member.session.do_send(word);
         ends
