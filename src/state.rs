@@ -2,6 +2,8 @@
 //!
 //! No actor in it, and no rule: who asks these things decides what follows.
 
+mod pools;
+
 use std::{
     fmt,
     sync::{
@@ -14,11 +16,11 @@ use std::{
 use jiff::Timestamp;
 use relay_wire::ending::Ending;
 
+pub use self::pools::Pools;
 use crate::{
     config::{Config, Sites},
     flow::{
         clocks::Timeouts,
-        credit::Pool,
         ledger::{Account, Ledger},
     },
     limits::{
@@ -27,7 +29,6 @@ use crate::{
         admission::{Admission, MAX_ADDRESSES},
         callers::Callers,
         rules::{Rule, Rules},
-        shares::Shares,
     },
     observe::{
         events::{Event, Events, Kind},
@@ -37,13 +38,8 @@ use crate::{
         status::{History, Moment, Sample, Status},
         uptime::since_boot,
     },
-    rooms::{SessionId, most_charged, placement::Placement},
+    rooms::{SessionId, placement::Placement},
 };
-
-/// Sessions that one address may have in any relay that has as many, unless its operator says less.
-const LEAST_SESSIONS: usize = 1000;
-/// Rooms, in the same way.
-const LEAST_ROOMS: usize = 100;
 
 /// What follows from the settings. It is replaced as a whole where they are read again; whoever has
 /// taken it keeps it.
@@ -113,71 +109,6 @@ pub struct State {
     stopping: OnceLock<Instant>,
     refusing: AtomicBool,
     sessions: AtomicU64,
-}
-
-/// What is outstanding in the whole relay.
-#[derive(Debug)]
-pub struct Pools {
-    /// Connections on their way to becoming sessions.
-    pub handshakes: Arc<Pool>,
-    /// Sessions; the limit is `RELAY_MAX_SESSIONS`, and `RELAY_ADDRESS_SESSIONS` for an address.
-    pub sessions: Shares,
-    /// Rooms; the limit is `RELAY_MAX_ROOMS`, and `RELAY_ADDRESS_ROOMS` for a sender's address.
-    pub rooms: Shares,
-    /// Receivers that wait in the queues of their rooms.
-    pub queued: Arc<Pool>,
-    /// Receivers that are paired with their sender.
-    pub pairs: Arc<Pool>,
-    /// Bytes between one socket and another, overhead included, over all sessions' windows.
-    pub in_flight: Arc<Pool>,
-    /// Bytes of messages being assembled for senders, or assembled and not taken, and of what is read of a
-    /// sender's message although its window is full; the limit is `RELAY_MAX_BUFFERED`, and
-    /// `RELAY_ADDRESS_BUFFERED` for the address of that receiver or sender.
-    pub buffers: Shares,
-}
-
-impl Pools {
-    fn new(config: &Config) -> Self {
-        let chosen = |[whole, each, least]: [usize; 3]| Shares::chosen(whole, each, least);
-        Self {
-            handshakes: Pool::new(usize::MAX),
-            sessions: chosen(sessions(config)),
-            rooms: chosen(rooms(config)),
-            queued: Pool::new(usize::MAX),
-            pairs: Pool::new(usize::MAX),
-            in_flight: Pool::new(usize::MAX),
-            buffers: chosen(buffers(config)),
-        }
-    }
-
-    /// Limits as configured, from here on.
-    fn configure(&self, config: &Config) {
-        let choose =
-            |shares: &Shares, [whole, each, least]: [usize; 3]| shares.choose(whole, each, least);
-        choose(&self.sessions, sessions(config));
-        choose(&self.rooms, rooms(config));
-        choose(&self.buffers, buffers(config));
-    }
-}
-
-/// Sessions: of all, what is chosen for an address, and what it has at least where nothing is.
-fn sessions(config: &Config) -> [usize; 3] {
-    [config.max_sessions, config.address_sessions, LEAST_SESSIONS]
-}
-
-/// Rooms, in the same way.
-fn rooms(config: &Config) -> [usize; 3] {
-    [config.max_rooms, config.address_rooms, LEAST_ROOMS]
-}
-
-/// Bytes of messages for senders, in the same way.
-fn buffers(config: &Config) -> [usize; 3] {
-    let message = usize::try_from(config.receiver_message()).unwrap_or(usize::MAX);
-    [
-        config.max_buffered,
-        config.address_buffered,
-        most_charged(message),
-    ]
 }
 
 impl State {

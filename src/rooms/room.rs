@@ -1,4 +1,6 @@
-//! One room: its sender, the receiver paired with it, and the queue.
+//! One room: its sender, the receiver paired with it, and the queue; `ends` is how all of them leave.
+
+mod ends;
 
 use std::{
     collections::VecDeque,
@@ -9,8 +11,7 @@ use std::{
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use super::{
-    effect::{Departure, Effect, Joined, Paired, Passed, SessionId, Summary},
-    outcome::Outcome,
+    effect::{Effect, Joined, Paired, Passed, SessionId},
     receiver::{Pair, Receiver, drop_held},
     sight::Sight,
 };
@@ -299,42 +300,6 @@ impl Room {
         Ok(())
     }
 
-    /// A receiver is gone, whether it was paired or queued.
-    pub(super) fn lose(
-        &mut self,
-        code: RoomCode,
-        receiver: SessionId,
-        departure: Departure,
-        effects: &mut Vec<Effect>,
-    ) {
-        let is_open = self.is_open();
-        match &mut self.stage {
-            Stage::Paired(pair) if pair.receiver == receiver => {
-                let sent = pair.passed.down;
-                pair.passed.down = departure.given.unwrap_or(sent);
-                let done = departure.well && pair.passed.down == sent;
-                let done = done && pair.is_complete(self.in_message);
-                let outcome = Outcome::of(departure.ending, done, Outcome::ReceiverGone);
-                let peer_id = pair.peer;
-                let gone = Reply::PeerDisconnected { peer_id };
-                effects.extend([
-                    Effect::Reply(self.sender, gone),
-                    pair.leave(code, departure, outcome),
-                ]);
-                if is_open {
-                    effects.push(Effect::Ping(self.sender));
-                }
-                self.passed += pair.passed;
-                self.stage = Stage::Clearing { ponged: false };
-            }
-            _ => {
-                let place = self.queue.iter().position(|queued| queued.id == receiver);
-                let queued = place.and_then(|place| self.queue.remove(place));
-                effects.extend(queued.map(|queued| queued.leave(code, departure)));
-            }
-        }
-    }
-
     /// The sender has heard that its last receiver is gone.
     pub(super) fn ponged(&mut self) {
         if let Stage::Clearing { ponged } = &mut self.stage {
@@ -349,83 +314,4 @@ impl Room {
             self.stage = Stage::Vacant { told: false };
         }
     }
-
-    /// Lets nobody in any more, and sends the queue away; returns who that was.
-    pub(super) fn end(
-        &mut self,
-        code: RoomCode,
-        ending: Ending,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<SessionId> {
-        self.ending.get_or_insert(ending);
-        self.dismiss_queue(code, ending, effects)
-    }
-
-    fn dismiss_queue(
-        &mut self,
-        code: RoomCode,
-        ending: Ending,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<SessionId> {
-        let queue = mem::take(&mut self.queue).into_iter();
-        let dismissed = queue.map(|receiver| {
-            let id = receiver.id;
-            dismiss(id, ending, effects);
-            effects.push(receiver.leave(code, ending.into()));
-            id
-        });
-        dismissed.collect()
-    }
-
-    /// Sends everybody away; returns who that was.
-    pub(super) fn close(
-        mut self,
-        code: RoomCode,
-        ending: Ending,
-        departure: Option<Departure>,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<SessionId> {
-        let mut members = self.dismiss_queue(code, ending, effects);
-        if let Stage::Paired(pair) = &mut self.stage {
-            let left = departure.unwrap_or(ending.into());
-            if let Some(given) = left.given {
-                pair.passed.up = given.saturating_sub(self.passed.up);
-            }
-            let done = left.well && pair.is_complete(self.in_message);
-            let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
-            // Its stream is the sender's: it is told by the close alone.
-            let close = match (ending, departure.map(|departure| departure.ending)) {
-                // What it waits for does not come, however often it asks.
-                (_, Some(Ending::MessageTooBig)) => Ending::MessageTooBig,
-                (Ending::RoomExpired, _) => Ending::SenderDisconnected,
-                (other, _) => other,
-            };
-            effects.extend([
-                Effect::Close(pair.receiver, close.into()),
-                pair.leave(code, close.into(), outcome),
-            ]);
-            members.push(pair.receiver);
-            self.passed += pair.passed;
-        }
-        if ending != Ending::SenderDisconnected {
-            dismiss(self.sender, ending, effects);
-            members.push(self.sender);
-        }
-        effects.push(Effect::Closed(Summary {
-            code,
-            sender: self.sender,
-            opened: self.opened,
-            ending,
-            departure,
-            receivers: self.receivers,
-            passed: self.passed,
-        }));
-        members
-    }
-}
-
-/// Tells a session of the room's end, and closes it.
-fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
-    effects.push(Effect::Reply(session, ending.into()));
-    effects.push(Effect::Close(session, ending.into()));
 }

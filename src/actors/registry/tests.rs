@@ -1,8 +1,11 @@
 //! What no client can see: which worker knows of whom.
 
+use std::{iter, time::Duration};
+
 use actix::Message;
 use actix_rt::time::timeout;
 use relay_testing::metrics::Metrics;
+use relay_wire::request::Request;
 use tokio::io::AsyncWriteExt;
 
 use super::{effects::KEPT_EFFECTS, *};

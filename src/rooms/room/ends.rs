@@ -1,0 +1,128 @@
+//! How receivers leave a room, and how it ends for all who are in it.
+
+use std::mem;
+
+use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
+
+use super::{Room, Stage};
+use crate::rooms::{
+    effect::{Departure, Effect, SessionId, Summary},
+    outcome::Outcome,
+};
+
+impl Room {
+    /// A receiver is gone, whether it was paired or queued.
+    pub(in crate::rooms) fn lose(
+        &mut self,
+        code: RoomCode,
+        receiver: SessionId,
+        departure: Departure,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_open = self.is_open();
+        match &mut self.stage {
+            Stage::Paired(pair) if pair.receiver == receiver => {
+                let sent = pair.passed.down;
+                pair.passed.down = departure.given.unwrap_or(sent);
+                let done = departure.well && pair.passed.down == sent;
+                let done = done && pair.is_complete(self.in_message);
+                let outcome = Outcome::of(departure.ending, done, Outcome::ReceiverGone);
+                let peer_id = pair.peer;
+                let gone = Reply::PeerDisconnected { peer_id };
+                effects.extend([
+                    Effect::Reply(self.sender, gone),
+                    pair.leave(code, departure, outcome),
+                ]);
+                if is_open {
+                    effects.push(Effect::Ping(self.sender));
+                }
+                self.passed += pair.passed;
+                self.stage = Stage::Clearing { ponged: false };
+            }
+            _ => {
+                let place = self.queue.iter().position(|queued| queued.id == receiver);
+                let queued = place.and_then(|place| self.queue.remove(place));
+                effects.extend(queued.map(|queued| queued.leave(code, departure)));
+            }
+        }
+    }
+
+    /// Lets nobody in any more, and sends the queue away; returns who that was.
+    pub(in crate::rooms) fn end(
+        &mut self,
+        code: RoomCode,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<SessionId> {
+        self.ending.get_or_insert(ending);
+        self.dismiss_queue(code, ending, effects)
+    }
+
+    fn dismiss_queue(
+        &mut self,
+        code: RoomCode,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<SessionId> {
+        let queue = mem::take(&mut self.queue).into_iter();
+        let dismissed = queue.map(|receiver| {
+            let id = receiver.id;
+            dismiss(id, ending, effects);
+            effects.push(receiver.leave(code, ending.into()));
+            id
+        });
+        dismissed.collect()
+    }
+
+    /// Sends everybody away; returns who that was.
+    pub(in crate::rooms) fn close(
+        mut self,
+        code: RoomCode,
+        ending: Ending,
+        departure: Option<Departure>,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<SessionId> {
+        let mut members = self.dismiss_queue(code, ending, effects);
+        if let Stage::Paired(pair) = &mut self.stage {
+            let left = departure.unwrap_or(ending.into());
+            if let Some(given) = left.given {
+                pair.passed.up = given.saturating_sub(self.passed.up);
+            }
+            let done = left.well && pair.is_complete(self.in_message);
+            let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
+            // Its stream is the sender's: it is told by the close alone.
+            let close = match (ending, departure.map(|departure| departure.ending)) {
+                // What it waits for does not come, however often it asks.
+                (_, Some(Ending::MessageTooBig)) => Ending::MessageTooBig,
+                (Ending::RoomExpired, _) => Ending::SenderDisconnected,
+                (other, _) => other,
+            };
+            effects.extend([
+                Effect::Close(pair.receiver, close.into()),
+                pair.leave(code, close.into(), outcome),
+            ]);
+            members.push(pair.receiver);
+            self.passed += pair.passed;
+        }
+        if ending != Ending::SenderDisconnected {
+            dismiss(self.sender, ending, effects);
+            members.push(self.sender);
+        }
+        effects.push(Effect::Closed(Summary {
+            code,
+            sender: self.sender,
+            opened: self.opened,
+            ending,
+            departure,
+            receivers: self.receivers,
+            passed: self.passed,
+        }));
+        members
+    }
+}
+
+/// Tells a session of the room's end, and closes it.
+fn dismiss(session: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Reply(session, ending.into()));
+    effects.push(Effect::Close(session, ending.into()));
+}
