@@ -29,6 +29,7 @@
 //! | [`http`] | who is accepted, the handshake, the pages for the operator |
 //! | [`actors`] | the sessions and the registries between them, and what they say to each other |
 //! | [`state`] | what all workers share |
+//! | [`cluster`] | rooms that are on other machines |
 //! | [`observe`] | the log, the event log, the metrics, the last hour |
 //! | [`rooms`] | who is paired with whom, and what follows: pure |
 //! | [`limits`] | who is asking, and whether they may: pure |
@@ -42,6 +43,7 @@ pub mod actors;
 pub mod admin;
 pub mod check;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod flow;
 pub mod http;

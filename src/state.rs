@@ -18,6 +18,7 @@ use relay_wire::ending::Ending;
 
 pub use self::pools::Pools;
 use crate::{
+    cluster::Cluster,
     config::{Config, Sites},
     flow::{
         clocks::Timeouts,
@@ -84,6 +85,8 @@ impl Live {
 /// What all workers of a relay have in common.
 pub struct State {
     live: RwLock<Arc<Live>>,
+    /// The other relays, where this one is one of several.
+    pub cluster: Option<Arc<Cluster>>,
     /// Which worker keeps which room.
     pub placement: Placement,
     /// The access keys.
@@ -118,6 +121,7 @@ impl State {
         let access = Arc::new(Access::new(&config.access_keys));
         let events = Events::new(&config);
         Self {
+            cluster: None,
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             callers: Callers::default(),
@@ -134,6 +138,12 @@ impl State {
             sessions: AtomicU64::new(0),
             live: RwLock::new(Arc::new(Live::new(config))),
         }
+    }
+
+    /// The same as one of several relays.
+    pub fn in_cluster(mut self, cluster: Option<Arc<Cluster>>) -> Self {
+        self.cluster = cluster;
+        self
     }
 
     /// The settings of now. Asked for a connection, a session or a request, and never for a frame, so a

@@ -15,9 +15,9 @@ use self::imports::{File, Import};
 
 /// The rooms of the relay, from top to bottom: each may import what stands below it. The map in
 /// src/lib.rs has the same order.
-const ROOMS: [&str; 14] = [
-    "main", "cli", "check", "process", "admin", "http", "actors", "state", "observe", "rooms",
-    "limits", "flow", "config", "version",
+const ROOMS: [&str; 15] = [
+    "main", "cli", "check", "process", "admin", "http", "actors", "state", "cluster", "observe",
+    "rooms", "limits", "flow", "config", "version",
 ];
 /// Rooms without I/O, runtime or clock; `crates/wire` is one more.
 const PURE: [&str; 3] = ["rooms", "limits", "flow"];

@@ -6,9 +6,15 @@ use std::{
 };
 
 use actix::{Message, Recipient};
-use relay_wire::{code::RoomCode, reply::Reply, request::Request};
+use relay_wire::{
+    code::RoomCode,
+    ending::Ending,
+    reply::Reply,
+    request::{Join, Request},
+};
 
 use crate::{
+    cluster::visit::Upstream,
     flow::{
         data::{Data, Delivery},
         pace::SharedPace,
@@ -30,11 +36,11 @@ pub struct Attach {
     pub visitor: Visitor,
     /// How it fares.
     pub vitals: Arc<Vitals>,
-    /// What it has come from another worker for.
+    /// What it has come from another worker or another node for.
     pub moved: Option<Moved>,
 }
 
-/// A request that another worker has charged, and left to the worker of its room.
+/// A request that another worker or another node has charged, and left to the worker of its room.
 #[derive(Debug)]
 pub struct Moved {
     /// The request.
@@ -53,6 +59,18 @@ pub struct Ask {
     pub id: SessionId,
     /// What for.
     pub request: Option<Request>,
+}
+
+/// What has come of a code that was tried on the other nodes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Sought {
+    /// Whose session has tried it.
+    pub id: SessionId,
+    /// Whom it is charged to.
+    pub client: AddressKey,
+    /// Whether it is let in there.
+    pub came: Result<(), Ending>,
 }
 
 /// A member of a room sent something for the other side.
@@ -181,6 +199,10 @@ pub enum Deliver {
         /// The request, and what is spent.
         moved: Box<Moved>,
     },
+    /// No room here has its code: try it on the other nodes, and say [`Sought`].
+    Seek(Join),
+    /// What has come of that.
+    Visited(Join, Result<Box<Upstream>, Ending>),
     /// Its turn in its room's queue has come: it is a receiver, and paired.
     Paired,
     /// The request waits: its answer is late.

@@ -18,12 +18,13 @@ mod visits;
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use relay_wire::code::RoomCode;
+use relay_wire::{code::RoomCode, ending::Ending};
 
 use self::{line::Line, member::Member, visits::Visits};
 use super::{
     messages::{
         Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Parted, Shutdown,
+        Sought,
     },
     now,
 };
@@ -148,6 +149,7 @@ impl Handler<Attach> for RoomRegistry {
             visitor,
             vitals,
             spent,
+            across: false,
         };
         self.members.insert(id, member);
         // Much may have been decided while it was on its way here.
@@ -157,7 +159,7 @@ impl Handler<Attach> for RoomRegistry {
         if self.draining {
             self.send(id, Deliver::Stopping);
         } else if let Some(request) = request {
-            self.answer(id, request, now());
+            self.take_up(id, request, now(), ctx);
             self.set_alarm(ctx);
         }
     }
@@ -174,7 +176,16 @@ impl Handler<Ask> for RoomRegistry {
         if self.end_without_key(&[ask.id], ctx) {
             return;
         }
-        self.ask(ask);
+        self.ask(ask, ctx);
+        self.set_alarm(ctx);
+    }
+}
+
+impl Handler<Sought> for RoomRegistry {
+    type Result = ();
+
+    fn handle(&mut self, sought: Sought, ctx: &mut Self::Context) {
+        self.sought(&sought);
         self.set_alarm(ctx);
     }
 }
@@ -242,7 +253,11 @@ impl Handler<Shutdown> for RoomRegistry {
         }
         self.carry_out();
         for member in self.members.values() {
-            member.session.do_send(Deliver::Stopping);
+            member.session.do_send(match shutdown {
+                // Its pair may finish until then; whether it has one its room's node knows.
+                Shutdown::Now if member.across => Deliver::Close(Ending::ServerShutdown.into()),
+                Shutdown::Now | Shutdown::Drain => Deliver::Stopping,
+            });
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a knob is: a setting's names, and what its value may be.
 
 use Kind::{
-    Addresses, Bytes, BytesOrZero, Count, Header, Host, Keys, Networks, Path, Seconds, Sites,
-    Switch,
+    Addresses, Bytes, BytesOrZero, Count, Header, Host, Keys, Nats, Networks, Node, Path, Seconds,
+    Secret, Sites, Switch,
 };
 
-use super::keys;
+use super::{cluster, keys};
 
 /// What every variable of the relay's begins with.
 pub(super) const PREFIX: &str = "RELAY_";
@@ -42,6 +42,12 @@ pub enum Kind {
     Keys,
     /// How much of client addresses is written down.
     Addresses,
+    /// A comma separated list of NATS servers.
+    Nats,
+    /// The WebSocket URL of one machine of several.
+    Node,
+    /// What machines prove themselves with, or the path of a file of it.
+    Secret,
     /// A path of at most so many bytes, or nothing.
     Path(usize),
     /// On or off.
@@ -69,7 +75,7 @@ impl Knob {
     pub fn summary(&self) -> String {
         let doc = self.doc.trim();
         let range = match self.kind {
-            Host | Networks | Header | Sites | Keys | Path(_) => None,
+            Host | Networks | Header | Sites | Keys | Nats | Node | Secret | Path(_) => None,
             Addresses => Some("truncated, full or none".to_owned()),
             Switch => Some("on or off".to_owned()),
             Count(min, max) | Bytes(min, max) => Some(format!("{min} to {max}")),
@@ -106,6 +112,15 @@ impl Kind {
                 keys::KEY.start(),
                 keys::KEY.end(),
                 keys::MAX_KEYS
+            ),
+            Nats => {
+                "nats:// or tls:// URLs of NATS servers, separated by commas, or empty".to_owned()
+            }
+            Node => "a ws:// or wss:// URL without user and query, or empty".to_owned(),
+            Secret => format!(
+                "{} to {} characters without blanks, or the absolute path of a file of them",
+                cluster::SECRET.start(),
+                cluster::SECRET.end()
             ),
             Count(min, max) => format!("a whole number from {min} to {max}"),
             Bytes(min, max) => {

@@ -5,8 +5,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+use relay_client::url::Url;
 
 use super::{
+    cluster::{NatsServers, Secret},
     keys::AccessKeys,
     knob::{
         Kind::{self, Bytes, BytesOrZero, Count, Header, Host, Networks, Seconds, Switch},
@@ -197,6 +199,16 @@ knobs! {
         admin_socket: Option<PathBuf> = RELAY_ADMIN_SOCKET("", Kind::Path(MAX_SOCKET), restart);
         /// Folder where blocks and limits outlive a restart; empty is STATE_DIRECTORY, or nowhere
         state_dir: Option<PathBuf> = RELAY_STATE_DIR("", Kind::Path(MAX_FOLDER), restart);
+    }
+    "On several machines" {
+        /// NATS servers over which the relays of several machines find each other's rooms; empty is one relay alone
+        cluster_nats: NatsServers = RELAY_CLUSTER_NATS("", Kind::Nats, restart);
+        /// File of credentials for them (.creds), where the URL has none
+        cluster_nats_credentials: Option<PathBuf> = RELAY_CLUSTER_NATS_CREDENTIALS("", Kind::Path(MAX_FOLDER), restart);
+        /// URL at which the others reach this relay
+        cluster_address: Option<Url> = RELAY_CLUSTER_ADDRESS("", Kind::Node, restart);
+        /// What they prove to each other that they belong together; the same on all, or the path of a file of it
+        cluster_secret: Secret = RELAY_CLUSTER_SECRET("", Kind::Secret, restart);
     }
 }
 

@@ -7,6 +7,7 @@
 //! values come from, `value` the checks, and `tests` holds them together. Nothing here prints or
 //! exits: the caller is handed sentences.
 
+mod cluster;
 mod keys;
 mod knob;
 mod knobs;
@@ -25,6 +26,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
 pub use self::{
+    cluster::{Cluster, NatsServers, Secret},
     keys::{AccessKey, AccessKeys, Digest},
     knob::{Kind, Knob},
     knobs::{Change, Config, KNOBS},
@@ -91,6 +93,8 @@ fn argument(knob: &Knob) -> Arg {
     let name = match knob.kind {
         Kind::Host => "HOST",
         Kind::Networks | Kind::Sites | Kind::Keys => "LIST",
+        Kind::Nats | Kind::Node => "URL",
+        Kind::Secret => "SECRET",
         Kind::Header => "NAME",
         Kind::Addresses => "HOW",
         Kind::Path(_) => "PATH",
@@ -161,6 +165,12 @@ fn sources(flags: &ArgMatches, files: &[&str]) -> Result<Vec<Source>, Error> {
 fn load_with(flags: &ArgMatches, files: &[&str], keys: bool) -> Result<Settings, Error> {
     let mut sources = sources(flags, files)?;
     let mut keys_file = None;
+    for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Secret) {
+        let mut sources = sources.iter_mut();
+        if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
+            source.include(knob.variable)?;
+        }
+    }
     for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
         if !keys {
             for source in &mut sources {
@@ -193,7 +203,7 @@ fn flag_values(flags: &ArgMatches) -> Source {
 fn settings(sources: &[Source]) -> Result<Settings, Error> {
     let log_filter = sources.iter().find_map(|source| source.get("RUST_LOG"));
     Ok(Settings {
-        config: with_codes_to_spare(Config::read(sources)?)?,
+        config: with_all_of_a_cluster(with_codes_to_spare(Config::read(sources)?)?)?,
         log_filter: log_filter
             .filter(|filter| !filter.is_empty())
             .map(str::to_owned),
@@ -217,6 +227,16 @@ fn with_codes_to_spare(config: Config) -> Result<Config, Error> {
         )));
     }
     Ok(config)
+}
+
+/// Sees that a relay which is one of several has all that takes.
+fn with_all_of_a_cluster(config: Config) -> Result<Config, Error> {
+    match config.incomplete_cluster() {
+        None => Ok(config),
+        Some(missing) => Err(Error(format!(
+            "{missing} is missing: RELAY_CLUSTER_NATS, RELAY_CLUSTER_ADDRESS and RELAY_CLUSTER_SECRET go together"
+        ))),
+    }
 }
 
 /// A warning for each variable that looks like one of ours and is none.

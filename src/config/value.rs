@@ -7,8 +7,10 @@ use std::{
 };
 
 use ipnet::IpNet;
+use relay_client::url::Url;
 
 use super::{
+    cluster::{NatsServers, Secret},
     keys::AccessKeys,
     knob::{Kind, Knob},
     site::Sites,
@@ -31,7 +33,8 @@ pub(super) fn read<T: Value>(knob: &Knob, sources: &[Source]) -> Result<T, Error
             "{}, from {origin}, is {}: it must be {}",
             knob.variable,
             match knob.kind {
-                Kind::Keys => without_secrets(text),
+                Kind::Keys | Kind::Secret => without_secrets(text),
+                Kind::Nats => "not shown".to_owned(),
                 _ => quote(text),
             },
             knob.kind.allowed()
@@ -128,6 +131,9 @@ impl Value for u64 {
             | Kind::Sites
             | Kind::Keys
             | Kind::Addresses
+            | Kind::Nats
+            | Kind::Node
+            | Kind::Secret
             | Kind::Switch
             | Kind::Path(_) => return None,
         };
@@ -262,6 +268,42 @@ impl Value for AccessKeys {
 
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for NatsServers {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Secret {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Where a node is: nothing in it is to be a secret, since every node is told.
+impl Value for Option<Url> {
+    fn parse(text: &str, _: Kind) -> Option<Self> {
+        if text.is_empty() {
+            return Some(None);
+        }
+        let url = Url::parse(text).ok()?;
+        let plain = url.user.is_none() && !url.path.contains('?');
+        plain.then_some(Some(url))
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref().map_or_else(String::new, Url::to_string)
     }
 }
 

@@ -130,6 +130,16 @@ impl FrameReader {
         self.looking = self.compression;
     }
 
+    /// So many Pings were sent before, by somebody else: Pongs that answer those pass unseen.
+    pub fn pinged_before(&mut self, count: u64) {
+        (self.pinged, self.ponged) = (count, count);
+    }
+
+    /// The number of the last Ping.
+    pub fn last_ping(&self) -> u64 {
+        self.pinged
+    }
+
     /// The number of the next Ping, which is its payload. The Pong that answers it is reported,
     /// once, and answers those before as well (RFC 6455 §5.5.3); other Pongs pass unseen.
     pub fn next_ping(&mut self) -> u64 {

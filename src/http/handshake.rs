@@ -21,12 +21,12 @@ use relay_wire::{
 };
 use tokio::io::AsyncWriteExt;
 
-use super::{head::OneHead, own_check, proxy, upgrade};
+use super::{head::OneHead, nodes, own_check, proxy, upgrade};
 use crate::{
     actors::{
         directory::Directory,
         registry::RoomRegistry,
-        session::{Session, Upgraded},
+        session::{Brought, Session, Upgraded},
     },
     config::{Config, Sites},
     flow::credit::{Full, Share},
@@ -68,21 +68,37 @@ impl Door {
     pub(super) async fn upgrade(
         &self,
         request: Request,
-        mut codec: Codec,
+        codec: Codec,
         connection: OneHead,
         peer: IpAddr,
     ) -> io::Result<()> {
         let (live, head) = (self.state.live(), request.head());
+        if let (Some(cluster), Some(proof)) = (&self.state.cluster, head.headers.get(nodes::HEADER))
+        {
+            let admitted = self.admit_node(head, cluster, proof.as_bytes());
+            return self.begin(admitted, codec, connection).await;
+        }
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
         let client = client(head, peer, &live.trust);
         let admitted = self.admit(head, peer, &client, ours, &live);
         self.state.callers.came(client.key());
+        self.begin(admitted, codec, connection).await
+    }
+
+    /// Begins the session of a request that is admitted, or answers why it is not.
+    async fn begin(
+        &self,
+        admitted: Result<Admitted, Response<BoxBody>>,
+        mut codec: Codec,
+        connection: OneHead,
+    ) -> io::Result<()> {
         match admitted {
             Ok(Admitted {
                 response,
                 visitor,
                 slot,
                 compression,
+                brought,
             }) => {
                 let mut head = BytesMut::new();
                 let message = Message::Item((response.drop_body(), BodySize::None));
@@ -96,6 +112,7 @@ impl Door {
                     visitor,
                     slot,
                     compression,
+                    brought,
                 };
                 Session::begin(upgraded, &self.state, &self.directory, &self.registry);
                 Ok(())
@@ -149,17 +166,9 @@ impl Door {
         }
         let admitted = self.state.access.admit(shown(head));
         visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
-        if self.state.is_refusing() {
-            return Err(refused(&visitor, Ending::RelayRestarting));
-        }
-        let places = self.state.pools.sessions.of(visitor.network);
-        let slot = Share::try_take(&places, 1).map_err(|full| {
-            let ending = match full {
-                Full::Whole => Ending::RelayFull,
-                Full::Part => Ending::AddressSessions,
-            };
-            refused(&visitor, ending)
-        })?;
+        let slot = self
+            .slot(&visitor)
+            .map_err(|ending| refused(&visitor, ending))?;
         let silent = client.source == Source::SilentProxy && !ours;
         if silent && proxy::shows_itself(head, peer, live) {
             live.warn_unnamed(|| {
@@ -186,6 +195,19 @@ impl Door {
             visitor,
             slot,
             compression: compression.is_some(),
+            brought: None,
+        })
+    }
+
+    /// A place for one session more of this visitor's address.
+    pub(super) fn slot(&self, visitor: &Visitor) -> Result<Share, Ending> {
+        if self.state.is_refusing() {
+            return Err(Ending::RelayRestarting);
+        }
+        let places = self.state.pools.sessions.of(visitor.network);
+        Share::try_take(&places, 1).map_err(|full| match full {
+            Full::Whole => Ending::RelayFull,
+            Full::Part => Ending::AddressSessions,
         })
     }
 
@@ -202,11 +224,12 @@ impl Door {
 }
 
 /// A request that becomes a session.
-struct Admitted {
-    response: Response<BoxBody>,
-    visitor: Visitor,
-    slot: Share,
-    compression: bool,
+pub(super) struct Admitted {
+    pub(super) response: Response<BoxBody>,
+    pub(super) visitor: Visitor,
+    pub(super) slot: Share,
+    pub(super) compression: bool,
+    pub(super) brought: Option<Brought>,
 }
 
 /// What a request shows of an access key.

@@ -10,6 +10,7 @@
 //! | [`handshake`] | which upgrades become sessions |
 //! | `proxy` | whether a request has come through a proxy |
 //! | [`own_check`] | which of them are those of a check on this machine |
+//! | `nodes` | the handshakes of other relays, which bring clients |
 //! | `operator` | which requests are of the relay's operator |
 //! | [`pages`] | plain HTTP |
 //! | `scrape` | in which format the metrics are wanted |
@@ -23,6 +24,7 @@ pub mod accept;
 pub mod desk;
 pub mod handshake;
 pub mod head;
+mod nodes;
 mod operator;
 pub mod own_check;
 pub mod pages;

@@ -85,6 +85,8 @@ pub struct Visitor {
     pub key: Option<Arc<Key>>,
     /// Whether it is a check of this relay, from this machine.
     pub check: bool,
+    /// Whether another node brings it, which has charged its request and looked at its key.
+    pub brought: bool,
 }
 
 impl Visitor {
@@ -97,6 +99,7 @@ impl Visitor {
             network: address.into(),
             key: None,
             check: false,
+            brought: false,
         }
     }
 
@@ -171,6 +174,9 @@ impl Access {
     /// Whether who has come so may be here no longer: with a key that is withdrawn, or without one where one is asked
     /// for by now. Checks of this machine are let finish.
     pub fn is_over_for(&self, visitor: &Visitor) -> bool {
+        if visitor.brought {
+            return false;
+        }
         match &visitor.key {
             Some(key) => key.withdrawn.load(SeqCst),
             None => !visitor.check && self.is_required(),

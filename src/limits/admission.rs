@@ -71,6 +71,9 @@ pub enum Tried {
     Refused(Reply, Duration),
     /// It is to be tried again at this moment, with the place in line of its address.
     Later(Instant, Place),
+    /// No room here has its code, and one elsewhere may. It is charged for a wrong code, until
+    /// [`Admission::sought`] tells what came of it.
+    Elsewhere,
 }
 
 impl Admission {
@@ -129,11 +132,13 @@ impl Admission {
     /// try comes between the look at the budget and the charge to it, from whatever worker.
     ///
     /// `place` is its own in that line, if it has waited already. Who has none lets those go first that
-    /// wait anywhere in the widest network around it.
+    /// wait anywhere in the widest network around it. `elsewhere` says whether there are rooms that `join`
+    /// does not know of.
     pub fn try_code(
         &self,
         client: AddressKey,
         place: Option<Place>,
+        elsewhere: bool,
         now: Instant,
         join: impl FnOnce() -> Result<(), Ending>,
     ) -> Tried {
@@ -159,6 +164,10 @@ impl Admission {
         }
         match join() {
             Ok(()) => Tried::Granted,
+            Err(Ending::RoomNotFound) if elsewhere => {
+                budgets.wrong_codes.record(client, now);
+                Tried::Elsewhere
+            }
             Err(Ending::RoomNotFound) => {
                 budgets.wrong_codes.record(client, now);
                 let delay = budgets.brake.refused(now);
@@ -166,6 +175,25 @@ impl Admission {
             }
             Err(other) => refused(other.into()),
         }
+    }
+
+    /// What came of a code that was tried elsewhere: a wrong one stays charged, and nothing else is. Returns how
+    /// long the answer is to be held back. Where nobody could say that the code is wrong, it is held back as if
+    /// it were: else whoever guesses would do well to come while that is so.
+    pub fn sought(&self, client: AddressKey, came: Result<(), Ending>, now: Instant) -> Duration {
+        let mut budgets = self.budgets();
+        if came != Err(Ending::RoomNotFound) {
+            budgets.wrong_codes.take_back(client);
+        }
+        match came {
+            Err(Ending::RoomNotFound | Ending::ClusterUnavailable) => budgets.brake.refused(now),
+            Ok(()) | Err(_) => Duration::ZERO,
+        }
+    }
+
+    /// A client has tried a wrong code elsewhere.
+    pub fn wrong_code_elsewhere(&self, client: AddressKey, now: Instant) {
+        self.budgets().wrong_codes.record(client, now);
     }
 
     /// Forgets the addresses whose time has passed.

@@ -85,6 +85,11 @@ impl Spent {
         level
     }
 
+    /// Takes one back that was spent.
+    fn take_back(&mut self, step: Duration) {
+        self.empty_at = self.empty_at.and_then(|at| at.checked_sub(step));
+    }
+
     /// Whether all that was spent has come back.
     pub(super) fn is_whole(&self, now: Instant) -> bool {
         self.standing(now).is_zero()
@@ -174,11 +179,24 @@ impl AddressBudgets {
         if self.len() >= self.cap && !self.spent.contains_key(&network) {
             self.forget_first();
         }
+        self.change(network, |spent| spent.record(now, limit));
+    }
+
+    /// Takes back one that was recorded for a client.
+    pub fn take_back(&mut self, client: AddressKey) {
+        for (network, limit) in self.levels(client) {
+            if self.spent.contains_key(&network) {
+                self.change(network, |spent| spent.take_back(limit.step()));
+            }
+        }
+    }
+
+    fn change(&mut self, network: AddressKey, change: impl FnOnce(&mut Spent)) {
         let spent = self.spent.entry(network).or_default();
         if let Some(end) = spent.empty_at {
             self.by_end.remove(&(end, network));
         }
-        spent.record(now, limit);
+        change(spent);
         match spent.empty_at {
             Some(end) => drop(self.by_end.insert((end, network))),
             // Beyond what the clock can tell.

@@ -30,6 +30,9 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
             registry.do_send(how());
         }
     };
+    if let Some(cluster) = &state.cluster {
+        cluster.leave();
+    }
     shut_down(|| Shutdown::Drain);
     let sessions = state.pools.sessions.whole();
     if !all_gone(sessions, state.live().config.drain_timeout).await {

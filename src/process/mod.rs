@@ -48,6 +48,7 @@ use crate::{
         office::{Office, Order},
         store::Store,
     },
+    cluster::{Cluster, News},
     config::Config,
     http::accept::{self, Origin},
     observe::{events::Events, metrics::Snapshot},
@@ -107,7 +108,8 @@ impl Relay {
         let addresses = addresses.collect::<io::Result<_>>()?;
         let handshakes = descriptors::fit(&mut config, listeners.len());
         let store = orders::store(&config);
-        let state = State::new(config);
+        let cluster = config.cluster().map(|it| Cluster::new(&it)).transpose()?;
+        let state = State::new(config).in_cluster(cluster.map(Arc::new));
         state
             .rules
             .restore(store.load(), Timestamp::now(), Instant::now());
@@ -190,6 +192,7 @@ impl Relay {
         state.events.start();
         // Before it is said: whoever finds the relay running finds its socket.
         let socket = orders::open(config);
+        join_cluster(&state).await?;
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
             "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
@@ -271,6 +274,22 @@ impl Relay {
         drop(report_failure);
         ended
     }
+}
+
+/// Joins the other relays, where this one is one of several.
+async fn join_cluster(state: &Arc<State>) -> io::Result<()> {
+    let config = &state.live().config;
+    let (Some(cluster), Some(settings)) = (&state.cluster, config.cluster()) else {
+        return Ok(());
+    };
+    let listener = Arc::clone(state);
+    let tell = move |news| match news {
+        News::WrongCode(client) => listener
+            .admission
+            .wrong_code_elsewhere(client, Instant::now()),
+    };
+    let joined = cluster.join(settings, config.room_ttl, tell).await;
+    joined.map_err(io::Error::other)
 }
 
 fn cannot_listen(worker: usize, error: &io::Error) -> io::Error {

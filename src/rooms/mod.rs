@@ -82,6 +82,11 @@ impl Rooms {
         self.limits = limits;
     }
 
+    /// Whether a room has this code.
+    pub fn has(&self, code: &RoomCode) -> bool {
+        self.rooms.contains_key(code)
+    }
+
     /// Opens a room for `sender`, charged to `slots`, under the first of `codes` that is not in use.
     ///
     /// # Errors
@@ -133,7 +138,10 @@ impl Rooms {
             return Err(Ending::RoomFull);
         }
         self.members.insert(receiver.id, (*code, Role::Receiver));
-        let room_id = code.reveal();
+        let room_id = match receiver.told_code {
+            true => code.reveal(),
+            false => String::new(),
+        };
         effects.push(Effect::Reply(receiver.id, Reply::RoomJoined { room_id }));
         effects.push(room.admit(*code, receiver));
         self.progress(*code, effects);

@@ -32,6 +32,8 @@ pub struct Receiver {
     /// Whether it wants to hear of its place in the queue, and the last it has heard of.
     wants_place: bool,
     told_place: Option<usize>,
+    /// Whether it is told the code that it has joined by.
+    pub(super) told_code: bool,
 }
 
 impl Receiver {
@@ -46,12 +48,20 @@ impl Receiver {
             held: Vec::new(),
             wants_place: false,
             told_place: None,
+            told_code: true,
         }
     }
 
     /// The same, where it wants to hear of its place in the queue.
     pub fn with_queue_updates(mut self, wanted: bool) -> Self {
         self.wants_place = wanted;
+        self
+    }
+
+    /// The same, where its client is elsewhere and is told the code there: on the way between the two it could be
+    /// read.
+    pub fn without_code(mut self) -> Self {
+        self.told_code = false;
         self
     }
 

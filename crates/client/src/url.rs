@@ -73,15 +73,20 @@ impl Url {
 
     /// Scheme, host and port, without a port that the scheme implies.
     fn origin(&self) -> String {
-        let Self { host, port, .. } = self;
         let scheme = if self.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Host and port as a `Host` header has them (RFC 9110 §7.2), without a port that the scheme implies.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
         let host = match host.contains(':') {
             true => format!("[{host}]"),
             false => host.clone(),
         };
         match *port == default_port(self.tls) {
-            true => format!("{scheme}://{host}"),
-            false => format!("{scheme}://{host}:{port}"),
+            true => host,
+            false => format!("{host}:{port}"),
         }
     }
 }

@@ -109,6 +109,9 @@ endings! {
     /// The client's address has `RELAY_ADDRESS_SESSIONS` open.
     AddressSessions = "address_sessions", Http(429), Later,
         "Your address has too many connections here; try again in a moment.";
+    /// The request comes as a node of the relay's cluster does, and is of none.
+    NotANode = "not_a_node", Http(403), No,
+        "This is no node of this relay's cluster.";
     /// The relay is about to stop, and nobody else accepts its connections.
     RelayRestarting = "relay_restarting", Http(503), Later,
         "The relay is restarting; try again in a moment.";
@@ -129,6 +132,9 @@ endings! {
     /// The client's address has `RELAY_ADDRESS_ROOMS` open.
     AddressRooms = "address_rooms", Error, Later,
         "Your address has too many rooms here right now.";
+    /// No node of the cluster that answers has a room of this code, and one that may have it is not reached.
+    ClusterUnavailable = "cluster_unavailable", Error, Later,
+        "Not all of the relay's machines can be reached; try again in a moment.";
     /// A sender that is paired with nobody has sent data, which was dropped.
     NoPeer = "no_peer", Error, No,
         "No receiver is here; what you sent was dropped.";
@@ -153,6 +159,8 @@ endings! {
     ServerShutdown = "server_shutdown", Close(1012), Later,
         "The relay is restarting; try again in a moment.";
     // Sessions.
+    /// The node that has the receiver's room is not reached any more.
+    NodeLost = "node_lost", Close(1012), Later, "";
     /// The operator has blocked the address of an open session.
     Blocked = "blocked", Close(1008), No, "";
     /// The relay has no memory for a receiver's long message.

@@ -67,9 +67,14 @@ impl Reply {
     /// The refusal for rate, with the time to wait; a part of a second counts as a whole one, so
     /// that whoever waits as told is let in.
     pub fn rate_limited(wait: Duration) -> Self {
+        Self::until(Ending::RateLimited, wait)
+    }
+
+    /// A refusal that is over after this time.
+    pub fn until(reason: Ending, wait: Duration) -> Self {
         Self::Error {
-            reason: Ending::RateLimited,
-            message: Ending::RateLimited.sentence().unwrap_or_default(),
+            reason,
+            message: reason.sentence().unwrap_or_default(),
             retry_after: Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
         }
     }

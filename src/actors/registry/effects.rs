@@ -116,6 +116,9 @@ impl RoomRegistry {
 
     fn room_closed(&mut self, summary: &Summary, cause: Option<&Member>) {
         self.state.placement.closed(self.worker);
+        if let Some(cluster) = &self.state.cluster {
+            cluster.closed(&summary.code);
+        }
         let now = now();
         let lasted = now.duration_since(summary.opened);
         self.log_room(&summary.code, cause, &summary.at(now));

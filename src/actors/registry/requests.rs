@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use relay_wire::{
     code::RoomCode,
     ending::Ending,
@@ -16,7 +17,7 @@ use relay_wire::{
 use super::{RoomRegistry, limits, member::Member};
 use crate::{
     actors::{
-        messages::{Ask, Deliver, Moved},
+        messages::{Ask, Deliver, Moved, Sought},
         now,
     },
     limits::{
@@ -32,7 +33,7 @@ use crate::{
 const TRIES: usize = 1000;
 
 impl RoomRegistry {
-    pub(super) fn ask(&mut self, Ask { id, request }: Ask) {
+    pub(super) fn ask(&mut self, Ask { id, request }: Ask, ctx: &mut Context<Self>) {
         let now = now();
         let Some(member) = self.members.get_mut(&id) else {
             return;
@@ -48,12 +49,32 @@ impl RoomRegistry {
                 let reply = Ending::InvalidRequest.into();
                 self.refuse(id, Kind::RequestRejected, reply, Duration::ZERO);
             }
-            Some(request) => self.route(id, request, now),
+            Some(request) => self.route(id, request, now, ctx),
         }
     }
 
+    /// Grants or refuses a request that was charged elsewhere. One that another worker has sent is for this one; one
+    /// that another node has sent may be for any.
+    pub(super) fn take_up(
+        &mut self,
+        id: SessionId,
+        request: Request,
+        now: Instant,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.is_brought(id) {
+            true => self.route(id, request, now, ctx),
+            false => self.answer(id, request, now, ctx),
+        }
+    }
+
+    /// Whether another node brings the client of a session.
+    fn is_brought(&self, id: SessionId) -> bool {
+        self.members.get(&id).is_some_and(|it| it.visitor.brought)
+    }
+
     /// Grants or refuses a request here, or sends its session to the worker whose it is.
-    fn route(&mut self, id: SessionId, request: Request, now: Instant) {
+    fn route(&mut self, id: SessionId, request: Request, now: Instant, ctx: &mut Context<Self>) {
         let placement = &self.state.placement;
         let home = match request {
             Request::Create => placement.home_for_new(self.worker),
@@ -64,7 +85,7 @@ impl RoomRegistry {
             Request::Join(_) => self.worker,
         };
         if home == self.worker {
-            self.answer(id, request, now);
+            self.answer(id, request, now, ctx);
         } else if let Some(Member { session, spent, .. }) = self.members.remove(&id) {
             session.do_send(Deliver::Move {
                 worker: home,
@@ -74,20 +95,9 @@ impl RoomRegistry {
     }
 
     /// Grants or refuses a request that is charged and this worker's.
-    pub(super) fn answer(&mut self, id: SessionId, request: Request, now: Instant) {
-        let Some(client) = self.client(id) else {
-            return;
-        };
-        let live = self.state.live();
-        self.rooms.set_limits(limits(&live.config));
+    fn answer(&mut self, id: SessionId, request: Request, now: Instant, ctx: &mut Context<Self>) {
         match request {
-            Request::Create => match self.create(id, client, live.config.room_code_length, now) {
-                Ok(()) => self.grant(id, Role::Sender),
-                Err(ending) => {
-                    let kind = Kind::CreateRoomRejected;
-                    self.refuse(id, kind, ending.into(), Duration::ZERO);
-                }
-            },
+            Request::Create => self.create(id, now, ctx),
             Request::Join(join) => self.join(id, join, None, now),
         }
     }
@@ -104,14 +114,20 @@ impl RoomRegistry {
     }
 
     /// Tries a code, or has it wait for the next turn of its address, where it may have waited in
-    /// this place already.
+    /// this place already. One that no room here has is tried on the other nodes, if there are any.
     pub(super) fn join(&mut self, id: SessionId, join: Join, place: Option<Place>, now: Instant) {
         let Some(client) = self.client(id) else {
             return;
         };
+        self.rooms.set_limits(limits(&self.state.live().config));
+        if self.is_brought(id) {
+            return self.join_for_node(id, client, join, now);
+        }
         let comes_to_wait = place.is_none();
+        // What is no code is nowhere.
+        let elsewhere = self.state.cluster.is_some() && join.code.is_some();
         let (admission, buffers) = (&self.state.admission, &self.state.pools.buffers);
-        let tried = admission.try_code(client, place, now, || {
+        let tried = admission.try_code(client, place, elsewhere, now, || {
             let code = join.code.ok_or(Ending::RoomNotFound)?;
             let receiver = Receiver::new(id, PeerId::random(), buffers.of(client), now)
                 .with_queue_updates(join.queue_updates);
@@ -120,7 +136,7 @@ impl RoomRegistry {
         match tried {
             Tried::Granted => self.grant(id, Role::Receiver),
             Tried::Refused(reply, delay) => {
-                self.refuse(id, Kind::JoinRoomRejected, reply, delay);
+                self.refuse_join(id, client, reply, delay);
             }
             Tried::Later(turn, place) => {
                 self.line.push(turn, id, (join, place));
@@ -128,23 +144,107 @@ impl RoomRegistry {
                     self.send(id, Deliver::Late);
                 }
             }
+            Tried::Elsewhere => self.send(id, Deliver::Seek(join)),
         }
     }
 
-    /// Opens a room whose code has so many characters.
-    fn create(
-        &mut self,
-        id: SessionId,
-        client: AddressKey,
-        length: usize,
-        now: Instant,
-    ) -> Result<(), Ending> {
-        let slots = self.state.pools.rooms.of(client);
+    /// Joins a client that another node brings. That node has charged it, and charges it for a code that turns out to
+    /// be wrong; and it looks no further, so that nobody is sent round in a circle.
+    fn join_for_node(&mut self, id: SessionId, client: AddressKey, join: Join, now: Instant) {
+        let buffers = self.state.pools.buffers.of(client);
+        let receiver = Receiver::new(id, PeerId::random(), buffers, now)
+            .with_queue_updates(join.queue_updates)
+            .without_code();
+        let joined = join.code.ok_or(Ending::RoomNotFound);
+        let joined = joined.and_then(|code| self.rooms.join(&code, receiver, &mut self.effects));
+        match joined {
+            Ok(()) => self.grant(id, Role::Receiver),
+            Err(ending) => self.refuse(id, Kind::JoinRoomRejected, ending.into(), Duration::ZERO),
+        }
+    }
+
+    /// Settles what a code cost that was tried on the other nodes.
+    pub(super) fn sought(&mut self, Sought { id, client, came }: &Sought) {
+        let delay = self.state.admission.sought(*client, *came, now());
+        if let Some(member) = self.members.get_mut(id) {
+            member.across = came.is_ok();
+        }
+        if let Err(ending) = *came {
+            let reply = match ending {
+                Ending::ClusterUnavailable => Reply::until(ending, again_in()),
+                other => other.into(),
+            };
+            self.refuse_join(*id, *client, reply, delay);
+        }
+    }
+
+    /// Refuses a join; the other nodes hear of a wrong code.
+    fn refuse_join(&self, id: SessionId, client: AddressKey, reply: Reply, delay: Duration) {
+        if let (Some(cluster), Some(Ending::RoomNotFound)) = (&self.state.cluster, reply.ending()) {
+            cluster.wrong_code(client);
+        }
+        self.refuse(id, Kind::JoinRoomRejected, reply, delay);
+    }
+
+    /// Opens a room for a session, once no other node has one of its code.
+    fn create(&mut self, id: SessionId, now: Instant, ctx: &mut Context<Self>) {
+        let code = self.free_code();
+        let Some(cluster) = self.state.cluster.clone() else {
+            return self.open(id, code, now);
+        };
+        let taking = async move {
+            match code {
+                Some(code) if cluster.take(&code).await => Some(code),
+                Some(code) => {
+                    cluster.closed(&code);
+                    None
+                }
+                None => None,
+            }
+        };
+        let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
+            match taken {
+                // Another node has it. That is rare: one more try will do.
+                None if code.is_some() => registry.create(id, self::now(), ctx),
+                taken => registry.open(id, taken, self::now()),
+            }
+            registry.set_alarm(ctx);
+        });
+        ctx.spawn(opening);
+    }
+
+    /// Opens a room under this code.
+    fn open(&mut self, id: SessionId, code: Option<RoomCode>, now: Instant) {
+        let opened = match self.client(id) {
+            Some(client) if !self.draining => {
+                self.rooms.set_limits(limits(&self.state.live().config));
+                let slots = self.state.pools.rooms.of(client);
+                self.rooms.create(now, id, &slots, code, &mut self.effects)
+            }
+            // It has left meanwhile, or is told that the relay stops.
+            Some(_) | None => Err(Ending::ServerShutdown),
+        };
+        match opened {
+            Ok(()) => self.grant(id, Role::Sender),
+            Err(ending) => {
+                if let (Some(cluster), Some(code)) = (&self.state.cluster, code) {
+                    cluster.closed(&code);
+                }
+                if ending != Ending::ServerShutdown {
+                    let kind = Kind::CreateRoomRejected;
+                    self.refuse(id, kind, ending.into(), Duration::ZERO);
+                }
+            }
+        }
+    }
+
+    /// A code for a room of this worker's that no room here has, if there is one.
+    fn free_code(&self) -> Option<RoomCode> {
+        let length = self.state.live().config.room_code_length;
         let codes = iter::from_fn(|| RoomCode::random(length).ok());
         let placement = &self.state.placement;
         let ours = codes.filter(|code| placement.home(code) == self.worker);
-        let codes = ours.take(TRIES);
-        self.rooms.create(now, id, &slots, codes, &mut self.effects)
+        ours.take(TRIES).find(|code| !self.rooms.has(code))
     }
 
     fn refuse(&self, id: SessionId, kind: Kind, reply: Reply, delay: Duration) {
@@ -154,6 +254,12 @@ impl RoomRegistry {
         }
         self.send(id, Deliver::Refused(reply, delay));
     }
+}
+
+/// After what time a client may try again where not all nodes are reached: not all clients at once.
+fn again_in() -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    Duration::from_secs(u64::from(1 + random % 4))
 }
 
 /// What becomes of a request that is not granted.

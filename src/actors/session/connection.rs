@@ -192,6 +192,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
+            Deliver::Visited(join, came) => self.visited(join, came),
             Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,
@@ -204,6 +205,7 @@ impl Connection {
             | Deliver::Move { .. }
             | Deliver::Ping
             | Deliver::Refused(..)
+            | Deliver::Seek(_)
             | Deliver::Stopping => {}
         }
     }
@@ -267,8 +269,10 @@ impl Connection {
 
     /// Closes from our side.
     pub(super) fn close(&mut self, departure: impl Into<Departure>) {
-        if self.is_open() {
-            let departure = departure.into();
+        let departure = departure.into();
+        if let Phase::Across(_) = self.phase {
+            self.close_across(departure);
+        } else if self.is_open() {
             self.leave(departure.ending);
             self.push_close(departure);
             self.phase = Phase::Closing;
@@ -280,6 +284,8 @@ impl Connection {
         if self.is_open() {
             self.leave(Ending::Blocked);
             self.push_close(Ending::Blocked);
+        } else if let Phase::Across(_) = self.phase {
+            self.leave(Ending::Blocked);
         }
         self.phase = Phase::Done;
     }

@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `across` | what it does where its room is on another node |
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `inflating` | what it does where its client has no compression, and its peer has |
@@ -20,6 +21,7 @@
 //! | `socket` | what it has of its thread: a socket to read and write, an alarm, a turn to read |
 //! | `travel` | the way to another worker |
 
+mod across;
 mod actor;
 mod connection;
 mod inflating;
@@ -39,9 +41,10 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
+use relay_wire::request::{Join, Request};
 
 pub use self::actor::Session;
-use self::{connection::Connection, pump::Pump};
+use self::{connection::Connection, phase::Phase, pump::Pump};
 use super::{
     directory::Directory,
     messages::{Attach, Moved},
@@ -50,7 +53,7 @@ use super::{
 };
 use crate::{
     flow::{credit::Share, data::Chunk},
-    limits::access::Visitor,
+    limits::{access::Visitor, budget::Spent},
     observe::logging::log_client,
     state::State,
 };
@@ -69,6 +72,16 @@ pub struct Upgraded {
     pub slot: Share,
     /// Whether compression was negotiated.
     pub compression: bool,
+    /// What another node brings this client for.
+    pub brought: Option<Brought>,
+}
+
+/// A client that has come to another node, and whose room is here.
+pub struct Brought {
+    /// What it asks for, which that node has charged.
+    pub join: Join,
+    /// Pings that it was sent there, whose Pongs may still come.
+    pub pings: u64,
 }
 
 impl Session {
@@ -97,7 +110,16 @@ impl Session {
             connection.reader.allow_compression();
         }
         log_client!(Debug, client, "session {} from {client}", connection.id.0);
-        Self::start_on(socket, connection, None)
+        let moved = upgraded.brought.map(|Brought { join, pings }| {
+            connection.reader.pinged_before(pings);
+            connection.phase = Phase::Waiting { refusal: None };
+            connection.clocks.requested();
+            Moved {
+                request: Request::Join(join),
+                spent: Spent::default(),
+            }
+        });
+        Self::start_on(socket, connection, moved)
     }
 
     /// Starts the actor of a connection, and makes it known to its registry.

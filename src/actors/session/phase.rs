@@ -5,7 +5,7 @@ use relay_wire::{
     request::{MAX_REQUEST, Request},
 };
 
-use super::loan::Borrower;
+use super::{across::Across, loan::Borrower};
 use crate::{
     actors::messages::Moved,
     flow::{data::Fragment, inflate},
@@ -28,6 +28,8 @@ pub(super) enum Phase {
         /// A sender's, for when its receiver is slow.
         borrower: Option<Borrower>,
     },
+    /// In a room of another node: everything is passed on to there, and back.
+    Across(Box<Across>),
     /// We have said Close, and wait for the client's.
     Closing,
     /// The client broke the protocol: its stream means nothing any more. It is told, and left to

@@ -70,12 +70,13 @@ impl Handler<Deliver> for Session {
 
     /// Whatever it brings is written by the pump, which runs in the same task and behind the
     /// mailbox: a message wakes both.
-    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+    fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
         let Some(connection) = &mut self.0 else {
             return;
         };
         match deliver {
             Deliver::Data(delivery) => connection.deliver(delivery),
+            Deliver::Seek(join) => self.seek(join, ctx),
             other => connection.on_deliver(other),
         }
     }
@@ -83,6 +84,9 @@ impl Handler<Deliver> for Session {
 
 impl Connection {
     fn turn(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
+        if let Phase::Across(_) = self.phase {
+            return self.turn_across(socket, now, task);
+        }
         let pause = match socket.poll_turn(task) {
             Poll::Ready(()) => {
                 let pause = self.read(socket, now, task);
@@ -247,18 +251,23 @@ impl Connection {
     }
 
     fn wrote(&mut self, count: usize, wait: Option<Wait>, now: Instant) {
-        self.state.metrics.sent(count);
+        self.count_sent(count);
         self.waits.write(wait.is_some(), now, &self.state.metrics);
-        if let Some(guest) = &self.guest {
-            guest.sent(count);
-        }
-        self.caller.sent(count);
         let bytes = self.outbox.given();
         if bytes != self.given.bytes {
             self.given = Given { bytes, last: now };
         }
         self.vitals.wrote(bytes, wait.is_some(), now);
         self.clocks.wrote(now, count, wait);
+    }
+
+    /// Counts bytes that were written.
+    pub(super) fn count_sent(&self, count: usize) {
+        self.state.metrics.sent(count);
+        if let Some(guest) = &self.guest {
+            guest.sent(count);
+        }
+        self.caller.sent(count);
     }
 
     fn give_up_writing(&mut self, error: &io::Error) {

@@ -94,7 +94,11 @@ impl Connection {
             Phase::Closing | Phase::Lingering => {
                 return self.allowance(now).map_err(Pause::Until);
             }
-            Phase::Waiting { .. } | Phase::Moving { .. } | Phase::Finishing | Phase::Done => {
+            Phase::Waiting { .. }
+            | Phase::Moving { .. }
+            | Phase::Across(_)
+            | Phase::Finishing
+            | Phase::Done => {
                 return Err(Pause::Unwanted);
             }
         }?;

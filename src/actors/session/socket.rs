@@ -170,6 +170,14 @@ impl Socket {
         })
     }
 
+    /// Has `work` move bytes with the buffer that all sessions of the thread share.
+    pub(super) fn with_buffer<T>(
+        &mut self,
+        work: impl FnOnce(&mut TcpStream, &mut [u8]) -> T,
+    ) -> T {
+        BUFFER.with_borrow_mut(|buffer| work(&mut self.stream, buffer))
+    }
+
     /// Writes about `most` bytes of what waits, or what the system takes of them, and says how many that
     /// were; if fewer, the session's task is woken when it takes more.
     pub(super) fn write(

@@ -1,0 +1,178 @@
+//! A session whose room is on another node: it finds the way there, and from then on is a pipe. That node's session
+//! knows the client, pings it and lets it go; this one ends when either side does.
+
+use std::{task::Context as Task, time::Instant};
+
+use actix::{AsyncContext, Context, WrapFuture};
+use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
+
+use super::{
+    actor::Session,
+    connection::Connection,
+    phase::Phase,
+    socket::{Pause, Socket},
+};
+use crate::{
+    actors::messages::{Deliver, Sought},
+    cluster::{
+        pipe::{End, Last, Pipe},
+        visit::Upstream,
+        words::Guest,
+    },
+    flow::data::Chunk,
+    observe::logging::log_client,
+    rooms::Departure,
+};
+
+/// A session on its way to its room's node, or there.
+pub(super) struct Across {
+    pipe: Pipe,
+    /// How it ends, where this node ends it.
+    ending: Ending,
+}
+
+impl Session {
+    /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
+    pub(super) fn seek(&mut self, join: Join, ctx: &mut Context<Self>) {
+        let Some(connection) = &mut self.0 else {
+            return;
+        };
+        let (Some(cluster), Some(guest)) =
+            (connection.state.cluster.clone(), connection.guest_of(join))
+        else {
+            return;
+        };
+        connection.answer_is_late();
+        let session = ctx.address();
+        let visiting = async move {
+            let came = cluster.visit(guest).await;
+            // Where the session is gone, so is the way there.
+            session.do_send(Deliver::Visited(join, came.map(Box::new)));
+        };
+        ctx.spawn(visiting.into_actor(self));
+    }
+}
+
+impl Connection {
+    /// What another node has to know of this client.
+    fn guest_of(&self, join: Join) -> Option<Guest> {
+        Some(Guest {
+            code: join.code?.reveal(),
+            client: self.visitor.address,
+            compression: self.reader.has_compression(),
+            queue_updates: join.queue_updates,
+            pings: self.reader.last_ping(),
+        })
+    }
+
+    /// The other nodes have answered.
+    pub(super) fn visited(&mut self, join: Join, came: Result<Box<Upstream>, Ending>) {
+        if !matches!(self.phase, Phase::Waiting { .. }) {
+            return;
+        }
+        self.registry.do_send(Sought {
+            id: self.id,
+            client: self.visitor.network,
+            came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
+        });
+        if let Ok(upstream) = came {
+            log_client!(
+                Info,
+                self.visitor.network,
+                "session {} has joined a room on another node",
+                self.id.0
+            );
+            self.cross(*upstream, join);
+        }
+    }
+
+    /// From here on all that comes is passed on: behind what this session had to say, which has the answer to the
+    /// request at its end, and behind what its client has said since that.
+    fn cross(&mut self, upstream: Upstream, join: Join) {
+        let mut first = self.outbox.slices(usize::MAX).collect::<Vec<_>>().concat();
+        self.outbox.clear();
+        first.extend(self.owed.take().unwrap_or_default());
+        let room_id = join.code.map(|code| code.reveal()).unwrap_or_default();
+        first.extend(Reply::RoomJoined { room_id }.encode());
+        let unread = std::mem::take(&mut self.unread);
+        self.phase = Phase::Across(Box::new(Across {
+            pipe: Pipe::new(upstream, first, unread),
+            ending: Ending::PeerClosed,
+        }));
+        if let Some(cluster) = &self.state.cluster {
+            cluster.counts.pipe_opened();
+        }
+    }
+
+    /// Has a session that is across end for this, once the frame that is on its way to its client is whole.
+    pub(super) fn close_across(&mut self, departure: Departure) {
+        if let Phase::Across(across) = &mut self.phase
+            && let Some(code) = departure.ending.close_code()
+        {
+            across.ending = departure.ending;
+            across
+                .pipe
+                .close(frame::encode_close(code, departure.ending.name()));
+        }
+    }
+
+    /// Moves what there is between its client and its room's node.
+    pub(super) fn turn_across(&mut self, socket: &mut Socket, now: Instant, task: &mut Task<'_>) {
+        if socket.poll_turn(task).is_pending() {
+            return;
+        }
+        let Phase::Across(across) = &mut self.phase else {
+            return;
+        };
+        let turn = socket.with_buffer(|stream, buffer| across.pipe.poll(stream, buffer, task));
+        let ending = across.ending;
+        self.count_bytes(turn.received, now);
+        self.count_sent(turn.sent);
+        if let Some(cluster) = &self.state.cluster {
+            cluster.counts.passed(turn.received, turn.sent);
+        }
+        let paused = if turn.more { Pause::More } else { Pause::Empty };
+        socket.end_turn(paused, task);
+        if let Some(end) = turn.end {
+            self.come_back(end, ending, now);
+            // What is left is written as by any other session.
+            task.waker().wake_by_ref();
+        }
+    }
+
+    /// Ends as the pipe has ended.
+    fn come_back(&mut self, end: End, ending: Ending, now: Instant) {
+        if let Some(cluster) = &self.state.cluster {
+            cluster.counts.pipe_closed();
+        }
+        let (rest, last) = match end {
+            End::Client => return self.vanish(),
+            End::Closed(rest) => {
+                self.leave(ending);
+                (rest, Last::Close)
+            }
+            End::Room { rest, last } => {
+                self.leave(match last {
+                    Last::Close => Ending::PeerClosed,
+                    Last::Whole | Last::Part => Ending::NodeLost,
+                });
+                (rest, last)
+            }
+        };
+        if !rest.is_empty() {
+            self.outbox.push(Chunk::ours(rest, &self.window));
+        }
+        match last {
+            Last::Close => self.phase = Phase::Lingering,
+            Last::Whole => {
+                self.push_close(Ending::NodeLost);
+                self.phase = Phase::Lingering;
+            }
+            // A Close would be taken for the rest of the frame.
+            Last::Part => {
+                self.clocks.last_write_due(now);
+                self.phase = Phase::Finishing;
+            }
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! The conversation over NATS, on a thread of its own: nodes answer each other in time however busy their
+//! workers are.
+//!
+//! Subjects begin with `claude-distill-relay.` and the cluster's tag, of which `find.HASH` is a question to
+//! all, `to.NODE` the answers to one, and `nodes` what is told to all. What is said is sealed.
+
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use futures_util::StreamExt;
+use log::{debug, info, warn};
+use relay_wire::text::escaped;
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    Cluster, News, Standing,
+    peers::{BEAT, SILENCE, comes_before},
+    report, report_refused,
+    secret::{Keys, Purpose, RoomHash, hex},
+    words::{Answer, Invitation, Node, Question, Why, Word},
+};
+use crate::config;
+
+/// How often NATS is asked whether it is there; it is given up after two questions without an answer.
+const ASKED: Duration = Duration::from_secs(1);
+/// How long a connection to NATS may take.
+const CONNECTING: Duration = Duration::from_secs(1);
+/// The longest pause between two tries to reach NATS, in milliseconds: all nodes are back soon after it is,
+/// and not at once.
+const LONGEST_PAUSE: u32 = 900;
+/// How long the last word may take.
+const LEAVING: Duration = Duration::from_secs(1);
+/// Events of the NATS client that may wait.
+const EVENTS: usize = 64;
+
+/// Starts the thread.
+///
+/// # Errors
+///
+/// A sentence, where the thread cannot start or the credentials cannot be read.
+pub(super) async fn start(
+    cluster: Arc<Cluster>,
+    settings: config::Cluster,
+    forget: Duration,
+    words: mpsc::Receiver<Word>,
+    tell: impl Fn(News) + Send + 'static,
+) -> Result<(), String> {
+    let (ready, started) = oneshot::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error.to_string()))),
+        };
+        runtime.block_on(async {
+            let (events, happened) = mpsc::channel(EVENTS);
+            match connect(&settings, events).await {
+                Ok(nats) => {
+                    let _ = ready.send(Ok(()));
+                    let link = Link {
+                        cluster,
+                        nats,
+                        tell,
+                        forget,
+                        complaint: String::new(),
+                        rival_heard: Instant::now(),
+                    };
+                    link.run(words, happened).await;
+                }
+                Err(why) => drop(ready.send(Err(why))),
+            }
+        });
+    };
+    let thread = thread::Builder::new().name("cluster".to_owned()).spawn(run);
+    thread.map_err(|error| format!("the cluster's thread cannot start: {error}"))?;
+    started
+        .await
+        .unwrap_or_else(|_| Err("the cluster's thread has ended".to_owned()))
+}
+
+async fn connect(
+    settings: &config::Cluster,
+    events: mpsc::Sender<Event>,
+) -> Result<Client, String> {
+    let options = match &settings.credentials {
+        None => ConnectOptions::new(),
+        Some(path) => ConnectOptions::with_credentials_file(path)
+            .await
+            .map_err(|error| {
+                format!("RELAY_CLUSTER_NATS_CREDENTIALS {}: {error}", path.display())
+            })?,
+    };
+    let options = options
+        .name(env!("CARGO_PKG_NAME"))
+        .ping_interval(ASKED)
+        .connection_timeout(CONNECTING)
+        .retry_on_initial_connect()
+        .reconnect_delay_callback(pause)
+        .event_callback(move |event| {
+            let events = events.clone();
+            async move { drop(events.send(event).await) }
+        });
+    let connected = options.connect(settings.nats.addresses()).await;
+    connected.map_err(|error| format!("RELAY_CLUSTER_NATS {}: {error}", settings.nats))
+}
+
+/// The pause before a try to reach NATS: at random, so that nodes which lost it together come back one by one.
+fn pause(attempts: usize) -> Duration {
+    let longest = LONGEST_PAUSE.min(100 << attempts.min(8));
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
+}
+
+/// The subject of what is told to all.
+fn all(keys: &Keys) -> String {
+    format!("claude-distill-relay.{}.nodes", keys.tag())
+}
+
+/// The subject under which a room is asked for.
+pub(super) fn question(keys: &Keys, room: &RoomHash) -> String {
+    format!("claude-distill-relay.{}.find.{}", keys.tag(), hex(room))
+}
+
+/// A question of this node.
+pub(super) fn sealed_question(cluster: &Cluster, number: u64, why: Why) -> Vec<u8> {
+    let from = cluster.own.id;
+    let question = Question { from, number, why };
+    cluster.keys.say(Purpose::Word, &question)
+}
+
+struct Link<T> {
+    cluster: Arc<Cluster>,
+    nats: Client,
+    tell: T,
+    /// How long a room lives.
+    forget: Duration,
+    /// What NATS complained of last.
+    complaint: String,
+    /// When the node that has our address was heard of last.
+    rival_heard: Instant,
+}
+
+impl<T: Fn(News)> Link<T> {
+    async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
+        let tag = self.cluster.keys.tag().to_owned();
+        let to_us = self.cluster.own.id.token();
+        let subjects = [
+            format!("claude-distill-relay.{tag}.find.*"),
+            format!("claude-distill-relay.{tag}.to.{to_us}"),
+            all(&self.cluster.keys),
+        ];
+        let mut subscribers = Vec::new();
+        for subject in subjects {
+            match self.nats.subscribe(subject).await {
+                Ok(subscriber) => subscribers.push(subscriber),
+                Err(error) => return warn!("cluster: nothing can be heard over NATS: {error}"),
+            }
+        }
+        let [mut questions, mut answers, mut told] = match <[Subscriber; 3]>::try_from(subscribers)
+        {
+            Ok(all) => all,
+            Err(_) => return,
+        };
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            select! {
+                Some(event) = events.recv() => self.on_event(event).await,
+                Some(question) = questions.next() => self.on_question(&question).await,
+                Some(answer) = answers.next() => self.on_answer(&answer),
+                Some(word) = told.next() => self.on_word(&word).await,
+                Some(word) = words.recv() => self.say(&word).await,
+                _ = beat.tick() => self.beat().await,
+                else => break,
+            }
+            if self.cluster.left.load(SeqCst) {
+                return self.leave().await;
+            }
+        }
+    }
+
+    /// Says its last.
+    async fn leave(self) {
+        self.cluster.standing.send_replace(Standing::Apart);
+        let gone = Word::Gone(self.cluster.own.id);
+        let last = async {
+            self.say(&gone).await;
+            let _ = self.nats.flush().await;
+        };
+        let _ = timeout(LEAVING, last).await;
+        info!("cluster: left");
+    }
+
+    async fn say(&self, word: &Word) {
+        if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
+            return;
+        }
+        let sealed = self.cluster.keys.say(Purpose::Word, word);
+        // What is not said while NATS is away would be no news when it is back.
+        let _ = self
+            .nats
+            .publish(all(&self.cluster.keys), sealed.into())
+            .await;
+    }
+
+    async fn here(&self, asks: bool) {
+        let node = self.cluster.own.clone();
+        self.say(&Word::Here { node, asks }).await;
+    }
+
+    async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.cluster.known().peers.deaf(Instant::now());
+                let joined = Standing::Joined(self.nats.clone(), Instant::now());
+                self.cluster.standing.send_replace(joined);
+                self.complaint.clear();
+                info!("cluster: joined, over NATS");
+                self.here(true).await;
+            }
+            Event::Disconnected | Event::Closed => {
+                if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
+                    warn!(
+                        "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
+                    );
+                }
+                self.cluster.standing.send_replace(Standing::Apart);
+            }
+            other => {
+                let complaint = other.to_string();
+                if complaint != self.complaint {
+                    warn!("cluster: NATS: {}", escaped(&complaint));
+                    self.complaint = complaint;
+                }
+            }
+        }
+    }
+
+    async fn on_question(&self, message: &Message) {
+        let Some(question) = self
+            .cluster
+            .keys
+            .hear::<Question>(Purpose::Word, &message.payload)
+        else {
+            return debug!("cluster: a question that is none of ours");
+        };
+        let own = &self.cluster.own;
+        if question.from == own.id {
+            return self.settle(question.number, None);
+        }
+        let room = message.subject.rsplit('.').next().and_then(room_hash);
+        let has = room
+            .filter(|room| self.cluster.has(room))
+            .and_then(|_| self.invitation(question.why));
+        let answer = Answer {
+            from: own.id,
+            number: question.number,
+            has,
+        };
+        let to = format!(
+            "claude-distill-relay.{}.to.{}",
+            self.cluster.keys.tag(),
+            question.from.token()
+        );
+        let sealed = self.cluster.keys.say(Purpose::Word, &answer);
+        let _ = self.nats.publish(to, sealed.into()).await;
+    }
+
+    /// What lets a visit in that comes for one of our rooms.
+    fn invitation(&self, why: Why) -> Option<Invitation> {
+        let mut ticket = [0; 16];
+        if why == Why::Join {
+            getrandom::fill(&mut ticket).ok()?;
+            self.cluster.known().tickets.give(ticket, Instant::now());
+        }
+        Some(Invitation {
+            address: self.cluster.own.address.clone(),
+            ticket,
+        })
+    }
+
+    fn on_answer(&self, message: &Message) {
+        let answer = self
+            .cluster
+            .keys
+            .hear::<Answer>(Purpose::Word, &message.payload);
+        if let Some(Answer { from, number, has }) = answer {
+            let change = self.cluster.known().peers.answered(from, Instant::now());
+            report(change);
+            self.answered(number, from, has);
+        }
+    }
+
+    /// Notes this node's own answer.
+    fn settle(&self, number: u64, has: Option<Invitation>) {
+        self.answered(number, self.cluster.own.id, has);
+    }
+
+    fn answered(&self, number: u64, from: super::NodeId, has: Option<Invitation>) {
+        let settled = self.cluster.known().lookups.answered(number, from, has);
+        if let Some((asker, found)) = settled {
+            // Who has asked may be gone.
+            let _ = asker.send(found);
+        }
+    }
+
+    async fn on_word(&mut self, message: &Message) {
+        match self
+            .cluster
+            .keys
+            .hear::<Word>(Purpose::Word, &message.payload)
+        {
+            Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
+            Some(Word::Gone(id)) => {
+                let change = self.cluster.known().peers.gone(id);
+                report(change);
+                self.may_be_free(|other| other.id == id).await;
+            }
+            Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
+                (self.tell)(News::WrongCode(client.into()));
+            }
+            Some(Word::WrongCode { .. }) => {}
+            None => debug!("cluster: a word that is none of ours"),
+        }
+    }
+
+    async fn on_here(&mut self, node: &Node, asks: bool) {
+        let own = &self.cluster.own;
+        if node.id == own.id {
+            return;
+        }
+        if node.address == own.address {
+            return self.on_rival(node, asks).await;
+        }
+        let change = self.cluster.known().peers.heard(node, Instant::now());
+        report(change);
+        if asks {
+            self.here(false).await;
+        }
+    }
+
+    /// Another node has our address. The one that was there first keeps it.
+    async fn on_rival(&mut self, rival: &Node, asks: bool) {
+        let own = &self.cluster.own;
+        if comes_before(rival, own) {
+            self.rival_heard = Instant::now();
+            if !matches!(*self.cluster.standing.borrow(), Standing::Refused(_)) {
+                report_refused(rival);
+                self.cluster
+                    .standing
+                    .send_replace(Standing::Refused(rival.clone()));
+            }
+        } else if asks {
+            warn!(
+                "cluster: another node has the address {} of this one, and is refused",
+                own.address
+            );
+            self.here(false).await;
+        }
+    }
+
+    /// Takes part again if the node that had our address is one of these.
+    async fn may_be_free(&self, is_gone: impl Fn(&Node) -> bool) {
+        let refused = match &*self.cluster.standing.borrow() {
+            Standing::Refused(other) => is_gone(other),
+            Standing::Apart | Standing::Joined(..) => false,
+        };
+        if refused {
+            let joined = Standing::Joined(self.nats.clone(), Instant::now());
+            self.cluster.standing.send_replace(joined);
+            info!("cluster: joined, as this node's address is its own now");
+            self.here(true).await;
+        }
+    }
+
+    /// Says that this node is here, and looks after those that are silent.
+    async fn beat(&mut self) {
+        if self.rival_heard.elapsed() >= SILENCE {
+            self.may_be_free(|_| true).await;
+        }
+        self.here(false).await;
+        if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
+            return;
+        }
+        let now = Instant::now();
+        let (changes, silent) = {
+            let peers = &mut self.cluster.known().peers;
+            (peers.look(now, self.forget), peers.to_look_at(now))
+        };
+        report(changes);
+        if !silent.is_empty() {
+            let cluster = Arc::clone(&self.cluster);
+            tokio::spawn(async move { cluster.look_at(silent.iter().map(|it| it.id)).await });
+        }
+    }
+}
+
+/// Reads the hash of a room from a subject.
+fn room_hash(token: &str) -> Option<RoomHash> {
+    let number = u128::from_str_radix(token, 16).ok()?;
+    (token.len() == 32).then(|| number.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_come_back_within_a_second_and_not_all_at_once() {
+        let pauses: Vec<_> = (0..200).map(|attempt| pause(attempt % 20)).collect();
+        assert!(
+            pauses
+                .iter()
+                .all(|it| *it <= Duration::from_millis(u64::from(LONGEST_PAUSE)))
+        );
+        let late: std::collections::HashSet<_> = (0..100).map(|_| pause(10)).collect();
+        assert!(late.len() > 10);
+    }
+
+    #[test]
+    fn the_hash_in_a_subject_is_read_back() {
+        let room = [0xab; 16];
+        assert_eq!(room_hash(&hex(&room)), Some(room));
+        assert_eq!(room_hash("abc"), None);
+        assert_eq!(room_hash(&"g".repeat(32)), None);
+    }
+}

@@ -1,0 +1,368 @@
+//! Several relays that are one to their clients: a room that is open on one is found from all of them.
+//!
+//! Each is a node. A client stays on the node that it has come to. Where that does not have the room of its
+//! code, it asks all nodes over NATS, and visits the one that has it: it opens a WebSocket there in its
+//! client's place, and from then on is a plain pipe between the two. NATS has the questions, the answers and
+//! a heartbeat of every node, and nothing of what clients say.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `counts` | what is counted |
+//! | `link` | the conversation over NATS, on a thread of its own |
+//! | `lookup` | questions that are on their way: pure |
+//! | `peers` | the other nodes, and who of them is silent: pure |
+//! | [`pipe`] | the bytes of a client whose room is elsewhere |
+//! | `secret` | what the common secret is good for |
+//! | `tickets` | what lets a visit in, once: pure |
+//! | [`visit`] | the way into another node's room |
+//! | [`welcome`] | what a node does about those who come |
+//! | [`words`] | what nodes say to each other |
+//!
+//! Whom a client's request is charged to, and what becomes of its session, is for others.
+
+mod counts;
+mod link;
+mod lookup;
+mod peers;
+pub mod pipe;
+mod secret;
+mod tickets;
+pub mod visit;
+pub mod welcome;
+pub mod words;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use log::{error, info, warn};
+use relay_wire::code::RoomCode;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+pub use self::counts::Counts;
+use self::{
+    lookup::{Found, Lookups},
+    peers::{Change, Peers},
+    secret::{Keys, RoomHash},
+    tickets::Tickets,
+    words::{Invitation, Node, NodeId, Why, Word},
+};
+use crate::{config, limits::address::AddressKey};
+
+/// How long the others have for an answer, before those that are silent are looked at.
+const ANSWER: Duration = Duration::from_millis(300);
+/// The same where a room is to be opened, which does not wait for long.
+const OPENING: Duration = Duration::from_millis(50);
+/// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
+/// node has a room.
+const SETTLING: Duration = Duration::from_millis(1500);
+/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
+const JOINING: Duration = Duration::from_secs(2);
+/// Words that may wait to be said.
+const UNSAID: usize = 1024;
+
+/// This node, and what it knows of the others.
+pub struct Cluster {
+    own: Node,
+    keys: Keys,
+    /// The rooms that are open here, or about to be.
+    rooms: RwLock<HashSet<RoomHash>>,
+    known: Mutex<Known>,
+    /// What is to be told to all others.
+    unsaid: mpsc::Sender<Word>,
+    /// Where the link begins, once.
+    words: Mutex<Option<mpsc::Receiver<Word>>>,
+    standing: watch::Sender<Standing>,
+    left: AtomicBool,
+    roads: visit::Roads,
+    /// What is counted.
+    pub counts: Counts,
+}
+
+/// What is known of the others.
+#[derive(Default)]
+struct Known {
+    peers: Peers,
+    lookups: Lookups<oneshot::Sender<Found>>,
+    tickets: Tickets,
+}
+
+/// How this node stands to the cluster.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// NATS is not reached, for the first time or again.
+    Apart,
+    /// NATS is reached, since then.
+    Joined(async_nats::Client, Instant),
+    /// Another node has this one's address.
+    Refused(Node),
+}
+
+/// Nobody can say whether a room is there: NATS, or a node that may have it, is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown;
+
+/// What the others tell this node to do.
+#[derive(Debug)]
+pub enum News {
+    /// A client of this network has tried a wrong code there.
+    WrongCode(AddressKey),
+}
+
+impl Cluster {
+    /// A node that has joined nobody yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no randomness.
+    pub fn new(settings: &config::Cluster) -> Result<Self, getrandom::Error> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt)?;
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let (unsaid, words) = mpsc::channel(UNSAID);
+        Ok(Self {
+            own: Node {
+                id: NodeId::random(),
+                address: settings.address.to_string(),
+                since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            },
+            keys: Keys::new(settings.secret.reveal(), salt),
+            rooms: RwLock::default(),
+            known: Mutex::default(),
+            unsaid,
+            words: Mutex::new(Some(words)),
+            standing: watch::Sender::new(Standing::Apart),
+            left: AtomicBool::new(false),
+            roads: visit::Roads::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every change to it is whole before anything can panic.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node.
+    pub fn own(&self) -> &Node {
+        &self.own
+    }
+
+    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
+    /// they say, on a thread of the cluster's own.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
+    /// one's address.
+    pub async fn join(
+        self: &Arc<Self>,
+        settings: config::Cluster,
+        forget: Duration,
+        tell: impl Fn(News) + Send + 'static,
+    ) -> Result<(), String> {
+        let words = self
+            .words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(words) = words else {
+            return Ok(());
+        };
+        let nats = settings.nats.to_string();
+        link::start(Arc::clone(self), settings, forget, words, tell).await?;
+        let mut standing = self.standing.subscribe();
+        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
+        match timeout(JOINING, joined).await {
+            Ok(Ok(standing)) => match &*standing {
+                Standing::Refused(other) => Err(taken(other)),
+                _ => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => {
+                warn!(
+                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
+                     rooms alone"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves the others: nobody is sent here any more.
+    pub fn leave(&self) {
+        self.left.store(true, SeqCst);
+        // To wake the link, which says it.
+        self.say(Word::Gone(self.own.id));
+    }
+
+    /// A room is opened here, or is about to be.
+    pub fn opened(&self, code: &RoomCode) {
+        let room = self.keys.room(code);
+        self.rooms
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(room);
+    }
+
+    /// A room is closed, or not opened after all.
+    pub fn closed(&self, code: &RoomCode) {
+        let room = self.keys.room(code);
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.remove(&room);
+        if rooms.is_empty() {
+            // It would keep its size for as long as the relay runs.
+            rooms.shrink_to_fit();
+        }
+    }
+
+    fn has(&self, room: &RoomHash) -> bool {
+        self.rooms
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(room)
+    }
+
+    /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
+    /// far as they say within a moment. It is given back by [`Cluster::closed`].
+    pub async fn take(&self, code: &RoomCode) -> bool {
+        self.opened(code);
+        let room = self.keys.room(code);
+        let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
+        !matches!(asked, Ok(Ok(Some(_))))
+    }
+
+    /// Tells all others that a client has tried a wrong code.
+    pub fn wrong_code(&self, client: AddressKey) {
+        let (from, client) = (self.own.id, client.range().addr());
+        self.say(Word::WrongCode { from, client });
+    }
+
+    /// Has the link say something. Where it has too much to say already, it goes unsaid.
+    fn say(&self, word: Word) {
+        let _ = self.unsaid.try_send(word);
+    }
+
+    /// Asks all nodes who has a room.
+    async fn ask(&self, room: RoomHash, why: Why) -> Result<Option<Invitation>, Unknown> {
+        let Standing::Joined(nats, since) = self.standing.borrow().clone() else {
+            return Err(Unknown);
+        };
+        let (asker, found) = oneshot::channel();
+        let asked = Asked::new(self, asker);
+        let subject = link::question(&self.keys, &room);
+        let question = link::sealed_question(self, asked.number, why);
+        let answered = timeout(ANSWER, async {
+            nats.publish(subject, question.into()).await.ok()?;
+            found.await.ok()
+        });
+        match answered.await {
+            Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
+            Ok(Some(Found::Nowhere)) => {}
+            Ok(None) => return Err(Unknown),
+            Err(_) => {
+                let missing = asked.give_up();
+                if missing.contains(&self.own.id) {
+                    // Not even this node has heard it: it is NATS that is silent.
+                    return Err(Unknown);
+                }
+                self.doubt(&missing);
+                self.look_at(missing).await;
+            }
+        }
+        let settled = since.elapsed() >= SETTLING;
+        match settled && !self.known().peers.any_doubtful() {
+            true => Ok(None),
+            false => Err(Unknown),
+        }
+    }
+
+    fn doubt(&self, nodes: &HashSet<NodeId>) {
+        let now = Instant::now();
+        let mut known = self.known();
+        for &node in nodes {
+            known.peers.doubt(node, now);
+        }
+    }
+
+    /// Looks whether nodes that do not answer are alive; those that are not are forgotten.
+    async fn look_at(&self, nodes: impl IntoIterator<Item = NodeId>) {
+        let looks = nodes.into_iter().filter_map(|id| {
+            let node = self.known().peers.get(id)?.node.clone();
+            Some(async move {
+                if self.is_dead(&node).await {
+                    let change = self.known().peers.gone(node.id);
+                    report(change);
+                }
+            })
+        });
+        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+    }
+}
+
+/// A question of somebody who may stop waiting at any moment.
+struct Asked<'a> {
+    cluster: &'a Cluster,
+    number: u64,
+}
+
+impl<'a> Asked<'a> {
+    fn new(cluster: &'a Cluster, asker: oneshot::Sender<Found>) -> Self {
+        let known = &mut *cluster.known();
+        // This node too: that it hears its own question shows that NATS passes them on.
+        let nodes = known.peers.expected().chain([cluster.own.id]);
+        let number = known.lookups.ask(nodes, asker);
+        Self { cluster, number }
+    }
+
+    fn give_up(&self) -> HashSet<NodeId> {
+        self.cluster.known().lookups.give_up(self.number)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// Logs what has changed among the nodes.
+fn report(change: impl IntoIterator<Item = Change>) {
+    for change in change {
+        match change {
+            Change::Came(node) => info!("cluster: node {} is here", node.address),
+            Change::Back(node) => info!("cluster: node {} is heard of again", node.address),
+            Change::Silent(node) => warn!(
+                "cluster: node {} is not heard of: its rooms cannot be joined from here until it is",
+                node.address
+            ),
+            Change::Gone(node) => info!(
+                "cluster: node {} is gone, and its rooms with it",
+                node.address
+            ),
+        }
+    }
+}
+
+/// Why this node may not join.
+fn taken(other: &Node) -> String {
+    format!(
+        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
+        other.address
+    )
+}
+
+/// Logs that this node may not take part.
+fn report_refused(other: &Node) {
+    error!(
+        "{}; until then this relay has its own rooms alone",
+        taken(other)
+    );
+}

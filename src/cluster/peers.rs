@@ -1,0 +1,223 @@
+//! The other nodes, as far as they are known: who was heard of when, and who can be believed to answer. Pure.
+//!
+//! That no node has a room can only be said once all have said so. A node that does not answer may be dead,
+//! and its rooms with it; or it may be cut off, with rooms that are still there. Which of the two is found
+//! out at its address, by others: until that is known it is `doubtful`, and what nobody else has may be its.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use super::words::{Node, NodeId};
+
+/// How often each node says that it is here.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// How long a node is silent before that is told.
+pub(super) const SILENCE: Duration = Duration::from_secs(3);
+/// Nodes that are remembered.
+const MOST: usize = 1000;
+
+/// All of them but this one.
+#[derive(Debug, Default)]
+pub(super) struct Peers(HashMap<NodeId, Peer>);
+
+/// One other node.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) node: Node,
+    /// When it was last heard of, by NATS.
+    pub(super) heard: Instant,
+    /// Since when it owes an answer that it may have, if it does.
+    pub(super) doubtful: Option<Instant>,
+    /// Whether its silence was told.
+    silent: bool,
+}
+
+/// What is worth a line in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A node was not here before.
+    Came(Node),
+    /// A node that was silent is heard of again.
+    Back(Node),
+    /// A node is not heard of any more.
+    Silent(Node),
+    /// A node has left, has died, or was silent for so long that none of its rooms is left.
+    Gone(Node),
+}
+
+impl Peers {
+    /// A node is heard of.
+    pub(super) fn heard(&mut self, node: &Node, now: Instant) -> Option<Change> {
+        if let Some(peer) = self.0.get_mut(&node.id) {
+            peer.heard = now;
+            peer.doubtful = None;
+            let was_silent = std::mem::take(&mut peer.silent);
+            return was_silent.then(|| Change::Back(node.clone()));
+        }
+        if self.0.len() >= MOST {
+            return None;
+        }
+        let peer = Peer {
+            node: node.clone(),
+            heard: now,
+            doubtful: None,
+            silent: false,
+        };
+        self.0.insert(node.id, peer);
+        Some(Change::Came(node.clone()))
+    }
+
+    /// A node has answered a question.
+    pub(super) fn answered(&mut self, id: NodeId, now: Instant) -> Option<Change> {
+        let node = self.0.get(&id)?.node.clone();
+        self.heard(&node, now)
+    }
+
+    /// A node is no more: it has said so, or was found dead.
+    pub(super) fn gone(&mut self, id: NodeId) -> Option<Change> {
+        self.0.remove(&id).map(|peer| Change::Gone(peer.node))
+    }
+
+    /// A node owes an answer, and may be alive.
+    pub(super) fn doubt(&mut self, id: NodeId, now: Instant) {
+        if let Some(peer) = self.0.get_mut(&id) {
+            peer.doubtful.get_or_insert(now);
+        }
+    }
+
+    /// Whether what nobody else has may be on a node that does not answer.
+    pub(super) fn any_doubtful(&self) -> bool {
+        self.0.values().any(|peer| peer.doubtful.is_some())
+    }
+
+    /// Those whose answers are to be waited for.
+    pub(super) fn expected(&self) -> impl Iterator<Item = NodeId> {
+        let peers = self.0.iter().filter(|(_, peer)| peer.doubtful.is_none());
+        peers.map(|(&id, _)| id)
+    }
+
+    /// Whose address has to be looked at: it owes an answer, or has been silent.
+    pub(super) fn to_look_at(&self, now: Instant) -> Vec<Node> {
+        let peers = self.0.values();
+        let peers =
+            peers.filter(|it| it.doubtful.is_some() || now.duration_since(it.heard) >= SILENCE);
+        peers.map(|peer| peer.node.clone()).collect()
+    }
+
+    /// Notes who is silent at `now`; who has been for `forget`, as long as a room lives, has none left that
+    /// anybody here was told of.
+    pub(super) fn look(&mut self, now: Instant, forget: Duration) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.0.retain(|_, peer| {
+            let silent = now.duration_since(peer.heard);
+            if silent >= forget {
+                changes.push(Change::Gone(peer.node.clone()));
+                return false;
+            }
+            if silent >= SILENCE && !peer.silent {
+                peer.silent = true;
+                changes.push(Change::Silent(peer.node.clone()));
+            }
+            true
+        });
+        changes
+    }
+
+    /// Nobody can be heard of for now: silence means nothing until they could be again.
+    pub(super) fn deaf(&mut self, now: Instant) {
+        for peer in self.0.values_mut() {
+            peer.heard = now;
+        }
+    }
+
+    /// One of this name.
+    pub(super) fn get(&self, id: NodeId) -> Option<&Peer> {
+        self.0.get(&id)
+    }
+
+    /// All of them, by their address.
+    pub(super) fn all(&self) -> Vec<Peer> {
+        let mut all: Vec<_> = self.0.values().cloned().collect();
+        all.sort_by(|a, b| a.node.address.cmp(&b.node.address));
+        all
+    }
+}
+
+/// Whether `other` keeps an address that both have: the one that was there first does.
+pub(super) fn comes_before(other: &Node, own: &Node) -> bool {
+    (other.since, other.id) < (own.since, own.id)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn node(address: &str, since: u64) -> Node {
+        Node {
+            id: NodeId::random(),
+            address: address.to_owned(),
+            since,
+        }
+    }
+
+    #[test]
+    fn a_node_comes_falls_silent_and_is_forgotten_with_its_rooms() {
+        let (a, now, hour) = (node("a", 1), Instant::now(), Duration::from_secs(3600));
+        let mut peers = Peers::default();
+        assert_eq!(peers.heard(&a, now), Some(Change::Came(a.clone())));
+        assert_eq!(peers.heard(&a, now), None);
+        assert!(peers.look(now + BEAT, hour).is_empty());
+        let then = now + SILENCE;
+        assert_eq!(peers.look(then, hour), [Change::Silent(a.clone())]);
+        assert!(peers.look(then, hour).is_empty(), "it is told once");
+        assert_eq!(peers.to_look_at(then).as_slice(), std::slice::from_ref(&a));
+        assert_eq!(peers.heard(&a, then), Some(Change::Back(a.clone())));
+        assert_eq!(peers.look(then + hour, hour), [Change::Gone(a)]);
+        assert!(peers.all().is_empty());
+    }
+
+    #[test]
+    fn who_owes_an_answer_is_not_waited_for_until_it_is_heard_of() {
+        let (a, b, now) = (node("a", 1), node("b", 1), Instant::now());
+        let mut peers = Peers::default();
+        peers.heard(&a, now);
+        peers.heard(&b, now);
+        assert!(!peers.any_doubtful());
+        peers.doubt(a.id, now);
+        assert!(peers.any_doubtful());
+        assert_eq!(peers.expected().collect::<Vec<_>>(), [b.id]);
+        assert_eq!(peers.to_look_at(now).as_slice(), std::slice::from_ref(&a));
+        peers.answered(a.id, now);
+        assert!(!peers.any_doubtful());
+        peers.doubt(a.id, now);
+        assert_eq!(peers.gone(a.id), Some(Change::Gone(a)));
+        assert!(!peers.any_doubtful());
+    }
+
+    #[test]
+    fn nobody_is_silent_while_nobody_could_be_heard() {
+        let (a, now, hour) = (node("a", 1), Instant::now(), Duration::from_secs(3600));
+        let mut peers = Peers::default();
+        peers.heard(&a, now);
+        peers.deaf(now + SILENCE);
+        assert!(peers.look(now + SILENCE + BEAT, hour).is_empty());
+    }
+
+    #[test]
+    fn a_crowd_of_nodes_is_bounded() {
+        let mut peers = Peers::default();
+        for _ in 0..MOST + 10 {
+            peers.heard(&node("a", 1), Instant::now());
+        }
+        assert_eq!(peers.all().len(), MOST);
+    }
+
+    #[test]
+    fn of_two_at_one_address_the_first_stays() {
+        let (a, b) = (node("a", 1), node("a", 2));
+        assert!(comes_before(&a, &b) && !comes_before(&b, &a));
+    }
+}

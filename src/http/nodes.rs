@@ -1,0 +1,78 @@
+//! The handshakes of other nodes, which bring clients whose rooms are here. Who proves to be a node is believed in what it
+//! says of its client; what keeps clients out here keeps out those that are brought.
+
+use std::sync::Arc;
+
+use actix_http::{RequestHead, Response, body::BoxBody, ws};
+use actix_web::http::header;
+use relay_wire::{code::RoomCode, ending::Ending, request::Join};
+
+use super::{
+    handshake::{Admitted, Door, answer},
+    upgrade,
+};
+pub(super) use crate::cluster::visit::HEADER;
+use crate::{
+    actors::session::Brought,
+    cluster::{Cluster, welcome::Caller, words::Guest},
+    limits::{access::Visitor, rules::Rule},
+};
+
+impl Door {
+    /// Lets a client in that another node brings, or says to a node that this one is here.
+    pub(super) fn admit_node(
+        &self,
+        head: &RequestHead,
+        cluster: &Arc<Cluster>,
+        proof: &[u8],
+    ) -> Result<Admitted, Response<BoxBody>> {
+        let refused = |visitor: Option<&Visitor>, ending| answer(ending, visitor, &self.state);
+        if !upgrade::is_well_formed(head) || upgrade::verify(head).is_err() {
+            return Err(refused(None, Ending::BadHandshake));
+        }
+        let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
+        let welcome = cluster.welcome(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
+        let guest = match cluster.admit(proof) {
+            Some(Caller::Guest(guest)) => guest,
+            Some(Caller::Probe) => {
+                let mut here = Response::ok();
+                let value = welcome
+                    .parse()
+                    .map_err(|_| Response::internal_server_error())?;
+                here.headers_mut()
+                    .insert(header::HeaderName::from_static(HEADER), value);
+                return Err(here.map_into_boxed_body());
+            }
+            None => return Err(refused(None, Ending::NotANode)),
+        };
+        let visitor = Visitor {
+            brought: true,
+            ..Visitor::new(guest.client)
+        };
+        if let Rule::Blocked = self.state.rule(&visitor) {
+            return Err(refused(Some(&visitor), Ending::AddressBlocked));
+        }
+        let slot = self
+            .slot(&visitor)
+            .map_err(|ending| refused(Some(&visitor), ending))?;
+        let mut response = ws::handshake_response(head);
+        response.insert_header((HEADER, welcome));
+        Ok(Admitted {
+            response: response.finish().map_into_boxed_body(),
+            visitor,
+            slot,
+            compression: guest.compression,
+            brought: Some(brought(&guest)),
+        })
+    }
+}
+
+fn brought(guest: &Guest) -> Brought {
+    Brought {
+        join: Join {
+            code: RoomCode::from_typed(&guest.code),
+            queue_updates: guest.queue_updates,
+        },
+        pings: guest.pings,
+    }
+}
