@@ -19,7 +19,7 @@ use crate::{
         visit::Upstream,
         words::Guest,
     },
-    flow::data::Chunk,
+    flow::{credit::Share, data::Chunk},
     observe::logging::log_client,
     rooms::Departure,
 };
@@ -33,7 +33,7 @@ pub(super) struct Across {
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
-    pub(super) fn seek(&mut self, join: Join, ctx: &mut Context<Self>) {
+    pub(super) fn seek(&mut self, join: Join, share: Share, ctx: &mut Context<Self>) {
         let Some(connection) = &mut self.0 else {
             return;
         };
@@ -45,9 +45,9 @@ impl Session {
         connection.answer_is_late();
         let session = ctx.address();
         let visiting = async move {
-            let came = cluster.visit(guest).await;
+            let came = cluster.visit(guest).await.map(Box::new);
             // Where the session is gone, so is the way there.
-            session.do_send(Deliver::Visited(join, came.map(Box::new)));
+            session.do_send(Deliver::Visited(join, share, came));
         };
         ctx.spawn(visiting.into_actor(self));
     }
@@ -66,7 +66,12 @@ impl Connection {
     }
 
     /// The other nodes have answered.
-    pub(super) fn visited(&mut self, join: Join, came: Result<Box<Upstream>, Ending>) {
+    pub(super) fn visited(
+        &mut self,
+        join: Join,
+        share: Share,
+        came: Result<Box<Upstream>, Ending>,
+    ) {
         if !matches!(self.phase, Phase::Waiting { .. }) {
             return;
         }
@@ -74,6 +79,7 @@ impl Connection {
             id: self.id,
             client: self.visitor.network,
             came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
+            share,
         });
         if let Ok(upstream) = came {
             log_client!(
