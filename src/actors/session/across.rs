@@ -1,7 +1,7 @@
 //! A session whose room is on another node: it finds the way there, and from then on is a pipe. That node's session
 //! knows the client, pings it and lets it go; this one ends when either side does.
 
-use std::{task::Context as Task, time::Instant};
+use std::{sync::Arc, task::Context as Task, time::Instant};
 
 use actix::{AsyncContext, Context, WrapFuture};
 use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     actors::messages::{Deliver, Sought},
     cluster::{
+        Cluster,
         pipe::{End, Last, Pipe},
         visit::Upstream,
         words::Guest,
@@ -24,9 +25,14 @@ use crate::{
     rooms::Departure,
 };
 
-/// A session on its way to its room's node, or there.
+/// Pings that a client may be sent while its room is looked for, and more.
+const PINGS_ON_THE_WAY: u64 = 16;
+
+/// A session whose room is on another node.
 pub(super) struct Across {
     pipe: Pipe,
+    cluster: Arc<Cluster>,
+    _counted: Share,
     /// How it ends, where this node ends it.
     ending: Ending,
 }
@@ -61,7 +67,8 @@ impl Connection {
             client: self.visitor.address,
             compression: self.reader.has_compression(),
             queue_updates: join.queue_updates,
-            pings: self.reader.last_ping(),
+            // And those that it may be sent until it is there.
+            pings: self.reader.last_ping() + PINGS_ON_THE_WAY,
         })
     }
 
@@ -81,20 +88,20 @@ impl Connection {
             came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
             share,
         });
-        if let Ok(upstream) = came {
+        if let (Ok(upstream), Some(cluster)) = (came, self.state.cluster.clone()) {
             log_client!(
                 Info,
                 self.visitor.network,
                 "session {} has joined a room on another node",
                 self.id.0
             );
-            self.cross(*upstream, join);
+            self.cross(*upstream, cluster, join);
         }
     }
 
     /// From here on all that comes is passed on: behind what this session had to say, which has the answer to the
     /// request at its end, and behind what its client has said since that.
-    fn cross(&mut self, upstream: Upstream, join: Join) {
+    fn cross(&mut self, upstream: Upstream, cluster: Arc<Cluster>, join: Join) {
         let mut first = self.outbox.slices(usize::MAX).collect::<Vec<_>>().concat();
         self.outbox.clear();
         first.extend(self.owed.take().unwrap_or_default());
@@ -104,10 +111,9 @@ impl Connection {
         self.phase = Phase::Across(Box::new(Across {
             pipe: Pipe::new(upstream, first, unread),
             ending: Ending::PeerClosed,
+            _counted: cluster.counts.pipe(),
+            cluster,
         }));
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_opened();
-        }
     }
 
     /// Has a session that is across end for this, once the frame that is on its way to its client is whole.
@@ -131,12 +137,10 @@ impl Connection {
             return;
         };
         let turn = socket.with_buffer(|stream, buffer| across.pipe.poll(stream, buffer, task));
+        across.cluster.counts.passed(turn.received, turn.sent);
         let ending = across.ending;
         self.count_bytes(turn.received, now);
         self.count_sent(turn.sent);
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.passed(turn.received, turn.sent);
-        }
         let paused = if turn.more { Pause::More } else { Pause::Empty };
         socket.end_turn(paused, task);
         if let Some(end) = turn.end {
@@ -148,9 +152,6 @@ impl Connection {
 
     /// Ends as the pipe has ended.
     fn come_back(&mut self, end: End, ending: Ending, now: Instant) {
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_closed();
-        }
         let (rest, last) = match end {
             End::Client => return self.vanish(),
             End::Closed(rest) => {
