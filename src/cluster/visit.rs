@@ -14,7 +14,6 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use httparse::{EMPTY_HEADER, Response, Status};
-use log::debug;
 use relay_client::{
     stream::Stream,
     tcp::{Resolved, resolve},
@@ -40,6 +39,7 @@ use super::{
     secret::Purpose,
     words::{Guest, Invitation, Node, Visit, Welcome, Why},
 };
+use crate::{limits::address::AddressKey, observe::logging::log_client};
 
 /// The header in which a node proves itself, in the request and in the answer.
 pub const HEADER: &str = "x-relay-cluster";
@@ -118,6 +118,7 @@ impl Cluster {
 
     async fn come_in(&self, invitation: Invitation, guest: Guest) -> Result<Upstream, Ending> {
         let Invitation { address, ticket } = invitation;
+        let client = AddressKey::from(guest.client);
         let entered = async {
             let url = Url::parse(&address).map_err(|error| Failure::Other(format!("{error:?}")))?;
             let reached = self.reach(&url, &Visit::Client { ticket, guest }).await?;
@@ -127,7 +128,11 @@ impl Cluster {
             }
         };
         let reached = entered.await.map_err(|failure| {
-            debug!("cluster: node {address} does not let a client in: {failure}");
+            log_client!(
+                Warn,
+                client,
+                "cluster: node {address} does not let a client in: {failure}"
+            );
             Ending::ClusterUnavailable
         })?;
         answered(reached).await
