@@ -322,8 +322,7 @@ impl<T: Fn(News)> Link<T> {
         {
             Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
             Some(Word::Gone(id)) => {
-                let change = self.cluster.known().peers.gone(id);
-                report(change);
+                self.cluster.gone(id);
                 self.may_be_free(|other| other.id == id).await;
             }
             Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {

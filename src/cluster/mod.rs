@@ -33,6 +33,7 @@ pub mod words;
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -40,11 +41,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::future::{Either, join_all, pending, select};
 use log::{error, info, warn};
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 pub use self::counts::Counts;
@@ -57,8 +59,10 @@ use self::{
 };
 use crate::{config, limits::address::AddressKey};
 
-/// How long the others have for an answer, before those that are silent are looked at.
-const ANSWER: Duration = Duration::from_millis(300);
+/// After what time those that have not answered are looked at, whether they are alive.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long they have for an answer. A right code is found within that on a machine that is busy, too.
+const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
 /// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
@@ -259,28 +263,53 @@ impl Cluster {
         let asked = Asked::new(self, asker);
         let subject = link::question(&self.keys, &room);
         let question = link::sealed_question(self, asked.number, why);
-        let answered = timeout(ANSWER, async {
+        let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
-        });
-        match answered.await {
+        };
+        let looking = async {
+            sleep(ANSWER).await;
+            let missing = self.known().lookups.missing(asked.number);
+            self.look_at(missing).await;
+            pending().await
+        };
+        let answered = async {
+            // Where those that are missing are dead, that is an answer.
+            match select(pin!(answered), pin!(looking)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right((never, _)) => never,
+            }
+        };
+        match timeout(PATIENCE, answered).await {
             Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
             Ok(Some(Found::Nowhere)) => {}
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                if missing.contains(&self.own.id) {
-                    // Not even this node has heard it: it is NATS that is silent.
-                    return Err(Unknown);
+                // Where not even this node has heard it, it is NATS that is silent.
+                if !missing.contains(&self.own.id) {
+                    self.doubt(&missing);
                 }
-                self.doubt(&missing);
-                self.look_at(missing).await;
+                return Err(Unknown);
             }
         }
         let settled = since.elapsed() >= SETTLING;
         match settled && !self.known().peers.any_doubtful() {
             true => Ok(None),
             false => Err(Unknown),
+        }
+    }
+
+    /// A node is no more: nobody waits for its answer.
+    fn gone(&self, id: NodeId) {
+        let (change, settled) = {
+            let known = &mut *self.known();
+            (known.peers.gone(id), known.lookups.dead(id))
+        };
+        report(change);
+        for (asker, found) in settled {
+            // Who has asked may be gone, too.
+            let _ = asker.send(found);
         }
     }
 
@@ -298,12 +327,11 @@ impl Cluster {
             let node = self.known().peers.get(id)?.node.clone();
             Some(async move {
                 if self.is_dead(&node).await {
-                    let change = self.known().peers.gone(node.id);
-                    report(change);
+                    self.gone(node.id);
                 }
             })
         });
-        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+        join_all(looks.collect::<Vec<_>>()).await;
     }
 }
 

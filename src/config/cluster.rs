@@ -20,7 +20,8 @@ impl NatsServers {
     pub fn parse(text: &str) -> Option<Self> {
         let urls = text.split(',').map(str::trim).filter(|it| !it.is_empty());
         let known = |url: &&str| url.starts_with("nats://") || url.starts_with("tls://");
-        let servers = urls.map(|url| Some(url).filter(known)?.parse().ok());
+        let read = |url: &str| Some(url).filter(known)?.parse().ok();
+        let servers = urls.map(|url| read(url).filter(|it: &ServerAddr| !it.host().is_empty()));
         servers.collect::<Option<_>>().map(Self)
     }
 

@@ -75,7 +75,7 @@ impl Door {
         let (live, head) = (self.state.live(), request.head());
         if let (Some(cluster), Some(proof)) = (&self.state.cluster, head.headers.get(nodes::HEADER))
         {
-            let admitted = self.admit_node(head, cluster, proof.as_bytes());
+            let admitted = self.admit_node(head, peer, cluster, proof.as_bytes());
             return self.begin(admitted, codec, connection).await;
         }
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);
