@@ -12,7 +12,9 @@
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
+//! | `roads` | connections to other nodes |
 //! | `secret` | what the common secret is good for |
+//! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
 //! | [`visit`] | the way into another node's room |
 //! | [`welcome`] | what a node does about those who come |
@@ -25,7 +27,9 @@ mod link;
 mod lookup;
 mod peers;
 pub mod pipe;
+mod roads;
 mod secret;
+mod subjects;
 mod tickets;
 pub mod visit;
 pub mod welcome;
@@ -35,14 +39,14 @@ use std::{
     collections::HashSet,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::future::{Either, join_all, pending, select};
-use log::{error, info, warn};
+use log::{info, warn};
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -53,9 +57,10 @@ pub use self::counts::Counts;
 use self::{
     lookup::{Found, Lookups},
     peers::{Change, Peers},
-    secret::{Keys, RoomHash},
+    roads::Roads,
+    secret::{Keys, Purpose, RoomHash},
     tickets::Tickets,
-    words::{Invitation, Node, NodeId, Why, Word},
+    words::{Invitation, Node, NodeId, Question, Why, Word},
 };
 use crate::{config, limits::address::AddressKey};
 
@@ -68,8 +73,6 @@ const OPENING: Duration = Duration::from_millis(50);
 /// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
 /// node has a room.
 const SETTLING: Duration = Duration::from_millis(1500);
-/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
-const JOINING: Duration = Duration::from_secs(2);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
@@ -86,7 +89,7 @@ pub struct Cluster {
     words: Mutex<Option<mpsc::Receiver<Word>>>,
     standing: watch::Sender<Standing>,
     left: AtomicBool,
-    roads: visit::Roads,
+    roads: Roads,
     /// What is counted.
     pub counts: Counts,
 }
@@ -145,7 +148,7 @@ impl Cluster {
             words: Mutex::new(Some(words)),
             standing: watch::Sender::new(Standing::Apart),
             left: AtomicBool::new(false),
-            roads: visit::Roads::default(),
+            roads: Roads::default(),
             counts: Counts::default(),
         })
     }
@@ -158,46 +161,6 @@ impl Cluster {
     /// This node.
     pub fn own(&self) -> &Node {
         &self.own
-    }
-
-    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, on a thread of the cluster's own.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
-    /// one's address.
-    pub async fn join(
-        self: &Arc<Self>,
-        settings: config::Cluster,
-        forget: Duration,
-        tell: impl Fn(News) + Send + 'static,
-    ) -> Result<(), String> {
-        let words = self
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(words) = words else {
-            return Ok(());
-        };
-        let nats = settings.nats.to_string();
-        link::start(Arc::clone(self), settings, forget, words, tell).await?;
-        let mut standing = self.standing.subscribe();
-        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        match timeout(JOINING, joined).await {
-            Ok(Ok(standing)) => match &*standing {
-                Standing::Refused(other) => Err(taken(other)),
-                _ => Ok(()),
-            },
-            Ok(Err(_)) | Err(_) => {
-                warn!(
-                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-                );
-                Ok(())
-            }
-        }
     }
 
     /// Leaves the others: nobody is sent here any more.
@@ -261,8 +224,13 @@ impl Cluster {
         };
         let (asker, found) = oneshot::channel();
         let asked = Asked::new(self, asker);
-        let subject = link::question(&self.keys, &room);
-        let question = link::sealed_question(self, asked.number, why);
+        let subject = subjects::question(&self.keys, &room);
+        let question = Question {
+            from: self.own.id,
+            number: asked.number,
+            why,
+        };
+        let question = self.keys.say(Purpose::Word, &question);
         let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
@@ -377,20 +345,4 @@ fn report(change: impl IntoIterator<Item = Change>) {
             ),
         }
     }
-}
-
-/// Why this node may not join.
-fn taken(other: &Node) -> String {
-    format!(
-        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
-        other.address
-    )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }

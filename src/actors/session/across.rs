@@ -9,7 +9,7 @@ use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
 use super::{
     actor::Session,
     connection::Connection,
-    phase::Phase,
+    phase::{Across, Phase},
     socket::{Pause, Socket},
 };
 use crate::{
@@ -27,15 +27,6 @@ use crate::{
 
 /// Pings that a client may be sent while its room is looked for, and more.
 const PINGS_ON_THE_WAY: u64 = 16;
-
-/// A session whose room is on another node.
-pub(super) struct Across {
-    pipe: Pipe,
-    cluster: Arc<Cluster>,
-    _counted: Share,
-    /// How it ends, where this node ends it.
-    ending: Ending,
-}
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
