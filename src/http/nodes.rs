@@ -11,10 +11,9 @@ use super::{
     handshake::{Admitted, Door, answer},
     upgrade,
 };
-pub(super) use crate::cluster::visit::HEADER;
 use crate::{
     actors::session::Brought,
-    cluster::{Cluster, welcome::Caller, words::Guest},
+    cluster::{Cluster, visit::HEADER, welcome::Caller, words::Guest},
     limits::{access::Visitor, rules::Rule},
 };
 
