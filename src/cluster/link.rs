@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing,
+    Cluster, News, Standing, login,
     peers::{BEAT, SILENCE, comes_before},
     report, report_refused,
     secret::{Keys, Purpose, RoomHash, hex},
@@ -92,15 +92,7 @@ async fn connect(
     settings: &config::Cluster,
     events: mpsc::Sender<Event>,
 ) -> Result<Client, String> {
-    let options = match &settings.credentials {
-        None => ConnectOptions::new(),
-        Some(path) => ConnectOptions::with_credentials_file(path)
-            .await
-            .map_err(|error| {
-                format!("RELAY_CLUSTER_NATS_CREDENTIALS {}: {error}", path.display())
-            })?,
-    };
-    let options = options
+    let options = login::options(settings)?
         .name(env!("CARGO_PKG_NAME"))
         .ping_interval(ASKED)
         .connection_timeout(CONNECTING)
