@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, Event, Message, Subscriber};
 use futures_util::StreamExt;
 use log::{debug, info, warn};
 use relay_wire::text::escaped;
