@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, Event, Message, Subscriber};
 use futures_util::StreamExt;
 use log::{debug, error, info, warn};
 use relay_wire::text::escaped;
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing,
+    Cluster, News, Standing, login,
     peers::{BEAT, SILENCE, comes_before},
     report,
     secret::Purpose,
@@ -136,15 +136,7 @@ async fn connect(
     settings: &config::Cluster,
     events: mpsc::Sender<Event>,
 ) -> Result<Client, String> {
-    let options = match &settings.credentials {
-        None => ConnectOptions::new(),
-        Some(path) => ConnectOptions::with_credentials_file(path)
-            .await
-            .map_err(|error| {
-                format!("RELAY_CLUSTER_NATS_CREDENTIALS {}: {error}", path.display())
-            })?,
-    };
-    let options = options
+    let options = login::options(settings)?
         .name(env!("CARGO_PKG_NAME"))
         .ping_interval(ASKED)
         .connection_timeout(CONNECTING)

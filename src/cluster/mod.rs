@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `counts` | what is counted |
 //! | `link` | the conversation over NATS, on a thread of its own |
+//! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
@@ -24,6 +25,7 @@
 
 mod counts;
 mod link;
+mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
@@ -141,7 +143,7 @@ impl Cluster {
                 address: settings.address.to_string(),
                 since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             },
-            keys: Keys::new(settings.secret.reveal(), salt),
+            keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
             known: Mutex::default(),
             unsaid,

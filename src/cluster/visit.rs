@@ -108,6 +108,8 @@ impl Cluster {
             Ok(Ok(Reached {
                 welcome: Some(it), ..
             })) => it.id != node.id,
+            // A proxy is there, which has TLS for it, and nobody behind that.
+            Ok(Ok(Reached { status: 502, .. })) => true,
             Ok(Ok(_) | Err(Failure::Other(_))) | Err(_) => false,
         }
     }
@@ -237,5 +239,51 @@ fn granted(answer: &[u8]) -> Result<(), Ending> {
             Some(_) | None => Ending::ClusterUnavailable,
         }),
         Ok(_) | Err(_) => Err(Ending::ClusterUnavailable),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config;
+
+    fn cluster() -> Cluster {
+        Cluster::new(&config::Cluster {
+            nats: config::NatsServers::default(),
+            credentials: None,
+            address: Url::parse("ws://127.0.0.1:1").unwrap(),
+            secret: "a secret of these tests".to_owned(),
+        })
+        .unwrap()
+    }
+
+    /// What becomes of a node at whose address this is answered.
+    async fn is_dead(answer: &'static str) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("ws://{}", listener.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let node = Node {
+            address,
+            ..cluster().own().clone()
+        };
+        let dead = cluster().is_dead(&node).await;
+        answering.await.unwrap();
+        dead
+    }
+
+    #[tokio::test]
+    async fn a_node_is_dead_where_its_own_proxy_does_not_reach_it() {
+        assert!(is_dead("HTTP/1.1 502 Bad Gateway\r\n\r\n").await);
+        // These tell nothing of it.
+        assert!(!is_dead("HTTP/1.1 503 Service Unavailable\r\n\r\n").await);
+        assert!(!is_dead("HTTP/1.1 403 Forbidden\r\n\r\n").await);
     }
 }

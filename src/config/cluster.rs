@@ -3,6 +3,7 @@
 use std::{fmt, ops::RangeInclusive};
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 
 /// Characters of a secret. Whoever sees what nodes say to each other could guess a shorter one.
 pub(super) const SECRET: RangeInclusive<usize> = 32..=256;
@@ -24,6 +25,14 @@ impl NatsServers {
     /// Each of them.
     pub fn addresses(&self) -> &[ServerAddr] {
         &self.0
+    }
+
+    /// The user of the first URL that has one, and the password; a token stands there without one.
+    pub fn login(&self) -> Option<(String, Option<String>)> {
+        let with_user = self.0.iter().find(|it| it.has_user_pass())?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = with_user.username().map(decoded)?;
+        Some((user, with_user.password().map(decoded)))
     }
 }
 
@@ -64,35 +73,38 @@ impl fmt::Debug for NatsServers {
 
 /// What the relays of a cluster know, and nobody else.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
+pub enum Secret {
+    /// There is none.
+    #[default]
+    None,
+    /// It is this.
+    Known(String),
+    /// It stands in a file that only the relay reads.
+    Unread,
+}
 
 impl Secret {
-    /// Reads a secret; or the path of a file, with its text behind it from the next line on. Nothing is no
-    /// secret.
+    /// Reads a secret; or the path of a file, with its text behind it from the next line on, unless it was not
+    /// read. Nothing is no secret.
     pub fn parse(text: &str) -> Option<Self> {
-        let secret = match text.starts_with('/') {
-            true => text.split_once('\n')?.1.trim(),
-            false => text,
+        let secret = match (text.starts_with('/'), text.split_once('\n')) {
+            (true, Some((_, secret))) => secret.trim(),
+            (true, None) => return Some(Self::Unread),
+            (false, _) if text.is_empty() => return Some(Self::None),
+            (false, _) => text,
         };
         let is_one =
             SECRET.contains(&secret.len()) && secret.bytes().all(|it| it.is_ascii_graphic());
-        (is_one || text.is_empty()).then(|| Self(secret.to_owned()))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The secret itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
+        is_one.then(|| Self::Known(secret.to_owned()))
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "" } else { "(not shown)" })
+        f.write_str(match self {
+            Self::None => "",
+            Self::Known(_) | Self::Unread => "(not shown)",
+        })
     }
 }
 
@@ -115,6 +127,17 @@ mod tests {
         assert_eq!(servers.addresses().len(), 2);
         let shown = format!("{servers:?}");
         assert_eq!(shown, "nats://a.example:4222,tls://[::1]:4333");
+        let login = |text: &str| NatsServers::parse(text).unwrap().login();
+        let me = ("me".to_owned(), Some("a:b@c".to_owned()));
+        assert_eq!(
+            login("nats://a.example,tls://me:a%3Ab%40c@b.example"),
+            Some(me)
+        );
+        assert_eq!(
+            login("nats://token@a.example"),
+            Some(("token".to_owned(), None))
+        );
+        assert_eq!(login("nats://a.example"), None);
         assert!(NatsServers::parse("").unwrap().addresses().is_empty());
         for bad in ["a.example", "http://a.example", "ws://a.example", "nats://"] {
             assert!(NatsServers::parse(bad).is_none(), "{bad}");
@@ -124,13 +147,13 @@ mod tests {
     #[test]
     fn a_secret_is_long_or_in_a_file_and_never_shown() {
         let secret = Secret::parse(SOME).unwrap();
-        assert_eq!(secret.reveal(), SOME);
+        assert!(matches!(&secret, Secret::Known(it) if it == SOME));
         assert_eq!(format!("{secret:?}"), "(not shown)");
         assert!(secret == Secret::parse(&format!("/run/secret\n{SOME}\n")).unwrap());
-        assert_eq!(Secret::parse("").unwrap().reveal(), "");
+        assert!(Secret::parse("").unwrap() == Secret::None);
+        assert!(Secret::parse("/run/secret").unwrap() == Secret::Unread);
         for bad in [
             "short",
-            "/run/secret",
             "/run/secret\n",
             "/run/secret\nshort",
             &format!("{SOME} x"),

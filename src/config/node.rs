@@ -19,18 +19,21 @@ pub struct Cluster {
     /// Where the others reach this relay.
     pub address: Url,
     /// What they prove themselves with.
-    pub secret: Secret,
+    pub secret: String,
 }
 
 impl Config {
     /// What makes this relay one of several, if it is.
     pub fn cluster(&self) -> Option<Cluster> {
-        let address = self.cluster_address.clone()?;
+        let (Some(address), Secret::Known(secret)) = (&self.cluster_address, &self.cluster_secret)
+        else {
+            return None;
+        };
         self.incomplete_cluster().is_none().then(|| Cluster {
             nats: self.cluster_nats.clone(),
             credentials: self.cluster_nats_credentials.clone(),
-            address,
-            secret: self.cluster_secret.clone(),
+            address: address.clone(),
+            secret: secret.clone(),
         })
     }
 
@@ -42,7 +45,7 @@ impl Config {
                 self.cluster_nats.addresses().is_empty(),
             ),
             ("RELAY_CLUSTER_ADDRESS", self.cluster_address.is_none()),
-            ("RELAY_CLUSTER_SECRET", self.cluster_secret.is_empty()),
+            ("RELAY_CLUSTER_SECRET", self.cluster_secret == Secret::None),
         ];
         let missing = needed.iter().find(|(_, is_missing)| *is_missing);
         let wanted =
@@ -70,9 +73,15 @@ mod tests {
         assert!(Config::default().cluster().is_none());
         assert_eq!(Config::default().incomplete_cluster(), None);
         let no_secret = Config {
-            cluster_secret: Secret::default(),
+            cluster_secret: Secret::None,
             ..whole.clone()
         };
+        let unread = Config {
+            cluster_secret: Secret::Unread,
+            ..whole.clone()
+        };
+        assert_eq!(unread.incomplete_cluster(), None);
+        assert!(unread.cluster().is_none());
         assert_eq!(no_secret.incomplete_cluster(), Some("RELAY_CLUSTER_SECRET"));
         assert!(no_secret.cluster().is_none());
         let alone = Config {
