@@ -192,11 +192,14 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Visited(join, share, came) => self.visited(join, share, came),
+            Deliver::Visited(join, charge, came) => self.visited(join, charge, came),
             Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,
-            Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
+            Deliver::Stopping { must: true } if matches!(self.phase, Phase::Across(_)) => {
+                self.close(Ending::ServerShutdown);
+            }
+            Deliver::Stopping { .. } if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
             Deliver::Data(_)
@@ -206,7 +209,7 @@ impl Connection {
             | Deliver::Ping
             | Deliver::Refused(..)
             | Deliver::Seek(..)
-            | Deliver::Stopping => {}
+            | Deliver::Stopping { .. } => {}
         }
     }
 
