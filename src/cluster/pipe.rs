@@ -128,6 +128,11 @@ impl Pipe {
         self.closing.get_or_insert(frame);
     }
 
+    /// What still waits for the client, where a Close may follow it.
+    pub fn rest(&self) -> Option<&[u8]> {
+        self.frames.is_between().then(|| self.to_client.rest())
+    }
+
     /// Moves what there is. Whoever is waited for wakes the task.
     pub fn poll(
         &mut self,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     actors::messages::{Deliver, Sought},
     cluster::{
+        Crossing,
         pipe::{End, Last, Pipe},
         visit::Upstream,
         words::Guest,
@@ -29,6 +30,15 @@ pub(super) struct Across {
     pipe: Pipe,
     /// How it ends, where this node ends it.
     ending: Ending,
+    /// That it is counted among those that are across.
+    _crossing: Option<Crossing>,
+}
+
+impl Across {
+    /// What still waits for the client, where a Close may follow it.
+    pub(super) fn rest(&self) -> Option<&[u8]> {
+        self.pipe.rest()
+    }
 }
 
 impl Session {
@@ -101,13 +111,12 @@ impl Connection {
         let room_id = join.code.map(|code| code.reveal()).unwrap_or_default();
         first.extend(Reply::RoomJoined { room_id }.encode());
         let unread = std::mem::take(&mut self.unread);
+        let cluster = self.state.cluster.as_ref();
         self.phase = Phase::Across(Box::new(Across {
             pipe: Pipe::new(upstream, first, unread),
             ending: Ending::PeerClosed,
+            _crossing: cluster.map(|it| it.counts.crossing()),
         }));
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_opened();
-        }
     }
 
     /// Has a session that is across end for this, once the frame that is on its way to its client is whole.
@@ -148,9 +157,6 @@ impl Connection {
 
     /// Ends as the pipe has ended.
     fn come_back(&mut self, end: End, ending: Ending, now: Instant) {
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_closed();
-        }
         let (rest, last) = match end {
             End::Client => return self.vanish(),
             End::Closed(rest) => {
