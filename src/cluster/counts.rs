@@ -3,12 +3,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use prometheus_client::metrics::histogram::Histogram;
+
+use crate::flow::credit::{Pool, Share};
 
 /// Seconds that a question may take: within one machine room it is a millisecond, and a node that does not
 /// answer is looked at for less than a second.
@@ -82,7 +84,7 @@ impl Lost {
 /// Counters, which any thread may read.
 #[derive(Debug)]
 pub struct Counts {
-    pipes: AtomicUsize,
+    pipes: Arc<Pool>,
     to_rooms: AtomicU64,
     to_clients: AtomicU64,
     lookups: [Histogram; Lookup::ALL.len()],
@@ -93,7 +95,7 @@ pub struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            pipes: AtomicUsize::default(),
+            pipes: Pool::new(usize::MAX),
             to_rooms: AtomicU64::default(),
             to_clients: AtomicU64::default(),
             lookups: Lookup::ALL.map(|_| Histogram::new(LOOKUPS)),
@@ -103,21 +105,10 @@ impl Default for Counts {
     }
 }
 
-/// A client that is across, for as long as this is kept.
-#[derive(Debug)]
-pub struct Crossing(Arc<Counts>);
-
-impl Drop for Crossing {
-    fn drop(&mut self) {
-        self.0.pipes.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Counts {
-    /// A client goes across.
-    pub fn crossing(self: &Arc<Self>) -> Crossing {
-        self.pipes.fetch_add(1, Relaxed);
-        Crossing(Arc::clone(self))
+    /// A client has gone across, for as long as this is kept.
+    pub fn pipe(&self) -> Share {
+        Share::take(&self.pipes, 1)
     }
 
     /// Bytes were read from a client that is across, and written to it.
@@ -143,7 +134,7 @@ impl Counts {
 
     /// Clients that are across.
     pub fn pipes(&self) -> usize {
-        self.pipes.load(Relaxed)
+        self.pipes.used()
     }
 
     /// Bytes that went to the nodes of rooms, and those that came from there.
@@ -185,16 +176,5 @@ mod tests {
         for (place, (why, _)) in Lost::ALL.into_iter().enumerate() {
             assert_eq!(why as usize, place);
         }
-    }
-
-    #[test]
-    fn who_is_across_is_counted_for_as_long_as_that() {
-        let counts = Arc::new(Counts::default());
-        let (one, other) = (counts.crossing(), counts.crossing());
-        assert_eq!(counts.pipes(), 2);
-        drop(one);
-        assert_eq!(counts.pipes(), 1);
-        drop(other);
-        assert_eq!(counts.pipes(), 0);
     }
 }

@@ -13,10 +13,13 @@
 //! |---|---|
 //! | `counts`, `exposition` | what is counted, and how the page of metrics has it |
 //! | `link` | the conversation over NATS, on a thread of its own |
+//! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
+//! | `roads` | connections to other nodes |
 //! | `secret` | what the common secret is good for |
+//! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
 //! | [`view`] | what the operator is shown |
 //! | [`visit`] | the way into another node's room |
@@ -28,10 +31,13 @@
 mod counts;
 mod exposition;
 mod link;
+mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
+mod roads;
 mod secret;
+mod subjects;
 mod tickets;
 pub mod view;
 pub mod visit;
@@ -40,6 +46,7 @@ pub mod words;
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -47,27 +54,26 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::future::{Either, join_all, pending, select};
 use jiff::Timestamp;
-use log::{error, info, warn};
+use log::{info, warn};
 use prometheus_client::collector::Collector;
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
+pub use self::{counts::Counts, peers::Change};
 use self::{
     counts::Lost,
     exposition::Exposition,
     lookup::{Found, Lookups},
     peers::Peers,
-    secret::{Keys, RoomHash},
+    roads::Roads,
+    secret::{Keys, Purpose, RoomHash},
     tickets::Tickets,
-    words::{Invitation, Node, NodeId, Why, Word},
-};
-pub use self::{
-    counts::{Counts, Crossing},
-    peers::Change,
+    words::{Invitation, Node, NodeId, Question, Why, Word},
 };
 use crate::{
     config,
@@ -77,15 +83,15 @@ use crate::{
     },
 };
 
-/// How long the others have for an answer, before those that are silent are looked at.
-const ANSWER: Duration = Duration::from_millis(300);
+/// After what time those that have not answered are looked at, whether they are alive.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long they have for an answer. A right code is found within that on a machine that is busy, too.
+const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
 /// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
 /// node has a room.
 const SETTLING: Duration = Duration::from_millis(1500);
-/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
-const JOINING: Duration = Duration::from_secs(2);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
@@ -102,7 +108,7 @@ pub struct Cluster {
     words: Mutex<Option<mpsc::Receiver<Word>>>,
     standing: watch::Sender<Standing>,
     left: AtomicBool,
-    roads: visit::Roads,
+    roads: Roads,
     /// What the operator has decided, here or elsewhere.
     rules: Arc<Rules>,
     /// Who is told what the others say.
@@ -171,7 +177,7 @@ impl Cluster {
                 address: settings.address.to_string(),
                 since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             },
-            keys: Keys::new(settings.secret.reveal(), salt),
+            keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
             known: Mutex::new(Known {
                 peers: Peers::default(),
@@ -184,7 +190,7 @@ impl Cluster {
             words: Mutex::new(Some(words)),
             standing: watch::Sender::new(Standing::Apart),
             left: AtomicBool::new(false),
-            roads: visit::Roads::default(),
+            roads: Roads::default(),
             rules,
             listener: OnceLock::new(),
             counts: Arc::default(),
@@ -199,48 +205,6 @@ impl Cluster {
     /// This node.
     pub fn own(&self) -> &Node {
         &self.own
-    }
-
-    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, mostly on a thread of the cluster's own, and does not wait for anything.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
-    /// one's address.
-    pub async fn join(
-        self: &Arc<Self>,
-        settings: config::Cluster,
-        forget: Duration,
-        tell: impl Fn(News) + Send + Sync + 'static,
-    ) -> Result<(), String> {
-        let words = self
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(words) = words else {
-            return Ok(());
-        };
-        // Nobody has before: the words begin once.
-        let _ = self.listener.set(Box::new(tell));
-        let nats = settings.nats.to_string();
-        link::start(Arc::clone(self), settings, forget, words).await?;
-        let mut standing = self.standing.subscribe();
-        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        match timeout(JOINING, joined).await {
-            Ok(Ok(standing)) => match &*standing {
-                Standing::Refused(other) => Err(taken(other)),
-                _ => Ok(()),
-            },
-            Ok(Err(_)) | Err(_) => {
-                warn!(
-                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-                );
-                Ok(())
-            }
-        }
     }
 
     /// Leaves the others: nobody is sent here any more.
@@ -336,24 +300,41 @@ impl Cluster {
         };
         let (asker, found) = oneshot::channel();
         let asked = Asked::new(self, asker);
-        let subject = link::question(&self.keys, &room);
-        let question = link::sealed_question(self, asked.number, why);
-        let answered = timeout(ANSWER, async {
+        let subject = subjects::question(&self.keys, &room);
+        let question = Question {
+            from: self.own.id,
+            number: asked.number,
+            why,
+        };
+        let question = self.keys.say(Purpose::Word, &question);
+        let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
-        });
-        match answered.await {
+        };
+        let looking = async {
+            sleep(ANSWER).await;
+            let missing = self.known().lookups.missing(asked.number);
+            self.look_at(missing).await;
+            pending().await
+        };
+        let answered = async {
+            // Where those that are missing are dead, that is an answer.
+            match select(pin!(answered), pin!(looking)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right((never, _)) => never,
+            }
+        };
+        match timeout(PATIENCE, answered).await {
             Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
             Ok(Some(Found::Nowhere)) => {}
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                if missing.contains(&self.own.id) {
-                    // Not even this node has heard it: it is NATS that is silent.
-                    return Err(Unknown);
+                // Where not even this node has heard it, it is NATS that is silent.
+                if !missing.contains(&self.own.id) {
+                    self.doubt(&missing);
                 }
-                self.doubt(&missing);
-                self.look_at(missing).await;
+                return Err(Unknown);
             }
         }
         let settled = since.elapsed() >= SETTLING;
@@ -381,6 +362,19 @@ impl Cluster {
         }
     }
 
+    /// A node is no more: nobody waits for its answer.
+    fn gone(&self, id: NodeId) {
+        let (change, settled) = {
+            let known = &mut *self.known();
+            (known.peers.gone(id), known.lookups.dead(id))
+        };
+        self.report(change);
+        for (asker, found) in settled {
+            // Who has asked may be gone, too.
+            let _ = asker.send(found);
+        }
+    }
+
     fn doubt(&self, nodes: &HashSet<NodeId>) {
         let now = Instant::now();
         let mut known = self.known();
@@ -395,12 +389,11 @@ impl Cluster {
             let node = self.known().peers.get(id)?.node.clone();
             Some(async move {
                 if self.is_dead(&node).await {
-                    let change = self.known().peers.gone(node.id);
-                    self.report(change);
+                    self.gone(node.id);
                 }
             })
         });
-        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+        join_all(looks.collect::<Vec<_>>()).await;
     }
 }
 
@@ -428,20 +421,4 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.give_up();
     }
-}
-
-/// Why this node may not join.
-fn taken(other: &Node) -> String {
-    format!(
-        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
-        other.address
-    )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }

@@ -1,7 +1,7 @@
 //! A session whose room is on another node: it finds the way there, and from then on is a pipe. That node's session
 //! knows the client, pings it and lets it go; this one ends when either side does.
 
-use std::{task::Context as Task, time::Instant};
+use std::{sync::Arc, task::Context as Task, time::Instant};
 
 use actix::{AsyncContext, Context, WrapFuture};
 use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
@@ -9,13 +9,13 @@ use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
 use super::{
     actor::Session,
     connection::Connection,
-    phase::Phase,
+    phase::{Across, Phase},
     socket::{Pause, Socket},
 };
 use crate::{
     actors::messages::{Deliver, Sought},
     cluster::{
-        Crossing,
+        Cluster,
         pipe::{End, Last, Pipe},
         visit::Upstream,
         words::Guest,
@@ -25,21 +25,8 @@ use crate::{
     rooms::Departure,
 };
 
-/// A session on its way to its room's node, or there.
-pub(super) struct Across {
-    pipe: Pipe,
-    /// How it ends, where this node ends it.
-    ending: Ending,
-    /// That it is counted among those that are across.
-    _crossing: Option<Crossing>,
-}
-
-impl Across {
-    /// What still waits for the client, where a Close may follow it.
-    pub(super) fn rest(&self) -> Option<&[u8]> {
-        self.pipe.rest()
-    }
-}
+/// Pings that a client may be sent while its room is looked for, and more.
+const PINGS_ON_THE_WAY: u64 = 16;
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
@@ -71,7 +58,8 @@ impl Connection {
             client: self.visitor.address,
             compression: self.reader.has_compression(),
             queue_updates: join.queue_updates,
-            pings: self.reader.last_ping(),
+            // And those that it may be sent until it is there.
+            pings: self.reader.last_ping() + PINGS_ON_THE_WAY,
         })
     }
 
@@ -91,31 +79,31 @@ impl Connection {
             came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
             share,
         });
-        if let Ok(upstream) = came {
+        if let (Ok(upstream), Some(cluster)) = (came, self.state.cluster.clone()) {
             log_client!(
                 Info,
                 self.visitor.network,
                 "session {} has joined a room on another node",
                 self.id.0
             );
-            self.cross(*upstream, join);
+            self.cross(*upstream, cluster, join);
         }
     }
 
     /// From here on all that comes is passed on: behind what this session had to say, which has the answer to the
     /// request at its end, and behind what its client has said since that.
-    fn cross(&mut self, upstream: Upstream, join: Join) {
+    fn cross(&mut self, upstream: Upstream, cluster: Arc<Cluster>, join: Join) {
         let mut first = self.outbox.slices(usize::MAX).collect::<Vec<_>>().concat();
         self.outbox.clear();
         first.extend(self.owed.take().unwrap_or_default());
         let room_id = join.code.map(|code| code.reveal()).unwrap_or_default();
         first.extend(Reply::RoomJoined { room_id }.encode());
         let unread = std::mem::take(&mut self.unread);
-        let cluster = self.state.cluster.as_ref();
         self.phase = Phase::Across(Box::new(Across {
             pipe: Pipe::new(upstream, first, unread),
             ending: Ending::PeerClosed,
-            _crossing: cluster.map(|it| it.counts.crossing()),
+            _counted: cluster.counts.pipe(),
+            cluster,
         }));
     }
 
@@ -140,12 +128,10 @@ impl Connection {
             return;
         };
         let turn = socket.with_buffer(|stream, buffer| across.pipe.poll(stream, buffer, task));
+        across.cluster.counts.passed(turn.received, turn.sent);
         let ending = across.ending;
         self.count_bytes(turn.received, now);
         self.count_sent(turn.sent);
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.passed(turn.received, turn.sent);
-        }
         let paused = if turn.more { Pause::More } else { Pause::Empty };
         socket.end_turn(paused, task);
         if let Some(end) = turn.end {

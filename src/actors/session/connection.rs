@@ -285,7 +285,7 @@ impl Connection {
             self.leave(Ending::Blocked);
             self.push_close(Ending::Blocked);
         } else if let Phase::Across(across) = &self.phase {
-            let rest = across.rest().map(<[u8]>::to_vec);
+            let rest = across.pipe.rest().map(<[u8]>::to_vec);
             self.leave(Ending::Blocked);
             if let Some(rest) = rest {
                 if !rest.is_empty() {
