@@ -230,7 +230,7 @@ async fn local(judged: Judged, plan: Plan, printer: Printer) -> Status {
         Some(target) => exchange::run(target, &plan, &mut report).await,
         None => exchange::skip_rest(true, &plan, &mut report),
     }
-    if let Some(config) = config.as_ref().filter(|it| it.cluster().is_some()) {
+    if let Some(config) = config.as_ref().filter(|it| it.cluster_address.is_some()) {
         report.add("cluster", cluster::ask(config.admin_socket.clone()).await);
     }
     if plan.machine {

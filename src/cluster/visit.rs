@@ -267,12 +267,15 @@ mod tests {
     use crate::config;
 
     fn cluster() -> Cluster {
-        Cluster::new(&config::Cluster {
-            nats: config::NatsServers::default(),
-            credentials: None,
-            address: Url::parse("ws://127.0.0.1:1").unwrap(),
-            secret: "a secret of these tests".to_owned(),
-        }, Arc::default())
+        Cluster::new(
+            &config::Cluster {
+                nats: config::NatsServers::default(),
+                credentials: None,
+                address: Url::parse("ws://127.0.0.1:1").unwrap(),
+                secret: "a secret of these tests".to_owned(),
+            },
+            Arc::default(),
+        )
         .unwrap()
     }
 
