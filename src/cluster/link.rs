@@ -11,6 +11,7 @@ use std::{
 
 use async_nats::{Client, Event, Message, Subscriber};
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use log::{debug, error, info, warn};
 use relay_wire::text::escaped;
 use tokio::{
@@ -20,14 +21,15 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing, login,
+    Cluster, News, Standing,
+    counts::Lost,
+    login,
     peers::{BEAT, SILENCE, comes_before},
-    report,
     secret::Purpose,
     subjects,
-    words::{Answer, Invitation, Node, NodeId, Question, Why, Word},
+    words::{Answer, Invitation, Letter, Node, NodeId, Question, Why, Word},
 };
-use crate::config;
+use crate::{config, limits::rules::Fingerprint};
 
 /// How often NATS is asked whether it is there; it is given up after two questions without an answer.
 const ASKED: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ const EVENTS: usize = 64;
 
 impl Cluster {
     /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, on a thread of the cluster's own.
+    /// they say, mostly on a thread of the cluster's own, and does not wait for anything.
     ///
     /// # Errors
     ///
@@ -55,7 +57,7 @@ impl Cluster {
         self: &Arc<Self>,
         settings: config::Cluster,
         forget: Duration,
-        tell: impl Fn(News) + Send + 'static,
+        tell: impl Fn(News) + Send + Sync + 'static,
     ) -> Result<(), String> {
         let words = self
             .words
@@ -65,8 +67,10 @@ impl Cluster {
         let Some(words) = words else {
             return Ok(());
         };
+        // Nobody has before: the words begin once.
+        let _ = self.listener.set(Box::new(tell));
         let nats = settings.nats.to_string();
-        start(Arc::clone(self), settings, forget, words, tell).await?;
+        start(Arc::clone(self), settings, forget, words).await?;
         let mut standing = self.standing.subscribe();
         let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
         match timeout(JOINING, joined).await {
@@ -95,7 +99,6 @@ pub(super) async fn start(
     settings: config::Cluster,
     forget: Duration,
     words: mpsc::Receiver<Word>,
-    tell: impl Fn(News) + Send + 'static,
 ) -> Result<(), String> {
     let (ready, started) = oneshot::channel();
     let run = move || {
@@ -114,7 +117,6 @@ pub(super) async fn start(
                     let link = Link {
                         cluster,
                         nats,
-                        tell,
                         forget,
                         complaint: String::new(),
                         rival_heard: Instant::now(),
@@ -157,10 +159,9 @@ fn pause(attempts: usize) -> Duration {
     Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
 }
 
-struct Link<T> {
+struct Link {
     cluster: Arc<Cluster>,
     nats: Client,
-    tell: T,
     /// How long a room lives.
     forget: Duration,
     /// What NATS complained of last.
@@ -169,7 +170,7 @@ struct Link<T> {
     rival_heard: Instant,
 }
 
-impl<T: Fn(News)> Link<T> {
+impl Link {
     async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
         let keys = &self.cluster.keys;
         let subjects = [
@@ -195,7 +196,7 @@ impl<T: Fn(News)> Link<T> {
             select! {
                 Some(event) = events.recv() => self.on_event(event).await,
                 Some(question) = questions.next() => self.on_question(&question).await,
-                Some(answer) = answers.next() => self.on_answer(&answer),
+                Some(answer) = answers.next() => self.on_letter(&answer),
                 Some(word) = told.next() => self.on_word(&word).await,
                 Some(word) = words.recv() => self.say(&word).await,
                 _ = beat.tick() => self.beat().await,
@@ -209,41 +210,54 @@ impl<T: Fn(News)> Link<T> {
 
     /// Says its last.
     async fn leave(self) {
-        self.cluster.standing.send_replace(Standing::Apart);
         let gone = Word::Gone(self.cluster.own.id);
         let last = async {
             self.say(&gone).await;
             let _ = self.nats.flush().await;
         };
         let _ = timeout(LEAVING, last).await;
+        self.cluster.turn(Standing::Apart);
         info!("cluster: left");
+        self.cluster.tell(News::Left);
     }
 
     async fn say(&self, word: &Word) {
         if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
-            return;
+            // What is not said while NATS is away would be no news when it is back.
+            return self.cluster.counts.lost(Lost::Apart);
         }
         let sealed = self.cluster.keys.say(Purpose::Word, word);
-        // What is not said while NATS is away would be no news when it is back.
         let _ = self
             .nats
             .publish(subjects::all(&self.cluster.keys), sealed.into())
             .await;
     }
 
+    /// Says something to one other node.
+    async fn write(&self, to: NodeId, letter: &Letter) {
+        let subject = subjects::to(&self.cluster.keys, to);
+        let sealed = self.cluster.keys.say(Purpose::Word, letter);
+        let _ = self.nats.publish(subject, sealed.into()).await;
+    }
+
     async fn here(&self, asks: bool) {
-        let node = self.cluster.own.clone();
-        self.say(&Word::Here { node, asks }).await;
+        let here = Word::Here {
+            node: self.cluster.own.clone(),
+            asks,
+            decided: self.cluster.rules.fingerprint(),
+        };
+        self.say(&here).await;
     }
 
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected => {
                 self.cluster.known().peers.deaf(Instant::now());
-                let joined = Standing::Joined(self.nats.clone(), Instant::now());
-                self.cluster.standing.send_replace(joined);
+                self.cluster
+                    .turn(Standing::Joined(self.nats.clone(), Instant::now()));
                 self.complaint.clear();
                 info!("cluster: joined, over NATS");
+                self.cluster.tell(News::Joined);
                 self.here(true).await;
             }
             Event::Disconnected | Event::Closed => {
@@ -251,13 +265,18 @@ impl<T: Fn(News)> Link<T> {
                     warn!(
                         "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
                     );
+                    self.cluster.tell(News::Left);
+                    self.cluster.turn(Standing::Apart);
                 }
-                self.cluster.standing.send_replace(Standing::Apart);
             }
             other => {
-                let complaint = other.to_string();
+                if matches!(other, Event::SlowConsumer(_)) {
+                    self.cluster.counts.lost(Lost::Slow);
+                }
+                let complaint = escaped(&other.to_string()).to_string();
+                self.cluster.known().complaint = Some((complaint.clone(), Instant::now()));
                 if complaint != self.complaint {
-                    warn!("cluster: NATS: {}", escaped(&complaint));
+                    warn!("cluster: NATS: {complaint}");
                     self.complaint = complaint;
                 }
             }
@@ -270,7 +289,7 @@ impl<T: Fn(News)> Link<T> {
             .keys
             .hear::<Question>(Purpose::Word, &message.payload)
         else {
-            return debug!("cluster: a question that is none of ours");
+            return self.foreign();
         };
         let own = &self.cluster.own;
         if question.from == own.id {
@@ -285,9 +304,7 @@ impl<T: Fn(News)> Link<T> {
             number: question.number,
             has,
         };
-        let to = subjects::to(&self.cluster.keys, question.from);
-        let sealed = self.cluster.keys.say(Purpose::Word, &answer);
-        let _ = self.nats.publish(to, sealed.into()).await;
+        self.write(question.from, &Letter::Answer(answer)).await;
     }
 
     /// What lets a visit in that comes for one of our rooms.
@@ -303,16 +320,26 @@ impl<T: Fn(News)> Link<T> {
         })
     }
 
-    fn on_answer(&self, message: &Message) {
-        let answer = self
+    fn on_letter(&self, message: &Message) {
+        match self
             .cluster
             .keys
-            .hear::<Answer>(Purpose::Word, &message.payload);
-        if let Some(Answer { from, number, has }) = answer {
-            let change = self.cluster.known().peers.answered(from, Instant::now());
-            report(change);
-            self.answered(number, from, has);
+            .hear::<Letter>(Purpose::Word, &message.payload)
+        {
+            Some(Letter::Answer(Answer { from, number, has })) => {
+                let change = self.cluster.known().peers.answered(from, Instant::now());
+                self.cluster.report(change);
+                self.answered(number, from, has);
+            }
+            Some(Letter::Decided(decided)) => self.cluster.take_over(decided),
+            None => self.foreign(),
         }
+    }
+
+    /// Something was said that is none of ours.
+    fn foreign(&self) {
+        self.cluster.counts.lost(Lost::Foreign);
+        debug!("cluster: a word that is none of ours");
     }
 
     /// Notes this node's own answer.
@@ -334,20 +361,27 @@ impl<T: Fn(News)> Link<T> {
             .keys
             .hear::<Word>(Purpose::Word, &message.payload)
         {
-            Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
+            Some(Word::Here {
+                node,
+                asks,
+                decided,
+            }) => self.on_here(&node, asks, decided).await,
             Some(Word::Gone(id)) => {
                 self.cluster.gone(id);
                 self.may_be_free(|other| other.id == id).await;
             }
             Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
-                (self.tell)(News::WrongCode(client.into()));
+                self.cluster.tell(News::WrongCode(client.into()));
             }
-            Some(Word::WrongCode { .. }) => {}
-            None => debug!("cluster: a word that is none of ours"),
+            Some(Word::Decided { from, decided }) if from != self.cluster.own.id => {
+                self.cluster.take_over(decided);
+            }
+            Some(Word::WrongCode { .. } | Word::Decided { .. }) => {}
+            None => self.foreign(),
         }
     }
 
-    async fn on_here(&mut self, node: &Node, asks: bool) {
+    async fn on_here(&mut self, node: &Node, asks: bool, decided: Fingerprint) {
         let own = &self.cluster.own;
         if node.id == own.id {
             return;
@@ -356,9 +390,15 @@ impl<T: Fn(News)> Link<T> {
             return self.on_rival(node, asks).await;
         }
         let change = self.cluster.known().peers.heard(node, Instant::now());
-        report(change);
+        self.cluster.report(change);
         if asks {
             self.here(false).await;
+        }
+        if decided != self.cluster.rules.fingerprint() {
+            // It does the same, as it hears from us once a second.
+            for part in self.cluster.rules.known(Timestamp::now()).parts() {
+                self.write(node.id, &Letter::Decided(part)).await;
+            }
         }
     }
 
@@ -369,9 +409,8 @@ impl<T: Fn(News)> Link<T> {
             self.rival_heard = Instant::now();
             if !matches!(*self.cluster.standing.borrow(), Standing::Refused(_)) {
                 report_refused(rival);
-                self.cluster
-                    .standing
-                    .send_replace(Standing::Refused(rival.clone()));
+                self.cluster.turn(Standing::Refused(rival.clone()));
+                self.cluster.tell(News::Left);
             }
         } else if asks {
             warn!(
@@ -389,9 +428,10 @@ impl<T: Fn(News)> Link<T> {
             Standing::Apart | Standing::Joined(..) => false,
         };
         if refused {
-            let joined = Standing::Joined(self.nats.clone(), Instant::now());
-            self.cluster.standing.send_replace(joined);
+            self.cluster
+                .turn(Standing::Joined(self.nats.clone(), Instant::now()));
             info!("cluster: joined, as this node's address is its own now");
+            self.cluster.tell(News::Joined);
             self.here(true).await;
         }
     }
@@ -410,7 +450,7 @@ impl<T: Fn(News)> Link<T> {
             let peers = &mut self.cluster.known().peers;
             (peers.look(now, self.forget), peers.to_look_at(now))
         };
-        report(changes);
+        self.cluster.report(changes);
         if !silent.is_empty() {
             let cluster = Arc::clone(&self.cluster);
             tokio::spawn(async move { cluster.look_at(silent.iter().map(|it| it.id)).await });

@@ -126,6 +126,11 @@ impl Pipe {
         self.closing.get_or_insert(frame);
     }
 
+    /// What still waits for the client, where a Close may follow it.
+    pub fn rest(&self) -> Option<&[u8]> {
+        self.frames.is_between().then(|| self.to_client.rest())
+    }
+
     /// Moves what there is. Whoever is waited for wakes the task.
     ///
     /// What the client says goes first: it may have said its last, and hung up on what comes to it.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{
@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Cluster, Unknown,
+    counts::{self, Lookup},
     roads::Failure,
     secret::Purpose,
     words::{Guest, Invitation, Node, Visit, Welcome, Why},
@@ -66,14 +67,29 @@ impl Cluster {
     /// or the one that has it is not reached, and what the room's node says.
     pub async fn visit(&self, guest: Guest) -> Result<Upstream, Ending> {
         let code = RoomCode::from_typed(&guest.code).ok_or(Ending::RoomNotFound)?;
-        let visiting = timeout(VISITING, async {
-            match self.ask(self.keys.room(&code), Why::Join).await {
-                Ok(Some(invitation)) => self.come_in(invitation, guest).await,
-                Ok(None) => Err(Ending::RoomNotFound),
-                Err(Unknown) => Err(Ending::ClusterUnavailable),
-            }
+        let began = Instant::now();
+        let asked = timeout(VISITING, self.ask(self.keys.room(&code), Why::Join));
+        let asked = asked.await.unwrap_or(Err(Unknown));
+        let lookup = match asked {
+            Ok(Some(_)) => Lookup::Found,
+            Ok(None) => Lookup::Nowhere,
+            Err(Unknown) => Lookup::Unknown,
+        };
+        self.counts.looked_up(lookup, began.elapsed());
+        let invitation = match asked {
+            Ok(Some(invitation)) => invitation,
+            Ok(None) => return Err(Ending::RoomNotFound),
+            Err(Unknown) => return Err(Ending::ClusterUnavailable),
+        };
+        let left = VISITING.saturating_sub(began.elapsed());
+        let visited = timeout(left, self.come_in(invitation, guest)).await;
+        let visited = visited.unwrap_or(Err(Ending::ClusterUnavailable));
+        self.counts.visited(match visited {
+            Ok(_) => counts::Visit::Joined,
+            Err(Ending::ClusterUnavailable) => counts::Visit::Failed,
+            Err(_) => counts::Visit::Refused,
         });
-        visiting.await.unwrap_or(Err(Ending::ClusterUnavailable))
+        visited
     }
 
     async fn come_in(&self, invitation: Invitation, guest: Guest) -> Result<Upstream, Ending> {
@@ -251,12 +267,15 @@ mod tests {
     use crate::config;
 
     fn cluster() -> Cluster {
-        Cluster::new(&config::Cluster {
-            nats: config::NatsServers::default(),
-            credentials: None,
-            address: Url::parse("ws://127.0.0.1:1").unwrap(),
-            secret: "a secret of these tests".to_owned(),
-        })
+        Cluster::new(
+            &config::Cluster {
+                nats: config::NatsServers::default(),
+                credentials: None,
+                address: Url::parse("ws://127.0.0.1:1").unwrap(),
+                secret: "a secret of these tests".to_owned(),
+            },
+            Arc::default(),
+        )
         .unwrap()
     }
 

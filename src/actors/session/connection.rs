@@ -287,8 +287,15 @@ impl Connection {
         if self.is_open() {
             self.leave(Ending::Blocked);
             self.push_close(Ending::Blocked);
-        } else if let Phase::Across(_) = self.phase {
+        } else if let Phase::Across(across) = &self.phase {
+            let rest = across.pipe.rest().map(<[u8]>::to_vec);
             self.leave(Ending::Blocked);
+            if let Some(rest) = rest {
+                if !rest.is_empty() {
+                    self.outbox.push(Chunk::ours(rest, &self.window));
+                }
+                self.push_close(Ending::Blocked);
+            }
         }
         self.phase = Phase::Done;
     }

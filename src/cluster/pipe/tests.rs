@@ -116,6 +116,7 @@ async fn a_close_of_this_node_stands_between_two_frames() {
         Poll::Ready(())
     })
     .await;
+    assert_eq!(pipe.rest(), None, "a frame is on its way");
     pipe.close(close.clone());
     room.write_all(b"cd\x82\x02ef").await.unwrap();
     let End::Closed(rest) = run(&mut pipe, &mut inner).await else {
@@ -143,6 +144,7 @@ async fn a_client_that_is_gone_is_told_to_the_room_and_what_it_said_comes_first(
 #[tokio::test]
 async fn who_does_not_read_has_little_held_for_it() {
     let (mut pipe, mut inner, client, mut room) = pipe(b"", b"", b"");
+    assert_eq!(pipe.rest(), Some(&b""[..]));
     let flood = tokio::spawn(async move {
         let mut sent = 0;
         while timeout(Duration::from_millis(200), room.write_all(&[0; 100]))
