@@ -1,6 +1,6 @@
 //! The cluster's figures in the page of metrics. A relay that is no node has none of these lines.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use prometheus_client::{
     collector::Collector,
@@ -12,7 +12,14 @@ use prometheus_client::{
 use super::{Cluster, Standing};
 
 /// Reads them for each page.
-pub(super) struct Exposition(pub(super) Arc<Cluster>);
+struct Exposition(Arc<Cluster>);
+
+impl Cluster {
+    /// The cluster's figures for the page of metrics.
+    pub fn exposition(self: &Arc<Self>) -> Box<dyn Collector> {
+        Box::new(Exposition(Arc::clone(self)))
+    }
+}
 
 impl fmt::Debug for Exposition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +58,7 @@ impl Collector for Exposition {
             None,
             MetricType::Gauge,
         )?;
-        for (state, count) in cluster.known().peers.counts(std::time::Instant::now()) {
+        for (state, count) in cluster.known().peers.counts(Instant::now()) {
             ConstGauge::new(count).encode(nodes.encode_family(&[("state", state)])?)?;
         }
         let mut lookups = encoder.encode_descriptor(

@@ -57,7 +57,6 @@ use std::{
 use futures_util::future::{Either, join_all, pending, select};
 use jiff::Timestamp;
 use log::{info, warn};
-use prometheus_client::collector::Collector;
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -67,7 +66,6 @@ use tokio::{
 pub use self::{counts::Counts, peers::Change};
 use self::{
     counts::Lost,
-    exposition::Exposition,
     lookup::{Found, Lookups},
     peers::Peers,
     roads::Roads,
@@ -289,11 +287,6 @@ impl Cluster {
     fn turn(&self, standing: Standing) {
         self.known().turned = Instant::now();
         self.standing.send_replace(standing);
-    }
-
-    /// The cluster's figures for the page of metrics.
-    pub fn exposition(self: &Arc<Self>) -> Box<dyn Collector> {
-        Box::new(Exposition(Arc::clone(self)))
     }
 
     /// Asks all nodes who has a room.
