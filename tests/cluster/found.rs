@@ -49,15 +49,17 @@ async fn each_pair_of_nodes_exchanges_messages_of_every_kind() {
 }
 
 #[tokio::test]
-async fn twenty_megabytes_arrive_both_ways_at_once() {
+async fn twenty_megabytes_arrive_and_nine_come_back_at_once() {
     let Some(cluster) = Cluster::start().await else {
         return;
     };
     let (mut sender, mut receiver) = pair_across(cluster[0].addr(), cluster[1].addr()).await;
     let large = [Message::binary(noise(&mut seeded(2), 20 << 20))];
+    // What a receiver says has a bound of its own.
+    let back = [Message::binary(noise(&mut seeded(3), 9 << 20))];
     tokio::join!(
-        sender.exchange(&large, &large),
-        receiver.exchange(&large, &large)
+        sender.exchange(&large, &back),
+        receiver.exchange(&back, &large)
     );
 }
 
@@ -173,9 +175,9 @@ async fn receivers_from_all_nodes_take_their_turns() {
     sender.expect(text("ahead of its turn")).await;
     sender.send(text("for the third")).await;
     third.expect(text("for the third")).await;
-    // Nobody joins while it waits with nobody there, and nobody hears what is said to nobody.
     third.close().await;
     sender.expect_peer_gone().await;
+    sender.expect_silence().await;
     sender.send(text("to nobody")).await;
     sender.expect_error("no_peer").await;
     let mut last = Client::at(cluster[2].addr()).await;
@@ -210,12 +212,8 @@ async fn a_full_queue_is_said_to_be_full_and_costs_nothing() {
     let Some(cluster) = Cluster::with(with).await else {
         return;
     };
-    let (mut sender, _first) = {
-        let mut sender = Client::at(cluster[0].addr()).await;
-        let code = sender.create_room().await;
-        (sender, code)
-    };
-    let code = _first;
+    let mut sender = Client::at(cluster[0].addr()).await;
+    let code = sender.create_room().await;
     let mut others = Vec::new();
     for _ in 0..2 {
         let mut other = Client::at(cluster[1].addr()).await;
@@ -278,9 +276,6 @@ async fn no_code_is_said_in_clear() {
             assert!(!tap.has_heard(code), "{code} in clear");
             assert!(!tap.has_heard(&code.to_uppercase()), "{code} in clear");
         }
-        // Nor is the client's address.
-        let heard = tap.heard();
-        println!("{} bytes heard", heard.len());
     }
 }
 
