@@ -8,6 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/common.sh"
 
 USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-nginx] [--ufw] [--dry-run]
+           [--node URL [--nats URL] [--nats-server]]
        ${0##*/} --settings
        ${0##*/} --rollback
        ${0##*/} --uninstall
@@ -19,6 +20,9 @@ USAGE="${0##*/} [DOMAIN] [PORT] [--rename] [--binary FILE] [--no-pull] [--no-ngi
   --no-pull       build what is checked out
   --no-nginx      leave nginx alone
   --ufw           open PORT in the firewall, for a relay that is reached without nginx
+  --node URL      be one of several relays that are one: the others reach this one at URL (ws://192.0.2.1:9784)
+  --nats URL      where they find each other's rooms, such as nats://192.0.2.1:4222
+  --nats-server   have NATS's server on this machine, for all of them
   --dry-run       say what would be done and do nothing
   --settings      have the relay run with what .env.relay says now; nothing is built
   --rollback      go back to the program that was installed before, and its units; again to return
@@ -34,10 +38,17 @@ installed_units=("$unit" claude-distill-relay.socket claude-distill-relay-health
 units_before=/etc/claude-distill-relay/previous
 program=/usr/local/bin/claude-distill-relay
 # The settings that a reload does not change.
-needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS RELAY_ADMIN_SOCKET RELAY_STATE_DIR)
+needs_restart=(RELAY_HOST RELAY_PORT RELAY_WORKERS RELAY_ADMIN_SOCKET RELAY_STATE_DIR
+	RELAY_CLUSTER_NATS RELAY_CLUSTER_NATS_CREDENTIALS RELAY_CLUSTER_ADDRESS RELAY_CLUSTER_SECRET)
+# What several relays prove to each other that they are one by, and to NATS. The unit hands them to the relay, and
+# nobody but root can read them.
+cluster_secret=/etc/claude-distill-relay/cluster-secret
+cluster_nats=/etc/claude-distill-relay/cluster-nats
+credentials=/run/credentials/$unit
+nats_conf=/etc/nats-server.conf
 
 parse() {
-	settings_are='' domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename=''
+	settings_are='' domain='' port='' binary='' pull=yes nginx=yes ufw='' dry_run='' settings_only='' rollback='' uninstall='' rename='' node='' nats='' nats_server=''
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -51,6 +62,13 @@ parse() {
 			[[ $2 == /* ]] || binary=$PWD/$2
 			shift
 			;;
+		--node | --nats)
+			(($# >= 2)) || refuse "$1 needs a URL"
+			[[ $2 =~ ^[a-z]+://[^[:space:]\'\"]+$ ]] || refuse "not a URL: $2"
+			[[ $1 == --node ]] && node=$2 || nats=$2
+			shift
+			;;
+		--nats-server) nats_server=yes ;;
 		--no-pull) pull='' ;;
 		--no-nginx) nginx='' ;;
 		--ufw) ufw=yes ;;
@@ -73,6 +91,13 @@ parse() {
 		esac
 		shift
 	done
+	[[ -n $node || -z $nats$nats_server ]] || refuse '--nats and --nats-server need --node'
+	nats=${nats:-${nats_server:+nats://127.0.0.1:4222}}
+	nats=${nats:-$(setting RELAY_CLUSTER_NATS '')}
+	[[ -z $node || -n $nats ]] || refuse '--node needs --nats or --nats-server'
+	if [[ -n $rollback$uninstall$settings_only && -n $node ]]; then
+		refuse '--node goes with a deployment only'
+	fi
 	if [[ -n $rollback$uninstall ]]; then
 		[[ -z $domain ]] || refuse '--rollback and --uninstall take no domain'
 		[[ -z $uninstall || -z $dry_run ]] || refuse '--uninstall has no --dry-run'
@@ -143,6 +168,7 @@ check_machine() {
 		[[ ! -e $repo/.git ]] || have git || missing+=(git)
 		[[ -n $binary ]] || { have cc && have make; } || missing+=(build-essential)
 		[[ -z $nginx ]] || PATH=$PATH:/usr/sbin have nginx || missing+=(nginx-light)
+		[[ -z $nats_server ]] || PATH=$PATH:/usr/sbin have nats-server || have apt-get || missing+=(nats-server)
 		[[ -z $ufw ]] || PATH=$PATH:/usr/sbin have ufw || missing+=(ufw)
 		((${#missing[@]} == 0)) || fail "not installed: ${missing[*]}" "sudo apt-get install -y ${missing[*]}; then run this again"
 		[[ -n $binary ]] || have cargo || fail 'there is no cargo on your PATH' 'install Rust (https://rustup.rs), open a new shell, and run this again'
@@ -263,6 +289,73 @@ write_settings() {
 	[[ -z $(tail -c 1 "$settings") ]] || echo >>"$settings"
 	cat "$work/lacking" >>"$settings"
 	result "added to $settings: $names"
+}
+
+# A text that nobody can guess.
+random() { od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'; }
+
+# Has $settings give the value $2 to $1.
+change_setting() {
+	VALUE=$2 awk -v name="$1" 'index($0, name "=") == 1 { $0 = name "=" ENVIRON["VALUE"] } { print }' "$settings" >"$work/changed"
+	cmp -s "$work/changed" "$settings" || cat "$work/changed" >"$settings"
+}
+
+# Installs NATS's server for the relays alone, unless its configuration is already somebody's own.
+install_nats_server() {
+	local password
+	if ! PATH=$PATH:/usr/sbin have nats-server && ! as_root apt-get install -q -y nats-server >"$log" 2>&1; then
+		show "$log"
+		fail 'apt-get cannot install nats-server' 'sudo apt-get update; then run this again'
+	fi
+	! as_root grep -q '^# Written by deploy-oneclick.local.sh' "$nats_conf" 2>/dev/null || return 0
+	if as_root grep -qvE '^(#.*|host: 127\.0\.0\.1|port: 4222|)$' "$nats_conf" 2>/dev/null; then
+		fail "$nats_conf is a configuration of your own" "leave out --nats-server; give the relays a user there, in $cluster_nats as user:password, and --nats its URL"
+	fi
+	password=$(random)
+	printf '%s\n' '# Written by deploy-oneclick.local.sh, which leaves it alone from now on.' \
+		'host: "0.0.0.0"' 'port: 4222' 'authorization { users: [' \
+		"  { user: relay, password: \"$password\"," \
+		'    permissions: { publish: "claude-distill-relay.>", subscribe: "claude-distill-relay.>" } }' \
+		'] }' | install_file "$nats_conf" 640
+	as_root chgrp nats "$nats_conf"
+	printf 'relay:%s\n' "$password" | install_file "$cluster_nats" 600
+	as_root systemctl --quiet enable nats-server
+	if ! as_root systemctl restart nats-server >"$log" 2>&1; then
+		show "$log"
+		fail 'NATS does not start' 'sudo journalctl -u nats-server -n 20'
+	fi
+}
+
+# Makes the relay one of several.
+join_cluster() {
+	[[ -n $node ]] || return 0
+	step cluster
+	if [[ -n $dry_run ]]; then
+		result "would make this relay $node one of those at $nats"
+		return
+	fi
+	[[ -z $nats_server ]] || install_nats_server
+	if ! as_root test -e "$cluster_secret"; then
+		[[ -n $nats_server ]] || fail "there is no $cluster_secret" \
+			"copy it and cluster-nats beside it from a machine that has them; for the first one: openssl rand -hex 32 | sudo install -D -m 600 /dev/stdin $cluster_secret"
+		random | install_file "$cluster_secret" 600
+	fi
+	change_setting RELAY_CLUSTER_ADDRESS "$node"
+	change_setting RELAY_CLUSTER_NATS "$nats"
+	change_setting RELAY_CLUSTER_SECRET "$credentials/${cluster_secret##*/}"
+	! as_root test -e "$cluster_nats" || change_setting RELAY_CLUSTER_NATS_CREDENTIALS "$credentials/${cluster_nats##*/}"
+	result "this relay is $node, one of those at $nats"
+}
+
+# What a machine that is one of several has to open, which is for its operator to do.
+tell_what_to_open() {
+	[[ -n $node && -z $dry_run ]] || return 0
+	port=$(setting RELAY_PORT "${port:-9784}")
+	printf '%s\n' '' 'To open, to the machines of the other relays and to nobody else:' \
+		"  port $port       sudo ufw allow from THEIRS to any port $port proto tcp"
+	[[ -z $nats_server ]] || printf '%s\n' '  port 4222       sudo ufw allow from THEIRS to any port 4222 proto tcp'
+	[[ ! $(setting RELAY_HOST 127.0.0.1) =~ ^(127\.|::1$|localhost$) ]] ||
+		printf '%s\n' "The relay listens on this machine only: RELAY_HOST=0.0.0.0 in $settings, then ${0##*/} --settings."
 }
 
 # Has the new program read its settings, before the one that runs is stopped for it. An empty
@@ -420,6 +513,8 @@ why_restart() {
 	# Its state changes with a reload, too.
 	elif [[ $settings_are == new ]] || { [[ -z $settings_are ]] && is_newer "$installed" StateChangeTimestamp; }; then
 		echo "${installed##*/} is new"
+	elif [[ -n $node ]] && is_newer "$cluster_secret" ExecMainStartTimestamp; then
+		echo "${cluster_secret##*/} is new"
 	fi
 }
 
@@ -528,7 +623,7 @@ uninstall() {
 		mv "$settings.new" "$settings"
 	fi
 	rule="$(setting RELAY_PORT 9784)/tcp"
-	as_root rm -f "$installed"
+	as_root rm -f "$installed" "$cluster_secret" "$cluster_nats"
 	as_root rm -rf "$units_before"
 	as_root rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>"$log" || true
 	result "$settings stays"
@@ -541,6 +636,7 @@ uninstall() {
 	as_root systemctl reset-failed 'claude-distill-relay*' >"$log" 2>&1 || true
 	result 'stopped, and its units removed'
 	[[ ! -e $units/$unit.d ]] || result "          your drop-ins stay: $units/$unit.d"
+	! as_root grep -qs '^# Written by deploy-oneclick.local.sh' "$nats_conf" || result "          nats-server stays: sudo apt-get purge nats-server"
 	[[ ! -e $kept_unit ]] || result "          the unit before ours stays: $kept_unit"
 	step program
 	as_root rm -f "$program" "$program.previous"
@@ -583,6 +679,7 @@ main() {
 	pull_source
 	build
 	write_settings
+	join_cluster
 	warn_of_old_limit
 	warn_of_plain_keys
 	check_settings
@@ -599,6 +696,7 @@ main() {
 			exit 1
 		}
 	fi
+	tell_what_to_open
 	[[ -n $dry_run || -z $host ]] || printf '%s\n' '' \
 		"The relay runs. Once the tunnel leads $host to http://localhost:80, see what its clients see:" \
 		"  claude-distill-relay check wss://$host"

@@ -10,8 +10,8 @@ source "$here/common.sh"
 logs=/var/log/claude-distill-relay
 rotation=/etc/logrotate.d/claude-distill-relay
 
-USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-tls] [--limits]
-           [--print | --dry-run]
+USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-tls]
+           [--nodes LIST] [--limits] [--print | --dry-run]
        ${0##*/} --remove
 
   HOST               the public name, such as relay.example.com (that of the site there is)
@@ -20,13 +20,15 @@ USAGE="${0##*/} [HOST] [PORT] [--rename] [--listen PORT] [--tls CERT KEY | --no-
   --listen PORT      where nginx listens (as before, at first 80, or 443 with --tls)
   --tls CERT KEY     serve TLS with this certificate chain and key, for a machine without a tunnel
   --no-tls           serve plain HTTP again, for a tunnel
+  --nodes LIST       send clients to these relays as well, which are one with that of this machine: HOST:PORT,
+                     with commas between them; none for this machine's alone again
   --limits           let nginx have the connections that RELAY_MAX_SESSIONS needs, in its nginx.conf
   --remove           remove the site, its logs and their rotation
   --print            print the site and do nothing else
   --dry-run          say what would be done and do nothing"
 
 parse() {
-	host='' port='' listen='' plain='' redirects='' certificate='' key='' no_tls='' limits='' rename='' mode=install
+	host='' port='' listen='' plain='' redirects='' certificate='' key='' no_tls='' limits='' rename='' nodes='' mode=install
 	while (($#)); do
 		case $1 in
 		-h | --help)
@@ -42,6 +44,11 @@ parse() {
 		--listen)
 			(($# >= 2)) || refuse '--listen needs a port'
 			listen=$2
+			shift
+			;;
+		--nodes)
+			(($# >= 2)) || refuse '--nodes needs a list'
+			nodes=$2
 			shift
 			;;
 		--tls)
@@ -73,6 +80,7 @@ parse() {
 		certificate=$(of_site ssl_certificate) key=$(of_site ssl_certificate_key)
 		listen=${listen:-$(site_port)}
 	fi
+	[[ -n $nodes ]] || nodes=$(site_nodes)
 	# So does what certbot has made of the port without TLS.
 	if [[ -n $certificate ]] && site_listens | grep -q ssl; then
 		plain=$(site_listens | grep -v ssl | head -n 1 || true)
@@ -97,6 +105,34 @@ parse() {
 	for path in ${certificate:+"$certificate" "$key"}; do
 		[[ $path =~ ^/[A-Za-z0-9._/@+-]+$ ]] || refuse "not an absolute path of plain characters: $path"
 	done
+	parse_nodes
+}
+
+# The other relays that the site there is sends clients to, with commas between them.
+site_nodes() { sed -nE 's/^[[:space:]]*server[[:space:]]+([^ ;]+) fail_timeout=.*/\1/p' "$available" 2>/dev/null | tail -n +2 | paste -sd , || true; }
+
+# Makes a list of the text in $nodes.
+parse_nodes() {
+	local node
+	[[ $nodes != none ]] || nodes=''
+	IFS=, read -ra nodes <<<"$nodes"
+	for node in "${nodes[@]}"; do
+		if [[ ! $node =~ ^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]+)$ ]] || ! is_port "${BASH_REMATCH[2]}"; then
+			refuse "not the address of a relay, such as 192.0.2.2:9784: $node"
+		fi
+	done
+}
+
+# The relays of the site, where there are several, on standard output.
+upstream() {
+	local node
+	printf '%s\n' '# The relay is several machines. One that does not answer, or is about to stop, refuses nobody: whoever' \
+		'# comes is sent to the next.' \
+		'upstream claude_distill_relay {'
+	for node in "127.0.0.1:$port" "${nodes[@]}"; do
+		printf '    server %s fail_timeout=2s;\n' "$node"
+	done
+	printf '}\n'
 }
 
 # The lines that have nginx listen on port $1, with the options $2.
@@ -118,6 +154,15 @@ site() {
 	fi
 	text=$(<"$here/nginx-relay.conf.template")
 	text=${text//@LISTEN@/${listens%$'\n'}}
+	if ((${#nodes[@]} > 0)); then
+		text=${text//@NODES@/$(upstream)$'\n'}
+		text=${text//@NEXT@/        proxy_next_upstream error timeout http_503;}
+		text=${text//@RELAY@/claude_distill_relay}
+	else
+		text=${text//@NODES@$'\n'/}
+		text=${text//@NEXT@$'\n'/}
+		text=${text//@RELAY@/127.0.0.1:$port}
+	fi
 	text=${text//@HOST@/$host}
 	text=${text//@LOGS@/$logs}
 	text=${text//@STALL@/$((2 * $(seconds RELAY_STALL_TIMEOUT 60)))}
@@ -243,7 +288,7 @@ write_site() {
 	fi
 	install_file "$available" 644 <"$work/new"
 	enable
-	result "$host, port $listen to 127.0.0.1:$port: $available"
+	result "$host, port $listen to 127.0.0.1:$port${nodes[0]+$(printf ', %s' "${nodes[@]}")}: $available"
 }
 
 # Prints the number of each process in which nginx takes connections. Those that a reload has

@@ -24,8 +24,8 @@ pub fn command() -> Command {
 pub fn subcommand(flags: &ArgMatches) -> Option<ExitCode> {
     Some(match flags.subcommand()? {
         ("check", arguments) => check::run(arguments, |whose, keys| match (whose, keys) {
-            (Whose::Here, Keys::Read) => config::load(flags),
-            (Whose::Installed, Keys::Read) => config::load_installed(flags),
+            (Whose::Here, Keys::Read) => config::load_to_check(flags, &config::FILES),
+            (Whose::Installed, Keys::Read) => config::load_to_check(flags, &[config::INSTALLED]),
             (Whose::Here, Keys::Left) => config::load_but_keys(flags, &config::FILES),
             (Whose::Installed, Keys::Left) => config::load_but_keys(flags, &[config::INSTALLED]),
         }),

@@ -247,6 +247,103 @@ fn the_units_are_tight_and_well_formed() {
     assert!(!status.contains("Uid:\t0"), "{status}");
 }
 
+/// Two relays on one machine, of which the second is a process of its own.
+#[test]
+fn a_second_relay_is_one_with_the_first() {
+    let machine = machine!();
+    let first = machine.ok(&format!(
+        "{DEPLOY} --node ws://127.0.0.1:9784 --nats-server"
+    ));
+    assert!(
+        step(&first, "cluster").contains("ws://127.0.0.1:9784"),
+        "{first}"
+    );
+    assert!(first.contains("port 4222"), "{first}");
+    let log = "sudo journalctl -u claude-distill-relay -o cat";
+    until("the cluster", || {
+        machine.ok(log).contains("cluster: joined").then_some(())
+    });
+    // The secrets are root's, and nobody else needs them to look at the relay.
+    let etc = "/etc/claude-distill-relay";
+    machine.ok(&format!(
+        "test \"$(stat -c '%a %U' {etc}/cluster-secret {etc}/cluster-nats | uniq)\" = '600 root'
+        test $(stat -c %a /etc/nats-server.conf) = 640"
+    ));
+    let secret = machine.ok(&format!("sudo cat {etc}/cluster-secret"));
+    let shown = machine.ok(&format!("cat .env.relay {etc}/relay.env; {log}"));
+    assert!(!shown.contains(secret.trim()), "{shown}");
+    for look in [
+        "claude-distill-relay check --relay-only",
+        "claude-distill-relay check --settings",
+    ] {
+        let ended = machine.run(look);
+        assert_eq!(ended.status, 0, "{look}: {ended:#?}");
+    }
+    machine.ok("sudo systemctl start claude-distill-relay-healthcheck");
+    // It changes nothing once more, and has no other file of NATS's.
+    let pid = machine.ok(MAIN_PID);
+    let again = machine.ok(&format!(
+        "{DEPLOY} --node ws://127.0.0.1:9784 --nats-server"
+    ));
+    assert!(
+        step(&again, "service").starts_with("not restarted"),
+        "{again}"
+    );
+    assert_eq!(machine.ok(MAIN_PID), pid);
+
+    machine.ok(
+        "sudo env RELAY_PORT=9785 RELAY_CLUSTER_NATS=nats://127.0.0.1:4222 \
+            RELAY_CLUSTER_NATS_CREDENTIALS=/etc/claude-distill-relay/cluster-nats \
+            RELAY_CLUSTER_SECRET=/etc/claude-distill-relay/cluster-secret \
+            RELAY_CLUSTER_ADDRESS=ws://127.0.0.1:9785 \
+            setsid /opt/claude-distill-relay --env-file /dev/null </dev/null >/tmp/second 2>&1 &",
+    );
+    until("the second relay", || {
+        machine
+            .ok("cat /tmp/second")
+            .contains("listening on")
+            .then_some(())
+    });
+    for (sender, receiver) in [(9784, 9785), (9785, 9784)] {
+        machine.ok(&format!(
+            "python3 /opt/share.py ws://127.0.0.1:{sender}/ ws://127.0.0.1:{receiver}/"
+        ));
+    }
+    // nginx has both, and does without one of them.
+    machine.ok(&format!("{NGINX} --nodes 127.0.0.1:9785"));
+    machine.ok(SHARE);
+    machine.ok("sudo systemctl stop claude-distill-relay");
+    machine.ok(SHARE);
+    assert!(
+        machine
+            .ok(&format!("{NGINX} --print"))
+            .contains("server 127.0.0.1:9785 ")
+    );
+
+    // Another configuration of NATS is its operator's.
+    machine.ok("echo 'port: 4222 # ours' | sudo tee /etc/nats-server.conf");
+    let refused = machine.run(&format!(
+        "{DEPLOY} --node ws://127.0.0.1:9784 --nats-server"
+    ));
+    assert_eq!(refused.status, 1, "{refused:#?}");
+    assert!(
+        refused.output.contains("a configuration of your own"),
+        "{refused:#?}"
+    );
+    // A node that is not the first has to be given the secret.
+    machine.ok("sudo rm /etc/claude-distill-relay/cluster-secret");
+    let refused = machine.run(&format!(
+        "{DEPLOY} --node ws://127.0.0.1:9784 --nats nats://127.0.0.1:4222"
+    ));
+    assert_eq!(refused.status, 1, "{refused:#?}");
+    assert!(
+        refused
+            .output
+            .contains("there is no /etc/claude-distill-relay/cluster-secret"),
+        "{refused:#?}"
+    );
+}
+
 #[test]
 fn what_is_in_the_settings_stays_in_them() {
     let machine = machine!();
@@ -1851,6 +1948,6 @@ fn both_guides_have_the_same_parts_and_commands() {
     for guide in ["deploy/README.md", "deploy/README.ko.md"] {
         let text = std::fs::read_to_string(source(guide)).unwrap();
         let parts = text.lines().filter(|line| line.starts_with("## ")).count();
-        assert_eq!(parts, 13, "{guide}");
+        assert_eq!(parts, 14, "{guide}");
     }
 }

@@ -7,6 +7,8 @@ mod crowds;
 #[cfg(target_os = "linux")]
 #[path = "nginx/hosts.rs"]
 mod hosts;
+#[path = "nginx/nodes.rs"]
+mod nodes;
 #[path = "nginx/others.rs"]
 mod others;
 #[path = "nginx/server.rs"]

@@ -16,6 +16,7 @@ use relay_wire::{
 use crate::{
     cluster::visit::Upstream,
     flow::{
+        credit::Share,
         data::{Data, Delivery},
         pace::SharedPace,
         vitals::{Fares, Vitals},
@@ -71,6 +72,8 @@ pub struct Sought {
     pub client: AddressKey,
     /// Whether it is let in there.
     pub came: Result<(), Ending>,
+    /// Its part of what is tried just now.
+    pub share: Share,
 }
 
 /// A member of a room sent something for the other side.
@@ -200,9 +203,9 @@ pub enum Deliver {
         moved: Box<Moved>,
     },
     /// No room here has its code: try it on the other nodes, and say [`Sought`].
-    Seek(Join),
+    Seek(Join, Share),
     /// What has come of that.
-    Visited(Join, Result<Box<Upstream>, Ending>),
+    Visited(Join, Share, Result<Box<Upstream>, Ending>),
     /// Its turn in its room's queue has come: it is a receiver, and paired.
     Paired,
     /// The request waits: its answer is late.

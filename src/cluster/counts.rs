@@ -1,24 +1,34 @@
 //! What is counted of what goes on between nodes.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::flow::credit::{Pool, Share};
 
 /// Counters, which any thread may read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counts {
-    pipes: AtomicUsize,
+    pipes: Arc<Pool>,
     to_rooms: AtomicU64,
     to_clients: AtomicU64,
 }
 
-impl Counts {
-    /// A client has gone across.
-    pub fn pipe_opened(&self) {
-        self.pipes.fetch_add(1, Relaxed);
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            pipes: Pool::new(usize::MAX),
+            to_rooms: AtomicU64::default(),
+            to_clients: AtomicU64::default(),
+        }
     }
+}
 
-    /// It is back.
-    pub fn pipe_closed(&self) {
-        self.pipes.fetch_sub(1, Relaxed);
+impl Counts {
+    /// A client has gone across, for as long as this is kept.
+    pub fn pipe(&self) -> Share {
+        Share::take(&self.pipes, 1)
     }
 
     /// Bytes were read from a client that is across, and written to it.
@@ -29,7 +39,7 @@ impl Counts {
 
     /// Clients that are across.
     pub fn pipes(&self) -> usize {
-        self.pipes.load(Relaxed)
+        self.pipes.used()
     }
 
     /// Bytes that went to the nodes of rooms, and those that came from there.

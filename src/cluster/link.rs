@@ -1,18 +1,17 @@
 //! The conversation over NATS, on a thread of its own: nodes answer each other in time however busy their
 //! workers are.
 //!
-//! Subjects begin with `claude-distill-relay.` and the cluster's tag, of which `find.HASH` is a question to
-//! all, `to.NODE` the answers to one, and `nodes` what is told to all. What is said is sealed.
+//! What is said is sealed.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, Event, Message, Subscriber};
 use futures_util::StreamExt;
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 use relay_wire::text::escaped;
 use tokio::{
     select,
@@ -21,11 +20,12 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing,
+    Cluster, News, Standing, login,
     peers::{BEAT, SILENCE, comes_before},
-    report, report_refused,
-    secret::{Keys, Purpose, RoomHash, hex},
-    words::{Answer, Invitation, Node, Question, Why, Word},
+    report,
+    secret::Purpose,
+    subjects,
+    words::{Answer, Invitation, Node, NodeId, Question, Why, Word},
 };
 use crate::config;
 
@@ -38,8 +38,56 @@ const CONNECTING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: u32 = 900;
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
+/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
+const JOINING: Duration = Duration::from_secs(2);
+/// How long a start waits for a word of who has its address: that says so as soon as it hears of this node.
+const OBJECTING: Duration = Duration::from_millis(300);
 /// Events of the NATS client that may wait.
 const EVENTS: usize = 64;
+
+impl Cluster {
+    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
+    /// they say, on a thread of the cluster's own.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
+    /// one's address.
+    pub async fn join(
+        self: &Arc<Self>,
+        settings: config::Cluster,
+        forget: Duration,
+        tell: impl Fn(News) + Send + 'static,
+    ) -> Result<(), String> {
+        let words = self
+            .words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(words) = words else {
+            return Ok(());
+        };
+        let nats = settings.nats.to_string();
+        start(Arc::clone(self), settings, forget, words, tell).await?;
+        let mut standing = self.standing.subscribe();
+        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
+        if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
+            warn!(
+                "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
+                 rooms alone"
+            );
+            return Ok(());
+        }
+        let refused = standing.wait_for(|it| matches!(it, Standing::Refused(_)));
+        match timeout(OBJECTING, refused).await {
+            Ok(Ok(standing)) => match &*standing {
+                Standing::Refused(other) => Err(taken(other)),
+                Standing::Apart | Standing::Joined(..) => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+}
 
 /// Starts the thread.
 ///
@@ -92,15 +140,7 @@ async fn connect(
     settings: &config::Cluster,
     events: mpsc::Sender<Event>,
 ) -> Result<Client, String> {
-    let options = match &settings.credentials {
-        None => ConnectOptions::new(),
-        Some(path) => ConnectOptions::with_credentials_file(path)
-            .await
-            .map_err(|error| {
-                format!("RELAY_CLUSTER_NATS_CREDENTIALS {}: {error}", path.display())
-            })?,
-    };
-    let options = options
+    let options = login::options(settings)?
         .name(env!("CARGO_PKG_NAME"))
         .ping_interval(ASKED)
         .connection_timeout(CONNECTING)
@@ -121,23 +161,6 @@ fn pause(attempts: usize) -> Duration {
     Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
 }
 
-/// The subject of what is told to all.
-fn all(keys: &Keys) -> String {
-    format!("claude-distill-relay.{}.nodes", keys.tag())
-}
-
-/// The subject under which a room is asked for.
-pub(super) fn question(keys: &Keys, room: &RoomHash) -> String {
-    format!("claude-distill-relay.{}.find.{}", keys.tag(), hex(room))
-}
-
-/// A question of this node.
-pub(super) fn sealed_question(cluster: &Cluster, number: u64, why: Why) -> Vec<u8> {
-    let from = cluster.own.id;
-    let question = Question { from, number, why };
-    cluster.keys.say(Purpose::Word, &question)
-}
-
 struct Link<T> {
     cluster: Arc<Cluster>,
     nats: Client,
@@ -152,12 +175,11 @@ struct Link<T> {
 
 impl<T: Fn(News)> Link<T> {
     async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
-        let tag = self.cluster.keys.tag().to_owned();
-        let to_us = self.cluster.own.id.token();
+        let keys = &self.cluster.keys;
         let subjects = [
-            format!("claude-distill-relay.{tag}.find.*"),
-            format!("claude-distill-relay.{tag}.to.{to_us}"),
-            all(&self.cluster.keys),
+            subjects::questions(keys),
+            subjects::to(keys, self.cluster.own.id),
+            subjects::all(keys),
         ];
         let mut subscribers = Vec::new();
         for subject in subjects {
@@ -191,13 +213,14 @@ impl<T: Fn(News)> Link<T> {
 
     /// Says its last.
     async fn leave(self) {
-        self.cluster.standing.send_replace(Standing::Apart);
         let gone = Word::Gone(self.cluster.own.id);
         let last = async {
             self.say(&gone).await;
             let _ = self.nats.flush().await;
         };
         let _ = timeout(LEAVING, last).await;
+        // Not before: who is apart says nothing.
+        self.cluster.standing.send_replace(Standing::Apart);
         info!("cluster: left");
     }
 
@@ -209,7 +232,7 @@ impl<T: Fn(News)> Link<T> {
         // What is not said while NATS is away would be no news when it is back.
         let _ = self
             .nats
-            .publish(all(&self.cluster.keys), sealed.into())
+            .publish(subjects::all(&self.cluster.keys), sealed.into())
             .await;
     }
 
@@ -258,7 +281,7 @@ impl<T: Fn(News)> Link<T> {
         if question.from == own.id {
             return self.settle(question.number, None);
         }
-        let room = message.subject.rsplit('.').next().and_then(room_hash);
+        let room = subjects::room_of(&message.subject);
         let has = room
             .filter(|room| self.cluster.has(room))
             .and_then(|_| self.invitation(question.why));
@@ -267,11 +290,7 @@ impl<T: Fn(News)> Link<T> {
             number: question.number,
             has,
         };
-        let to = format!(
-            "claude-distill-relay.{}.to.{}",
-            self.cluster.keys.tag(),
-            question.from.token()
-        );
+        let to = subjects::to(&self.cluster.keys, question.from);
         let sealed = self.cluster.keys.say(Purpose::Word, &answer);
         let _ = self.nats.publish(to, sealed.into()).await;
     }
@@ -306,7 +325,7 @@ impl<T: Fn(News)> Link<T> {
         self.answered(number, self.cluster.own.id, has);
     }
 
-    fn answered(&self, number: u64, from: super::NodeId, has: Option<Invitation>) {
+    fn answered(&self, number: u64, from: NodeId, has: Option<Invitation>) {
         let settled = self.cluster.known().lookups.answered(number, from, has);
         if let Some((asker, found)) = settled {
             // Who has asked may be gone.
@@ -322,8 +341,7 @@ impl<T: Fn(News)> Link<T> {
         {
             Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
             Some(Word::Gone(id)) => {
-                let change = self.cluster.known().peers.gone(id);
-                report(change);
+                self.cluster.gone(id);
                 self.may_be_free(|other| other.id == id).await;
             }
             Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
@@ -405,10 +423,20 @@ impl<T: Fn(News)> Link<T> {
     }
 }
 
-/// Reads the hash of a room from a subject.
-fn room_hash(token: &str) -> Option<RoomHash> {
-    let number = u128::from_str_radix(token, 16).ok()?;
-    (token.len() == 32).then(|| number.to_be_bytes())
+/// Why this node may not join.
+fn taken(other: &Node) -> String {
+    format!(
+        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
+        other.address
+    )
+}
+
+/// Logs that this node may not take part.
+fn report_refused(other: &Node) {
+    error!(
+        "{}; until then this relay has its own rooms alone",
+        taken(other)
+    );
 }
 
 #[cfg(test)]
@@ -425,13 +453,5 @@ mod tests {
         );
         let late: std::collections::HashSet<_> = (0..100).map(|_| pause(10)).collect();
         assert!(late.len() > 10);
-    }
-
-    #[test]
-    fn the_hash_in_a_subject_is_read_back() {
-        let room = [0xab; 16];
-        assert_eq!(room_hash(&hex(&room)), Some(room));
-        assert_eq!(room_hash("abc"), None);
-        assert_eq!(room_hash(&"g".repeat(32)), None);
     }
 }

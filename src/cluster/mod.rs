@@ -9,10 +9,13 @@
 //! |---|---|
 //! | `counts` | what is counted |
 //! | `link` | the conversation over NATS, on a thread of its own |
+//! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
+//! | [`roads`] | connections to other nodes |
 //! | `secret` | what the common secret is good for |
+//! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
 //! | [`visit`] | the way into another node's room |
 //! | [`welcome`] | what a node does about those who come |
@@ -22,10 +25,13 @@
 
 mod counts;
 mod link;
+mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
+pub mod roads;
 mod secret;
+mod subjects;
 mod tickets;
 pub mod visit;
 pub mod welcome;
@@ -33,39 +39,42 @@ pub mod words;
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::{Duration, Instant, SystemTime},
 };
 
-use log::{error, info, warn};
+use futures_util::future::{Either, join_all, pending, select};
+use log::{info, warn};
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 pub use self::counts::Counts;
 use self::{
     lookup::{Found, Lookups},
     peers::{Change, Peers},
-    secret::{Keys, RoomHash},
+    roads::Roads,
+    secret::{Keys, Purpose, RoomHash},
     tickets::Tickets,
-    words::{Invitation, Node, NodeId, Why, Word},
+    words::{Invitation, Node, NodeId, Question, Why, Word},
 };
 use crate::{config, limits::address::AddressKey};
 
-/// How long the others have for an answer, before those that are silent are looked at.
-const ANSWER: Duration = Duration::from_millis(300);
+/// After what time those that have not answered are looked at, whether they are alive.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long they have for an answer. A right code is found within that on a machine that is busy, too.
+const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
 /// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
 /// node has a room.
 const SETTLING: Duration = Duration::from_millis(1500);
-/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
-const JOINING: Duration = Duration::from_secs(2);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
@@ -82,7 +91,7 @@ pub struct Cluster {
     words: Mutex<Option<mpsc::Receiver<Word>>>,
     standing: watch::Sender<Standing>,
     left: AtomicBool,
-    roads: visit::Roads,
+    roads: Roads,
     /// What is counted.
     pub counts: Counts,
 }
@@ -134,14 +143,14 @@ impl Cluster {
                 address: settings.address.to_string(),
                 since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             },
-            keys: Keys::new(settings.secret.reveal(), salt),
+            keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
             known: Mutex::default(),
             unsaid,
             words: Mutex::new(Some(words)),
             standing: watch::Sender::new(Standing::Apart),
             left: AtomicBool::new(false),
-            roads: visit::Roads::default(),
+            roads: Roads::default(),
             counts: Counts::default(),
         })
     }
@@ -154,46 +163,6 @@ impl Cluster {
     /// This node.
     pub fn own(&self) -> &Node {
         &self.own
-    }
-
-    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, on a thread of the cluster's own.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
-    /// one's address.
-    pub async fn join(
-        self: &Arc<Self>,
-        settings: config::Cluster,
-        forget: Duration,
-        tell: impl Fn(News) + Send + 'static,
-    ) -> Result<(), String> {
-        let words = self
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(words) = words else {
-            return Ok(());
-        };
-        let nats = settings.nats.to_string();
-        link::start(Arc::clone(self), settings, forget, words, tell).await?;
-        let mut standing = self.standing.subscribe();
-        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        match timeout(JOINING, joined).await {
-            Ok(Ok(standing)) => match &*standing {
-                Standing::Refused(other) => Err(taken(other)),
-                _ => Ok(()),
-            },
-            Ok(Err(_)) | Err(_) => {
-                warn!(
-                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-                );
-                Ok(())
-            }
-        }
     }
 
     /// Leaves the others: nobody is sent here any more.
@@ -257,30 +226,60 @@ impl Cluster {
         };
         let (asker, found) = oneshot::channel();
         let asked = Asked::new(self, asker);
-        let subject = link::question(&self.keys, &room);
-        let question = link::sealed_question(self, asked.number, why);
-        let answered = timeout(ANSWER, async {
+        let subject = subjects::question(&self.keys, &room);
+        let question = Question {
+            from: self.own.id,
+            number: asked.number,
+            why,
+        };
+        let question = self.keys.say(Purpose::Word, &question);
+        let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
-        });
-        match answered.await {
+        };
+        let looking = async {
+            sleep(ANSWER).await;
+            let missing = self.known().lookups.missing(asked.number);
+            self.look_at(missing).await;
+            pending().await
+        };
+        let answered = async {
+            // Where those that are missing are dead, that is an answer.
+            match select(pin!(answered), pin!(looking)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right((never, _)) => never,
+            }
+        };
+        match timeout(PATIENCE, answered).await {
             Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
             Ok(Some(Found::Nowhere)) => {}
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                if missing.contains(&self.own.id) {
-                    // Not even this node has heard it: it is NATS that is silent.
-                    return Err(Unknown);
+                // Where not even this node has heard it, it is NATS that is silent.
+                if !missing.contains(&self.own.id) {
+                    self.doubt(&missing);
                 }
-                self.doubt(&missing);
-                self.look_at(missing).await;
+                return Err(Unknown);
             }
         }
         let settled = since.elapsed() >= SETTLING;
-        match settled && !self.known().peers.any_doubtful() {
+        match settled && asked.all && !self.known().peers.any_doubtful() {
             true => Ok(None),
             false => Err(Unknown),
+        }
+    }
+
+    /// A node is no more: nobody waits for its answer.
+    fn gone(&self, id: NodeId) {
+        let (change, settled) = {
+            let known = &mut *self.known();
+            (known.peers.gone(id), known.lookups.dead(id))
+        };
+        report(change);
+        for (asker, found) in settled {
+            // Who has asked may be gone, too.
+            let _ = asker.send(found);
         }
     }
 
@@ -298,12 +297,11 @@ impl Cluster {
             let node = self.known().peers.get(id)?.node.clone();
             Some(async move {
                 if self.is_dead(&node).await {
-                    let change = self.known().peers.gone(node.id);
-                    report(change);
+                    self.gone(node.id);
                 }
             })
         });
-        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+        join_all(looks.collect::<Vec<_>>()).await;
     }
 }
 
@@ -311,6 +309,9 @@ impl Cluster {
 struct Asked<'a> {
     cluster: &'a Cluster,
     number: u64,
+    /// Whether all known nodes are waited for. One that was doubtful then may not have heard the question, and be
+    /// doubtful no more when the others have answered.
+    all: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -319,7 +320,12 @@ impl<'a> Asked<'a> {
         // This node too: that it hears its own question shows that NATS passes them on.
         let nodes = known.peers.expected().chain([cluster.own.id]);
         let number = known.lookups.ask(nodes, asker);
-        Self { cluster, number }
+        let all = !known.peers.any_doubtful();
+        Self {
+            cluster,
+            number,
+            all,
+        }
     }
 
     fn give_up(&self) -> HashSet<NodeId> {
@@ -349,20 +355,4 @@ fn report(change: impl IntoIterator<Item = Change>) {
             ),
         }
     }
-}
-
-/// Why this node may not join.
-fn taken(other: &Node) -> String {
-    format!(
-        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
-        other.address
-    )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }

@@ -234,9 +234,20 @@ impl Pipe {
                 Poll::Pending => return self.poll_flush(task),
                 Poll::Ready(result) => result?,
             }
-            self.client_over = read.filled().is_empty();
-            turn.received += read.filled().len();
-            self.to_room.push(read.filled());
+            let bytes = read.filled();
+            self.client_over = bytes.is_empty();
+            turn.received += bytes.len();
+            if self.client_over {
+                continue;
+            }
+            // From the buffer that all share: what is copied is what the system does not take at once.
+            match Pin::new(&mut self.upstream).poll_write(task, bytes) {
+                Poll::Ready(Ok(count @ 1..)) => self.to_room.push(&bytes[count..]),
+                Poll::Ready(_) | Poll::Pending => {
+                    self.to_room.push(bytes);
+                    return self.poll_flush(task);
+                }
+            }
         }
         turn.more = true;
         Poll::Pending

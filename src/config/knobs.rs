@@ -203,7 +203,7 @@ knobs! {
     "On several machines" {
         /// NATS servers over which the relays of several machines find each other's rooms; empty is one relay alone
         cluster_nats: NatsServers = RELAY_CLUSTER_NATS("", Kind::Nats, restart);
-        /// File of credentials for them (.creds), where the URL has none
+        /// File of credentials for them: a .creds, user:password or a token; empty is those in the URL
         cluster_nats_credentials: Option<PathBuf> = RELAY_CLUSTER_NATS_CREDENTIALS("", Kind::Path(MAX_FOLDER), restart);
         /// URL at which the others reach this relay
         cluster_address: Option<Url> = RELAY_CLUSTER_ADDRESS("", Kind::Node, restart);

@@ -11,6 +11,7 @@ mod cluster;
 mod keys;
 mod knob;
 mod knobs;
+mod node;
 mod site;
 mod source;
 #[cfg(test)]
@@ -26,10 +27,11 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
 pub use self::{
-    cluster::{Cluster, NatsServers, Secret},
+    cluster::{NatsServers, Secret},
     keys::{AccessKey, AccessKeys, Digest},
     knob::{Kind, Knob},
     knobs::{Change, Config, KNOBS},
+    node::Cluster,
     site::{Site, Sites},
     source::Error,
     value::{Addresses, bytes, network, seconds},
@@ -123,26 +125,34 @@ fn argument(knob: &Knob) -> Arg {
 ///
 /// One sentence for a value that cannot be used, or for a file that cannot be read.
 pub fn load(flags: &ArgMatches) -> Result<Settings, Error> {
-    load_with(flags, &FILES, true)
+    let mut sources = sources(flags, &FILES)?;
+    include(&mut sources, Kind::Secret)?;
+    with_keys(sources)
 }
 
-/// Reads the settings that the unit of this machine's relay gives it: as [`load`], with [`INSTALLED`] in
-/// place of the files of the working directory.
+/// Reads the settings of the first of these files as [`load`] does, for a look at the relay that has them. The
+/// cluster's secret may be in a file that only the relay can read; then it does without.
 ///
 /// # Errors
 ///
 /// As of [`load`].
-pub fn load_installed(flags: &ArgMatches) -> Result<Settings, Error> {
-    load_with(flags, &[INSTALLED], true)
+pub fn load_to_check(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
+    with_keys(sources_to_check(flags, files)?)
 }
 
-/// Reads the settings of the first of these files as [`load`] does, but for the access keys, as if there were none.
+/// The same but for the access keys, as if there were none.
 ///
 /// # Errors
 ///
 /// As of [`load`].
 pub fn load_but_keys(flags: &ArgMatches, files: &[&str]) -> Result<Settings, Error> {
-    load_with(flags, files, false)
+    let mut sources = sources_to_check(flags, files)?;
+    for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
+        for source in &mut sources {
+            source.values.remove(knob.variable);
+        }
+    }
+    settings(&sources)
 }
 
 /// The operator's socket by the settings in the first of these files, over which go environment and flags; whatever
@@ -162,30 +172,31 @@ fn sources(flags: &ArgMatches, files: &[&str]) -> Result<Vec<Source>, Error> {
     Ok(sources.collect())
 }
 
-fn load_with(flags: &ArgMatches, files: &[&str], keys: bool) -> Result<Settings, Error> {
+fn sources_to_check(flags: &ArgMatches, files: &[&str]) -> Result<Vec<Source>, Error> {
     let mut sources = sources(flags, files)?;
-    let mut keys_file = None;
-    for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Secret) {
-        let mut sources = sources.iter_mut();
-        if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
-            source.include(knob.variable)?;
-        }
-    }
-    for knob in KNOBS.iter().filter(|knob| knob.kind == Kind::Keys) {
-        if !keys {
-            for source in &mut sources {
-                source.values.remove(knob.variable);
-            }
-        }
-        let mut sources = sources.iter_mut();
-        if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
-            keys_file = source.include(knob.variable)?;
-        }
-    }
+    // A file that cannot be read leaves its path, which says as much.
+    let _ = include(&mut sources, Kind::Secret);
+    Ok(sources)
+}
+
+fn with_keys(mut sources: Vec<Source>) -> Result<Settings, Error> {
     Ok(Settings {
-        keys_file,
+        keys_file: include(&mut sources, Kind::Keys)?,
         ..settings(&sources)?
     })
+}
+
+/// Where what counts of this kind is the path of a file, puts what is in that behind it. Returns the file that
+/// what counts stands in, if it stands in one.
+fn include(sources: &mut [Source], kind: Kind) -> Result<Option<PathBuf>, Error> {
+    let mut file = None;
+    for knob in KNOBS.iter().filter(|knob| knob.kind == kind) {
+        let mut sources = sources.iter_mut();
+        if let Some(source) = sources.find(|it| it.get(knob.variable).is_some()) {
+            file = source.include(knob.variable)?;
+        }
+    }
+    Ok(file)
 }
 
 fn flag_values(flags: &ArgMatches) -> Source {

@@ -6,13 +6,20 @@ use log::LevelFilter;
 
 /// What is logged where nobody says.
 const DEFAULT: &str = "info";
-/// The HTTP library has an error to report for every stranger that talks nonsense to it: it is heard
-/// only where a filter names it.
-const SILENT: &str = "actix_http";
+/// The HTTP library has an error to report for every stranger that talks nonsense to it, and that of NATS for
+/// every try to reach it again: they are heard only where a filter names them.
+const SILENT: [&str; 2] = ["actix_http", "async_nats"];
 /// What the relay's own lines come from.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 /// How the names begin of all that logs anything here.
-const SPEAKERS: [&str; 5] = [OURS, "actix", "mio", "tokio_tungstenite", "tungstenite"];
+const SPEAKERS: [&str; 6] = [
+    OURS,
+    "actix",
+    "async_nats",
+    "mio",
+    "tokio_tungstenite",
+    "tungstenite",
+];
 
 /// A logger's beginning that lets through what a text says, and what to tell of the parts of the text that
 /// have no effect.
@@ -55,7 +62,9 @@ pub(super) fn read(text: &str) -> (Builder, Option<String>) {
         )
     });
     let mut builder = Builder::new();
-    builder.filter_module(SILENT, LevelFilter::Off);
+    for silent in SILENT {
+        builder.filter_module(silent, LevelFilter::Off);
+    }
     builder.parse_filters(&filters);
     (builder, told)
 }
@@ -117,6 +126,17 @@ mod tests {
             assert_eq!(complaint.is_some(), part.is_some(), "{text}: {complaint:?}");
             let (complaint, part) = (complaint.unwrap_or_default(), part.unwrap_or_default());
             assert!(complaint.contains(&part), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn libraries_that_say_too_much_are_heard_where_they_are_named() {
+        for silent in SILENT {
+            let (mut all, _) = read("debug");
+            let (mut named, complaint) = read(&format!("{silent}=info"));
+            assert_eq!(level(&all.build(), silent), None, "{silent}");
+            assert_eq!(level(&named.build(), silent), Some(Level::Info), "{silent}");
+            assert_eq!(complaint, None);
         }
     }
 

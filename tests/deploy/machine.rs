@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 /// What is installed on it, beside what every Debian has.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,sudo,git,curl,iproute2,openssl,ufw,\
-    nginx-light,logrotate,python3-websockets";
+    nginx-light,logrotate,nats-server,python3-websockets";
 /// What the host needs to build the base and to boot.
 const TOOLS: [&str; 3] = ["debootstrap", "unshare", "nsenter"];
 const DEADLINE: Duration = Duration::from_secs(60);

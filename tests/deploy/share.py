@@ -1,5 +1,5 @@
-"""Shares bytes between two clients of the relay at a URL, both ways, with the library that the
-relay's users have. Prints what it did."""
+"""Shares bytes between two clients of the relay at a URL, or at a URL each, both ways, with the library
+that the relay's users have. Prints what it did."""
 
 import asyncio
 import json
@@ -15,9 +15,9 @@ async def said(client, kind):
     return message
 
 
-async def share(url, size):
+async def share(urls, size):
     content = os.urandom(size)
-    async with websockets.connect(url) as sender, websockets.connect(url) as receiver:
+    async with websockets.connect(urls[0]) as sender, websockets.connect(urls[-1]) as receiver:
         await sender.send(json.dumps({"type": "CREATE_ROOM"}))
         code = (await said(sender, "ROOM_CREATED"))["room_id"]
         await receiver.send(json.dumps({"type": "JOIN_ROOM", "room_id": code}))
@@ -29,4 +29,4 @@ async def share(url, size):
     print(f"{size} bytes came through, both ways")
 
 
-asyncio.run(asyncio.wait_for(share(sys.argv[1], 1_000_000), 30))
+asyncio.run(asyncio.wait_for(share(sys.argv[1:], 1_000_000), 30))

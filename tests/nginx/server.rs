@@ -48,7 +48,19 @@ impl Start {
     }
 
     /// The same, as `command` starts it.
-    pub(crate) fn through(mut command: Command, relay_port: u16) -> Option<Self> {
+    pub(crate) fn through(command: Command, relay_port: u16) -> Option<Self> {
+        Self::with_options(command, relay_port, &[])
+    }
+
+    /// In front of several relays.
+    pub(crate) fn before_all(relays: &[&TestRelay]) -> Option<Self> {
+        let (first, others) = relays.split_first()?;
+        let others: Vec<_> = others.iter().map(|it| it.addr().to_string()).collect();
+        let options = ["--nodes", &others.join(",")];
+        Self::with_options(Command::new("nginx"), first.addr().port(), &options)
+    }
+
+    fn with_options(mut command: Command, relay_port: u16, options: &[&str]) -> Option<Self> {
         let Some(program) = find("nginx") else {
             skip("nginx");
             return None;
@@ -64,6 +76,7 @@ impl Start {
         ))
         .args(["relay.example.com", &relay_port.to_string()])
         .args(["--listen", &port.number().to_string(), "--print"])
+        .args(options)
         .output()
         .unwrap();
         assert!(site.status.success(), "{site:?}");

@@ -144,7 +144,7 @@ impl RoomRegistry {
                     self.send(id, Deliver::Late);
                 }
             }
-            Tried::Elsewhere => self.send(id, Deliver::Seek(join)),
+            Tried::Elsewhere(share) => self.send(id, Deliver::Seek(join, share)),
         }
     }
 
@@ -164,7 +164,10 @@ impl RoomRegistry {
     }
 
     /// Settles what a code cost that was tried on the other nodes.
-    pub(super) fn sought(&mut self, Sought { id, client, came }: &Sought) {
+    pub(super) fn sought(&mut self, sought: &Sought) {
+        let Sought {
+            id, client, came, ..
+        } = sought;
         let delay = self.state.admission.sought(*client, *came, now());
         if let Some(member) = self.members.get_mut(id) {
             member.across = came.is_ok();

@@ -192,7 +192,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Visited(join, came) => self.visited(join, came),
+            Deliver::Visited(join, share, came) => self.visited(join, share, came),
             Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,
@@ -205,7 +205,7 @@ impl Connection {
             | Deliver::Move { .. }
             | Deliver::Ping
             | Deliver::Refused(..)
-            | Deliver::Seek(_)
+            | Deliver::Seek(..)
             | Deliver::Stopping => {}
         }
     }
