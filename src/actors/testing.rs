@@ -88,6 +88,7 @@ impl Worker {
         let client = client.connect(address).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
         let upgraded = Upgraded {
+            brought: None,
             compression: false,
             socket,
             head: Bytes::from_static(b"head"),

@@ -1,18 +1,18 @@
 //! The conversation over NATS, on a thread of its own: nodes answer each other in time however busy their
 //! workers are.
 //!
-//! Subjects begin with `claude-distill-relay.` and the cluster's tag, of which `find.HASH` is a question to
-//! all, `to.NODE` the answers to one, and `nodes` what is told to all. What is said is sealed.
+//! What is said is sealed.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
 use async_nats::{Client, Event, Message, Subscriber};
 use futures_util::StreamExt;
-use log::{debug, info, warn};
+use jiff::Timestamp;
+use log::{debug, error, info, warn};
 use relay_wire::text::escaped;
 use tokio::{
     select,
@@ -21,13 +21,15 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing, login,
+    Cluster, News, Standing,
+    counts::Lost,
+    login,
     peers::{BEAT, SILENCE, comes_before},
-    report, report_refused,
-    secret::{Keys, Purpose, RoomHash, hex},
-    words::{Answer, Invitation, Node, Question, Why, Word},
+    secret::Purpose,
+    subjects,
+    words::{Answer, Invitation, Letter, Node, NodeId, Question, Why, Word},
 };
-use crate::config;
+use crate::{config, limits::rules::Fingerprint};
 
 /// How often NATS is asked whether it is there; it is given up after two questions without an answer.
 const ASKED: Duration = Duration::from_secs(1);
@@ -38,8 +40,54 @@ const CONNECTING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: u32 = 900;
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
+/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
+const JOINING: Duration = Duration::from_secs(2);
 /// Events of the NATS client that may wait.
 const EVENTS: usize = 64;
+
+impl Cluster {
+    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
+    /// they say, mostly on a thread of the cluster's own, and does not wait for anything.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
+    /// one's address.
+    pub async fn join(
+        self: &Arc<Self>,
+        settings: config::Cluster,
+        forget: Duration,
+        tell: impl Fn(News) + Send + Sync + 'static,
+    ) -> Result<(), String> {
+        let words = self
+            .words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(words) = words else {
+            return Ok(());
+        };
+        // Nobody has before: the words begin once.
+        let _ = self.listener.set(Box::new(tell));
+        let nats = settings.nats.to_string();
+        start(Arc::clone(self), settings, forget, words).await?;
+        let mut standing = self.standing.subscribe();
+        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
+        match timeout(JOINING, joined).await {
+            Ok(Ok(standing)) => match &*standing {
+                Standing::Refused(other) => Err(taken(other)),
+                _ => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => {
+                warn!(
+                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
+                     rooms alone"
+                );
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Starts the thread.
 ///
@@ -51,7 +99,6 @@ pub(super) async fn start(
     settings: config::Cluster,
     forget: Duration,
     words: mpsc::Receiver<Word>,
-    tell: impl Fn(News) + Send + 'static,
 ) -> Result<(), String> {
     let (ready, started) = oneshot::channel();
     let run = move || {
@@ -70,7 +117,6 @@ pub(super) async fn start(
                     let link = Link {
                         cluster,
                         nats,
-                        tell,
                         forget,
                         complaint: String::new(),
                         rival_heard: Instant::now(),
@@ -113,27 +159,9 @@ fn pause(attempts: usize) -> Duration {
     Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
 }
 
-/// The subject of what is told to all.
-fn all(keys: &Keys) -> String {
-    format!("claude-distill-relay.{}.nodes", keys.tag())
-}
-
-/// The subject under which a room is asked for.
-pub(super) fn question(keys: &Keys, room: &RoomHash) -> String {
-    format!("claude-distill-relay.{}.find.{}", keys.tag(), hex(room))
-}
-
-/// A question of this node.
-pub(super) fn sealed_question(cluster: &Cluster, number: u64, why: Why) -> Vec<u8> {
-    let from = cluster.own.id;
-    let question = Question { from, number, why };
-    cluster.keys.say(Purpose::Word, &question)
-}
-
-struct Link<T> {
+struct Link {
     cluster: Arc<Cluster>,
     nats: Client,
-    tell: T,
     /// How long a room lives.
     forget: Duration,
     /// What NATS complained of last.
@@ -142,14 +170,13 @@ struct Link<T> {
     rival_heard: Instant,
 }
 
-impl<T: Fn(News)> Link<T> {
+impl Link {
     async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
-        let tag = self.cluster.keys.tag().to_owned();
-        let to_us = self.cluster.own.id.token();
+        let keys = &self.cluster.keys;
         let subjects = [
-            format!("claude-distill-relay.{tag}.find.*"),
-            format!("claude-distill-relay.{tag}.to.{to_us}"),
-            all(&self.cluster.keys),
+            subjects::questions(keys),
+            subjects::to(keys, self.cluster.own.id),
+            subjects::all(keys),
         ];
         let mut subscribers = Vec::new();
         for subject in subjects {
@@ -169,7 +196,7 @@ impl<T: Fn(News)> Link<T> {
             select! {
                 Some(event) = events.recv() => self.on_event(event).await,
                 Some(question) = questions.next() => self.on_question(&question).await,
-                Some(answer) = answers.next() => self.on_answer(&answer),
+                Some(answer) = answers.next() => self.on_letter(&answer),
                 Some(word) = told.next() => self.on_word(&word).await,
                 Some(word) = words.recv() => self.say(&word).await,
                 _ = beat.tick() => self.beat().await,
@@ -183,41 +210,54 @@ impl<T: Fn(News)> Link<T> {
 
     /// Says its last.
     async fn leave(self) {
-        self.cluster.standing.send_replace(Standing::Apart);
         let gone = Word::Gone(self.cluster.own.id);
         let last = async {
             self.say(&gone).await;
             let _ = self.nats.flush().await;
         };
         let _ = timeout(LEAVING, last).await;
+        self.cluster.turn(Standing::Apart);
         info!("cluster: left");
+        self.cluster.tell(News::Left);
     }
 
     async fn say(&self, word: &Word) {
         if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
-            return;
+            // What is not said while NATS is away would be no news when it is back.
+            return self.cluster.counts.lost(Lost::Apart);
         }
         let sealed = self.cluster.keys.say(Purpose::Word, word);
-        // What is not said while NATS is away would be no news when it is back.
         let _ = self
             .nats
-            .publish(all(&self.cluster.keys), sealed.into())
+            .publish(subjects::all(&self.cluster.keys), sealed.into())
             .await;
     }
 
+    /// Says something to one other node.
+    async fn write(&self, to: NodeId, letter: &Letter) {
+        let subject = subjects::to(&self.cluster.keys, to);
+        let sealed = self.cluster.keys.say(Purpose::Word, letter);
+        let _ = self.nats.publish(subject, sealed.into()).await;
+    }
+
     async fn here(&self, asks: bool) {
-        let node = self.cluster.own.clone();
-        self.say(&Word::Here { node, asks }).await;
+        let here = Word::Here {
+            node: self.cluster.own.clone(),
+            asks,
+            decided: self.cluster.rules.fingerprint(),
+        };
+        self.say(&here).await;
     }
 
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected => {
                 self.cluster.known().peers.deaf(Instant::now());
-                let joined = Standing::Joined(self.nats.clone(), Instant::now());
-                self.cluster.standing.send_replace(joined);
+                self.cluster
+                    .turn(Standing::Joined(self.nats.clone(), Instant::now()));
                 self.complaint.clear();
                 info!("cluster: joined, over NATS");
+                self.cluster.tell(News::Joined);
                 self.here(true).await;
             }
             Event::Disconnected | Event::Closed => {
@@ -225,13 +265,18 @@ impl<T: Fn(News)> Link<T> {
                     warn!(
                         "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
                     );
+                    self.cluster.tell(News::Left);
+                    self.cluster.turn(Standing::Apart);
                 }
-                self.cluster.standing.send_replace(Standing::Apart);
             }
             other => {
-                let complaint = other.to_string();
+                if matches!(other, Event::SlowConsumer(_)) {
+                    self.cluster.counts.lost(Lost::Slow);
+                }
+                let complaint = escaped(&other.to_string()).to_string();
+                self.cluster.known().complaint = Some((complaint.clone(), Instant::now()));
                 if complaint != self.complaint {
-                    warn!("cluster: NATS: {}", escaped(&complaint));
+                    warn!("cluster: NATS: {complaint}");
                     self.complaint = complaint;
                 }
             }
@@ -244,13 +289,13 @@ impl<T: Fn(News)> Link<T> {
             .keys
             .hear::<Question>(Purpose::Word, &message.payload)
         else {
-            return debug!("cluster: a question that is none of ours");
+            return self.foreign();
         };
         let own = &self.cluster.own;
         if question.from == own.id {
             return self.settle(question.number, None);
         }
-        let room = message.subject.rsplit('.').next().and_then(room_hash);
+        let room = subjects::room_of(&message.subject);
         let has = room
             .filter(|room| self.cluster.has(room))
             .and_then(|_| self.invitation(question.why));
@@ -259,13 +304,7 @@ impl<T: Fn(News)> Link<T> {
             number: question.number,
             has,
         };
-        let to = format!(
-            "claude-distill-relay.{}.to.{}",
-            self.cluster.keys.tag(),
-            question.from.token()
-        );
-        let sealed = self.cluster.keys.say(Purpose::Word, &answer);
-        let _ = self.nats.publish(to, sealed.into()).await;
+        self.write(question.from, &Letter::Answer(answer)).await;
     }
 
     /// What lets a visit in that comes for one of our rooms.
@@ -281,16 +320,26 @@ impl<T: Fn(News)> Link<T> {
         })
     }
 
-    fn on_answer(&self, message: &Message) {
-        let answer = self
+    fn on_letter(&self, message: &Message) {
+        match self
             .cluster
             .keys
-            .hear::<Answer>(Purpose::Word, &message.payload);
-        if let Some(Answer { from, number, has }) = answer {
-            let change = self.cluster.known().peers.answered(from, Instant::now());
-            report(change);
-            self.answered(number, from, has);
+            .hear::<Letter>(Purpose::Word, &message.payload)
+        {
+            Some(Letter::Answer(Answer { from, number, has })) => {
+                let change = self.cluster.known().peers.answered(from, Instant::now());
+                self.cluster.report(change);
+                self.answered(number, from, has);
+            }
+            Some(Letter::Decided(decided)) => self.cluster.take_over(decided),
+            None => self.foreign(),
         }
+    }
+
+    /// Something was said that is none of ours.
+    fn foreign(&self) {
+        self.cluster.counts.lost(Lost::Foreign);
+        debug!("cluster: a word that is none of ours");
     }
 
     /// Notes this node's own answer.
@@ -298,7 +347,7 @@ impl<T: Fn(News)> Link<T> {
         self.answered(number, self.cluster.own.id, has);
     }
 
-    fn answered(&self, number: u64, from: super::NodeId, has: Option<Invitation>) {
+    fn answered(&self, number: u64, from: NodeId, has: Option<Invitation>) {
         let settled = self.cluster.known().lookups.answered(number, from, has);
         if let Some((asker, found)) = settled {
             // Who has asked may be gone.
@@ -312,21 +361,27 @@ impl<T: Fn(News)> Link<T> {
             .keys
             .hear::<Word>(Purpose::Word, &message.payload)
         {
-            Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
+            Some(Word::Here {
+                node,
+                asks,
+                decided,
+            }) => self.on_here(&node, asks, decided).await,
             Some(Word::Gone(id)) => {
-                let change = self.cluster.known().peers.gone(id);
-                report(change);
+                self.cluster.gone(id);
                 self.may_be_free(|other| other.id == id).await;
             }
             Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
-                (self.tell)(News::WrongCode(client.into()));
+                self.cluster.tell(News::WrongCode(client.into()));
             }
-            Some(Word::WrongCode { .. }) => {}
-            None => debug!("cluster: a word that is none of ours"),
+            Some(Word::Decided { from, decided }) if from != self.cluster.own.id => {
+                self.cluster.take_over(decided);
+            }
+            Some(Word::WrongCode { .. } | Word::Decided { .. }) => {}
+            None => self.foreign(),
         }
     }
 
-    async fn on_here(&mut self, node: &Node, asks: bool) {
+    async fn on_here(&mut self, node: &Node, asks: bool, decided: Fingerprint) {
         let own = &self.cluster.own;
         if node.id == own.id {
             return;
@@ -335,9 +390,15 @@ impl<T: Fn(News)> Link<T> {
             return self.on_rival(node, asks).await;
         }
         let change = self.cluster.known().peers.heard(node, Instant::now());
-        report(change);
+        self.cluster.report(change);
         if asks {
             self.here(false).await;
+        }
+        if decided != self.cluster.rules.fingerprint() {
+            // It does the same, as it hears from us once a second.
+            for part in self.cluster.rules.known(Timestamp::now()).parts() {
+                self.write(node.id, &Letter::Decided(part)).await;
+            }
         }
     }
 
@@ -348,9 +409,8 @@ impl<T: Fn(News)> Link<T> {
             self.rival_heard = Instant::now();
             if !matches!(*self.cluster.standing.borrow(), Standing::Refused(_)) {
                 report_refused(rival);
-                self.cluster
-                    .standing
-                    .send_replace(Standing::Refused(rival.clone()));
+                self.cluster.turn(Standing::Refused(rival.clone()));
+                self.cluster.tell(News::Left);
             }
         } else if asks {
             warn!(
@@ -368,9 +428,10 @@ impl<T: Fn(News)> Link<T> {
             Standing::Apart | Standing::Joined(..) => false,
         };
         if refused {
-            let joined = Standing::Joined(self.nats.clone(), Instant::now());
-            self.cluster.standing.send_replace(joined);
+            self.cluster
+                .turn(Standing::Joined(self.nats.clone(), Instant::now()));
             info!("cluster: joined, as this node's address is its own now");
+            self.cluster.tell(News::Joined);
             self.here(true).await;
         }
     }
@@ -389,7 +450,7 @@ impl<T: Fn(News)> Link<T> {
             let peers = &mut self.cluster.known().peers;
             (peers.look(now, self.forget), peers.to_look_at(now))
         };
-        report(changes);
+        self.cluster.report(changes);
         if !silent.is_empty() {
             let cluster = Arc::clone(&self.cluster);
             tokio::spawn(async move { cluster.look_at(silent.iter().map(|it| it.id)).await });
@@ -397,10 +458,20 @@ impl<T: Fn(News)> Link<T> {
     }
 }
 
-/// Reads the hash of a room from a subject.
-fn room_hash(token: &str) -> Option<RoomHash> {
-    let number = u128::from_str_radix(token, 16).ok()?;
-    (token.len() == 32).then(|| number.to_be_bytes())
+/// Why this node may not join.
+fn taken(other: &Node) -> String {
+    format!(
+        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
+        other.address
+    )
+}
+
+/// Logs that this node may not take part.
+fn report_refused(other: &Node) {
+    error!(
+        "{}; until then this relay has its own rooms alone",
+        taken(other)
+    );
 }
 
 #[cfg(test)]
@@ -417,13 +488,5 @@ mod tests {
         );
         let late: std::collections::HashSet<_> = (0..100).map(|_| pause(10)).collect();
         assert!(late.len() > 10);
-    }
-
-    #[test]
-    fn the_hash_in_a_subject_is_read_back() {
-        let room = [0xab; 16];
-        assert_eq!(room_hash(&hex(&room)), Some(room));
-        assert_eq!(room_hash("abc"), None);
-        assert_eq!(room_hash(&"g".repeat(32)), None);
     }
 }

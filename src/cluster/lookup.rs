@@ -67,6 +67,21 @@ impl<T> Lookups<T> {
         Some((lookup.asker, found))
     }
 
+    /// Whose answers are missing.
+    pub(super) fn missing(&self, number: u64) -> HashSet<NodeId> {
+        let lookup = self.open.get(&number);
+        lookup.map(|it| it.missing.clone()).unwrap_or_default()
+    }
+
+    /// A node is dead, and so has no room.
+    pub(super) fn dead(&mut self, node: NodeId) -> Vec<(T, Found)> {
+        let numbers: Vec<_> = self.open.keys().copied().collect();
+        let settled = numbers.into_iter();
+        settled
+            .filter_map(|number| self.answered(number, node, None))
+            .collect()
+    }
+
     /// Nobody waits for the answers any more. Returns whose are missing.
     pub(super) fn give_up(&mut self, number: u64) -> HashSet<NodeId> {
         let lookup = self.open.remove(&number);
@@ -112,8 +127,20 @@ mod tests {
         let mut lookups = Lookups::default();
         let number = lookups.ask(nodes, ());
         lookups.answered(number, nodes[1], None);
+        assert_eq!(lookups.missing(number), HashSet::from([nodes[0]]));
         assert_eq!(lookups.give_up(number), HashSet::from([nodes[0]]));
         assert_eq!(lookups.len(), 0);
         assert!(lookups.give_up(number).is_empty());
+    }
+
+    #[test]
+    fn a_dead_node_has_no_room() {
+        let nodes = [NodeId::random(), NodeId::random()];
+        let mut lookups = Lookups::default();
+        let number = lookups.ask(nodes, 'a');
+        lookups.ask([nodes[1]], 'b');
+        lookups.answered(number, nodes[1], None);
+        assert_eq!(lookups.dead(nodes[0]), [('a', Found::Nowhere)]);
+        assert_eq!(lookups.len(), 1);
     }
 }

@@ -5,16 +5,23 @@
 //! client's place, and from then on is a plain pipe between the two. NATS has the questions, the answers and
 //! a heartbeat of every node, and nothing of what clients say.
 //!
+//! What the operator decides on one node is told to all. Each heartbeat says by a fingerprint which decisions a node
+//! knows; to one that knows others a node tells all that it knows itself, and both merge what they hear. So all know the
+//! same soon after they can hear each other, whatever they have missed.
+//!
 //! | module | contents |
 //! |---|---|
-//! | `counts` | what is counted |
+//! | `counts`, `exposition` | what is counted, and how the page of metrics has it |
 //! | `link` | the conversation over NATS, on a thread of its own |
 //! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
+//! | `roads` | connections to other nodes |
 //! | `secret` | what the common secret is good for |
+//! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
+//! | [`view`] | what the operator is shown |
 //! | [`visit`] | the way into another node's room |
 //! | [`welcome`] | what a node does about those who come |
 //! | [`words`] | what nodes say to each other |
@@ -22,52 +29,69 @@
 //! Whom a client's request is charged to, and what becomes of its session, is for others.
 
 mod counts;
+mod exposition;
 mod link;
 mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
+mod roads;
 mod secret;
+mod subjects;
 mod tickets;
+pub mod view;
 pub mod visit;
 pub mod welcome;
 pub mod words;
 
 use std::{
     collections::HashSet,
+    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::{Duration, Instant, SystemTime},
 };
 
-use log::{error, info, warn};
+use futures_util::future::{Either, join_all, pending, select};
+use jiff::Timestamp;
+use log::{info, warn};
+use prometheus_client::collector::Collector;
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-pub use self::counts::Counts;
+pub use self::{counts::Counts, peers::Change};
 use self::{
+    counts::Lost,
+    exposition::Exposition,
     lookup::{Found, Lookups},
-    peers::{Change, Peers},
-    secret::{Keys, RoomHash},
+    peers::Peers,
+    roads::Roads,
+    secret::{Keys, Purpose, RoomHash},
     tickets::Tickets,
-    words::{Invitation, Node, NodeId, Why, Word},
+    words::{Invitation, Node, NodeId, Question, Why, Word},
 };
-use crate::{config, limits::address::AddressKey};
+use crate::{
+    config,
+    limits::{
+        address::AddressKey,
+        rules::{Decided, Rules},
+    },
+};
 
-/// How long the others have for an answer, before those that are silent are looked at.
-const ANSWER: Duration = Duration::from_millis(300);
+/// After what time those that have not answered are looked at, whether they are alive.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long they have for an answer. A right code is found within that on a machine that is busy, too.
+const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
 /// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
 /// node has a room.
 const SETTLING: Duration = Duration::from_millis(1500);
-/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
-const JOINING: Duration = Duration::from_secs(2);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
@@ -84,17 +108,26 @@ pub struct Cluster {
     words: Mutex<Option<mpsc::Receiver<Word>>>,
     standing: watch::Sender<Standing>,
     left: AtomicBool,
-    roads: visit::Roads,
+    roads: Roads,
+    /// What the operator has decided, here or elsewhere.
+    rules: Arc<Rules>,
+    /// Who is told what the others say.
+    listener: OnceLock<Listener>,
     /// What is counted.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
+type Listener = Box<dyn Fn(News) + Send + Sync>;
+
 /// What is known of the others.
-#[derive(Default)]
 struct Known {
     peers: Peers,
     lookups: Lookups<oneshot::Sender<Found>>,
     tickets: Tickets,
+    /// Since when this node stands to the cluster as it does.
+    turned: Instant,
+    /// What NATS, or the way to it, complained of last, and when.
+    complaint: Option<(String, Instant)>,
 }
 
 /// How this node stands to the cluster.
@@ -112,11 +145,19 @@ pub enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown;
 
-/// What the others tell this node to do.
+/// What the others tell this node, and how it fares with them.
 #[derive(Debug)]
 pub enum News {
     /// A client of this network has tried a wrong code there.
     WrongCode(AddressKey),
+    /// The operator's decisions have changed for what was heard.
+    Decided,
+    /// The cluster is joined, for the first time or again.
+    Joined,
+    /// It is left: NATS is not reached any more, this node stops, or may not take part.
+    Left,
+    /// Another node has come, has fallen silent, or is gone.
+    Node(Change),
 }
 
 impl Cluster {
@@ -125,7 +166,7 @@ impl Cluster {
     /// # Errors
     ///
     /// Where the system has no randomness.
-    pub fn new(settings: &config::Cluster) -> Result<Self, getrandom::Error> {
+    pub fn new(settings: &config::Cluster, rules: Arc<Rules>) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -138,13 +179,21 @@ impl Cluster {
             },
             keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                peers: Peers::default(),
+                lookups: Lookups::default(),
+                tickets: Tickets::default(),
+                turned: Instant::now(),
+                complaint: None,
+            }),
             unsaid,
             words: Mutex::new(Some(words)),
             standing: watch::Sender::new(Standing::Apart),
             left: AtomicBool::new(false),
-            roads: visit::Roads::default(),
-            counts: Counts::default(),
+            roads: Roads::default(),
+            rules,
+            listener: OnceLock::new(),
+            counts: Arc::default(),
         })
     }
 
@@ -156,46 +205,6 @@ impl Cluster {
     /// This node.
     pub fn own(&self) -> &Node {
         &self.own
-    }
-
-    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, on a thread of the cluster's own.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
-    /// one's address.
-    pub async fn join(
-        self: &Arc<Self>,
-        settings: config::Cluster,
-        forget: Duration,
-        tell: impl Fn(News) + Send + 'static,
-    ) -> Result<(), String> {
-        let words = self
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(words) = words else {
-            return Ok(());
-        };
-        let nats = settings.nats.to_string();
-        link::start(Arc::clone(self), settings, forget, words, tell).await?;
-        let mut standing = self.standing.subscribe();
-        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        match timeout(JOINING, joined).await {
-            Ok(Ok(standing)) => match &*standing {
-                Standing::Refused(other) => Err(taken(other)),
-                _ => Ok(()),
-            },
-            Ok(Err(_)) | Err(_) => {
-                warn!(
-                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-                );
-                Ok(())
-            }
-        }
     }
 
     /// Leaves the others: nobody is sent here any more.
@@ -247,9 +256,41 @@ impl Cluster {
         self.say(Word::WrongCode { from, client });
     }
 
+    /// Tells all others what the operator has decided here. Who misses it hears it soon after.
+    pub fn decided(&self, decided: Decided) {
+        let from = self.own.id;
+        self.say(Word::Decided { from, decided });
+    }
+
+    /// Notes what the operator has decided elsewhere.
+    fn take_over(&self, decided: Decided) {
+        if self.rules.merge(decided, Timestamp::now(), Instant::now()) {
+            self.tell(News::Decided);
+        }
+    }
+
     /// Has the link say something. Where it has too much to say already, it goes unsaid.
     fn say(&self, word: Word) {
-        let _ = self.unsaid.try_send(word);
+        if self.unsaid.try_send(word).is_err() {
+            self.counts.lost(Lost::Full);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(listener) = self.listener.get() {
+            listener(news);
+        }
+    }
+
+    /// Stands to the cluster like this from here on.
+    fn turn(&self, standing: Standing) {
+        self.known().turned = Instant::now();
+        self.standing.send_replace(standing);
+    }
+
+    /// The cluster's figures for the page of metrics.
+    pub fn exposition(self: &Arc<Self>) -> Box<dyn Collector> {
+        Box::new(Exposition(Arc::clone(self)))
     }
 
     /// Asks all nodes who has a room.
@@ -259,30 +300,78 @@ impl Cluster {
         };
         let (asker, found) = oneshot::channel();
         let asked = Asked::new(self, asker);
-        let subject = link::question(&self.keys, &room);
-        let question = link::sealed_question(self, asked.number, why);
-        let answered = timeout(ANSWER, async {
+        let subject = subjects::question(&self.keys, &room);
+        let question = Question {
+            from: self.own.id,
+            number: asked.number,
+            why,
+        };
+        let question = self.keys.say(Purpose::Word, &question);
+        let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
-        });
-        match answered.await {
+        };
+        let looking = async {
+            sleep(ANSWER).await;
+            let missing = self.known().lookups.missing(asked.number);
+            self.look_at(missing).await;
+            pending().await
+        };
+        let answered = async {
+            // Where those that are missing are dead, that is an answer.
+            match select(pin!(answered), pin!(looking)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right((never, _)) => never,
+            }
+        };
+        match timeout(PATIENCE, answered).await {
             Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
             Ok(Some(Found::Nowhere)) => {}
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                if missing.contains(&self.own.id) {
-                    // Not even this node has heard it: it is NATS that is silent.
-                    return Err(Unknown);
+                // Where not even this node has heard it, it is NATS that is silent.
+                if !missing.contains(&self.own.id) {
+                    self.doubt(&missing);
                 }
-                self.doubt(&missing);
-                self.look_at(missing).await;
+                return Err(Unknown);
             }
         }
         let settled = since.elapsed() >= SETTLING;
         match settled && !self.known().peers.any_doubtful() {
             true => Ok(None),
             false => Err(Unknown),
+        }
+    }
+
+    /// Logs what has changed among the nodes, and tells it.
+    fn report(&self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            let address = &change.node().address;
+            match change {
+                Change::Came(_) => info!("cluster: node {address} is here"),
+                Change::Back(_) => info!("cluster: node {address} is heard of again"),
+                Change::Silent(_) => warn!(
+                    "cluster: node {address} is not heard of: its rooms cannot be joined from here until it is"
+                ),
+                Change::Gone(_) => {
+                    info!("cluster: node {address} is gone, and its rooms with it");
+                }
+            }
+            self.tell(News::Node(change));
+        }
+    }
+
+    /// A node is no more: nobody waits for its answer.
+    fn gone(&self, id: NodeId) {
+        let (change, settled) = {
+            let known = &mut *self.known();
+            (known.peers.gone(id), known.lookups.dead(id))
+        };
+        self.report(change);
+        for (asker, found) in settled {
+            // Who has asked may be gone, too.
+            let _ = asker.send(found);
         }
     }
 
@@ -300,12 +389,11 @@ impl Cluster {
             let node = self.known().peers.get(id)?.node.clone();
             Some(async move {
                 if self.is_dead(&node).await {
-                    let change = self.known().peers.gone(node.id);
-                    report(change);
+                    self.gone(node.id);
                 }
             })
         });
-        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+        join_all(looks.collect::<Vec<_>>()).await;
     }
 }
 
@@ -333,38 +421,4 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.give_up();
     }
-}
-
-/// Logs what has changed among the nodes.
-fn report(change: impl IntoIterator<Item = Change>) {
-    for change in change {
-        match change {
-            Change::Came(node) => info!("cluster: node {} is here", node.address),
-            Change::Back(node) => info!("cluster: node {} is heard of again", node.address),
-            Change::Silent(node) => warn!(
-                "cluster: node {} is not heard of: its rooms cannot be joined from here until it is",
-                node.address
-            ),
-            Change::Gone(node) => info!(
-                "cluster: node {} is gone, and its rooms with it",
-                node.address
-            ),
-        }
-    }
-}
-
-/// Why this node may not join.
-fn taken(other: &Node) -> String {
-    format!(
-        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
-        other.address
-    )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }

@@ -34,9 +34,16 @@ pub(super) struct Peer {
     silent: bool,
 }
 
+impl Peer {
+    /// Whether it is not heard of any more.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) >= SILENCE
+    }
+}
+
 /// What is worth a line in the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     /// A node was not here before.
     Came(Node),
     /// A node that was silent is heard of again.
@@ -45,6 +52,15 @@ pub(super) enum Change {
     Silent(Node),
     /// A node has left, has died, or was silent for so long that none of its rooms is left.
     Gone(Node),
+}
+
+impl Change {
+    /// The node that it is about.
+    pub fn node(&self) -> &Node {
+        match self {
+            Self::Came(node) | Self::Back(node) | Self::Silent(node) | Self::Gone(node) => node,
+        }
+    }
 }
 
 impl Peers {
@@ -101,8 +117,7 @@ impl Peers {
     /// Whose address has to be looked at: it owes an answer, or has been silent.
     pub(super) fn to_look_at(&self, now: Instant) -> Vec<Node> {
         let peers = self.0.values();
-        let peers =
-            peers.filter(|it| it.doubtful.is_some() || now.duration_since(it.heard) >= SILENCE);
+        let peers = peers.filter(|it| it.doubtful.is_some() || it.is_silent(now));
         peers.map(|peer| peer.node.clone()).collect()
     }
 
@@ -130,6 +145,17 @@ impl Peers {
         for peer in self.0.values_mut() {
             peer.heard = now;
         }
+    }
+
+    /// How many there are in which state, with its label.
+    pub(super) fn counts(&self, now: Instant) -> [(&'static str, u64); 3] {
+        let count = |state: fn(&Peer, Instant) -> bool| {
+            self.0.values().filter(|peer| state(peer, now)).count() as u64
+        };
+        let doubtful = count(|peer, _| peer.doubtful.is_some());
+        let silent = count(|peer, now| peer.doubtful.is_none() && peer.is_silent(now));
+        let heard = self.0.len() as u64 - doubtful - silent;
+        [("heard", heard), ("silent", silent), ("doubtful", doubtful)]
     }
 
     /// One of this name.
@@ -188,6 +214,10 @@ mod tests {
         assert!(!peers.any_doubtful());
         peers.doubt(a.id, now);
         assert!(peers.any_doubtful());
+        let counts = [("heard", 1), ("silent", 0), ("doubtful", 1)];
+        assert_eq!(peers.counts(now), counts);
+        let counts = [("heard", 0), ("silent", 1), ("doubtful", 1)];
+        assert_eq!(peers.counts(now + SILENCE), counts);
         assert_eq!(peers.expected().collect::<Vec<_>>(), [b.id]);
         assert_eq!(peers.to_look_at(now).as_slice(), std::slice::from_ref(&a));
         peers.answered(a.id, now);

@@ -1,12 +1,8 @@
 //! The way into another node's room: a WebSocket that this node opens there, in the place of its client.
 
 use std::{
-    collections::HashMap,
-    fmt,
     io::{self, ErrorKind},
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{
@@ -14,13 +10,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use httparse::{EMPTY_HEADER, Response, Status};
-use log::debug;
-use relay_client::{
-    stream::Stream,
-    tcp::{Resolved, resolve},
-    tls::Tls,
-    url::Url,
-};
+use relay_client::{stream::Stream, url::Url};
 use relay_wire::{
     code::RoomCode,
     ending::Ending,
@@ -30,16 +20,18 @@ use relay_wire::{
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
     time::timeout,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Cluster, Unknown,
+    counts::{self, Lookup},
+    roads::Failure,
     secret::Purpose,
     words::{Guest, Invitation, Node, Visit, Welcome, Why},
 };
+use crate::{limits::address::AddressKey, observe::logging::log_client};
 
 /// The header in which a node proves itself, in the request and in the answer.
 pub const HEADER: &str = "x-relay-cluster";
@@ -47,46 +39,15 @@ pub const HEADER: &str = "x-relay-cluster";
 const VISITING: Duration = Duration::from_secs(3);
 /// What a look at a silent node may take.
 const LOOKING: Duration = Duration::from_millis(500);
-/// Bytes that the system holds of what comes from another node, where it holds twice what it is told. It is
-/// for machines that are near each other: 128 KiB a millisecond.
-const RECEIVED: u32 = 64 * 1024;
 /// The longest head of an answer, and the most headers in it: a proxy may have added some.
 const MAX_HEAD: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
-/// How long a connection between nodes may be silent before its system asks the other, how often it asks, and
-/// after how many questions without an answer it ends.
-const ALIVE_AFTER: Duration = Duration::from_secs(5);
-const ALIVE_EVERY: Duration = Duration::from_secs(2);
-const ALIVE_TIMES: u32 = 3;
-
 /// The way to a client's room.
 pub struct Upstream {
     /// The connection to the node that has it.
     pub stream: Stream,
     /// What has come behind the room's answer already.
     pub rest: Vec<u8>,
-}
-
-/// What connections to other nodes need: TLS, by the host.
-#[derive(Default)]
-pub(super) struct Roads(Mutex<HashMap<String, Arc<Tls>>>);
-
-/// Why a node is not reached.
-#[derive(Debug)]
-enum Failure {
-    /// No process is there.
-    Dead,
-    /// Anything else: it may be alive.
-    Other(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dead => "nobody listens there",
-            Self::Other(why) => why,
-        })
-    }
 }
 
 /// A node that has answered.
@@ -106,18 +67,34 @@ impl Cluster {
     /// or the one that has it is not reached, and what the room's node says.
     pub async fn visit(&self, guest: Guest) -> Result<Upstream, Ending> {
         let code = RoomCode::from_typed(&guest.code).ok_or(Ending::RoomNotFound)?;
-        let visiting = timeout(VISITING, async {
-            match self.ask(self.keys.room(&code), Why::Join).await {
-                Ok(Some(invitation)) => self.come_in(invitation, guest).await,
-                Ok(None) => Err(Ending::RoomNotFound),
-                Err(Unknown) => Err(Ending::ClusterUnavailable),
-            }
+        let began = Instant::now();
+        let asked = timeout(VISITING, self.ask(self.keys.room(&code), Why::Join));
+        let asked = asked.await.unwrap_or(Err(Unknown));
+        let lookup = match asked {
+            Ok(Some(_)) => Lookup::Found,
+            Ok(None) => Lookup::Nowhere,
+            Err(Unknown) => Lookup::Unknown,
+        };
+        self.counts.looked_up(lookup, began.elapsed());
+        let invitation = match asked {
+            Ok(Some(invitation)) => invitation,
+            Ok(None) => return Err(Ending::RoomNotFound),
+            Err(Unknown) => return Err(Ending::ClusterUnavailable),
+        };
+        let left = VISITING.saturating_sub(began.elapsed());
+        let visited = timeout(left, self.come_in(invitation, guest)).await;
+        let visited = visited.unwrap_or(Err(Ending::ClusterUnavailable));
+        self.counts.visited(match visited {
+            Ok(_) => counts::Visit::Joined,
+            Err(Ending::ClusterUnavailable) => counts::Visit::Failed,
+            Err(_) => counts::Visit::Refused,
         });
-        visiting.await.unwrap_or(Err(Ending::ClusterUnavailable))
+        visited
     }
 
     async fn come_in(&self, invitation: Invitation, guest: Guest) -> Result<Upstream, Ending> {
         let Invitation { address, ticket } = invitation;
+        let client = AddressKey::from(guest.client);
         let entered = async {
             let url = Url::parse(&address).map_err(|error| Failure::Other(format!("{error:?}")))?;
             let reached = self.reach(&url, &Visit::Client { ticket, guest }).await?;
@@ -127,7 +104,11 @@ impl Cluster {
             }
         };
         let reached = entered.await.map_err(|failure| {
-            debug!("cluster: node {address} does not let a client in: {failure}");
+            log_client!(
+                Warn,
+                client,
+                "cluster: node {address} does not let a client in: {failure}"
+            );
             Ending::ClusterUnavailable
         })?;
         answered(reached).await
@@ -203,63 +184,6 @@ impl Cluster {
             rest,
         })
     }
-}
-
-impl Roads {
-    async fn connect(&self, url: &Url) -> Result<Stream, Failure> {
-        let addresses = match resolve(url).await {
-            Ok(Resolved::Given(address)) => vec![address],
-            Ok(Resolved::Found(addresses)) => addresses,
-            Err(error) => return Err(Failure::Other(format!("{error:?}"))),
-        };
-        let mut failure = Failure::Other("it has no address".to_owned());
-        for address in addresses {
-            match connect(address).await {
-                Ok(stream) if !url.tls => return Ok(Box::new(stream)),
-                Ok(stream) => {
-                    let secured = self.tls(&url.host)?.handshake(stream).await;
-                    let secured = secured.map_err(|error| Failure::Other(format!("{error:?}")))?;
-                    return Ok(secured.stream);
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    failure = Failure::Dead
-                }
-                Err(error) => failure = Failure::Other(error.to_string()),
-            }
-        }
-        Err(failure)
-    }
-
-    /// What TLS with this host needs: to read what this machine trusts takes milliseconds.
-    fn tls(&self, host: &str) -> Result<Arc<Tls>, Failure> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tls) = known.get(host) {
-            return Ok(Arc::clone(tls));
-        }
-        let tls = Tls::new(host).map_err(|error| Failure::Other(format!("{error:?}")))?;
-        let tls = Arc::new(tls);
-        known.insert(host.to_owned(), Arc::clone(&tls));
-        Ok(tls)
-    }
-}
-
-async fn connect(address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Before it connects, as the other is told how much fits.
-    socket.set_recv_buffer_size(RECEIVED)?;
-    socket.set_nodelay(true)?;
-    let stream = socket.connect(address).await?;
-    let options = socket2::SockRef::from(&stream);
-    let alive = socket2::TcpKeepalive::new()
-        .with_time(ALIVE_AFTER)
-        .with_interval(ALIVE_EVERY)
-        .with_retries(ALIVE_TIMES);
-    options.set_tcp_keepalive(&alive)?;
-    options.set_tcp_notsent_lowat(crate::flow::buffers::UNSENT)?;
-    Ok(stream)
 }
 
 /// Reads a head, and what has come with it.
@@ -343,12 +267,15 @@ mod tests {
     use crate::config;
 
     fn cluster() -> Cluster {
-        Cluster::new(&config::Cluster {
-            nats: config::NatsServers::default(),
-            credentials: None,
-            address: Url::parse("ws://127.0.0.1:1").unwrap(),
-            secret: "a secret of these tests".to_owned(),
-        })
+        Cluster::new(
+            &config::Cluster {
+                nats: config::NatsServers::default(),
+                credentials: None,
+                address: Url::parse("ws://127.0.0.1:1").unwrap(),
+                secret: "a secret of these tests".to_owned(),
+            },
+            Arc::default(),
+        )
         .unwrap()
     }
 

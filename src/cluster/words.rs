@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::secret::{Keys, Purpose};
+use crate::limits::rules::{Decided, Fingerprint};
 
 /// The name of one process: another one at the same address is another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,12 +38,28 @@ pub struct Node {
 /// What a node tells all others.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// It is here. Whoever hears `asks` says so too.
-    Here { node: Node, asks: bool },
+    /// It is here, and the operator's decisions that it knows have this fingerprint. Whoever hears `asks` says
+    /// so too.
+    Here {
+        node: Node,
+        asks: bool,
+        decided: Fingerprint,
+    },
     /// It leaves, and has no room that may be joined any more.
     Gone(NodeId),
     /// A client of this network has tried a code that nobody has.
     WrongCode { from: NodeId, client: IpAddr },
+    /// The operator has decided this there.
+    Decided { from: NodeId, decided: Decided },
+}
+
+/// What a node tells one other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Letter {
+    /// The answer to a question.
+    Answer(Answer),
+    /// What it knows of the operator's decisions, or a part of that: the other knows something else.
+    Decided(Decided),
 }
 
 /// Why a node asks for a room.

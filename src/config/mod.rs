@@ -11,6 +11,7 @@ mod cluster;
 mod keys;
 mod knob;
 mod knobs;
+mod node;
 mod site;
 mod source;
 #[cfg(test)]
@@ -26,10 +27,11 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use relay_wire::code;
 
 pub use self::{
-    cluster::{Cluster, NatsServers, Secret},
+    cluster::{NatsServers, Secret},
     keys::{AccessKey, AccessKeys, Digest},
     knob::{Kind, Knob},
     knobs::{Change, Config, KNOBS},
+    node::Cluster,
     site::{Site, Sites},
     source::Error,
     value::{Addresses, bytes, network, seconds},

@@ -21,13 +21,14 @@ use relay_wire::{
 };
 use tokio::io::AsyncWriteExt;
 
-use super::{head::OneHead, nodes, own_check, proxy, upgrade};
+use super::{head::OneHead, own_check, proxy, upgrade};
 use crate::{
     actors::{
         directory::Directory,
         registry::RoomRegistry,
         session::{Brought, Session, Upgraded},
     },
+    cluster::visit::HEADER,
     config::{Config, Sites},
     flow::credit::{Full, Share},
     limits::{
@@ -73,9 +74,8 @@ impl Door {
         peer: IpAddr,
     ) -> io::Result<()> {
         let (live, head) = (self.state.live(), request.head());
-        if let (Some(cluster), Some(proof)) = (&self.state.cluster, head.headers.get(nodes::HEADER))
-        {
-            let admitted = self.admit_node(head, cluster, proof.as_bytes());
+        if let (Some(cluster), Some(proof)) = (&self.state.cluster, head.headers.get(HEADER)) {
+            let admitted = self.admit_node(head, peer, cluster, proof.as_bytes());
             return self.begin(admitted, codec, connection).await;
         }
         let ours = own_check::is_ours(head, peer, connection.local_ip(), &live);

@@ -1,7 +1,7 @@
 //! The handshakes of other nodes, which bring clients whose rooms are here. Who proves to be a node is believed in what it
 //! says of its client; what keeps clients out here keeps out those that are brought.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use actix_http::{RequestHead, Response, body::BoxBody, ws};
 use actix_web::http::header;
@@ -11,10 +11,9 @@ use super::{
     handshake::{Admitted, Door, answer},
     upgrade,
 };
-pub(super) use crate::cluster::visit::HEADER;
 use crate::{
     actors::session::Brought,
-    cluster::{Cluster, welcome::Caller, words::Guest},
+    cluster::{Cluster, visit::HEADER, welcome::Caller, words::Guest},
     limits::{access::Visitor, rules::Rule},
 };
 
@@ -23,38 +22,43 @@ impl Door {
     pub(super) fn admit_node(
         &self,
         head: &RequestHead,
-        cluster: &Arc<Cluster>,
+        peer: IpAddr,
+        cluster: &Cluster,
         proof: &[u8],
     ) -> Result<Admitted, Response<BoxBody>> {
-        let refused = |visitor: Option<&Visitor>, ending| answer(ending, visitor, &self.state);
+        let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
+        let caller = Visitor::new(peer);
         if !upgrade::is_well_formed(head) || upgrade::verify(head).is_err() {
-            return Err(refused(None, Ending::BadHandshake));
+            return Err(refused(&caller, Ending::BadHandshake));
         }
+        let Some(came) = cluster.admit(proof) else {
+            return Err(refused(&caller, Ending::NotANode));
+        };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
-        let welcome = cluster.welcome(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
-        let guest = match cluster.admit(proof) {
-            Some(Caller::Guest(guest)) => guest,
-            Some(Caller::Probe) => {
+        let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
+        let welcome = cluster.welcome(key);
+        let guest = match came {
+            Caller::Guest(guest) => guest,
+            Caller::Probe => {
                 let mut here = Response::ok();
                 let value = welcome
                     .parse()
                     .map_err(|_| Response::internal_server_error())?;
-                here.headers_mut()
-                    .insert(header::HeaderName::from_static(HEADER), value);
+                let name = header::HeaderName::from_static(HEADER);
+                here.headers_mut().insert(name, value);
                 return Err(here.map_into_boxed_body());
             }
-            None => return Err(refused(None, Ending::NotANode)),
         };
         let visitor = Visitor {
             brought: true,
             ..Visitor::new(guest.client)
         };
         if let Rule::Blocked = self.state.rule(&visitor) {
-            return Err(refused(Some(&visitor), Ending::AddressBlocked));
+            return Err(refused(&visitor, Ending::AddressBlocked));
         }
         let slot = self
             .slot(&visitor)
-            .map_err(|ending| refused(Some(&visitor), ending))?;
+            .map_err(|ending| refused(&visitor, ending))?;
         let mut response = ws::handshake_response(head);
         response.insert_header((HEADER, welcome));
         Ok(Admitted {

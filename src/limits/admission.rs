@@ -26,6 +26,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const REFUSALS_PER_SECOND: usize = 5;
 /// Joins from one address that wait for its next turn to try a code; more are refused.
 const MAX_LINE: usize = 5;
+/// How soon what came of codes that are tried elsewhere is looked at again.
+const SOUGHT: Duration = Duration::from_millis(50);
 /// The longest that a join waits for the next turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct Admission {
     /// Joins that wait for the next turn of their address.
     line: Shares,
+    /// Joins whose codes are tried elsewhere just now.
+    elsewhere: Shares,
     budgets: Mutex<Budgets>,
 }
 
@@ -72,8 +76,8 @@ pub enum Tried {
     /// It is to be tried again at this moment, with the place in line of its address.
     Later(Instant, Place),
     /// No room here has its code, and one elsewhere may. It is charged for a wrong code, until
-    /// [`Admission::sought`] tells what came of it.
-    Elsewhere,
+    /// [`Admission::sought`] tells what came of it; the share is to be kept for as long.
+    Elsewhere(Share),
 }
 
 impl Admission {
@@ -86,6 +90,7 @@ impl Admission {
         };
         Self {
             line: Shares::new(usize::MAX, MAX_LINE),
+            elsewhere: Shares::new(usize::MAX, usize::MAX),
             budgets: Mutex::new(Budgets {
                 session,
                 requests: AddressBudgets::new(address, MAX_ADDRESSES),
@@ -145,6 +150,11 @@ impl Admission {
         let refused = |reply| Tried::Refused(reply, Duration::ZERO);
         let mut budgets = self.budgets();
         let wait = budgets.wrong_codes.check(client, now).err();
+        let wait = wait.map(|wait| match self.elsewhere.used_around(client) {
+            0 => wait,
+            // It may not be that long, as what they are charged may come back.
+            _ => wait.min(SOUGHT),
+        });
         let goes_on = place.is_some() || self.line.used_around(client) == 0;
         if wait.is_some() || !goes_on {
             let line = self.line.of(client);
@@ -166,7 +176,7 @@ impl Admission {
             Ok(()) => Tried::Granted,
             Err(Ending::RoomNotFound) if elsewhere => {
                 budgets.wrong_codes.record(client, now);
-                Tried::Elsewhere
+                Tried::Elsewhere(Share::take(&self.elsewhere.of(client), 1))
             }
             Err(Ending::RoomNotFound) => {
                 budgets.wrong_codes.record(client, now);
@@ -191,9 +201,14 @@ impl Admission {
         }
     }
 
+    /// Nobody waits for what comes of a code that was tried elsewhere: its charge is given back.
+    pub fn take_back(&self, client: AddressKey) {
+        self.budgets().wrong_codes.take_back(client);
+    }
+
     /// A client has tried a wrong code elsewhere.
     pub fn wrong_code_elsewhere(&self, client: AddressKey, now: Instant) {
-        self.budgets().wrong_codes.record(client, now);
+        self.budgets().wrong_codes.record_more(client, now);
     }
 
     /// Forgets the addresses whose time has passed.

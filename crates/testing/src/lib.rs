@@ -9,6 +9,7 @@
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
+//! | [`cluster`] | several relays that are one, and their nats-server |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`browser`] | a browser, steered |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
@@ -34,6 +35,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod cluster;
 pub mod http;
 pub mod line;
 pub mod local;

@@ -74,6 +74,11 @@ impl Start {
             .env("RELAY_FAILED_JOIN_MAX", 100_000)
     }
 
+    /// Where it will listen, unless its settings say otherwise.
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
     /// With a setting, or another variable.
     pub fn env(self, name: &str, value: impl ToString) -> Self {
         let program = self.program.env(name, value);

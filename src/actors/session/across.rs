@@ -1,7 +1,7 @@
 //! A session whose room is on another node: it finds the way there, and from then on is a pipe. That node's session
 //! knows the client, pings it and lets it go; this one ends when either side does.
 
-use std::{task::Context as Task, time::Instant};
+use std::{sync::Arc, task::Context as Task, time::Instant};
 
 use actix::{AsyncContext, Context, WrapFuture};
 use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
@@ -9,12 +9,16 @@ use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
 use super::{
     actor::Session,
     connection::Connection,
-    phase::Phase,
+    phase::{Across, Phase},
     socket::{Pause, Socket},
 };
 use crate::{
-    actors::messages::{Deliver, Sought},
+    actors::{
+        charge::Charge,
+        messages::{Deliver, Sought},
+    },
     cluster::{
+        Cluster,
         pipe::{End, Last, Pipe},
         visit::Upstream,
         words::Guest,
@@ -24,16 +28,12 @@ use crate::{
     rooms::Departure,
 };
 
-/// A session on its way to its room's node, or there.
-pub(super) struct Across {
-    pipe: Pipe,
-    /// How it ends, where this node ends it.
-    ending: Ending,
-}
+/// Pings that a client may be sent while its room is looked for, and more.
+const PINGS_ON_THE_WAY: u64 = 16;
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
-    pub(super) fn seek(&mut self, join: Join, ctx: &mut Context<Self>) {
+    pub(super) fn seek(&mut self, join: Join, charge: Charge, ctx: &mut Context<Self>) {
         let Some(connection) = &mut self.0 else {
             return;
         };
@@ -45,9 +45,9 @@ impl Session {
         connection.answer_is_late();
         let session = ctx.address();
         let visiting = async move {
-            let came = cluster.visit(guest).await;
+            let came = cluster.visit(guest).await.map(Box::new);
             // Where the session is gone, so is the way there.
-            session.do_send(Deliver::Visited(join, came.map(Box::new)));
+            session.do_send(Deliver::Visited(join, charge, came));
         };
         ctx.spawn(visiting.into_actor(self));
     }
@@ -61,34 +61,40 @@ impl Connection {
             client: self.visitor.address,
             compression: self.reader.has_compression(),
             queue_updates: join.queue_updates,
-            pings: self.reader.last_ping(),
+            // And those that it may be sent until it is there.
+            pings: self.reader.last_ping() + PINGS_ON_THE_WAY,
         })
     }
 
     /// The other nodes have answered.
-    pub(super) fn visited(&mut self, join: Join, came: Result<Box<Upstream>, Ending>) {
+    pub(super) fn visited(
+        &mut self,
+        join: Join,
+        charge: Charge,
+        came: Result<Box<Upstream>, Ending>,
+    ) {
         if !matches!(self.phase, Phase::Waiting { .. }) {
             return;
         }
         self.registry.do_send(Sought {
             id: self.id,
-            client: self.visitor.network,
             came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
+            charge,
         });
-        if let Ok(upstream) = came {
+        if let (Ok(upstream), Some(cluster)) = (came, self.state.cluster.clone()) {
             log_client!(
                 Info,
                 self.visitor.network,
                 "session {} has joined a room on another node",
                 self.id.0
             );
-            self.cross(*upstream, join);
+            self.cross(*upstream, cluster, join);
         }
     }
 
     /// From here on all that comes is passed on: behind what this session had to say, which has the answer to the
     /// request at its end, and behind what its client has said since that.
-    fn cross(&mut self, upstream: Upstream, join: Join) {
+    fn cross(&mut self, upstream: Upstream, cluster: Arc<Cluster>, join: Join) {
         let mut first = self.outbox.slices(usize::MAX).collect::<Vec<_>>().concat();
         self.outbox.clear();
         first.extend(self.owed.take().unwrap_or_default());
@@ -98,10 +104,9 @@ impl Connection {
         self.phase = Phase::Across(Box::new(Across {
             pipe: Pipe::new(upstream, first, unread),
             ending: Ending::PeerClosed,
+            _counted: cluster.counts.pipe(),
+            cluster,
         }));
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_opened();
-        }
     }
 
     /// Has a session that is across end for this, once the frame that is on its way to its client is whole.
@@ -125,12 +130,10 @@ impl Connection {
             return;
         };
         let turn = socket.with_buffer(|stream, buffer| across.pipe.poll(stream, buffer, task));
+        across.cluster.counts.passed(turn.received, turn.sent);
         let ending = across.ending;
         self.count_bytes(turn.received, now);
         self.count_sent(turn.sent);
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.passed(turn.received, turn.sent);
-        }
         let paused = if turn.more { Pause::More } else { Pause::Empty };
         socket.end_turn(paused, task);
         if let Some(end) = turn.end {
@@ -142,21 +145,18 @@ impl Connection {
 
     /// Ends as the pipe has ended.
     fn come_back(&mut self, end: End, ending: Ending, now: Instant) {
-        if let Some(cluster) = &self.state.cluster {
-            cluster.counts.pipe_closed();
-        }
         let (rest, last) = match end {
             End::Client => return self.vanish(),
             End::Closed(rest) => {
                 self.leave(ending);
                 (rest, Last::Close)
             }
-            End::Room { rest, last } => {
+            End::Room(last) => {
                 self.leave(match last {
                     Last::Close => Ending::PeerClosed,
                     Last::Whole | Last::Part => Ending::NodeLost,
                 });
-                (rest, last)
+                (Vec::new(), last)
             }
         };
         if !rest.is_empty() {

@@ -1,14 +1,18 @@
 //! How far a session has come.
 
+use std::sync::Arc;
+
 use relay_wire::{
+    ending::Ending,
     reply::Reply,
     request::{MAX_REQUEST, Request},
 };
 
-use super::{across::Across, loan::Borrower};
+use super::loan::Borrower;
 use crate::{
     actors::messages::Moved,
-    flow::{data::Fragment, inflate},
+    cluster::{Cluster, pipe::Pipe},
+    flow::{credit::Share, data::Fragment, inflate},
 };
 
 /// How far a session has come. What is due in a phase, and when, is in its clocks.
@@ -39,6 +43,16 @@ pub(super) enum Phase {
     Finishing,
     /// Nothing is left to do.
     Done,
+}
+
+/// A session whose room is on another node.
+pub(super) struct Across {
+    pub(super) pipe: Pipe,
+    pub(super) cluster: Arc<Cluster>,
+    /// It is one of those that are across.
+    pub(super) _counted: Share,
+    /// How it ends, where this node ends it.
+    pub(super) ending: Ending,
 }
 
 /// A request on its way in.

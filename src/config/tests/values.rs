@@ -140,7 +140,7 @@ fn a_change_is_told_from_the_old_value_to_the_new() {
     let taken = new.without_restart(&old);
     assert_eq!((taken.port, taken.window), (9784, 65_536));
     let restart: Vec<_> = KNOBS.iter().filter(|knob| knob.needs_restart).collect();
-    assert_eq!(restart.len(), 5);
+    assert_eq!(restart.len(), 9);
 }
 
 #[test]

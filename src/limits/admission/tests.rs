@@ -43,6 +43,7 @@ enum Came {
     Granted,
     Refused(Reply, Duration),
     Later(Instant),
+    Elsewhere,
 }
 
 impl From<&Tried> for Came {
@@ -51,6 +52,7 @@ impl From<&Tried> for Came {
             Tried::Granted => Self::Granted,
             Tried::Refused(reply, delay) => Self::Refused(reply.clone(), *delay),
             Tried::Later(turn, _) => Self::Later(*turn),
+            Tried::Elsewhere(_) => Self::Elsewhere,
         }
     }
 }
@@ -63,12 +65,12 @@ impl Admission {
         now: Instant,
         join: impl FnOnce() -> Result<(), Ending>,
     ) -> Came {
-        Came::from(&self.try_code(client, None, now, join))
+        Came::from(&self.try_code(client, None, false, now, join))
     }
 
     /// The place of somebody who must wait for this turn.
     fn line_up(&self, client: AddressKey, now: Instant, turn: Instant) -> Place {
-        match self.try_code(client, None, now, || panic!("not yet")) {
+        match self.try_code(client, None, false, now, || panic!("not yet")) {
             Tried::Later(at, place) if at == turn => place,
             other => panic!("{other:?}"),
         }
@@ -161,18 +163,18 @@ fn beyond_the_budget_each_code_waits_for_the_next_turn_right_or_wrong() {
     // The turn is the first one's, and not of somebody who comes just then.
     let newcomer = admission.line_up(client(1), turn, turn);
     drop(newcomer);
-    let tried = admission.try_code(client(1), Some(wrong_one), turn, wrong);
+    let tried = admission.try_code(client(1), Some(wrong_one), false, turn, wrong);
     assert_eq!(Came::from(&tried), not_found(NONE));
     let next = turn + secs(60);
     let [second, third] = right_ones.map(|place| {
-        match admission.try_code(client(1), Some(place), turn, || panic!("not yet")) {
+        match admission.try_code(client(1), Some(place), false, turn, || panic!("not yet")) {
             Tried::Later(at, place) if at == next => place,
             other => panic!("{other:?}"),
         }
     });
     // A right code takes nobody's turn.
     for place in [second, third] {
-        let tried = admission.try_code(client(1), Some(place), next, || Ok(()));
+        let tried = admission.try_code(client(1), Some(place), false, next, || Ok(()));
         assert_eq!(Came::from(&tried), Came::Granted);
     }
     assert_eq!(admission.waiting(), 0);
@@ -205,7 +207,7 @@ fn whoever_has_waited_longest_has_the_lowest_number() {
     let [first, second, _] = line;
     drop(first);
     let number = second.number();
-    let tried = admission.try_code(client(2), Some(second), now, || panic!("not yet"));
+    let tried = admission.try_code(client(2), Some(second), false, now, || panic!("not yet"));
     match tried {
         Tried::Later(_, place) => assert_eq!(place.number(), number, "it keeps its own"),
         other => panic!("{other:?}"),
@@ -225,7 +227,7 @@ fn a_newcomer_of_the_same_home_lets_those_in_line_go_first() {
     let turn = now + secs(15);
     let first = admission.line_up(newcomer, now, turn);
     let second = admission.line_up(v6(1, 1, 10), turn, turn);
-    let tried = admission.try_code(newcomer, Some(first), turn, wrong);
+    let tried = admission.try_code(newcomer, Some(first), false, turn, wrong);
     assert!(matches!(Came::from(&tried), Came::Refused(..)), "{tried:?}");
     drop(second);
     assert_eq!(admission.waiting(), 0);
@@ -248,7 +250,7 @@ fn a_line_full_of_others_in_its_network_keeps_nobody_out_who_has_a_budget() {
     // With a place free it lets those go first that have their turn now: there are none.
     line.pop();
     let place = admission.line_up(neighbour, now, now);
-    let tried = admission.try_code(neighbour, Some(place), now, || Ok(()));
+    let tried = admission.try_code(neighbour, Some(place), false, now, || Ok(()));
     assert_eq!(Came::from(&tried), Came::Granted);
 }
 
@@ -308,8 +310,8 @@ fn guessed(clients: &[AddressKey], hours: u64) -> usize {
             let mut places: Vec<_> = line.drain(..).map(Some).collect();
             places.resize_with(MAX_LINE + 3, || None);
             for place in places {
-                match admission.try_code(client, place, now, wrong) {
-                    Tried::Granted => panic!("a wrong one"),
+                match admission.try_code(client, place, false, now, wrong) {
+                    Tried::Granted | Tried::Elsewhere(_) => panic!("a wrong one"),
                     Tried::Refused(reply, _) if reply.ending() == Some(Ending::RoomNotFound) => {
                         guessed += 1;
                     }
@@ -418,4 +420,95 @@ fn budgets_may_become_others_while_they_are_asked() {
     let second = admission.once(client(2), now, wrong);
     assert!(matches!(first, Came::Refused(..)), "{first:?}");
     assert_eq!(second, Came::Later(now + secs(60)));
+}
+
+#[test]
+fn a_code_that_is_tried_elsewhere_is_charged_only_if_it_is_wrong() {
+    let (admission, now) = admission();
+    let try_elsewhere = |at| admission.try_code(client(1), None, true, at, wrong);
+    let mut shares = Vec::new();
+    for _ in 0..10 {
+        match try_elsewhere(now) {
+            Tried::Elsewhere(share) => shares.push(share),
+            other => panic!("{other:?}"),
+        }
+    }
+    // All of the budget is out: whoever comes now waits until that is settled, and no longer.
+    match try_elsewhere(now) {
+        Tried::Later(turn, _) => assert_eq!(turn, now + SOUGHT),
+        other => panic!("{other:?}"),
+    }
+    for came in [
+        Ok(()),
+        Err(Ending::ClusterUnavailable),
+        Err(Ending::RoomFull),
+    ] {
+        admission.sought(client(1), came, now);
+        shares.pop();
+    }
+    let back = admission.once(client(1), now, || Ok(()));
+    assert_eq!(back, Came::Granted);
+    for share in shares {
+        admission.sought(client(1), Err(Ending::RoomNotFound), now);
+        drop(share);
+    }
+    for _ in 0..3 {
+        assert!(matches!(
+            admission.once(client(1), now, wrong),
+            Came::Refused(..)
+        ));
+    }
+    let spent = admission.once(client(1), now, || Ok(()));
+    assert!(
+        matches!(spent, Came::Later(turn) if turn > now + SOUGHT),
+        "{spent:?}"
+    );
+}
+
+#[test]
+fn who_leaves_before_the_answer_has_tried_a_wrong_code() {
+    let (admission, now) = admission();
+    for _ in 0..10 {
+        drop(admission.try_code(client(1), None, true, now, wrong));
+    }
+    let spent = admission.once(client(1), now, || Ok(()));
+    assert!(
+        matches!(spent, Came::Later(turn) if turn > now + SOUGHT),
+        "{spent:?}"
+    );
+}
+
+#[test]
+fn a_wrong_code_elsewhere_counts_here() {
+    let (admission, now) = admission();
+    for _ in 0..10 {
+        admission.wrong_code_elsewhere(client(1), now);
+    }
+    assert!(matches!(
+        admission.once(client(1), now, || Ok(())),
+        Came::Later(_)
+    ));
+    assert_eq!(admission.once(client(2), now, || Ok(())), Came::Granted);
+}
+
+#[test]
+fn three_that_tell_each_other_have_one_budget() {
+    let ((first, now), (second, _), (third, _)) = (admission(), admission(), admission());
+    let all = [first, second, third];
+    let mut guessed = 0;
+    // Whoever has the budget of ten in ten minutes has one more each minute: in an hour seventy.
+    for second in 0..3600 {
+        let now = now + secs(second);
+        let came = all.each_ref().map(|it| it.once(client(1), now, wrong));
+        for (node, _) in came.iter().enumerate().filter(|(_, it)| matches!(it, Came::Refused(reply, _) if reply.ending() == Some(Ending::RoomNotFound))) {
+            guessed += 1;
+            for (other, admission) in all.iter().enumerate() {
+                if other != node {
+                    admission.wrong_code_elsewhere(client(1), now);
+                }
+            }
+        }
+    }
+    // And what each allows before it hears of the others.
+    assert!((60..=75).contains(&guessed), "{guessed}");
 }

@@ -1,0 +1,183 @@
+//! A cluster of relays: a nats-server of its own, and nodes that are processes.
+
+use std::{net::SocketAddr, ops::Index, path::PathBuf};
+
+use nix::sys::signal::Signal;
+
+use crate::{
+    client::{Client, text},
+    port::Port,
+    process::{Relay, Start},
+    program::{Process, Program},
+    reply,
+    skip::{find, skip},
+    wait::within,
+};
+
+/// What the nodes of a test's cluster have in common.
+pub const SECRET: &str = "what the nodes of a test have in common";
+/// A code that nobody is given: `b` is none of the characters of a code's.
+pub const NO_CODE: &str = "bbbbbb";
+
+/// A nats-server, killed when dropped.
+pub struct Nats {
+    program: PathBuf,
+    port: Port,
+    /// None while it is stopped.
+    process: Option<Process>,
+}
+
+impl Nats {
+    /// Starts one at a port of its own, and waits until it listens; `None`, and said so, where none is
+    /// installed.
+    pub fn start() -> Option<Self> {
+        let Some(program) = find("nats-server") else {
+            skip("nats-server");
+            return None;
+        };
+        let mut nats = Self {
+            program,
+            port: Port::reserve(),
+            process: None,
+        };
+        nats.start_again();
+        Some(nats)
+    }
+
+    /// Starts it at the port that it had, after [`kill`](Self::kill).
+    pub fn start_again(&mut self) {
+        let port = self.port.number().to_string();
+        let server = Program::new(&self.program).args(["-a", "127.0.0.1", "-p", &port]);
+        let mut process = server.spawn().expect("a nats-server");
+        process.listens_at(self.addr()).expect("it listens");
+        self.process = Some(process);
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops it in its tracks: its connections stay, and nobody answers.
+    pub async fn freeze(&self) {
+        self.process().freeze().await;
+    }
+
+    /// Has it go on.
+    pub fn thaw(&self) {
+        self.process().signal(Signal::SIGCONT);
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("a nats-server that runs")
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    /// Where a client of NATS finds it.
+    pub fn url(&self) -> String {
+        nats_url(self.addr())
+    }
+}
+
+/// Where a client of NATS finds what listens there.
+pub fn nats_url(addr: SocketAddr) -> String {
+    format!("nats://{addr}")
+}
+
+impl Start {
+    /// A node of the cluster that finds itself at this NATS, reached by the others where it listens. Its log
+    /// has what the cluster says.
+    pub fn in_cluster(self, nats: &str) -> Self {
+        let address = format!("ws://{}", self.addr());
+        self.env("RUST_LOG", "warn,claude_distill_relay::cluster=info")
+            .env("RELAY_CLUSTER_NATS", nats)
+            .env("RELAY_CLUSTER_ADDRESS", address)
+            .env("RELAY_CLUSTER_SECRET", SECRET)
+    }
+}
+
+/// Three nodes that know each other, and their nats-server.
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Vec<Relay>,
+    /// Where they find each other.
+    pub nats: Nats,
+}
+
+impl Cluster {
+    /// Starts it; `None`, and said so, where no nats-server is installed.
+    pub async fn start() -> Option<Self> {
+        Self::with(|_, start| start).await
+    }
+
+    /// The same, with settings for each node by its number.
+    pub async fn with(adjust: impl Fn(usize, Start) -> Start) -> Option<Self> {
+        let nats = Nats::start()?;
+        let url = nats.url();
+        let start = |number| adjust(number, Start::new().in_cluster(&url)).run();
+        let nodes: Vec<_> = (0..3).map(start).collect();
+        let mut cluster = Self { nodes, nats };
+        cluster.meet().await;
+        Some(cluster)
+    }
+
+    /// Waits until each node has heard of all others, and knows which rooms there are.
+    pub async fn meet(&mut self) {
+        let others = self.nodes.len() - 1;
+        for node in &mut self.nodes {
+            for _ in 0..others {
+                node.line_with(" is here");
+            }
+        }
+        for node in &self.nodes {
+            until_settled(node.addr()).await;
+        }
+    }
+}
+
+impl Index<usize> for Cluster {
+    type Output = Relay;
+
+    fn index(&self, number: usize) -> &Relay {
+        &self.nodes[number]
+    }
+}
+
+/// Waits until a node can say that a code is nowhere. It is charged for.
+pub async fn until_settled(node: SocketAddr) {
+    let settling = async {
+        let mut client = Client::at(node).await;
+        while client.try_code(NO_CODE).await != "room_not_found" {}
+    };
+    within("a node that knows which rooms there are", settling).await;
+}
+
+impl Client {
+    /// Connects to whoever listens there.
+    pub async fn at(addr: SocketAddr) -> Self {
+        Self::open(addr, &[]).await.expect("an upgrade")
+    }
+
+    /// Tries a code; returns the type of the answer, or why not.
+    pub async fn try_code(&mut self, code: &str) -> String {
+        self.send(text(reply::join(code))).await;
+        let answer = self.next_json("the answer to a code").await;
+        let told = answer["reason"].as_str().or(answer["type"].as_str());
+        told.expect("a type").to_owned()
+    }
+}
+
+/// A sender on one node, and its receiver on another.
+pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
+    let mut sender = Client::at(from).await;
+    let code = sender.create_room().await;
+    let mut receiver = Client::at(to).await;
+    receiver.join(&code).await;
+    sender.expect_peer().await;
+    (sender, receiver)
+}
