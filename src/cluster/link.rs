@@ -1,7 +1,9 @@
 //! The conversation over NATS, on a thread of its own: nodes answer each other in time however busy their
 //! workers are.
 //!
-//! What is said is sealed.
+//! What is said is sealed. What follows from what is heard is in `heard`.
+
+mod heard;
 
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
@@ -9,10 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Event, Message, Subscriber};
+use async_nats::{Client, Event, ServerAddr, Subscriber, connection::State};
 use futures_util::StreamExt;
-use jiff::Timestamp;
-use log::{debug, error, info, warn};
+use log::{info, warn};
 use relay_wire::text::escaped;
 use tokio::{
     select,
@@ -24,12 +25,12 @@ use super::{
     Cluster, News, Standing,
     counts::Lost,
     login,
-    peers::{BEAT, SILENCE, comes_before},
+    peers::{BEAT, SILENCE},
     secret::Purpose,
     subjects,
-    words::{Answer, Invitation, Letter, Node, NodeId, Question, Why, Word},
+    words::{Letter, Node, NodeId, Word},
 };
-use crate::{config, limits::rules::Fingerprint};
+use crate::{config, observe::logging};
 
 /// How often NATS is asked whether it is there; it is given up after two questions without an answer.
 const ASKED: Duration = Duration::from_secs(1);
@@ -38,10 +39,14 @@ const CONNECTING: Duration = Duration::from_secs(1);
 /// The longest pause between two tries to reach NATS, in milliseconds: all nodes are back soon after it is,
 /// and not at once.
 const LONGEST_PAUSE: u32 = 900;
+/// How long the NATS client may take to take something.
+const SENDING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
 /// How long a start waits for the cluster. Without it the relay has its own rooms alone.
 const JOINING: Duration = Duration::from_secs(2);
+/// How long a start waits for a word of who has its address: that says so as soon as it hears of this node.
+const OBJECTING: Duration = Duration::from_millis(300);
 /// Events of the NATS client that may wait.
 const EVENTS: usize = 64;
 
@@ -73,18 +78,20 @@ impl Cluster {
         start(Arc::clone(self), settings, forget, words).await?;
         let mut standing = self.standing.subscribe();
         let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        match timeout(JOINING, joined).await {
+        if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
+            warn!(
+                "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
+                 rooms alone"
+            );
+            return Ok(());
+        }
+        let refused = standing.wait_for(|it| matches!(it, Standing::Refused(_)));
+        match timeout(OBJECTING, refused).await {
             Ok(Ok(standing)) => match &*standing {
                 Standing::Refused(other) => Err(taken(other)),
-                _ => Ok(()),
+                Standing::Apart | Standing::Joined(..) => Ok(()),
             },
-            Ok(Err(_)) | Err(_) => {
-                warn!(
-                    "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-                );
-                Ok(())
-            }
+            Ok(Err(_)) | Err(_) => Ok(()),
         }
     }
 }
@@ -102,6 +109,7 @@ pub(super) async fn start(
 ) -> Result<(), String> {
     let (ready, started) = oneshot::channel();
     let run = move || {
+        let _guard = Guard;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -134,6 +142,19 @@ pub(super) async fn start(
         .unwrap_or_else(|_| Err("the cluster's thread has ended".to_owned()))
 }
 
+/// Ends the process where the thread panics: else nobody here would find a room elsewhere again, and a fresh process is
+/// started by whoever supervises this one.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() && !cfg!(test) {
+            logging::flush();
+            std::process::abort();
+        }
+    }
+}
+
 async fn connect(
     settings: &config::Cluster,
     events: mpsc::Sender<Event>,
@@ -143,6 +164,15 @@ async fn connect(
         .ping_interval(ASKED)
         .connection_timeout(CONNECTING)
         .retry_on_initial_connect()
+        // Those that the settings name, and no others that they speak of.
+        .ignore_discovered_servers()
+        .require_tls(
+            settings
+                .nats
+                .addresses()
+                .iter()
+                .all(ServerAddr::tls_required),
+        )
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
             let events = events.clone();
@@ -216,6 +246,7 @@ impl Link {
             let _ = self.nats.flush().await;
         };
         let _ = timeout(LEAVING, last).await;
+        // Not before: who is apart says nothing.
         self.cluster.turn(Standing::Apart);
         info!("cluster: left");
         self.cluster.tell(News::Left);
@@ -226,49 +257,68 @@ impl Link {
             // What is not said while NATS is away would be no news when it is back.
             return self.cluster.counts.lost(Lost::Apart);
         }
-        let sealed = self.cluster.keys.say(Purpose::Word, word);
-        let _ = self
-            .nats
-            .publish(subjects::all(&self.cluster.keys), sealed.into())
-            .await;
+        let subject = subjects::all(&self.cluster.keys);
+        let sealed = self.cluster.keys.say(Purpose::Word, &subject, word);
+        self.send(subject, sealed).await;
     }
 
     /// Says something to one other node.
     async fn write(&self, to: NodeId, letter: &Letter) {
         let subject = subjects::to(&self.cluster.keys, to);
-        let sealed = self.cluster.keys.say(Purpose::Word, letter);
-        let _ = self.nats.publish(subject, sealed.into()).await;
+        let sealed = self.cluster.keys.say(Purpose::Word, &subject, letter);
+        self.send(subject, sealed).await;
+    }
+
+    /// Hands something to the NATS client. It has a bound, at which this would wait for as long as NATS is silent, and
+    /// not hear that it is.
+    async fn send(&self, subject: String, sealed: Vec<u8>) {
+        let sent = timeout(SENDING, self.nats.publish(subject, sealed.into()));
+        if !matches!(sent.await, Ok(Ok(()))) {
+            self.cluster.counts.lost(Lost::Full);
+        }
+    }
+
+    /// For how long this node has run, in milliseconds.
+    fn up(&self) -> u64 {
+        u64::try_from(self.cluster.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn here(&self, asks: bool) {
         let here = Word::Here {
             node: self.cluster.own.clone(),
             asks,
+            up: self.up(),
             decided: self.cluster.rules.fingerprint(),
         };
         self.say(&here).await;
     }
 
+    /// NATS is reached.
+    async fn joined(&mut self) {
+        let now = Instant::now();
+        self.cluster.known().peers.deaf(now);
+        self.cluster.turn(Standing::Joined(self.nats.clone(), now));
+        self.complaint.clear();
+        info!("cluster: joined, over NATS");
+        self.cluster.tell(News::Joined);
+        self.here(true).await;
+    }
+
+    /// NATS is not reached any more.
+    fn apart(&self) {
+        if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
+            warn!(
+                "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
+            );
+            self.cluster.tell(News::Left);
+            self.cluster.turn(Standing::Apart);
+        }
+    }
+
     async fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected => {
-                self.cluster.known().peers.deaf(Instant::now());
-                self.cluster
-                    .turn(Standing::Joined(self.nats.clone(), Instant::now()));
-                self.complaint.clear();
-                info!("cluster: joined, over NATS");
-                self.cluster.tell(News::Joined);
-                self.here(true).await;
-            }
-            Event::Disconnected | Event::Closed => {
-                if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
-                    warn!(
-                        "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
-                    );
-                    self.cluster.tell(News::Left);
-                    self.cluster.turn(Standing::Apart);
-                }
-            }
+            Event::Connected => self.joined().await,
+            Event::Disconnected | Event::Closed => self.apart(),
             other => {
                 if matches!(other, Event::SlowConsumer(_)) {
                     self.cluster.counts.lost(Lost::Slow);
@@ -280,144 +330,6 @@ impl Link {
                     self.complaint = complaint;
                 }
             }
-        }
-    }
-
-    async fn on_question(&self, message: &Message) {
-        let Some(question) = self
-            .cluster
-            .keys
-            .hear::<Question>(Purpose::Word, &message.payload)
-        else {
-            return self.foreign();
-        };
-        let own = &self.cluster.own;
-        if question.from == own.id {
-            return self.settle(question.number, None);
-        }
-        let room = subjects::room_of(&message.subject);
-        let has = room
-            .filter(|room| self.cluster.has(room))
-            .and_then(|_| self.invitation(question.why));
-        let answer = Answer {
-            from: own.id,
-            number: question.number,
-            has,
-        };
-        self.write(question.from, &Letter::Answer(answer)).await;
-    }
-
-    /// What lets a visit in that comes for one of our rooms.
-    fn invitation(&self, why: Why) -> Option<Invitation> {
-        let mut ticket = [0; 16];
-        if why == Why::Join {
-            getrandom::fill(&mut ticket).ok()?;
-            self.cluster.known().tickets.give(ticket, Instant::now());
-        }
-        Some(Invitation {
-            address: self.cluster.own.address.clone(),
-            ticket,
-        })
-    }
-
-    fn on_letter(&self, message: &Message) {
-        match self
-            .cluster
-            .keys
-            .hear::<Letter>(Purpose::Word, &message.payload)
-        {
-            Some(Letter::Answer(Answer { from, number, has })) => {
-                let change = self.cluster.known().peers.answered(from, Instant::now());
-                self.cluster.report(change);
-                self.answered(number, from, has);
-            }
-            Some(Letter::Decided(decided)) => self.cluster.take_over(decided),
-            None => self.foreign(),
-        }
-    }
-
-    /// Something was said that is none of ours.
-    fn foreign(&self) {
-        self.cluster.counts.lost(Lost::Foreign);
-        debug!("cluster: a word that is none of ours");
-    }
-
-    /// Notes this node's own answer.
-    fn settle(&self, number: u64, has: Option<Invitation>) {
-        self.answered(number, self.cluster.own.id, has);
-    }
-
-    fn answered(&self, number: u64, from: NodeId, has: Option<Invitation>) {
-        let settled = self.cluster.known().lookups.answered(number, from, has);
-        if let Some((asker, found)) = settled {
-            // Who has asked may be gone.
-            let _ = asker.send(found);
-        }
-    }
-
-    async fn on_word(&mut self, message: &Message) {
-        match self
-            .cluster
-            .keys
-            .hear::<Word>(Purpose::Word, &message.payload)
-        {
-            Some(Word::Here {
-                node,
-                asks,
-                decided,
-            }) => self.on_here(&node, asks, decided).await,
-            Some(Word::Gone(id)) => {
-                self.cluster.gone(id);
-                self.may_be_free(|other| other.id == id).await;
-            }
-            Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
-                self.cluster.tell(News::WrongCode(client.into()));
-            }
-            Some(Word::Decided { from, decided }) if from != self.cluster.own.id => {
-                self.cluster.take_over(decided);
-            }
-            Some(Word::WrongCode { .. } | Word::Decided { .. }) => {}
-            None => self.foreign(),
-        }
-    }
-
-    async fn on_here(&mut self, node: &Node, asks: bool, decided: Fingerprint) {
-        let own = &self.cluster.own;
-        if node.id == own.id {
-            return;
-        }
-        if node.address == own.address {
-            return self.on_rival(node, asks).await;
-        }
-        let change = self.cluster.known().peers.heard(node, Instant::now());
-        self.cluster.report(change);
-        if asks {
-            self.here(false).await;
-        }
-        if decided != self.cluster.rules.fingerprint() {
-            // It does the same, as it hears from us once a second.
-            for part in self.cluster.rules.known(Timestamp::now()).parts() {
-                self.write(node.id, &Letter::Decided(part)).await;
-            }
-        }
-    }
-
-    /// Another node has our address. The one that was there first keeps it.
-    async fn on_rival(&mut self, rival: &Node, asks: bool) {
-        let own = &self.cluster.own;
-        if comes_before(rival, own) {
-            self.rival_heard = Instant::now();
-            if !matches!(*self.cluster.standing.borrow(), Standing::Refused(_)) {
-                report_refused(rival);
-                self.cluster.turn(Standing::Refused(rival.clone()));
-                self.cluster.tell(News::Left);
-            }
-        } else if asks {
-            warn!(
-                "cluster: another node has the address {} of this one, and is refused",
-                own.address
-            );
-            self.here(false).await;
         }
     }
 
@@ -438,6 +350,13 @@ impl Link {
 
     /// Says that this node is here, and looks after those that are silent.
     async fn beat(&mut self) {
+        // Its events tell the same, but for those that found no place.
+        let is_apart = matches!(*self.cluster.standing.borrow(), Standing::Apart);
+        match (self.nats.connection_state(), is_apart) {
+            (State::Connected, true) => self.joined().await,
+            (State::Disconnected, false) => self.apart(),
+            _ => {}
+        }
         if self.rival_heard.elapsed() >= SILENCE {
             self.may_be_free(|_| true).await;
         }
@@ -464,14 +383,6 @@ fn taken(other: &Node) -> String {
         "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
         other.address
     )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }
 
 #[cfg(test)]

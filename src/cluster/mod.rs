@@ -17,7 +17,7 @@
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
-//! | `roads` | connections to other nodes |
+//! | [`roads`] | connections to other nodes |
 //! | `secret` | what the common secret is good for |
 //! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
@@ -35,7 +35,7 @@ mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
-mod roads;
+pub mod roads;
 mod secret;
 mod subjects;
 mod tickets;
@@ -51,7 +51,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::{Either, join_all, pending, select};
@@ -89,15 +89,16 @@ const ANSWER: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
-/// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
-/// node has a room.
-const SETTLING: Duration = Duration::from_millis(1500);
+/// How long after NATS was reached every other node has reached it, too, were it on its second try: until then nobody can
+/// say that no node has a room.
+const SETTLING: Duration = Duration::from_millis(2500);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
 /// This node, and what it knows of the others.
 pub struct Cluster {
     own: Node,
+    began: Instant,
     keys: Keys,
     /// The rooms that are open here, or about to be.
     rooms: RwLock<HashSet<RoomHash>>,
@@ -124,6 +125,8 @@ struct Known {
     peers: Peers,
     lookups: Lookups<oneshot::Sender<Found>>,
     tickets: Tickets,
+    /// Nodes that somebody looks at just now.
+    looked_at: HashSet<NodeId>,
     /// Since when this node stands to the cluster as it does.
     turned: Instant,
     /// What NATS, or the way to it, complained of last, and when.
@@ -169,20 +172,20 @@ impl Cluster {
     pub fn new(settings: &config::Cluster, rules: Arc<Rules>) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (unsaid, words) = mpsc::channel(UNSAID);
         Ok(Self {
             own: Node {
                 id: NodeId::random(),
                 address: settings.address.to_string(),
-                since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             },
+            began: Instant::now(),
             keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
             known: Mutex::new(Known {
                 peers: Peers::default(),
                 lookups: Lookups::default(),
                 tickets: Tickets::default(),
+                looked_at: HashSet::new(),
                 turned: Instant::now(),
                 complaint: None,
             }),
@@ -306,7 +309,7 @@ impl Cluster {
             number: asked.number,
             why,
         };
-        let question = self.keys.say(Purpose::Word, &question);
+        let question = self.keys.say(Purpose::Word, &subject, &question);
         let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
@@ -314,7 +317,10 @@ impl Cluster {
         let looking = async {
             sleep(ANSWER).await;
             let missing = self.known().lookups.missing(asked.number);
-            self.look_at(missing).await;
+            // Where not even this node has heard it, it is NATS that is silent.
+            if !missing.contains(&self.own.id) {
+                self.look_at(missing).await;
+            }
             pending().await
         };
         let answered = async {
@@ -330,7 +336,6 @@ impl Cluster {
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                // Where not even this node has heard it, it is NATS that is silent.
                 if !missing.contains(&self.own.id) {
                     self.doubt(&missing);
                 }
@@ -338,7 +343,7 @@ impl Cluster {
             }
         }
         let settled = since.elapsed() >= SETTLING;
-        match settled && !self.known().peers.any_doubtful() {
+        match settled && asked.all && !self.known().peers.any_doubtful() {
             true => Ok(None),
             false => Err(Unknown),
         }
@@ -376,19 +381,22 @@ impl Cluster {
     }
 
     fn doubt(&self, nodes: &HashSet<NodeId>) {
-        let now = Instant::now();
         let mut known = self.known();
         for &node in nodes {
-            known.peers.doubt(node, now);
+            known.peers.doubt(node);
         }
     }
 
-    /// Looks whether nodes that do not answer are alive; those that are not are forgotten.
+    /// Looks whether nodes that do not answer are alive; those that are not are forgotten. At most one looks at a node.
     async fn look_at(&self, nodes: impl IntoIterator<Item = NodeId>) {
         let looks = nodes.into_iter().filter_map(|id| {
-            let node = self.known().peers.get(id)?.node.clone();
+            let known = &mut *self.known();
+            let node = known.peers.get(id)?.node.clone();
+            let look = known.looked_at.insert(id).then(|| Look(self, id))?;
             Some(async move {
-                if self.is_dead(&node).await {
+                let is_dead = self.is_dead(&node).await;
+                drop(look);
+                if is_dead {
                     self.gone(node.id);
                 }
             })
@@ -397,10 +405,22 @@ impl Cluster {
     }
 }
 
+/// A look at a node, which may be given up at any moment.
+struct Look<'a>(&'a Cluster, NodeId);
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.0.known().looked_at.remove(&self.1);
+    }
+}
+
 /// A question of somebody who may stop waiting at any moment.
 struct Asked<'a> {
     cluster: &'a Cluster,
     number: u64,
+    /// Whether all known nodes are waited for. One that was doubtful then may not have heard the question, and be
+    /// doubtful no more when the others have answered.
+    all: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -409,7 +429,12 @@ impl<'a> Asked<'a> {
         // This node too: that it hears its own question shows that NATS passes them on.
         let nodes = known.peers.expected().chain([cluster.own.id]);
         let number = known.lookups.ask(nodes, asker);
-        Self { cluster, number }
+        let all = !known.peers.any_doubtful();
+        Self {
+            cluster,
+            number,
+            all,
+        }
     }
 
     fn give_up(&self) -> HashSet<NodeId> {

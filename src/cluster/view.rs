@@ -133,7 +133,7 @@ impl Other {
             address: peer.node.address,
             heard_seconds: heard.as_secs(),
             reachable,
-            doubtful: peer.doubtful.is_some(),
+            doubtful: peer.doubtful,
             silent,
         }
     }

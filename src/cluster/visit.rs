@@ -123,7 +123,7 @@ impl Cluster {
             Ok(Err(Failure::Dead)) => true,
             Ok(Ok(Reached {
                 welcome: Some(it), ..
-            })) => it.id != node.id,
+            })) => it.id != node.id || it.leaves,
             // A proxy is there, which has TLS for it, and nobody behind that.
             Ok(Ok(Reached { status: 502, .. })) => true,
             Ok(Ok(_) | Err(Failure::Other(_))) | Err(_) => false,
@@ -136,7 +136,7 @@ impl Cluster {
             return false;
         };
         let reached = timeout(LOOKING, self.reach(&url, &Visit::Probe)).await;
-        matches!(reached, Ok(Ok(Reached { welcome: Some(it), .. })) if it.id == node.id)
+        matches!(reached, Ok(Ok(Reached { welcome: Some(it), .. })) if it.id == node.id && !it.leaves)
     }
 
     /// Says this to the node at `url`, by the handshake of a WebSocket (RFC 6455 §4.1).
@@ -145,7 +145,7 @@ impl Cluster {
         let mut noise = [0; 16];
         getrandom::fill(&mut noise).map_err(|error| Failure::Other(error.to_string()))?;
         let key = STANDARD.encode(noise);
-        let sealed = URL_SAFE_NO_PAD.encode(self.keys.say(Purpose::Visit, visit));
+        let sealed = URL_SAFE_NO_PAD.encode(self.keys.say(Purpose::Visit, "", visit));
         let (host, path) = (url.authority(), &url.path);
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -175,7 +175,8 @@ impl Cluster {
             return Err(Failure::Other("it answers another handshake".to_owned()));
         }
         let welcome = header(HEADER).and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
-        let welcome = welcome.and_then(|it| self.keys.hear::<Welcome>(Purpose::Welcome, &it));
+        let welcome = welcome.and_then(|it| self.keys.hear::<Welcome>(Purpose::Welcome, "", &it));
+        let welcome = welcome.map(|(_, it)| it);
         Ok(Reached {
             status,
             // Of another handshake it proves nothing.
@@ -261,6 +262,8 @@ fn granted(answer: &[u8]) -> Result<(), Ending> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::net::TcpListener;
 
     use super::*;

@@ -31,8 +31,6 @@ pub struct Node {
     pub id: NodeId,
     /// Where the others reach it.
     pub address: String,
-    /// When it began, in milliseconds of Unix time.
-    pub since: u64,
 }
 
 /// What a node tells all others.
@@ -43,6 +41,8 @@ pub(super) enum Word {
     Here {
         node: Node,
         asks: bool,
+        /// For how long it has run, in milliseconds.
+        up: u64,
         decided: Fingerprint,
     },
     /// It leaves, and has no room that may be joined any more.
@@ -127,20 +127,29 @@ pub struct Guest {
 pub(super) struct Welcome {
     /// Which it is.
     pub(super) id: NodeId,
+    /// Whether it is about to leave, and has no room that may be joined.
+    pub(super) leaves: bool,
     /// The key of the handshake that it answers (RFC 6455 §4.1).
     pub(super) key: String,
 }
 
 impl Keys {
-    /// Seals a word.
-    pub(super) fn say(&self, purpose: Purpose, word: &impl Serialize) -> Vec<u8> {
+    /// Seals a word that goes to this place.
+    pub(super) fn say(&self, purpose: Purpose, place: &str, word: &impl Serialize) -> Vec<u8> {
         // Strings, numbers and lists of them: there is nothing that could fail to serialise.
         let text = serde_json::to_vec(word).unwrap_or_default();
-        self.seal(purpose, &text)
+        self.seal(purpose, place, &text)
     }
 
-    /// Opens a word; `None` where it is none, or of a stranger.
-    pub(super) fn hear<T: DeserializeOwned>(&self, purpose: Purpose, sealed: &[u8]) -> Option<T> {
-        serde_json::from_slice(&self.open(purpose, sealed)?).ok()
+    /// Opens a word that has come to this place; `None` where it is none, or of a stranger. With its number among those
+    /// of its node.
+    pub(super) fn hear<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        place: &str,
+        sealed: &[u8],
+    ) -> Option<(u64, T)> {
+        let (number, text) = self.open(purpose, place, sealed)?;
+        Some((number, serde_json::from_slice(&text).ok()?))
     }
 }
