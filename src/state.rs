@@ -96,7 +96,7 @@ pub struct State {
     /// What client addresses have done.
     pub callers: Callers,
     /// What the operator has decided of them.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What is outstanding.
     pub pools: Pools,
     /// What becomes of the payload.
@@ -125,7 +125,7 @@ impl State {
             placement: Placement::new(config.workers),
             admission: Admission::new(&config),
             callers: Callers::default(),
-            rules: Rules::default(),
+            rules: Arc::default(),
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger, &access, &events),
             events,
@@ -142,6 +142,9 @@ impl State {
 
     /// The same as one of several relays.
     pub fn in_cluster(mut self, cluster: Option<Arc<Cluster>>) -> Self {
+        if let Some(cluster) = &cluster {
+            self.metrics.collect(cluster.exposition());
+        }
         self.cluster = cluster;
         self
     }

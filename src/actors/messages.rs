@@ -13,10 +13,10 @@ use relay_wire::{
     request::{Join, Request},
 };
 
+use super::charge::Charge;
 use crate::{
     cluster::visit::Upstream,
     flow::{
-        credit::Share,
         data::{Data, Delivery},
         pace::SharedPace,
         vitals::{Fares, Vitals},
@@ -68,12 +68,10 @@ pub struct Ask {
 pub struct Sought {
     /// Whose session has tried it.
     pub id: SessionId,
-    /// Whom it is charged to.
-    pub client: AddressKey,
     /// Whether it is let in there.
     pub came: Result<(), Ending>,
-    /// Its part of what is tried just now.
-    pub share: Share,
+    /// What it was charged.
+    pub charge: Charge,
 }
 
 /// A member of a room sent something for the other side.
@@ -203,9 +201,9 @@ pub enum Deliver {
         moved: Box<Moved>,
     },
     /// No room here has its code: try it on the other nodes, and say [`Sought`].
-    Seek(Join, Share),
+    Seek(Join, Charge),
     /// What has come of that.
-    Visited(Join, Share, Result<Box<Upstream>, Ending>),
+    Visited(Join, Charge, Result<Box<Upstream>, Ending>),
     /// Its turn in its room's queue has come: it is a receiver, and paired.
     Paired,
     /// The request waits: its answer is late.
@@ -227,6 +225,9 @@ pub enum Deliver {
     Evict,
     /// Be read no faster than this, together with others, from here on.
     Limit(Option<Arc<SharedPace>>),
-    /// The relay stops: who is in no room closes now.
-    Stopping,
+    /// The relay stops: who is in no room closes now, and who is in one on another node where all `must` go.
+    Stopping {
+        /// Whether pairs may not finish any more.
+        must: bool,
+    },
 }

@@ -3,6 +3,7 @@
 //!
 //! They talk in [`messages`] alone. Which registry is on which thread is in [`directory`].
 
+mod charge;
 pub mod directory;
 pub mod messages;
 pub mod registry;

@@ -18,7 +18,7 @@ mod visits;
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use relay_wire::{code::RoomCode, ending::Ending};
+use relay_wire::code::RoomCode;
 
 use self::{line::Line, member::Member, visits::Visits};
 use super::{
@@ -149,7 +149,6 @@ impl Handler<Attach> for RoomRegistry {
             visitor,
             vitals,
             spent,
-            across: false,
         };
         self.members.insert(id, member);
         // Much may have been decided while it was on its way here.
@@ -157,7 +156,7 @@ impl Handler<Attach> for RoomRegistry {
             return;
         }
         if self.draining {
-            self.send(id, Deliver::Stopping);
+            self.send(id, Deliver::Stopping { must: false });
         } else if let Some(request) = request {
             self.take_up(id, request, now(), ctx);
             self.set_alarm(ctx);
@@ -170,7 +169,7 @@ impl Handler<Ask> for RoomRegistry {
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
         if self.draining {
-            self.send(ask.id, Deliver::Stopping);
+            self.send(ask.id, Deliver::Stopping { must: false });
             return;
         }
         if self.end_without_key(&[ask.id], ctx) {
@@ -185,7 +184,7 @@ impl Handler<Sought> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, sought: Sought, ctx: &mut Self::Context) {
-        self.sought(&sought);
+        self.sought(sought);
         self.set_alarm(ctx);
     }
 }
@@ -252,12 +251,9 @@ impl Handler<Shutdown> for RoomRegistry {
             Shutdown::Now => self.rooms.shut_down(&mut self.effects),
         }
         self.carry_out();
+        let must = matches!(shutdown, Shutdown::Now);
         for member in self.members.values() {
-            member.session.do_send(match shutdown {
-                // Its pair may finish until then; whether it has one its room's node knows.
-                Shutdown::Now if member.across => Deliver::Close(Ending::ServerShutdown.into()),
-                Shutdown::Now | Shutdown::Drain => Deliver::Stopping,
-            });
+            member.session.do_send(Deliver::Stopping { must });
         }
     }
 }

@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{network::Network, rules::Decided};
+use crate::{
+    cluster::view::View,
+    limits::{network::Network, rules::Decided},
+};
 
 /// Rows of a list that an answer has at most: the busiest.
 pub(super) const MOST_ROWS: usize = 1000;
@@ -41,6 +44,9 @@ pub(super) struct Status {
     pub(super) decided: Decided,
     /// Whether what is decided outlives a restart, by how it was read or written last.
     pub(super) kept: bool,
+    /// The other relays, where this one is one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cluster: Option<View>,
     /// The busiest addresses and rooms.
     pub(super) clients: Vec<Client>,
     pub(super) busiest_rooms: Vec<Room>,
@@ -241,6 +247,9 @@ pub(super) struct Done {
     /// Whether it outlives a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kept: Option<bool>,
+    /// Other nodes of the cluster that are told, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nodes: Option<u64>,
 }
 
 /// Why something was not done.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     actors::messages::{Fellow, Seen},
+    cluster::view::View,
     flow::vitals::Fares,
     limits::{
         address::AddressKey,
@@ -37,6 +38,15 @@ pub(super) struct Looks<'a> {
     pub(super) before: &'a Look,
     pub(super) after: &'a Look,
     pub(super) state: &'a State,
+}
+
+/// What a status tells beside what two looks do.
+pub(super) struct Circumstances {
+    pub(super) decided: Decided,
+    pub(super) kept: bool,
+    /// Why what is decided is not kept that should be.
+    pub(super) unkept: Option<String>,
+    pub(super) cluster: Option<View>,
 }
 
 /// So much more, as so much a second.
@@ -172,15 +182,14 @@ impl Looks<'_> {
         self.shown(&self.clients(), most)
     }
 
-    /// How the relay is, with so many of the busiest addresses and rooms. `unkept` is why what is decided
-    /// is not kept that should be.
-    pub(super) fn status(
-        &self,
-        rows: usize,
-        decided: Decided,
-        kept: bool,
-        unkept: Option<String>,
-    ) -> Status {
+    /// How the relay is, with so many of the busiest addresses and rooms.
+    pub(super) fn status(&self, rows: usize, circumstances: Circumstances) -> Status {
+        let Circumstances {
+            decided,
+            kept,
+            unkept,
+            cluster,
+        } = circumstances;
         let (pools, live) = (&self.state.pools, self.state.live());
         let of = |now: usize, most: usize| Of {
             now: now as u64,
@@ -207,6 +216,7 @@ impl Looks<'_> {
             refusals: self.refusals(),
             decided,
             kept,
+            cluster,
             clients: self.shown(&clients, rows),
             busiest_rooms: rooms.0,
         };

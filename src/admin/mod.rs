@@ -37,4 +37,18 @@ mod troubles;
 mod units;
 mod words;
 
+use std::path::PathBuf;
+
 pub use self::serve::{CONNECTIONS, serve};
+use crate::cluster::view::View;
+
+/// The cluster of a relay that runs, as that sees it; `None` where it is no node of one. `socket` is where the
+/// settings have its socket, if they do.
+///
+/// # Errors
+///
+/// Why it cannot be asked, in a sentence.
+pub fn cluster(socket: Option<PathBuf>) -> Result<Option<View>, String> {
+    let answer = ask::Relay::find(socket).get("/status?rows=0")?;
+    answer.read::<api::Status>().map(|it| it.cluster)
+}

@@ -6,15 +6,15 @@ use actix_rt::{
     task::spawn_blocking,
     time::{sleep, timeout},
 };
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 use log::{debug, info, warn};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::{
     api::{Blocking, Done, Limiting, RoomList, Status, Unblocking, Who},
     look::{Look, PATIENCE, ask_all, long_name},
-    looks::{Looks, age},
+    looks::{Circumstances, Looks, age},
     store::Store,
     troubles::objection,
     units::{self, counted},
@@ -25,6 +25,7 @@ use crate::{
         messages::{Decided as Told, EndRoom, Seen},
         now,
     },
+    cluster::view::{Audience, View},
     limits::{
         network::Network,
         rules::{Decided, TooMany},
@@ -107,12 +108,29 @@ impl Office {
     }
 
     pub(super) async fn status(&self, rows: usize) -> Status {
-        self.twice(|looks| {
-            let unkept = self.store.trouble();
-            let kept = self.store.keeps() && unkept.is_none();
-            looks.status(rows, self.decided(), kept, unkept)
-        })
-        .await
+        let (before, (cluster, ())) =
+            join(self.look(), join(self.cluster(), sleep(LOOK_AGAIN))).await;
+        let after = self.look().await;
+        let looks = Looks {
+            before: &before,
+            after: &after,
+            state: &self.state,
+        };
+        let unkept = self.store.trouble();
+        looks.status(
+            rows,
+            Circumstances {
+                decided: self.decided(),
+                kept: self.store.keeps() && unkept.is_none(),
+                unkept,
+                cluster,
+            },
+        )
+    }
+
+    /// The cluster, where this relay is one of several.
+    async fn cluster(&self) -> Option<View> {
+        Some(self.state.cluster.as_ref()?.view().await)
     }
 
     pub(super) async fn rooms(&self, rows: usize) -> RoomList {
@@ -194,7 +212,8 @@ impl Office {
                 now.saturating_add(time).unwrap_or(Timestamp::MAX)
             });
         let rules = &self.state.rules;
-        rules.block(network, until, now).map_err(too_many)?;
+        let decided = rules.block(network, until, now).map_err(too_many)?;
+        let (nodes, elsewhere) = self.spread(decided);
         let ((ended, silent), (kept, note)) = self.enact(network).await;
         let time = match seconds.filter(|_| until.is_some()) {
             Some(seconds) => format!("for {}", units::time(seconds)),
@@ -204,36 +223,39 @@ impl Office {
         debug!("{network} is blocked");
         info!("the operator has blocked a network {time}; {sessions} ended");
         Ok(Done {
-            said: format!("{network} is blocked {time}; {sessions} ended{silent}{note}"),
+            said: format!("{network} is blocked {time}; {sessions} ended{silent}{note}{elsewhere}"),
             network: Some(network),
             until,
             ended: Some(ended as u64),
             kept: Some(kept),
+            nodes,
         })
     }
 
     /// Ends the block of a network.
     pub(super) async fn unblock(&self, wanted: Unblocking) -> Result<Done, No> {
         let (network, now) = (wanted.network, Timestamp::now());
-        let was = self.state.rules.unblock(network, now);
+        let ended = self.state.rules.unblock(network, now);
         let around = self.state.rules.blocked_around(network, now);
         let still = around.map(|around| format!("{around} is blocked, and {network} with it"));
-        if !was {
+        let Some(ended) = ended else {
             return Err(No::Missing(
                 still.unwrap_or_else(|| format!("{network} is not blocked")),
             ));
-        }
+        };
+        let (nodes, elsewhere) = self.spread(ended);
         let (kept, note) = self.keep().await;
         debug!("{network} is not blocked any more");
         info!("the operator has unblocked a network");
         let still = still.map(|still| format!("; but {still}"));
         Ok(Done {
             said: format!(
-                "{network} is not blocked any more{}{note}",
+                "{network} is not blocked any more{}{note}{elsewhere}",
                 still.unwrap_or_default()
             ),
             network: Some(network),
             kept: Some(kept),
+            nodes,
             ..Done::default()
         })
     }
@@ -251,15 +273,20 @@ impl Office {
             let around = it.network;
             format!("{around} is read at {pace} a second, and {network} with it")
         });
-        if !lifted {
-            rules
-                .limit(network, bytes_per_sec, now())
-                .map_err(too_many)?;
-        } else if !rules.unlimit(network) {
-            let still = around.map(|around| format!("; but {around}"));
-            let still = still.unwrap_or_default();
-            return Err(No::Missing(format!("{network} has no limit{still}")));
-        }
+        let decided = match lifted {
+            false => rules
+                .limit(network, bytes_per_sec, Timestamp::now(), now())
+                .map_err(too_many)?,
+            true => {
+                let ended = rules.unlimit(network, Timestamp::now(), now());
+                ended.ok_or_else(|| {
+                    let still = around.as_ref().map(|around| format!("; but {around}"));
+                    let still = still.unwrap_or_default();
+                    No::Missing(format!("{network} has no limit{still}"))
+                })?
+            }
+        };
+        let (nodes, elsewhere) = self.spread(decided);
         let ((_, silent), (kept, note)) = self.enact(network).await;
         let pace = match (lifted, around) {
             (false, _) => format!(
@@ -275,11 +302,36 @@ impl Office {
             false => info!("the operator has a network read at {bytes_per_sec} bytes a second"),
         }
         Ok(Done {
-            said: format!("{network} {pace}{silent}{note}"),
+            said: format!("{network} {pace}{silent}{note}{elsewhere}"),
             network: Some(network),
             kept: Some(kept),
+            nodes,
             ..Done::default()
         })
+    }
+
+    /// Tells the other relays of a cluster what is decided. Returns how many there are, and to end a sentence,
+    /// whether all of them hear it.
+    fn spread(&self, decided: Decided) -> (Option<u64>, String) {
+        let Some(cluster) = &self.state.cluster else {
+            return (None, String::new());
+        };
+        cluster.decided(decided);
+        let audience = cluster.audience();
+        (Some(audience.nodes as u64), told(audience))
+    }
+
+    /// Has the sessions here meet what is decided elsewhere, and writes that down, as often as `decided` tells.
+    pub async fn follow(&self, decided: &Notify) {
+        loop {
+            decided.notified().await;
+            let everybody = Network::everybody();
+            let told = join_all(everybody.map(|network| self.tell(network))).await;
+            let ended: usize = told.into_iter().map(|(ended, _)| ended).sum();
+            self.keep().await;
+            let sessions = counted(ended as u64, "session");
+            info!("what the operator has decided on another node holds here; {sessions} ended");
+        }
     }
 
     /// Has what is decided of a network now hold and last: its sessions are told while it is written down,
@@ -304,7 +356,8 @@ impl Office {
             return (false, note);
         }
         let _writing = self.writing.lock().await;
-        let (store, decided) = (self.store.clone(), self.decided());
+        let decided = self.state.rules.known(Timestamp::now());
+        let store = self.store.clone();
         let saved = spawn_blocking(move || store.save(&decided)).await;
         let error = match saved {
             Ok(Ok(())) => return (true, String::new()),
@@ -347,6 +400,25 @@ impl Office {
             said,
             ..Done::default()
         })
+    }
+}
+
+/// Who of the other relays hears what is decided, to end a sentence.
+fn told(audience: Audience) -> String {
+    let Audience {
+        reached,
+        nodes,
+        silent,
+    } = audience;
+    let others = counted(nodes as u64, "other node");
+    match (reached, silent) {
+        (false, _) => "; NATS is not reached: other nodes hear of it once it is".to_owned(),
+        (true, 0) => format!("; told to {others}"),
+        (true, silent) => {
+            format!(
+                "; told to {others}, of which {silent} not heard of: it holds there once that is"
+            )
+        }
     }
 }
 

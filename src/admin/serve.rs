@@ -40,12 +40,16 @@ const FEW: usize = 5;
 
 /// Serves the operator until `adjourned`, which comes true where its other end is dropped, and then those
 /// who have asked already.
-pub async fn serve(socket: AdminSocket, office: Office, adjourned: oneshot::Receiver<Infallible>) {
+pub async fn serve(
+    socket: AdminSocket,
+    office: Arc<Office>,
+    adjourned: oneshot::Receiver<Infallible>,
+) {
     let pages = HttpService::build()
         .client_request_timeout(PATIENCE)
         .client_disconnect_timeout(PATIENCE)
         .keep_alive(KeepAlive::Disabled)
-        .h1(map_config(app(Arc::new(office)), |()| AppConfig::default()));
+        .h1(map_config(app(office), |()| AppConfig::default()));
     let Ok(pages) = pages.new_service(()).await else {
         // Nothing in it can fail to start.
         return;

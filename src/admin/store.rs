@@ -20,7 +20,7 @@ const NAME: &str = "rules.json";
 /// Who may read it: it has addresses.
 const MODE: u32 = 0o600;
 /// The longest file that is read, in bytes: several times what all rules that there may be take.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: u64 = 4 << 20;
 
 /// Where decisions are kept, if anywhere.
 #[derive(Debug, Clone)]
@@ -187,6 +187,7 @@ mod tests {
             blocks: vec![Block {
                 network: "192.0.2.0/24".parse().unwrap(),
                 until: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+                decided: "2026-01-01T03:04:05.123456789Z".parse().unwrap(),
             }],
             limits: Vec::new(),
         }

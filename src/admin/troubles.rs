@@ -4,11 +4,14 @@ use std::cmp::Reverse;
 
 use super::{
     api::{Client, Of, Status, Verdict},
-    units::counted,
+    units::{counted, time},
 };
-use crate::limits::{
-    address::{AddressKey, Trust},
-    network::Network,
+use crate::{
+    cluster::view::View,
+    limits::{
+        address::{AddressKey, Trust},
+        network::Network,
+    },
 };
 
 /// The part of what there may be, in percent, from which on there is little left.
@@ -61,6 +64,7 @@ pub(super) fn troubles(signs: &Signs<'_>) -> Vec<String> {
             troubles.push(format!("there are {now} {what} of {most} ({knob})"));
         }
     }
+    troubles.extend(status.cluster.iter().flat_map(apart));
     troubles.extend(floods(signs));
     for it in &status.refusals {
         if it.per_sec >= MANY_REFUSALS {
@@ -73,6 +77,33 @@ pub(super) fn troubles(signs: &Signs<'_>) -> Vec<String> {
         troubles.push("the event log cannot be written (RELAY_LOG_DIR)".to_owned());
     }
     troubles
+}
+
+/// What keeps this relay and others of its cluster apart.
+fn apart(cluster: &View) -> Vec<String> {
+    let nats = &cluster.nats;
+    let since = time(nats.seconds);
+    if nats.address_taken {
+        return vec![format!(
+            "another node has the address {} (RELAY_CLUSTER_ADDRESS): this relay has its own rooms alone",
+            cluster.address
+        )];
+    }
+    if !nats.reached {
+        return vec![format!(
+            "NATS is not reached for {since} (RELAY_CLUSTER_NATS): this relay has its own rooms alone"
+        )];
+    }
+    let lost = cluster.nodes.iter().filter(|it| it.silent || it.doubtful);
+    let lost = lost.take(WORST).map(|it| {
+        let there = match it.reachable {
+            Some(true) => "its relay answers there, so that it is NATS that it does not reach",
+            _ => "nor does it answer there",
+        };
+        let silence = time(it.heard_seconds);
+        format!("node {} is not heard of for {silence}; {there}", it.address)
+    });
+    lost.collect()
 }
 
 /// Who connects so often, the worst by name.

@@ -10,7 +10,7 @@ use super::{
     table::{Head, Table},
     units::{bytes, counted, time},
 };
-use crate::limits::rules::Decided;
+use crate::{cluster::view::View, limits::rules::Decided};
 
 /// Addresses that a list for a person has at most. The whole list is in the JSON.
 const MOST_SHOWN: usize = 40;
@@ -40,6 +40,9 @@ pub(super) fn status(it: &Status) -> String {
         text += &format!("  {trouble}\n");
     }
     text += &format!("\n{}\n{}\n", load(it), transfers(it));
+    if let Some(it) = &it.cluster {
+        text += &format!("\n{}", cluster(it));
+    }
     if !it.clients.is_empty() {
         text += &format!("\n{}", clients(&it.clients).text(SCREEN));
     }
@@ -126,6 +129,43 @@ pub(super) fn transfers(it: &Status) -> String {
         counted(it.pairs, "pair"),
         it.waiting,
     )
+}
+
+/// The cluster: what NATS says, and a line for each node.
+pub(super) fn cluster(it: &View) -> String {
+    let nats = &it.nats;
+    let how = match (&nats.server, nats.reached) {
+        (Some(server), _) => format!("over NATS at {server}"),
+        (None, true) => "another node has this one's address, over NATS".to_owned(),
+        (None, false) => "NATS is not reached".to_owned(),
+    };
+    let mut text = format!(
+        "cluster: {how}, for {}; this node is {}, {} in rooms of others\n",
+        time(nats.seconds),
+        it.address,
+        counted(it.pipes, "client"),
+    );
+    for node in it.nodes.iter().take(MOST_SHOWN) {
+        let reached = match node.reachable {
+            Some(true) => "reached from here",
+            Some(false) => "not reached from here",
+            None => "not looked at",
+        };
+        let doubt = match node.doubtful {
+            true => ", behind with an answer",
+            false => "",
+        };
+        let heard = match node.silent {
+            true => format!("not heard of for {}", time(node.heard_seconds)),
+            false => "heard of".to_owned(),
+        };
+        text += &format!("  {} is {heard}{doubt}, {reached}\n", node.address);
+    }
+    if let Some(complaint) = &nats.complaint {
+        let (what, ago) = (&complaint.text, time(complaint.seconds));
+        text += &format!("  NATS complained {ago} ago: {what}\n");
+    }
+    text
 }
 
 /// What was refused, the most frequent first.

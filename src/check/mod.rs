@@ -10,6 +10,7 @@
 //! | `exchange`, `pair` | the steps of using a room, in their order; what its two clients do |
 //! | `way`, `public` | the ways there that clients come by: through nginx, by the public name |
 //! | `reach`, `published` | a connection by them; whether the operator's pages are shown to whoever comes by them |
+//! | `cluster` | what the relay says of the others of its cluster |
 //! | `net`, `tls` | what the failures of the way there mean |
 //! | `client` | a WebSocket client, and what the relay's refusals mean |
 //! | `answer` | what an HTTP answer in place of a WebSocket means |
@@ -21,6 +22,7 @@
 
 mod answer;
 mod client;
+mod cluster;
 mod exchange;
 mod exposition;
 mod exposure;
@@ -227,6 +229,9 @@ async fn local(judged: Judged, plan: Plan, printer: Printer) -> Status {
     match &target {
         Some(target) => exchange::run(target, &plan, &mut report).await,
         None => exchange::skip_rest(true, &plan, &mut report),
+    }
+    if let Some(config) = config.as_ref().filter(|it| it.cluster_address.is_some()) {
+        report.add("cluster", cluster::ask(config.admin_socket.clone()).await);
     }
     if plan.machine {
         around(config.as_ref(), target.as_ref(), &plan, &mut report).await;

@@ -1,7 +1,9 @@
 //! The conversation over NATS, on a thread of its own: nodes answer each other in time however busy their
 //! workers are.
 //!
-//! What is said is sealed.
+//! What is said is sealed. What follows from what is heard is in `heard`.
+
+mod heard;
 
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
@@ -9,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Event, Message, Subscriber};
+use async_nats::{Client, Event, ServerAddr, Subscriber, connection::State};
 use futures_util::StreamExt;
-use log::{debug, error, info, warn};
+use log::{info, warn};
 use relay_wire::text::escaped;
 use tokio::{
     select,
@@ -20,14 +22,15 @@ use tokio::{
 };
 
 use super::{
-    Cluster, News, Standing, login,
-    peers::{BEAT, SILENCE, comes_before},
-    report,
+    Cluster, News, Standing,
+    counts::Lost,
+    login,
+    peers::{BEAT, SILENCE},
     secret::Purpose,
     subjects,
-    words::{Answer, Invitation, Node, NodeId, Question, Why, Word},
+    words::{Letter, Node, NodeId, Word},
 };
-use crate::config;
+use crate::{config, observe::logging};
 
 /// How often NATS is asked whether it is there; it is given up after two questions without an answer.
 const ASKED: Duration = Duration::from_secs(1);
@@ -36,6 +39,8 @@ const CONNECTING: Duration = Duration::from_secs(1);
 /// The longest pause between two tries to reach NATS, in milliseconds: all nodes are back soon after it is,
 /// and not at once.
 const LONGEST_PAUSE: u32 = 900;
+/// How long the NATS client may take to take something.
+const SENDING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
 /// How long a start waits for the cluster. Without it the relay has its own rooms alone.
@@ -47,7 +52,7 @@ const EVENTS: usize = 64;
 
 impl Cluster {
     /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, on a thread of the cluster's own.
+    /// they say, mostly on a thread of the cluster's own, and does not wait for anything.
     ///
     /// # Errors
     ///
@@ -57,7 +62,7 @@ impl Cluster {
         self: &Arc<Self>,
         settings: config::Cluster,
         forget: Duration,
-        tell: impl Fn(News) + Send + 'static,
+        tell: impl Fn(News) + Send + Sync + 'static,
     ) -> Result<(), String> {
         let words = self
             .words
@@ -67,8 +72,10 @@ impl Cluster {
         let Some(words) = words else {
             return Ok(());
         };
+        // Nobody has before: the words begin once.
+        let _ = self.listener.set(Box::new(tell));
         let nats = settings.nats.to_string();
-        start(Arc::clone(self), settings, forget, words, tell).await?;
+        start(Arc::clone(self), settings, forget, words).await?;
         let mut standing = self.standing.subscribe();
         let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
         if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
@@ -99,10 +106,10 @@ pub(super) async fn start(
     settings: config::Cluster,
     forget: Duration,
     words: mpsc::Receiver<Word>,
-    tell: impl Fn(News) + Send + 'static,
 ) -> Result<(), String> {
     let (ready, started) = oneshot::channel();
     let run = move || {
+        let _guard = Guard;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -118,7 +125,6 @@ pub(super) async fn start(
                     let link = Link {
                         cluster,
                         nats,
-                        tell,
                         forget,
                         complaint: String::new(),
                         rival_heard: Instant::now(),
@@ -136,6 +142,19 @@ pub(super) async fn start(
         .unwrap_or_else(|_| Err("the cluster's thread has ended".to_owned()))
 }
 
+/// Ends the process where the thread panics: else nobody here would find a room elsewhere again, and a fresh process is
+/// started by whoever supervises this one.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() && !cfg!(test) {
+            logging::flush();
+            std::process::abort();
+        }
+    }
+}
+
 async fn connect(
     settings: &config::Cluster,
     events: mpsc::Sender<Event>,
@@ -145,6 +164,15 @@ async fn connect(
         .ping_interval(ASKED)
         .connection_timeout(CONNECTING)
         .retry_on_initial_connect()
+        // Those that the settings name, and no others that they speak of.
+        .ignore_discovered_servers()
+        .require_tls(
+            settings
+                .nats
+                .addresses()
+                .iter()
+                .all(ServerAddr::tls_required),
+        )
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
             let events = events.clone();
@@ -161,10 +189,9 @@ fn pause(attempts: usize) -> Duration {
     Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
 }
 
-struct Link<T> {
+struct Link {
     cluster: Arc<Cluster>,
     nats: Client,
-    tell: T,
     /// How long a room lives.
     forget: Duration,
     /// What NATS complained of last.
@@ -173,7 +200,7 @@ struct Link<T> {
     rival_heard: Instant,
 }
 
-impl<T: Fn(News)> Link<T> {
+impl Link {
     async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
         let keys = &self.cluster.keys;
         let subjects = [
@@ -199,7 +226,7 @@ impl<T: Fn(News)> Link<T> {
             select! {
                 Some(event) = events.recv() => self.on_event(event).await,
                 Some(question) = questions.next() => self.on_question(&question).await,
-                Some(answer) = answers.next() => self.on_answer(&answer),
+                Some(answer) = answers.next() => self.on_letter(&answer),
                 Some(word) = told.next() => self.on_word(&word).await,
                 Some(word) = words.recv() => self.say(&word).await,
                 _ = beat.tick() => self.beat().await,
@@ -220,170 +247,89 @@ impl<T: Fn(News)> Link<T> {
         };
         let _ = timeout(LEAVING, last).await;
         // Not before: who is apart says nothing.
-        self.cluster.standing.send_replace(Standing::Apart);
+        self.cluster.turn(Standing::Apart);
         info!("cluster: left");
+        self.cluster.tell(News::Left);
     }
 
     async fn say(&self, word: &Word) {
         if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
-            return;
+            // What is not said while NATS is away would be no news when it is back.
+            return self.cluster.counts.lost(Lost::Apart);
         }
-        let sealed = self.cluster.keys.say(Purpose::Word, word);
-        // What is not said while NATS is away would be no news when it is back.
-        let _ = self
-            .nats
-            .publish(subjects::all(&self.cluster.keys), sealed.into())
-            .await;
+        let subject = subjects::all(&self.cluster.keys);
+        let sealed = self.cluster.keys.say(Purpose::Word, &subject, word);
+        self.send(subject, sealed).await;
+    }
+
+    /// Says something to one other node.
+    async fn write(&self, to: NodeId, letter: &Letter) {
+        let subject = subjects::to(&self.cluster.keys, to);
+        let sealed = self.cluster.keys.say(Purpose::Word, &subject, letter);
+        self.send(subject, sealed).await;
+    }
+
+    /// Hands something to the NATS client. It has a bound, at which this would wait for as long as NATS is silent, and
+    /// not hear that it is.
+    async fn send(&self, subject: String, sealed: Vec<u8>) {
+        let sent = timeout(SENDING, self.nats.publish(subject, sealed.into()));
+        if !matches!(sent.await, Ok(Ok(()))) {
+            self.cluster.counts.lost(Lost::Full);
+        }
+    }
+
+    /// For how long this node has run, in milliseconds.
+    fn up(&self) -> u64 {
+        u64::try_from(self.cluster.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn here(&self, asks: bool) {
-        let node = self.cluster.own.clone();
-        self.say(&Word::Here { node, asks }).await;
+        let here = Word::Here {
+            node: self.cluster.own.clone(),
+            asks,
+            up: self.up(),
+            decided: self.cluster.rules.fingerprint(),
+        };
+        self.say(&here).await;
+    }
+
+    /// NATS is reached.
+    async fn joined(&mut self) {
+        let now = Instant::now();
+        self.cluster.known().peers.deaf(now);
+        self.cluster.turn(Standing::Joined(self.nats.clone(), now));
+        self.complaint.clear();
+        info!("cluster: joined, over NATS");
+        self.cluster.tell(News::Joined);
+        self.here(true).await;
+    }
+
+    /// NATS is not reached any more.
+    fn apart(&self) {
+        if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
+            warn!(
+                "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
+            );
+            self.cluster.tell(News::Left);
+            self.cluster.turn(Standing::Apart);
+        }
     }
 
     async fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected => {
-                self.cluster.known().peers.deaf(Instant::now());
-                let joined = Standing::Joined(self.nats.clone(), Instant::now());
-                self.cluster.standing.send_replace(joined);
-                self.complaint.clear();
-                info!("cluster: joined, over NATS");
-                self.here(true).await;
-            }
-            Event::Disconnected | Event::Closed => {
-                if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
-                    warn!(
-                        "cluster: NATS is not reached any more: this relay has its own rooms alone until it is"
-                    );
-                }
-                self.cluster.standing.send_replace(Standing::Apart);
-            }
+            Event::Connected => self.joined().await,
+            Event::Disconnected | Event::Closed => self.apart(),
             other => {
-                let complaint = other.to_string();
+                if matches!(other, Event::SlowConsumer(_)) {
+                    self.cluster.counts.lost(Lost::Slow);
+                }
+                let complaint = escaped(&other.to_string()).to_string();
+                self.cluster.known().complaint = Some((complaint.clone(), Instant::now()));
                 if complaint != self.complaint {
-                    warn!("cluster: NATS: {}", escaped(&complaint));
+                    warn!("cluster: NATS: {complaint}");
                     self.complaint = complaint;
                 }
             }
-        }
-    }
-
-    async fn on_question(&self, message: &Message) {
-        let Some(question) = self
-            .cluster
-            .keys
-            .hear::<Question>(Purpose::Word, &message.payload)
-        else {
-            return debug!("cluster: a question that is none of ours");
-        };
-        let own = &self.cluster.own;
-        if question.from == own.id {
-            return self.settle(question.number, None);
-        }
-        let room = subjects::room_of(&message.subject);
-        let has = room
-            .filter(|room| self.cluster.has(room))
-            .and_then(|_| self.invitation(question.why));
-        let answer = Answer {
-            from: own.id,
-            number: question.number,
-            has,
-        };
-        let to = subjects::to(&self.cluster.keys, question.from);
-        let sealed = self.cluster.keys.say(Purpose::Word, &answer);
-        let _ = self.nats.publish(to, sealed.into()).await;
-    }
-
-    /// What lets a visit in that comes for one of our rooms.
-    fn invitation(&self, why: Why) -> Option<Invitation> {
-        let mut ticket = [0; 16];
-        if why == Why::Join {
-            getrandom::fill(&mut ticket).ok()?;
-            self.cluster.known().tickets.give(ticket, Instant::now());
-        }
-        Some(Invitation {
-            address: self.cluster.own.address.clone(),
-            ticket,
-        })
-    }
-
-    fn on_answer(&self, message: &Message) {
-        let answer = self
-            .cluster
-            .keys
-            .hear::<Answer>(Purpose::Word, &message.payload);
-        if let Some(Answer { from, number, has }) = answer {
-            let change = self.cluster.known().peers.answered(from, Instant::now());
-            report(change);
-            self.answered(number, from, has);
-        }
-    }
-
-    /// Notes this node's own answer.
-    fn settle(&self, number: u64, has: Option<Invitation>) {
-        self.answered(number, self.cluster.own.id, has);
-    }
-
-    fn answered(&self, number: u64, from: NodeId, has: Option<Invitation>) {
-        let settled = self.cluster.known().lookups.answered(number, from, has);
-        if let Some((asker, found)) = settled {
-            // Who has asked may be gone.
-            let _ = asker.send(found);
-        }
-    }
-
-    async fn on_word(&mut self, message: &Message) {
-        match self
-            .cluster
-            .keys
-            .hear::<Word>(Purpose::Word, &message.payload)
-        {
-            Some(Word::Here { node, asks }) => self.on_here(&node, asks).await,
-            Some(Word::Gone(id)) => {
-                self.cluster.gone(id);
-                self.may_be_free(|other| other.id == id).await;
-            }
-            Some(Word::WrongCode { from, client }) if from != self.cluster.own.id => {
-                (self.tell)(News::WrongCode(client.into()));
-            }
-            Some(Word::WrongCode { .. }) => {}
-            None => debug!("cluster: a word that is none of ours"),
-        }
-    }
-
-    async fn on_here(&mut self, node: &Node, asks: bool) {
-        let own = &self.cluster.own;
-        if node.id == own.id {
-            return;
-        }
-        if node.address == own.address {
-            return self.on_rival(node, asks).await;
-        }
-        let change = self.cluster.known().peers.heard(node, Instant::now());
-        report(change);
-        if asks {
-            self.here(false).await;
-        }
-    }
-
-    /// Another node has our address. The one that was there first keeps it.
-    async fn on_rival(&mut self, rival: &Node, asks: bool) {
-        let own = &self.cluster.own;
-        if comes_before(rival, own) {
-            self.rival_heard = Instant::now();
-            if !matches!(*self.cluster.standing.borrow(), Standing::Refused(_)) {
-                report_refused(rival);
-                self.cluster
-                    .standing
-                    .send_replace(Standing::Refused(rival.clone()));
-            }
-        } else if asks {
-            warn!(
-                "cluster: another node has the address {} of this one, and is refused",
-                own.address
-            );
-            self.here(false).await;
         }
     }
 
@@ -394,15 +340,23 @@ impl<T: Fn(News)> Link<T> {
             Standing::Apart | Standing::Joined(..) => false,
         };
         if refused {
-            let joined = Standing::Joined(self.nats.clone(), Instant::now());
-            self.cluster.standing.send_replace(joined);
+            self.cluster
+                .turn(Standing::Joined(self.nats.clone(), Instant::now()));
             info!("cluster: joined, as this node's address is its own now");
+            self.cluster.tell(News::Joined);
             self.here(true).await;
         }
     }
 
     /// Says that this node is here, and looks after those that are silent.
     async fn beat(&mut self) {
+        // Its events tell the same, but for those that found no place.
+        let is_apart = matches!(*self.cluster.standing.borrow(), Standing::Apart);
+        match (self.nats.connection_state(), is_apart) {
+            (State::Connected, true) => self.joined().await,
+            (State::Disconnected, false) => self.apart(),
+            _ => {}
+        }
         if self.rival_heard.elapsed() >= SILENCE {
             self.may_be_free(|_| true).await;
         }
@@ -415,7 +369,7 @@ impl<T: Fn(News)> Link<T> {
             let peers = &mut self.cluster.known().peers;
             (peers.look(now, self.forget), peers.to_look_at(now))
         };
-        report(changes);
+        self.cluster.report(changes);
         if !silent.is_empty() {
             let cluster = Arc::clone(&self.cluster);
             tokio::spawn(async move { cluster.look_at(silent.iter().map(|it| it.id)).await });
@@ -429,14 +383,6 @@ fn taken(other: &Node) -> String {
         "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
         other.address
     )
-}
-
-/// Logs that this node may not take part.
-fn report_refused(other: &Node) {
-    error!(
-        "{}; until then this relay has its own rooms alone",
-        taken(other)
-    );
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@ pub(super) fn options(settings: &config::Cluster) -> Result<ConnectOptions, Stri
 /// What a file of credentials has: a JWT and its key, as NATS's own tools write them, or a line with
 /// `user:password` or a token.
 fn credentials(text: &str) -> io::Result<ConnectOptions> {
-    let text = text.trim();
     if text.contains("-----BEGIN") {
         return ConnectOptions::with_credentials(text);
     }
+    let text = text.trim();
     if text.is_empty() || text.contains(char::is_whitespace) {
         return Err(io::Error::other(
             "it has neither a JWT and its key nor one line of user:password or a token",

@@ -5,9 +5,13 @@
 //! client's place, and from then on is a plain pipe between the two. NATS has the questions, the answers and
 //! a heartbeat of every node, and nothing of what clients say.
 //!
+//! What the operator decides on one node is told to all. Each heartbeat says by a fingerprint which decisions a node
+//! knows; to one that knows others a node tells all that it knows itself, and both merge what they hear. So all know the
+//! same soon after they can hear each other, whatever they have missed.
+//!
 //! | module | contents |
 //! |---|---|
-//! | `counts` | what is counted |
+//! | `counts`, `exposition` | what is counted, and how the page of metrics has it |
 //! | `link` | the conversation over NATS, on a thread of its own |
 //! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
@@ -17,6 +21,7 @@
 //! | `secret` | what the common secret is good for |
 //! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
+//! | [`view`] | what the operator is shown |
 //! | [`visit`] | the way into another node's room |
 //! | [`welcome`] | what a node does about those who come |
 //! | [`words`] | what nodes say to each other |
@@ -24,6 +29,7 @@
 //! Whom a client's request is charged to, and what becomes of its session, is for others.
 
 mod counts;
+mod exposition;
 mod link;
 mod login;
 mod lookup;
@@ -33,6 +39,7 @@ pub mod roads;
 mod secret;
 mod subjects;
 mod tickets;
+pub mod view;
 pub mod visit;
 pub mod welcome;
 pub mod words;
@@ -41,30 +48,40 @@ use std::{
     collections::HashSet,
     pin::pin,
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::{Either, join_all, pending, select};
+use jiff::Timestamp;
 use log::{info, warn};
+use prometheus_client::collector::Collector;
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 
-pub use self::counts::Counts;
+pub use self::{counts::Counts, peers::Change};
 use self::{
+    counts::Lost,
+    exposition::Exposition,
     lookup::{Found, Lookups},
-    peers::{Change, Peers},
+    peers::Peers,
     roads::Roads,
     secret::{Keys, Purpose, RoomHash},
     tickets::Tickets,
     words::{Invitation, Node, NodeId, Question, Why, Word},
 };
-use crate::{config, limits::address::AddressKey};
+use crate::{
+    config,
+    limits::{
+        address::AddressKey,
+        rules::{Decided, Rules},
+    },
+};
 
 /// After what time those that have not answered are looked at, whether they are alive.
 const ANSWER: Duration = Duration::from_millis(200);
@@ -72,15 +89,16 @@ const ANSWER: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(900);
 /// The same where a room is to be opened, which does not wait for long.
 const OPENING: Duration = Duration::from_millis(50);
-/// How long after NATS was reached every other node has reached it, too: until then nobody can say that no
-/// node has a room.
-const SETTLING: Duration = Duration::from_millis(1500);
+/// How long after NATS was reached every other node has reached it, too, were it on its second try: until then nobody can
+/// say that no node has a room.
+const SETTLING: Duration = Duration::from_millis(2500);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
 /// This node, and what it knows of the others.
 pub struct Cluster {
     own: Node,
+    began: Instant,
     keys: Keys,
     /// The rooms that are open here, or about to be.
     rooms: RwLock<HashSet<RoomHash>>,
@@ -92,16 +110,27 @@ pub struct Cluster {
     standing: watch::Sender<Standing>,
     left: AtomicBool,
     roads: Roads,
+    /// What the operator has decided, here or elsewhere.
+    rules: Arc<Rules>,
+    /// Who is told what the others say.
+    listener: OnceLock<Listener>,
     /// What is counted.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
 }
 
+type Listener = Box<dyn Fn(News) + Send + Sync>;
+
 /// What is known of the others.
-#[derive(Default)]
 struct Known {
     peers: Peers,
     lookups: Lookups<oneshot::Sender<Found>>,
     tickets: Tickets,
+    /// Nodes that somebody looks at just now.
+    looked_at: HashSet<NodeId>,
+    /// Since when this node stands to the cluster as it does.
+    turned: Instant,
+    /// What NATS, or the way to it, complained of last, and when.
+    complaint: Option<(String, Instant)>,
 }
 
 /// How this node stands to the cluster.
@@ -119,11 +148,19 @@ pub enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown;
 
-/// What the others tell this node to do.
+/// What the others tell this node, and how it fares with them.
 #[derive(Debug)]
 pub enum News {
     /// A client of this network has tried a wrong code there.
     WrongCode(AddressKey),
+    /// The operator's decisions have changed for what was heard.
+    Decided,
+    /// The cluster is joined, for the first time or again.
+    Joined,
+    /// It is left: NATS is not reached any more, this node stops, or may not take part.
+    Left,
+    /// Another node has come, has fallen silent, or is gone.
+    Node(Change),
 }
 
 impl Cluster {
@@ -132,26 +169,34 @@ impl Cluster {
     /// # Errors
     ///
     /// Where the system has no randomness.
-    pub fn new(settings: &config::Cluster) -> Result<Self, getrandom::Error> {
+    pub fn new(settings: &config::Cluster, rules: Arc<Rules>) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (unsaid, words) = mpsc::channel(UNSAID);
         Ok(Self {
             own: Node {
                 id: NodeId::random(),
                 address: settings.address.to_string(),
-                since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             },
+            began: Instant::now(),
             keys: Keys::new(&settings.secret, salt),
             rooms: RwLock::default(),
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                peers: Peers::default(),
+                lookups: Lookups::default(),
+                tickets: Tickets::default(),
+                looked_at: HashSet::new(),
+                turned: Instant::now(),
+                complaint: None,
+            }),
             unsaid,
             words: Mutex::new(Some(words)),
             standing: watch::Sender::new(Standing::Apart),
             left: AtomicBool::new(false),
             roads: Roads::default(),
-            counts: Counts::default(),
+            rules,
+            listener: OnceLock::new(),
+            counts: Arc::default(),
         })
     }
 
@@ -214,9 +259,41 @@ impl Cluster {
         self.say(Word::WrongCode { from, client });
     }
 
+    /// Tells all others what the operator has decided here. Who misses it hears it soon after.
+    pub fn decided(&self, decided: Decided) {
+        let from = self.own.id;
+        self.say(Word::Decided { from, decided });
+    }
+
+    /// Notes what the operator has decided elsewhere.
+    fn take_over(&self, decided: Decided) {
+        if self.rules.merge(decided, Timestamp::now(), Instant::now()) {
+            self.tell(News::Decided);
+        }
+    }
+
     /// Has the link say something. Where it has too much to say already, it goes unsaid.
     fn say(&self, word: Word) {
-        let _ = self.unsaid.try_send(word);
+        if self.unsaid.try_send(word).is_err() {
+            self.counts.lost(Lost::Full);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(listener) = self.listener.get() {
+            listener(news);
+        }
+    }
+
+    /// Stands to the cluster like this from here on.
+    fn turn(&self, standing: Standing) {
+        self.known().turned = Instant::now();
+        self.standing.send_replace(standing);
+    }
+
+    /// The cluster's figures for the page of metrics.
+    pub fn exposition(self: &Arc<Self>) -> Box<dyn Collector> {
+        Box::new(Exposition(Arc::clone(self)))
     }
 
     /// Asks all nodes who has a room.
@@ -232,7 +309,7 @@ impl Cluster {
             number: asked.number,
             why,
         };
-        let question = self.keys.say(Purpose::Word, &question);
+        let question = self.keys.say(Purpose::Word, &subject, &question);
         let answered = async {
             nats.publish(subject, question.into()).await.ok()?;
             found.await.ok()
@@ -240,7 +317,10 @@ impl Cluster {
         let looking = async {
             sleep(ANSWER).await;
             let missing = self.known().lookups.missing(asked.number);
-            self.look_at(missing).await;
+            // Where not even this node has heard it, it is NATS that is silent.
+            if !missing.contains(&self.own.id) {
+                self.look_at(missing).await;
+            }
             pending().await
         };
         let answered = async {
@@ -256,7 +336,6 @@ impl Cluster {
             Ok(None) => return Err(Unknown),
             Err(_) => {
                 let missing = asked.give_up();
-                // Where not even this node has heard it, it is NATS that is silent.
                 if !missing.contains(&self.own.id) {
                     self.doubt(&missing);
                 }
@@ -270,13 +349,31 @@ impl Cluster {
         }
     }
 
+    /// Logs what has changed among the nodes, and tells it.
+    fn report(&self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            let address = &change.node().address;
+            match change {
+                Change::Came(_) => info!("cluster: node {address} is here"),
+                Change::Back(_) => info!("cluster: node {address} is heard of again"),
+                Change::Silent(_) => warn!(
+                    "cluster: node {address} is not heard of: its rooms cannot be joined from here until it is"
+                ),
+                Change::Gone(_) => {
+                    info!("cluster: node {address} is gone, and its rooms with it");
+                }
+            }
+            self.tell(News::Node(change));
+        }
+    }
+
     /// A node is no more: nobody waits for its answer.
     fn gone(&self, id: NodeId) {
         let (change, settled) = {
             let known = &mut *self.known();
             (known.peers.gone(id), known.lookups.dead(id))
         };
-        report(change);
+        self.report(change);
         for (asker, found) in settled {
             // Who has asked may be gone, too.
             let _ = asker.send(found);
@@ -284,24 +381,36 @@ impl Cluster {
     }
 
     fn doubt(&self, nodes: &HashSet<NodeId>) {
-        let now = Instant::now();
         let mut known = self.known();
         for &node in nodes {
-            known.peers.doubt(node, now);
+            known.peers.doubt(node);
         }
     }
 
-    /// Looks whether nodes that do not answer are alive; those that are not are forgotten.
+    /// Looks whether nodes that do not answer are alive; those that are not are forgotten. At most one looks at a node.
     async fn look_at(&self, nodes: impl IntoIterator<Item = NodeId>) {
         let looks = nodes.into_iter().filter_map(|id| {
-            let node = self.known().peers.get(id)?.node.clone();
+            let known = &mut *self.known();
+            let node = known.peers.get(id)?.node.clone();
+            let look = known.looked_at.insert(id).then(|| Look(self, id))?;
             Some(async move {
-                if self.is_dead(&node).await {
+                let is_dead = self.is_dead(&node).await;
+                drop(look);
+                if is_dead {
                     self.gone(node.id);
                 }
             })
         });
         join_all(looks.collect::<Vec<_>>()).await;
+    }
+}
+
+/// A look at a node, which may be given up at any moment.
+struct Look<'a>(&'a Cluster, NodeId);
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.0.known().looked_at.remove(&self.1);
     }
 }
 
@@ -336,23 +445,5 @@ impl<'a> Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.give_up();
-    }
-}
-
-/// Logs what has changed among the nodes.
-fn report(change: impl IntoIterator<Item = Change>) {
-    for change in change {
-        match change {
-            Change::Came(node) => info!("cluster: node {} is here", node.address),
-            Change::Back(node) => info!("cluster: node {} is heard of again", node.address),
-            Change::Silent(node) => warn!(
-                "cluster: node {} is not heard of: its rooms cannot be joined from here until it is",
-                node.address
-            ),
-            Change::Gone(node) => info!(
-                "cluster: node {} is gone, and its rooms with it",
-                node.address
-            ),
-        }
     }
 }

@@ -15,6 +15,8 @@ use super::words::{Node, NodeId};
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long a node is silent before that is told.
 pub(super) const SILENCE: Duration = Duration::from_secs(3);
+/// Milliseconds between the beginnings of two nodes that began at once: what they say takes time to come.
+const AT_ONCE: u64 = 1000;
 /// Nodes that are remembered.
 const MOST: usize = 1000;
 
@@ -28,15 +30,24 @@ pub(super) struct Peer {
     pub(super) node: Node,
     /// When it was last heard of, by NATS.
     pub(super) heard: Instant,
-    /// Since when it owes an answer that it may have, if it does.
-    pub(super) doubtful: Option<Instant>,
+    /// Whether it has not answered a question: it may be alive, and have the room.
+    pub(super) doubtful: bool,
+    /// The number of the last that it told all others.
+    last_word: u64,
     /// Whether its silence was told.
     silent: bool,
 }
 
+impl Peer {
+    /// Whether it is not heard of any more.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) >= SILENCE
+    }
+}
+
 /// What is worth a line in the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     /// A node was not here before.
     Came(Node),
     /// A node that was silent is heard of again.
@@ -47,12 +58,21 @@ pub(super) enum Change {
     Gone(Node),
 }
 
+impl Change {
+    /// The node that it is about.
+    pub fn node(&self) -> &Node {
+        match self {
+            Self::Came(node) | Self::Back(node) | Self::Silent(node) | Self::Gone(node) => node,
+        }
+    }
+}
+
 impl Peers {
     /// A node is heard of.
     pub(super) fn heard(&mut self, node: &Node, now: Instant) -> Option<Change> {
         if let Some(peer) = self.0.get_mut(&node.id) {
             peer.heard = now;
-            peer.doubtful = None;
+            peer.doubtful = false;
             let was_silent = std::mem::take(&mut peer.silent);
             return was_silent.then(|| Change::Back(node.clone()));
         }
@@ -62,7 +82,8 @@ impl Peers {
         let peer = Peer {
             node: node.clone(),
             heard: now,
-            doubtful: None,
+            doubtful: false,
+            last_word: 0,
             silent: false,
         };
         self.0.insert(node.id, peer);
@@ -80,29 +101,39 @@ impl Peers {
         self.0.remove(&id).map(|peer| Change::Gone(peer.node))
     }
 
-    /// A node owes an answer, and may be alive.
-    pub(super) fn doubt(&mut self, id: NodeId, now: Instant) {
+    /// Whether a word of this number comes from a node that is here, and was not heard before: whoever may write to NATS
+    /// could repeat what was said.
+    pub(super) fn is_new(&mut self, from: NodeId, number: u64) -> bool {
+        let Some(peer) = self.0.get_mut(&from) else {
+            return false;
+        };
+        let is_new = number > peer.last_word;
+        peer.last_word = peer.last_word.max(number);
+        is_new
+    }
+
+    /// A node has not answered, and may be alive.
+    pub(super) fn doubt(&mut self, id: NodeId) {
         if let Some(peer) = self.0.get_mut(&id) {
-            peer.doubtful.get_or_insert(now);
+            peer.doubtful = true;
         }
     }
 
     /// Whether what nobody else has may be on a node that does not answer.
     pub(super) fn any_doubtful(&self) -> bool {
-        self.0.values().any(|peer| peer.doubtful.is_some())
+        self.0.values().any(|peer| peer.doubtful)
     }
 
     /// Those whose answers are to be waited for.
     pub(super) fn expected(&self) -> impl Iterator<Item = NodeId> {
-        let peers = self.0.iter().filter(|(_, peer)| peer.doubtful.is_none());
+        let peers = self.0.iter().filter(|(_, peer)| !peer.doubtful);
         peers.map(|(&id, _)| id)
     }
 
     /// Whose address has to be looked at: it owes an answer, or has been silent.
     pub(super) fn to_look_at(&self, now: Instant) -> Vec<Node> {
         let peers = self.0.values();
-        let peers =
-            peers.filter(|it| it.doubtful.is_some() || now.duration_since(it.heard) >= SILENCE);
+        let peers = peers.filter(|it| it.doubtful || it.is_silent(now));
         peers.map(|peer| peer.node.clone()).collect()
     }
 
@@ -132,6 +163,17 @@ impl Peers {
         }
     }
 
+    /// How many there are in which state, with its label.
+    pub(super) fn counts(&self, now: Instant) -> [(&'static str, u64); 3] {
+        let count = |state: fn(&Peer, Instant) -> bool| {
+            self.0.values().filter(|peer| state(peer, now)).count() as u64
+        };
+        let doubtful = count(|peer, _| peer.doubtful);
+        let silent = count(|peer, now| !peer.doubtful && peer.is_silent(now));
+        let heard = self.0.len() as u64 - doubtful - silent;
+        [("heard", heard), ("silent", silent), ("doubtful", doubtful)]
+    }
+
     /// One of this name.
     pub(super) fn get(&self, id: NodeId) -> Option<&Peer> {
         self.0.get(&id)
@@ -145,9 +187,13 @@ impl Peers {
     }
 }
 
-/// Whether `other` keeps an address that both have: the one that was there first does.
-pub(super) fn comes_before(other: &Node, own: &Node) -> bool {
-    (other.since, other.id) < (own.since, own.id)
+/// Whether another node, which has run for so many milliseconds, keeps the address that this one has as well: the one that
+/// was there first does. Where both began at once, one of them has to.
+pub(super) fn keeps(other: (u64, NodeId), own: (u64, NodeId)) -> bool {
+    match other.0.abs_diff(own.0) {
+        0..AT_ONCE => other.1 < own.1,
+        _ => other.0 > own.0,
+    }
 }
 
 #[cfg(test)]
@@ -155,17 +201,16 @@ pub(super) fn comes_before(other: &Node, own: &Node) -> bool {
 mod tests {
     use super::*;
 
-    fn node(address: &str, since: u64) -> Node {
+    fn node(address: &str) -> Node {
         Node {
             id: NodeId::random(),
             address: address.to_owned(),
-            since,
         }
     }
 
     #[test]
     fn a_node_comes_falls_silent_and_is_forgotten_with_its_rooms() {
-        let (a, now, hour) = (node("a", 1), Instant::now(), Duration::from_secs(3600));
+        let (a, now, hour) = (node("a"), Instant::now(), Duration::from_secs(3600));
         let mut peers = Peers::default();
         assert_eq!(peers.heard(&a, now), Some(Change::Came(a.clone())));
         assert_eq!(peers.heard(&a, now), None);
@@ -181,25 +226,29 @@ mod tests {
 
     #[test]
     fn who_owes_an_answer_is_not_waited_for_until_it_is_heard_of() {
-        let (a, b, now) = (node("a", 1), node("b", 1), Instant::now());
+        let (a, b, now) = (node("a"), node("b"), Instant::now());
         let mut peers = Peers::default();
         peers.heard(&a, now);
         peers.heard(&b, now);
         assert!(!peers.any_doubtful());
-        peers.doubt(a.id, now);
+        peers.doubt(a.id);
         assert!(peers.any_doubtful());
+        let counts = [("heard", 1), ("silent", 0), ("doubtful", 1)];
+        assert_eq!(peers.counts(now), counts);
+        let counts = [("heard", 0), ("silent", 1), ("doubtful", 1)];
+        assert_eq!(peers.counts(now + SILENCE), counts);
         assert_eq!(peers.expected().collect::<Vec<_>>(), [b.id]);
         assert_eq!(peers.to_look_at(now).as_slice(), std::slice::from_ref(&a));
         peers.answered(a.id, now);
         assert!(!peers.any_doubtful());
-        peers.doubt(a.id, now);
+        peers.doubt(a.id);
         assert_eq!(peers.gone(a.id), Some(Change::Gone(a)));
         assert!(!peers.any_doubtful());
     }
 
     #[test]
     fn nobody_is_silent_while_nobody_could_be_heard() {
-        let (a, now, hour) = (node("a", 1), Instant::now(), Duration::from_secs(3600));
+        let (a, now, hour) = (node("a"), Instant::now(), Duration::from_secs(3600));
         let mut peers = Peers::default();
         peers.heard(&a, now);
         peers.deaf(now + SILENCE);
@@ -210,14 +259,27 @@ mod tests {
     fn a_crowd_of_nodes_is_bounded() {
         let mut peers = Peers::default();
         for _ in 0..MOST + 10 {
-            peers.heard(&node("a", 1), Instant::now());
+            peers.heard(&node("a"), Instant::now());
         }
         assert_eq!(peers.all().len(), MOST);
     }
 
     #[test]
     fn of_two_at_one_address_the_first_stays() {
-        let (a, b) = (node("a", 1), node("a", 2));
-        assert!(comes_before(&a, &b) && !comes_before(&b, &a));
+        let (a, b) = (NodeId::random(), NodeId::random());
+        assert!(keeps((5000, a), (10, b)) && !keeps((10, b), (5000, a)));
+        // What the other says is older than it is when it is heard.
+        assert_ne!(keeps((20, a), (25, b)), keeps((21, b), (24, a)));
+    }
+
+    #[test]
+    fn a_word_is_heard_once_and_of_who_is_here() {
+        let (a, now) = (node("a"), Instant::now());
+        let mut peers = Peers::default();
+        assert!(!peers.is_new(a.id, 1));
+        peers.heard(&a, now);
+        assert!(peers.is_new(a.id, 3));
+        assert!(!peers.is_new(a.id, 3) && !peers.is_new(a.id, 2));
+        assert!(peers.is_new(a.id, 4));
     }
 }

@@ -9,7 +9,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use relay_client::stream::Stream;
@@ -31,7 +31,9 @@ pub struct Pipe {
     closing: Option<Vec<u8>>,
     /// Whether the client says no more, and whether the room's node knows.
     client_over: bool,
-    shut: bool,
+    is_shut: bool,
+    /// Whether the client takes nothing any more.
+    is_deaf: bool,
 }
 
 /// What one turn has moved.
@@ -50,17 +52,12 @@ pub struct Turn {
 /// How a pipe ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
-    /// The client is gone.
+    /// The client is gone, and what it said is said.
     Client,
     /// This node's Close is said, with what still waits for the client.
     Closed(Vec<u8>),
-    /// The room's node has ended it.
-    Room {
-        /// What still waits for the client.
-        rest: Vec<u8>,
-        /// How far it came.
-        last: Last,
-    },
+    /// The room's node has ended it, and the client has been given all that came.
+    Room(Last),
 }
 
 /// What the room's node said last.
@@ -91,7 +88,7 @@ impl Held {
     }
 
     fn take(&mut self, count: usize) {
-        self.taken += count;
+        self.taken = self.taken.saturating_add(count).min(self.bytes.len());
         if self.is_empty() {
             // Who is idle holds no memory for this.
             *self = Self::default();
@@ -114,7 +111,8 @@ impl Pipe {
             frames: Frames::default(),
             closing: None,
             client_over: false,
-            shut: false,
+            is_shut: false,
+            is_deaf: false,
         };
         pipe.frames.pass(&upstream.rest);
         pipe.to_client.push(&first);
@@ -128,7 +126,14 @@ impl Pipe {
         self.closing.get_or_insert(frame);
     }
 
+    /// What still waits for the client, where a Close may follow it.
+    pub fn rest(&self) -> Option<&[u8]> {
+        self.frames.is_between().then(|| self.to_client.rest())
+    }
+
     /// Moves what there is. Whoever is waited for wakes the task.
+    ///
+    /// What the client says goes first: it may have said its last, and hung up on what comes to it.
     pub fn poll(
         &mut self,
         client: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -136,55 +141,48 @@ impl Pipe {
         task: &mut Context<'_>,
     ) -> Turn {
         let mut turn = Turn::default();
-        match self.poll_down(client, buffer, task, &mut turn) {
-            Poll::Ready(Ok(end)) => turn.end = Some(end),
-            Poll::Ready(Err(_)) => turn.end = Some(End::Client),
-            Poll::Pending => {
-                if let Poll::Ready(Err(_)) = self.poll_up(client, buffer, task, &mut turn) {
-                    turn.end = Some(End::Client);
-                }
-            }
+        self.poll_up(client, buffer, task, &mut turn);
+        if let Poll::Ready(end) = self.poll_down(client, buffer, task, &mut turn) {
+            turn.end = Some(end);
         }
         turn
     }
 
-    /// From the room's node to the client. An error is the client's.
+    /// From the room's node to the client.
     fn poll_down(
         &mut self,
         client: &mut (impl AsyncWrite + Unpin),
         buffer: &mut [u8],
         task: &mut Context<'_>,
         turn: &mut Turn,
-    ) -> Poll<io::Result<End>> {
-        while turn.sent < TURN {
+    ) -> Poll<End> {
+        let mut moved = 0;
+        while moved < TURN {
             if self.frames.is_between()
                 && let Some(close) = self.closing.take()
             {
                 self.to_client.push(&close);
-                return Poll::Ready(Ok(End::Closed(self.to_client.rest().to_vec())));
+                return Poll::Ready(End::Closed(self.to_client.rest().to_vec()));
             }
             if !self.to_client.is_empty() {
-                let Poll::Ready(count) =
-                    Pin::new(&mut *client).poll_write(task, self.to_client.rest())
-                else {
-                    return Poll::Pending;
-                };
-                let count = some(count?)?;
+                let written = Pin::new(&mut *client).poll_write(task, self.to_client.rest());
+                let count = self.given(ready!(written), turn);
                 self.to_client.take(count);
-                turn.sent += count;
                 continue;
             }
             let mut read = ReadBuf::new(buffer);
-            let came = Pin::new(&mut self.upstream).poll_read(task, &mut read);
-            let bytes = match came {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => read.filled(),
-                Poll::Ready(_) => {
-                    let last = self.frames.last();
-                    let rest = self.to_client.rest().to_vec();
-                    return Poll::Ready(Ok(End::Room { rest, last }));
-                }
-            };
+            let came = ready!(Pin::new(&mut self.upstream).poll_read(task, &mut read));
+            let bytes = read.filled();
+            if came.is_err() || bytes.is_empty() {
+                return Poll::Ready(match self.is_deaf {
+                    true => End::Client,
+                    false => End::Room(self.frames.last()),
+                });
+            }
+            moved += bytes.len();
+            if self.is_deaf {
+                continue;
+            }
             let bytes = match self.closing {
                 // Nothing behind the frame that is being passed on.
                 Some(_) => &bytes[..self.frames.pass_one(bytes)],
@@ -194,9 +192,8 @@ impl Pipe {
                 }
             };
             match Pin::new(&mut *client).poll_write(task, bytes) {
-                Poll::Ready(count) => {
-                    let count = some(count?)?;
-                    turn.sent += count;
+                Poll::Ready(written) => {
+                    let count = self.given(written, turn).min(bytes.len());
                     self.to_client.push(&bytes[count..]);
                 }
                 Poll::Pending => {
@@ -209,33 +206,49 @@ impl Pipe {
         Poll::Pending
     }
 
-    /// From the client to the room's node. An error is the client's: where the room's node is gone, the other
-    /// direction tells.
+    /// Notes what of a write to the client has come; returns how many bytes need not be held any longer. Who takes none
+    /// any more may have said something all the same.
+    fn given(&mut self, written: io::Result<usize>, turn: &mut Turn) -> usize {
+        match written {
+            Ok(count @ 1..) => {
+                turn.sent += count;
+                count
+            }
+            Ok(0) | Err(_) => {
+                self.is_deaf = true;
+                usize::MAX
+            }
+        }
+    }
+
+    /// From the client to the room's node. That the node is gone is told by the other direction.
     fn poll_up(
         &mut self,
         client: &mut (impl AsyncRead + Unpin),
         buffer: &mut [u8],
         task: &mut Context<'_>,
         turn: &mut Turn,
-    ) -> Poll<io::Result<()>> {
+    ) {
         while turn.received < TURN {
             if !self.to_room.is_empty() {
                 match Pin::new(&mut self.upstream).poll_write(task, self.to_room.rest()) {
                     Poll::Ready(Ok(count @ 1..)) => self.to_room.take(count),
-                    Poll::Ready(_) | Poll::Pending => return self.poll_flush(task),
+                    Poll::Ready(_) | Poll::Pending => return self.flush(task),
                 }
                 continue;
             }
             if self.client_over {
-                return self.poll_shut(task);
+                return self.shut(task);
             }
             let mut read = ReadBuf::new(buffer);
-            match Pin::new(&mut *client).poll_read(task, &mut read) {
-                Poll::Pending => return self.poll_flush(task),
-                Poll::Ready(result) => result?,
-            }
+            let came = Pin::new(&mut *client).poll_read(task, &mut read);
+            let Poll::Ready(came) = came else {
+                return self.flush(task);
+            };
+            // Who resets the connection takes nothing any more either.
+            self.is_deaf |= came.is_err();
             let bytes = read.filled();
-            self.client_over = bytes.is_empty();
+            self.client_over = came.is_err() || bytes.is_empty();
             turn.received += bytes.len();
             if self.client_over {
                 continue;
@@ -245,33 +258,22 @@ impl Pipe {
                 Poll::Ready(Ok(count @ 1..)) => self.to_room.push(&bytes[count..]),
                 Poll::Ready(_) | Poll::Pending => {
                     self.to_room.push(bytes);
-                    return self.poll_flush(task);
+                    return self.flush(task);
                 }
             }
         }
         turn.more = true;
-        Poll::Pending
     }
 
     /// TLS may hold what was written.
-    fn poll_flush(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn flush(&mut self, task: &mut Context<'_>) {
         let _ = Pin::new(&mut self.upstream).poll_flush(task);
-        Poll::Pending
     }
 
-    fn poll_shut(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.shut && Pin::new(&mut self.upstream).poll_shutdown(task).is_ready() {
-            self.shut = true;
+    fn shut(&mut self, task: &mut Context<'_>) {
+        if !self.is_shut && Pin::new(&mut self.upstream).poll_shutdown(task).is_ready() {
+            self.is_shut = true;
         }
-        Poll::Pending
-    }
-}
-
-/// Bytes that were written, of which there are some.
-fn some(count: usize) -> io::Result<usize> {
-    match count {
-        0 => Err(io::ErrorKind::WriteZero.into()),
-        count => Ok(count),
     }
 }
 

@@ -29,6 +29,9 @@ const HELD: u32 = 64 * 1024;
 const ALIVE_AFTER: Duration = Duration::from_secs(5);
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
 const ALIVE_TIMES: u32 = 3;
+/// How long what is sent may be without an answer. The system also counts a window that stays closed, which it does for
+/// as long as a room's sender takes nothing: a session has its own time for that (`RELAY_STALL_TIMEOUT`).
+const LOST_AFTER: Duration = Duration::from_secs(90);
 
 /// What connections to other nodes need: TLS, by the host.
 #[derive(Default)]
@@ -59,7 +62,7 @@ impl Roads {
             Ok(Resolved::Found(addresses)) => addresses,
             Err(error) => return Err(Failure::Other(format!("{error:?}"))),
         };
-        let mut failure = Failure::Other("it has no address".to_owned());
+        let mut failure = None;
         for address in addresses {
             match connect(address).await {
                 Ok(stream) if !url.tls => return Ok(Box::new(stream)),
@@ -68,13 +71,14 @@ impl Roads {
                     let secured = secured.map_err(|error| Failure::Other(format!("{error:?}")))?;
                     return Ok(secured.stream);
                 }
+                // Only if nobody is at any of its addresses, nobody is there.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    failure = Failure::Dead
+                    failure.get_or_insert(Failure::Dead);
                 }
-                Err(error) => failure = Failure::Other(error.to_string()),
+                Err(error) => failure = Some(Failure::Other(error.to_string())),
             }
         }
-        Err(failure)
+        Err(failure.unwrap_or(Failure::Other("it has no address".to_owned())))
     }
 
     /// What TLS with this host needs: to read what this machine trusts takes milliseconds.
@@ -115,5 +119,6 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         .with_retries(ALIVE_TIMES);
     options.set_tcp_keepalive(&alive)?;
     options.set_tcp_notsent_lowat(UNSENT)?;
+    options.set_tcp_user_timeout(Some(LOST_AFTER))?;
     Ok(stream)
 }

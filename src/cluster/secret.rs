@@ -33,7 +33,6 @@ pub(super) enum Purpose {
 }
 
 /// The keys of one process.
-#[derive(Debug)]
 pub(super) struct Keys {
     secret: String,
     rooms: hmac::Key,
@@ -73,26 +72,34 @@ impl Keys {
         hash
     }
 
-    /// Seals a text.
-    pub(super) fn seal(&self, purpose: Purpose, text: &[u8]) -> Vec<u8> {
+    /// Seals a text, to be opened where it was meant to go.
+    pub(super) fn seal(&self, purpose: Purpose, place: &str, text: &[u8]) -> Vec<u8> {
         let number = self.sealed.fetch_add(1, Relaxed).to_be_bytes();
         let mut body = text.to_vec();
         // It fails for texts of 64 GiB.
         let _ = self
             .own
-            .seal_in_place_append_tag(nonce(number), aad(purpose), &mut body);
+            .seal_in_place_append_tag(nonce(number), aad(purpose, place), &mut body);
         [&self.salt[..], &number, &body].concat()
     }
 
-    /// Opens what a process with the same secret has sealed for this purpose; `None` for anything else.
-    pub(super) fn open(&self, purpose: Purpose, sealed: &[u8]) -> Option<Vec<u8>> {
+    /// Opens what a process with the same secret has sealed for this purpose and place; `None` for anything else. With
+    /// its number, which is higher than those of what that process sealed before.
+    pub(super) fn open(
+        &self,
+        purpose: Purpose,
+        place: &str,
+        sealed: &[u8],
+    ) -> Option<(u64, Vec<u8>)> {
         let (head, body) = sealed.split_at_checked(HEAD)?;
         let (salt, number) = head.split_at(SALT);
         let mut body = body.to_vec();
-        let nonce = nonce(number.try_into().ok()?);
+        let number = number.try_into().ok()?;
         let theirs = key(&self.secret, salt);
-        let text = theirs.open_in_place(nonce, aad(purpose), &mut body).ok()?;
-        Some(text.to_vec())
+        let text = theirs
+            .open_in_place(nonce(number), aad(purpose, place), &mut body)
+            .ok()?;
+        Some((u64::from_be_bytes(number), text.to_vec()))
     }
 }
 
@@ -112,12 +119,13 @@ fn nonce(number: [u8; 8]) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-fn aad(purpose: Purpose) -> Aad<&'static [u8]> {
-    Aad::from(match purpose {
-        Purpose::Word => b"word",
-        Purpose::Visit => b"visit",
-        Purpose::Welcome => b"welcome",
-    })
+fn aad(purpose: Purpose, place: &str) -> Aad<Vec<u8>> {
+    let purpose: &[u8] = match purpose {
+        Purpose::Word => b"word ",
+        Purpose::Visit => b"visit ",
+        Purpose::Welcome => b"welcome ",
+    };
+    Aad::from([purpose, place.as_bytes()].concat())
 }
 
 /// Bytes as hexadecimal digits.
@@ -136,21 +144,24 @@ mod tests {
     fn what_one_seals_the_others_open_for_that_purpose_alone() {
         let (a, b) = (Keys::new(SECRET, [1; SALT]), Keys::new(SECRET, [2; SALT]));
         let stranger = Keys::new("another secret, another cluster!", [1; SALT]);
-        let sealed = a.seal(Purpose::Word, b"hello");
-        assert_eq!(b.open(Purpose::Word, &sealed).unwrap(), b"hello");
-        assert!(b.open(Purpose::Visit, &sealed).is_none());
-        assert!(stranger.open(Purpose::Word, &sealed).is_none());
+        let sealed = a.seal(Purpose::Word, "here", b"hello");
+        let again = a.seal(Purpose::Word, "here", b"hello");
+        let (first, text) = b.open(Purpose::Word, "here", &sealed).unwrap();
+        assert_eq!(text, b"hello");
+        assert!(b.open(Purpose::Word, "here", &again).unwrap().0 > first);
+        assert!(b.open(Purpose::Visit, "here", &sealed).is_none());
+        assert!(b.open(Purpose::Word, "there", &sealed).is_none());
+        assert!(stranger.open(Purpose::Word, "here", &sealed).is_none());
         for at in 0..sealed.len() {
             let mut other = sealed.clone();
             other[at] ^= 1;
-            assert!(b.open(Purpose::Word, &other).is_none(), "{at}");
-            assert!(b.open(Purpose::Word, &sealed[..at]).is_none(), "{at}");
+            assert!(b.open(Purpose::Word, "here", &other).is_none(), "{at}");
+            assert!(
+                b.open(Purpose::Word, "here", &sealed[..at]).is_none(),
+                "{at}"
+            );
         }
-        assert_ne!(
-            a.seal(Purpose::Word, b"hello"),
-            sealed,
-            "a nonce comes once"
-        );
+        assert_ne!(again, sealed, "a nonce comes once");
         assert!(!sealed.windows(5).any(|it| it == b"hello"));
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{
@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Cluster, Unknown,
+    counts::{self, Lookup},
     roads::Failure,
     secret::Purpose,
     words::{Guest, Invitation, Node, Visit, Welcome, Why},
@@ -66,14 +67,29 @@ impl Cluster {
     /// or the one that has it is not reached, and what the room's node says.
     pub async fn visit(&self, guest: Guest) -> Result<Upstream, Ending> {
         let code = RoomCode::from_typed(&guest.code).ok_or(Ending::RoomNotFound)?;
-        let visiting = timeout(VISITING, async {
-            match self.ask(self.keys.room(&code), Why::Join).await {
-                Ok(Some(invitation)) => self.come_in(invitation, guest).await,
-                Ok(None) => Err(Ending::RoomNotFound),
-                Err(Unknown) => Err(Ending::ClusterUnavailable),
-            }
+        let began = Instant::now();
+        let asked = timeout(VISITING, self.ask(self.keys.room(&code), Why::Join));
+        let asked = asked.await.unwrap_or(Err(Unknown));
+        let lookup = match asked {
+            Ok(Some(_)) => Lookup::Found,
+            Ok(None) => Lookup::Nowhere,
+            Err(Unknown) => Lookup::Unknown,
+        };
+        self.counts.looked_up(lookup, began.elapsed());
+        let invitation = match asked {
+            Ok(Some(invitation)) => invitation,
+            Ok(None) => return Err(Ending::RoomNotFound),
+            Err(Unknown) => return Err(Ending::ClusterUnavailable),
+        };
+        let left = VISITING.saturating_sub(began.elapsed());
+        let visited = timeout(left, self.come_in(invitation, guest)).await;
+        let visited = visited.unwrap_or(Err(Ending::ClusterUnavailable));
+        self.counts.visited(match visited {
+            Ok(_) => counts::Visit::Joined,
+            Err(Ending::ClusterUnavailable) => counts::Visit::Failed,
+            Err(_) => counts::Visit::Refused,
         });
-        visiting.await.unwrap_or(Err(Ending::ClusterUnavailable))
+        visited
     }
 
     async fn come_in(&self, invitation: Invitation, guest: Guest) -> Result<Upstream, Ending> {
@@ -107,7 +123,7 @@ impl Cluster {
             Ok(Err(Failure::Dead)) => true,
             Ok(Ok(Reached {
                 welcome: Some(it), ..
-            })) => it.id != node.id,
+            })) => it.id != node.id || it.leaves,
             // A proxy is there, which has TLS for it, and nobody behind that.
             Ok(Ok(Reached { status: 502, .. })) => true,
             Ok(Ok(_) | Err(Failure::Other(_))) | Err(_) => false,
@@ -120,7 +136,7 @@ impl Cluster {
             return false;
         };
         let reached = timeout(LOOKING, self.reach(&url, &Visit::Probe)).await;
-        matches!(reached, Ok(Ok(Reached { welcome: Some(it), .. })) if it.id == node.id)
+        matches!(reached, Ok(Ok(Reached { welcome: Some(it), .. })) if it.id == node.id && !it.leaves)
     }
 
     /// Says this to the node at `url`, by the handshake of a WebSocket (RFC 6455 §4.1).
@@ -129,7 +145,7 @@ impl Cluster {
         let mut noise = [0; 16];
         getrandom::fill(&mut noise).map_err(|error| Failure::Other(error.to_string()))?;
         let key = STANDARD.encode(noise);
-        let sealed = URL_SAFE_NO_PAD.encode(self.keys.say(Purpose::Visit, visit));
+        let sealed = URL_SAFE_NO_PAD.encode(self.keys.say(Purpose::Visit, "", visit));
         let (host, path) = (url.authority(), &url.path);
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -159,7 +175,8 @@ impl Cluster {
             return Err(Failure::Other("it answers another handshake".to_owned()));
         }
         let welcome = header(HEADER).and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
-        let welcome = welcome.and_then(|it| self.keys.hear::<Welcome>(Purpose::Welcome, &it));
+        let welcome = welcome.and_then(|it| self.keys.hear::<Welcome>(Purpose::Welcome, "", &it));
+        let welcome = welcome.map(|(_, it)| it);
         Ok(Reached {
             status,
             // Of another handshake it proves nothing.
@@ -245,18 +262,23 @@ fn granted(answer: &[u8]) -> Result<(), Ending> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::config;
 
     fn cluster() -> Cluster {
-        Cluster::new(&config::Cluster {
-            nats: config::NatsServers::default(),
-            credentials: None,
-            address: Url::parse("ws://127.0.0.1:1").unwrap(),
-            secret: "a secret of these tests".to_owned(),
-        })
+        Cluster::new(
+            &config::Cluster {
+                nats: config::NatsServers::default(),
+                credentials: None,
+                address: Url::parse("ws://127.0.0.1:1").unwrap(),
+                secret: "a secret of these tests".to_owned(),
+            },
+            Arc::default(),
+        )
         .unwrap()
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::secret::{Keys, Purpose};
+use crate::limits::rules::{Decided, Fingerprint};
 
 /// The name of one process: another one at the same address is another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,19 +31,35 @@ pub struct Node {
     pub id: NodeId,
     /// Where the others reach it.
     pub address: String,
-    /// When it began, in milliseconds of Unix time.
-    pub since: u64,
 }
 
 /// What a node tells all others.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// It is here. Whoever hears `asks` says so too.
-    Here { node: Node, asks: bool },
+    /// It is here, and the operator's decisions that it knows have this fingerprint. Whoever hears `asks` says
+    /// so too.
+    Here {
+        node: Node,
+        asks: bool,
+        /// For how long it has run, in milliseconds.
+        up: u64,
+        decided: Fingerprint,
+    },
     /// It leaves, and has no room that may be joined any more.
     Gone(NodeId),
     /// A client of this network has tried a code that nobody has.
     WrongCode { from: NodeId, client: IpAddr },
+    /// The operator has decided this there.
+    Decided { from: NodeId, decided: Decided },
+}
+
+/// What a node tells one other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Letter {
+    /// The answer to a question.
+    Answer(Answer),
+    /// What it knows of the operator's decisions, or a part of that: the other knows something else.
+    Decided(Decided),
 }
 
 /// Why a node asks for a room.
@@ -110,20 +127,29 @@ pub struct Guest {
 pub(super) struct Welcome {
     /// Which it is.
     pub(super) id: NodeId,
+    /// Whether it is about to leave, and has no room that may be joined.
+    pub(super) leaves: bool,
     /// The key of the handshake that it answers (RFC 6455 §4.1).
     pub(super) key: String,
 }
 
 impl Keys {
-    /// Seals a word.
-    pub(super) fn say(&self, purpose: Purpose, word: &impl Serialize) -> Vec<u8> {
+    /// Seals a word that goes to this place.
+    pub(super) fn say(&self, purpose: Purpose, place: &str, word: &impl Serialize) -> Vec<u8> {
         // Strings, numbers and lists of them: there is nothing that could fail to serialise.
         let text = serde_json::to_vec(word).unwrap_or_default();
-        self.seal(purpose, &text)
+        self.seal(purpose, place, &text)
     }
 
-    /// Opens a word; `None` where it is none, or of a stranger.
-    pub(super) fn hear<T: DeserializeOwned>(&self, purpose: Purpose, sealed: &[u8]) -> Option<T> {
-        serde_json::from_slice(&self.open(purpose, sealed)?).ok()
+    /// Opens a word that has come to this place; `None` where it is none, or of a stranger. With its number among those
+    /// of its node.
+    pub(super) fn hear<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        place: &str,
+        sealed: &[u8],
+    ) -> Option<(u64, T)> {
+        let (number, text) = self.open(purpose, place, sealed)?;
+        Some((number, serde_json::from_slice(&text).ok()?))
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// All that a relay needs to be one of several.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cluster {
     /// Where they find each other.
     pub nats: NatsServers,

@@ -31,20 +31,23 @@ impl Door {
         if !upgrade::is_well_formed(head) || upgrade::verify(head).is_err() {
             return Err(refused(&caller, Ending::BadHandshake));
         }
+        let Some(came) = cluster.admit(proof) else {
+            return Err(refused(&caller, Ending::NotANode));
+        };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
-        let welcome = cluster.welcome(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
-        let guest = match cluster.admit(proof) {
-            Some(Caller::Guest(guest)) => guest,
-            Some(Caller::Probe) => {
+        let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
+        let welcome = cluster.welcome(key);
+        let guest = match came {
+            Caller::Guest(guest) => guest,
+            Caller::Probe => {
                 let mut here = Response::ok();
                 let value = welcome
                     .parse()
                     .map_err(|_| Response::internal_server_error())?;
-                here.headers_mut()
-                    .insert(header::HeaderName::from_static(HEADER), value);
+                let name = header::HeaderName::from_static(HEADER);
+                here.headers_mut().insert(name, value);
                 return Err(here.map_into_boxed_body());
             }
-            None => return Err(refused(&caller, Ending::NotANode)),
         };
         let visitor = Visitor {
             brought: true,

@@ -207,9 +207,14 @@ impl Admission {
         }
     }
 
+    /// Nobody waits for what comes of a code that was tried elsewhere: its charge is given back.
+    pub fn take_back(&self, client: AddressKey) {
+        self.budgets().wrong_codes.take_back(client);
+    }
+
     /// A client has tried a wrong code elsewhere.
     pub fn wrong_code_elsewhere(&self, client: AddressKey, now: Instant) {
-        self.budgets().wrong_codes.record(client, now);
+        self.budgets().wrong_codes.record_more(client, now);
     }
 
     /// Forgets the addresses whose time has passed.

@@ -13,6 +13,8 @@ use super::address::AddressKey;
 /// How many times the budget of a network the next wider one has: a /56 that of 4 /64s, a /48 that
 /// of 16.
 const WIDER: usize = 4;
+/// How many budgets may be spent at once of one that several keep. It bounds how long anybody waits.
+const MORE: u32 = 3;
 
 /// `max` at once, and another each `window / max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,11 @@ impl Spent {
     /// Spends one whether the budget allows it or not, for what is known only after the fact.
     pub fn record(&mut self, now: Instant, limit: Limit) {
         self.pour(now, limit.step(), limit.window);
+    }
+
+    /// Spends one that was allowed by somebody else, so that there may be more than one budget has at once.
+    fn record_more(&mut self, now: Instant, limit: Limit) {
+        self.pour(now, limit.step(), limit.window * MORE);
     }
 
     /// Pours in so much, up to a level of `most`; returns the level.
@@ -175,11 +182,23 @@ impl AddressBudgets {
         }
     }
 
+    /// Records one for a client that was allowed by somebody else who has not heard of all that is recorded here.
+    pub fn record_more(&mut self, client: AddressKey, now: Instant) {
+        for (network, limit) in self.levels(client) {
+            self.make_room(network);
+            self.change(network, |spent| spent.record_more(now, limit));
+        }
+    }
+
     fn record_one(&mut self, network: AddressKey, now: Instant, limit: Limit) {
+        self.make_room(network);
+        self.change(network, |spent| spent.record(now, limit));
+    }
+
+    fn make_room(&mut self, network: AddressKey) {
         if self.len() >= self.cap && !self.spent.contains_key(&network) {
             self.forget_first();
         }
-        self.change(network, |spent| spent.record(now, limit));
     }
 
     /// Takes back one that was recorded for a client.

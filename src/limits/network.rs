@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::address::{AddressKey, NARROWEST};
@@ -25,6 +25,11 @@ impl Network {
     /// Whether all clients of another network are among them.
     pub fn includes(&self, other: &Self) -> bool {
         self.0.contains(&other.0)
+    }
+
+    /// The networks that all clients are in.
+    pub fn everybody() -> [Self; 2] {
+        [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())].map(Self)
     }
 
     /// Its addresses.
@@ -128,5 +133,12 @@ mod tests {
         assert!(!network("0.0.0.0/0").covers(client("2001:db8::2")));
         assert!(network("192.0.2.0/24").includes(&network("192.0.2.7")));
         assert!(!network("192.0.2.7").includes(&network("192.0.2.0/24")));
+        for address in ["192.0.2.7", "2001:db8::2"] {
+            let covers = |it: &Network| it.covers(client(address));
+            assert_eq!(
+                Network::everybody().iter().filter(|it| covers(it)).count(),
+                1
+            );
+        }
     }
 }

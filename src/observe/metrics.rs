@@ -23,6 +23,7 @@ use std::{
 };
 
 use prometheus_client::{
+    collector::Collector,
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, info::Info},
     registry::{Registry, Unit},
@@ -201,6 +202,12 @@ impl Metrics {
         metrics.registry = all;
         metrics.begin_at_zero();
         metrics
+    }
+
+    /// Has the page show what this reads, too.
+    pub fn collect(&mut self, collector: Box<dyn Collector>) {
+        let relay = self.registry.sub_registry_with_prefix("relay");
+        relay.register_collector(collector);
     }
 
     /// Gives every label its counter, so that the first of its kind is seen as a change.

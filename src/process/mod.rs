@@ -6,6 +6,7 @@
 //! | `descriptors` | how many connections the system's limit of open files has room for |
 //! | `drain` | how a relay stops |
 //! | `listening` | the addresses of `RELAY_HOST` |
+//! | `nodes` | what the other relays of a cluster say |
 //! | [`orders`] | what the operator has the process do |
 //! | [`reload`] | settings that are read again |
 //! | `sampling` | samples for the page of the last hour |
@@ -14,6 +15,7 @@
 mod descriptors;
 mod drain;
 mod listening;
+mod nodes;
 pub mod orders;
 pub mod reload;
 mod sampling;
@@ -35,7 +37,7 @@ use clap::ArgMatches;
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use log::info;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::{
     reload::{Reload, Running},
@@ -48,7 +50,7 @@ use crate::{
         office::{Office, Order},
         store::Store,
     },
-    cluster::{Cluster, News},
+    cluster::Cluster,
     config::Config,
     http::accept::{self, Origin},
     observe::{events::Events, metrics::Snapshot},
@@ -108,11 +110,13 @@ impl Relay {
         let addresses = addresses.collect::<io::Result<_>>()?;
         let handshakes = descriptors::fit(&mut config, listeners.len());
         let store = orders::store(&config);
-        let cluster = config.cluster().map(|it| Cluster::new(&it)).transpose()?;
-        let state = State::new(config).in_cluster(cluster.map(Arc::new));
+        let settings = config.cluster();
+        let state = State::new(config);
+        let cluster = settings.map(|it| Cluster::new(&it, Arc::clone(&state.rules)));
+        let state = state.in_cluster(cluster.transpose()?.map(Arc::new));
         state
             .rules
-            .restore(store.load(), Timestamp::now(), Instant::now());
+            .merge(store.load(), Timestamp::now(), Instant::now());
         Ok(Self {
             addresses,
             origin,
@@ -192,7 +196,8 @@ impl Relay {
         state.events.start();
         // Before it is said: whoever finds the relay running finds its socket.
         let socket = orders::open(config);
-        join_cluster(&state).await?;
+        let decided = Arc::new(Notify::new());
+        nodes::join(&state, &decided).await?;
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         info!(
             "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
@@ -241,6 +246,9 @@ impl Relay {
         let watch = actix_rt::spawn(watch);
         let sampling = actix_rt::spawn(sampling::sample(Arc::clone(&state)));
         let office = Office::new(Arc::clone(&state), Arc::clone(&directory), store, orders);
+        let office = Arc::new(office);
+        let elsewhere = Arc::clone(&office);
+        let elsewhere = actix_rt::spawn(async move { elsewhere.follow(&decided).await });
         let (adjourn, adjourned) = oneshot::channel();
         let admin = socket.map(|socket| actix_rt::spawn(admin::serve(socket, office, adjourned)));
         let ended = match select(pin!(shutdown), pin!(failures.recv())).await {
@@ -263,6 +271,7 @@ impl Relay {
         }
         watch.abort();
         sampling.abort();
+        elsewhere.abort();
         drain::all_told(&directory).await;
         for thread in threads {
             thread.stop();
@@ -274,22 +283,6 @@ impl Relay {
         drop(report_failure);
         ended
     }
-}
-
-/// Joins the other relays, where this one is one of several.
-async fn join_cluster(state: &Arc<State>) -> io::Result<()> {
-    let config = &state.live().config;
-    let (Some(cluster), Some(settings)) = (&state.cluster, config.cluster()) else {
-        return Ok(());
-    };
-    let listener = Arc::clone(state);
-    let tell = move |news| match news {
-        News::WrongCode(client) => listener
-            .admission
-            .wrong_code_elsewhere(client, Instant::now()),
-    };
-    let joined = cluster.join(settings, config.room_ttl, tell).await;
-    joined.map_err(io::Error::other)
 }
 
 fn cannot_listen(worker: usize, error: &io::Error) -> io::Error {

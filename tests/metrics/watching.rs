@@ -13,8 +13,12 @@ use std::{
     time::Duration,
 };
 
+use claude_distill_relay::config::{Config, NatsServers, Secret};
+use relay_client::url::Url;
 use relay_testing::{
-    Client, DEADLINE, Raw, TestRelay, frame,
+    Client, DEADLINE, Raw, TestRelay,
+    cluster::{Nats, SECRET, nats_url, until_settled},
+    frame,
     http::get,
     metrics::Metrics,
     pair,
@@ -88,6 +92,13 @@ fn labelled_in(text: &str) -> BTreeSet<String> {
     asked
 }
 
+/// Makes this relay a node of a cluster.
+fn node(config: &mut Config, nats: &str) {
+    config.cluster_nats = NatsServers::parse(nats).unwrap();
+    config.cluster_address = Some(Url::parse("ws://127.0.0.1:9").unwrap());
+    config.cluster_secret = Secret::parse(SECRET).unwrap();
+}
+
 /// What a check of this relay tells, and what it tells of a certificate as well.
 fn figures_of_a_check(relay: &TestRelay) -> Metrics {
     let check = Command::new(env!("CARGO_BIN_EXE_claude-distill-relay"))
@@ -101,7 +112,8 @@ fn figures_of_a_check(relay: &TestRelay) -> Metrics {
 /// A panel or an alert that asks for what is not there would be silent for ever.
 #[tokio::test]
 async fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
-    let relay = TestRelay::start(|_| {});
+    let nobody = Port::reserve();
+    let relay = TestRelay::start(|config| node(config, &nats_url(nobody.addr())));
     let pages = [relay.metrics(), figures_of_a_check(&relay)];
     let labelled: BTreeSet<_> = pages.iter().flat_map(Metrics::names).collect();
     let names: BTreeSet<_> = labelled
@@ -304,7 +316,11 @@ async fn a_real_prometheus_answers_every_panel_of_the_dashboard() {
     if is_too_long() {
         return;
     }
-    let relay = TestRelay::start(|_| {});
+    let Some(nats) = Nats::start() else {
+        return;
+    };
+    let relay = TestRelay::start(|config| node(config, &nats.url()));
+    until_settled(relay.addr()).await;
     let prometheus = Prometheus::scraping(program, &relay).await;
     let up = r#"up{job="claude-distill-relay"}"#;
     prometheus.until(up, |up| up == [1.0]).await;

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::*;
 
 /// How soon a decision has to take effect.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// Clients of one address, who send each other as much as they can.
 struct Flood {
@@ -70,7 +70,7 @@ impl Flood {
 }
 
 /// What a client is told last: the code and the reason of its Close.
-async fn last_word(client: &mut Raw) -> (u16, String) {
+pub(super) async fn last_word(client: &mut Raw) -> (u16, String) {
     let close = client.next_but_pings("a Close").await;
     assert_eq!(close.opcode, CLOSE);
     let code = u16::from_be_bytes([close.payload[0], close.payload[1]]);

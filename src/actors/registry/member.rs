@@ -16,6 +16,4 @@ pub(super) struct Member {
     pub(super) visitor: Visitor,
     pub(super) vitals: Arc<Vitals>,
     pub(super) spent: Spent,
-    /// Whether its room is on another node.
-    pub(super) across: bool,
 }

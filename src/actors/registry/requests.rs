@@ -17,6 +17,7 @@ use relay_wire::{
 use super::{RoomRegistry, limits, member::Member};
 use crate::{
     actors::{
+        charge::Charge,
         messages::{Ask, Deliver, Moved, Sought},
         now,
     },
@@ -31,6 +32,8 @@ use crate::{
 /// Codes tried for a room before the relay counts as full. Half of all are free at least, as the settings
 /// have it, and one in [`workers`](crate::config::Config::workers) of those is for a room of this worker.
 const TRIES: usize = 1000;
+/// Codes tried that no room here has, before the relay counts as full, as other nodes have rooms of all of them.
+const TRIES_ELSEWHERE: usize = 10;
 
 impl RoomRegistry {
     pub(super) fn ask(&mut self, Ask { id, request }: Ask, ctx: &mut Context<Self>) {
@@ -97,7 +100,7 @@ impl RoomRegistry {
     /// Grants or refuses a request that is charged and this worker's.
     fn answer(&mut self, id: SessionId, request: Request, now: Instant, ctx: &mut Context<Self>) {
         match request {
-            Request::Create => self.create(id, now, ctx),
+            Request::Create => self.create(id, TRIES_ELSEWHERE, now, ctx),
             Request::Join(join) => self.join(id, join, None, now),
         }
     }
@@ -144,7 +147,10 @@ impl RoomRegistry {
                     self.send(id, Deliver::Late);
                 }
             }
-            Tried::Elsewhere(share) => self.send(id, Deliver::Seek(join, share)),
+            Tried::Elsewhere(share) => {
+                let charge = Charge::new(&self.state, client, share, now);
+                self.send(id, Deliver::Seek(join, charge));
+            }
         }
     }
 
@@ -164,20 +170,15 @@ impl RoomRegistry {
     }
 
     /// Settles what a code cost that was tried on the other nodes.
-    pub(super) fn sought(&mut self, sought: &Sought) {
-        let Sought {
-            id, client, came, ..
-        } = sought;
-        let delay = self.state.admission.sought(*client, *came, now());
-        if let Some(member) = self.members.get_mut(id) {
-            member.across = came.is_ok();
-        }
-        if let Err(ending) = *came {
+    pub(super) fn sought(&mut self, Sought { id, came, charge }: Sought) {
+        let client = charge.client();
+        let delay = charge.settle(came, now());
+        if let Err(ending) = came {
             let reply = match ending {
                 Ending::ClusterUnavailable => Reply::until(ending, again_in()),
                 other => other.into(),
             };
-            self.refuse_join(*id, *client, reply, delay);
+            self.refuse_join(id, client, reply, delay);
         }
     }
 
@@ -190,8 +191,8 @@ impl RoomRegistry {
     }
 
     /// Opens a room for a session, once no other node has one of its code.
-    fn create(&mut self, id: SessionId, now: Instant, ctx: &mut Context<Self>) {
-        let code = self.free_code();
+    fn create(&mut self, id: SessionId, tries: usize, now: Instant, ctx: &mut Context<Self>) {
+        let code = self.free_code().filter(|_| tries > 0);
         let Some(cluster) = self.state.cluster.clone() else {
             return self.open(id, code, now);
         };
@@ -207,8 +208,8 @@ impl RoomRegistry {
         };
         let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
             match taken {
-                // Another node has it. That is rare: one more try will do.
-                None if code.is_some() => registry.create(id, self::now(), ctx),
+                // Another node has it, which is rare.
+                None if code.is_some() => registry.create(id, tries - 1, self::now(), ctx),
                 taken => registry.open(id, taken, self::now()),
             }
             registry.set_alarm(ctx);

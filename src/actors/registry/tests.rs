@@ -206,10 +206,10 @@ async fn who_comes_from_another_worker_has_what_holds_when_it_comes() {
     // Its limit was lifted on its way.
     let heard = told(&worker, visitor(), moved()).await;
     assert!(matches!(heard[0], Deliver::Limit(None)), "a limit stays");
-    worker.rules.limit(network, 7, Instant::now()).unwrap();
+    let now = jiff::Timestamp::now();
+    worker.rules.limit(network, 7, now, Instant::now()).unwrap();
     let heard = told(&worker, visitor(), moved()).await;
     assert!(matches!(heard[0], Deliver::Limit(Some(_))), "no limit");
-    let now = jiff::Timestamp::now();
     worker.rules.block(network, None, now).unwrap();
     let heard = told(&worker, visitor(), moved()).await;
     assert!(matches!(heard[..], [Deliver::Evict]), "it is let in");

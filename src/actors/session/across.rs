@@ -13,14 +13,17 @@ use super::{
     socket::{Pause, Socket},
 };
 use crate::{
-    actors::messages::{Deliver, Sought},
+    actors::{
+        charge::Charge,
+        messages::{Deliver, Sought},
+    },
     cluster::{
         Cluster,
         pipe::{End, Last, Pipe},
         visit::Upstream,
         words::Guest,
     },
-    flow::{credit::Share, data::Chunk},
+    flow::data::Chunk,
     observe::logging::log_client,
     rooms::Departure,
 };
@@ -30,7 +33,7 @@ const PINGS_ON_THE_WAY: u64 = 16;
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
-    pub(super) fn seek(&mut self, join: Join, share: Share, ctx: &mut Context<Self>) {
+    pub(super) fn seek(&mut self, join: Join, charge: Charge, ctx: &mut Context<Self>) {
         let Some(connection) = &mut self.0 else {
             return;
         };
@@ -44,7 +47,7 @@ impl Session {
         let visiting = async move {
             let came = cluster.visit(guest).await.map(Box::new);
             // Where the session is gone, so is the way there.
-            session.do_send(Deliver::Visited(join, share, came));
+            session.do_send(Deliver::Visited(join, charge, came));
         };
         ctx.spawn(visiting.into_actor(self));
     }
@@ -67,7 +70,7 @@ impl Connection {
     pub(super) fn visited(
         &mut self,
         join: Join,
-        share: Share,
+        charge: Charge,
         came: Result<Box<Upstream>, Ending>,
     ) {
         if !matches!(self.phase, Phase::Waiting { .. }) {
@@ -75,9 +78,8 @@ impl Connection {
         }
         self.registry.do_send(Sought {
             id: self.id,
-            client: self.visitor.network,
             came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
-            share,
+            charge,
         });
         if let (Ok(upstream), Some(cluster)) = (came, self.state.cluster.clone()) {
             log_client!(
@@ -149,12 +151,12 @@ impl Connection {
                 self.leave(ending);
                 (rest, Last::Close)
             }
-            End::Room { rest, last } => {
+            End::Room(last) => {
                 self.leave(match last {
                     Last::Close => Ending::PeerClosed,
                     Last::Whole | Last::Part => Ending::NodeLost,
                 });
-                (rest, last)
+                (Vec::new(), last)
             }
         };
         if !rest.is_empty() {

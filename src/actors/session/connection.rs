@@ -192,11 +192,14 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Visited(join, share, came) => self.visited(join, share, came),
+            Deliver::Visited(join, charge, came) => self.visited(join, charge, came),
             Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,
-            Deliver::Stopping if waiting || matches!(self.phase, Phase::Asking(_)) => {
+            Deliver::Stopping { must: true } if matches!(self.phase, Phase::Across(_)) => {
+                self.close(Ending::ServerShutdown);
+            }
+            Deliver::Stopping { .. } if waiting || matches!(self.phase, Phase::Asking(_)) => {
                 self.dismiss(Ending::ServerShutdown, now());
             }
             Deliver::Data(_)
@@ -206,7 +209,7 @@ impl Connection {
             | Deliver::Ping
             | Deliver::Refused(..)
             | Deliver::Seek(..)
-            | Deliver::Stopping => {}
+            | Deliver::Stopping { .. } => {}
         }
     }
 
@@ -284,8 +287,15 @@ impl Connection {
         if self.is_open() {
             self.leave(Ending::Blocked);
             self.push_close(Ending::Blocked);
-        } else if let Phase::Across(_) = self.phase {
+        } else if let Phase::Across(across) = &self.phase {
+            let rest = across.pipe.rest().map(<[u8]>::to_vec);
             self.leave(Ending::Blocked);
+            if let Some(rest) = rest {
+                if !rest.is_empty() {
+                    self.outbox.push(Chunk::ours(rest, &self.window));
+                }
+                self.push_close(Ending::Blocked);
+            }
         }
         self.phase = Phase::Done;
     }

@@ -170,8 +170,13 @@ fn several_floods_are_told_however_few_rows_are_shown() {
         after: &after,
         state: &state,
     };
-    let unkept = Some("the disk is full".to_owned());
-    let status = looks.status(0, Decided::default(), false, unkept);
+    let circumstances = Circumstances {
+        decided: Decided::default(),
+        kept: false,
+        unkept: Some("the disk is full".to_owned()),
+        cluster: None,
+    };
+    let status = looks.status(0, circumstances);
     assert_eq!(status.handshakes_per_sec, 232);
     assert!(status.clients.is_empty());
     assert_eq!(
@@ -223,7 +228,13 @@ fn who_has_a_whole_ipv6_network_is_told_of_by_its_name() {
         after: &after,
         state: &state,
     };
-    let status = looks.status(9, Decided::default(), true, None);
+    let circumstances = Circumstances {
+        decided: Decided::default(),
+        kept: true,
+        unkept: None,
+        cluster: None,
+    };
+    let status = looks.status(9, circumstances);
     let first = &status.clients[0];
     assert_eq!(
         (status.clients.len(), &*first.address),

@@ -77,13 +77,7 @@ async fn everything_goes_both_ways_in_order_and_a_close_ends_it() {
         close
     });
     let end = run(&mut pipe, &mut inner).await;
-    assert_eq!(
-        end,
-        End::Room {
-            rest: Vec::new(),
-            last: Last::Close
-        }
-    );
+    assert_eq!(end, End::Room(Last::Close));
     drop((pipe, inner));
     talk.await.unwrap();
     assert_eq!(
@@ -106,14 +100,7 @@ async fn a_node_that_dies_is_told_from_one_that_has_said_close() {
         room.write_all(said).await.unwrap();
         drop(room);
         let end = run(&mut pipe, &mut inner).await;
-        assert_eq!(
-            end,
-            End::Room {
-                rest: Vec::new(),
-                last
-            },
-            "{said:?}"
-        );
+        assert_eq!(end, End::Room(last), "{said:?}");
         assert_eq!(read(&mut client, said.len()).await, said);
     }
 }
@@ -129,6 +116,7 @@ async fn a_close_of_this_node_stands_between_two_frames() {
         Poll::Ready(())
     })
     .await;
+    assert_eq!(pipe.rest(), None, "a frame is on its way");
     pipe.close(close.clone());
     room.write_all(b"cd\x82\x02ef").await.unwrap();
     let End::Closed(rest) = run(&mut pipe, &mut inner).await else {
@@ -149,19 +137,14 @@ async fn a_client_that_is_gone_is_told_to_the_room_and_what_it_said_comes_first(
         got
     });
     let end = run(&mut pipe, &mut inner).await;
-    assert_eq!(
-        end,
-        End::Room {
-            rest: Vec::new(),
-            last: Last::Whole
-        }
-    );
+    assert_eq!(end, End::Room(Last::Whole));
     assert_eq!(listen.await.unwrap(), b"last words");
 }
 
 #[tokio::test]
 async fn who_does_not_read_has_little_held_for_it() {
     let (mut pipe, mut inner, client, mut room) = pipe(b"", b"", b"");
+    assert_eq!(pipe.rest(), Some(&b""[..]));
     let flood = tokio::spawn(async move {
         let mut sent = 0;
         while timeout(Duration::from_millis(200), room.write_all(&[0; 100]))
@@ -184,4 +167,48 @@ async fn who_does_not_read_has_little_held_for_it() {
     // What the two systems hold, and one read.
     assert!((2000..=2300).contains(&sent), "{sent}");
     drop(client);
+}
+
+#[tokio::test]
+async fn what_a_client_said_before_it_hung_up_on_data_is_said() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (mut inner, _) = listener.accept().await.unwrap();
+    let (upstream, mut room) = duplex(100_000);
+    let upstream = Upstream {
+        stream: Box::new(upstream),
+        rest: Vec::new(),
+    };
+    let mut pipe = Pipe::new(upstream, b"unread".to_vec(), Vec::new());
+    let mut buffer = [0; 300];
+    poll_fn(|task| {
+        assert!(pipe.poll(&mut inner, &mut buffer, task).end.is_none());
+        Poll::Ready(())
+    })
+    .await;
+    // Its system resets the connection, as something has come that was not read.
+    let mut client = client;
+    client.readable().await.unwrap();
+    client.write_all(b"cancel").await.unwrap();
+    drop(client);
+    room.write_all(&encode(Opcode::Binary, &[0; 5000]))
+        .await
+        .unwrap();
+    let listen = tokio::spawn(async move {
+        let mut got = Vec::new();
+        room.read_to_end(&mut got).await.unwrap();
+        got
+    });
+    let end = poll_fn(|task| {
+        let turn = pipe.poll(&mut inner, &mut buffer, task);
+        if turn.more {
+            task.waker().wake_by_ref();
+        }
+        turn.end.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    assert_eq!(end, End::Client);
+    assert_eq!(listen.await.unwrap(), b"cancel");
 }

@@ -529,4 +529,25 @@ fn who_follows_wrong_codes_waits_in_line_or_is_refused() {
     let wait = |it: &&Tried| matches!(it, Tried::Later(..));
     assert_eq!(tried.iter().filter(wait).count(), MAX_LINE);
     assert_eq!(admission.waiting(), MAX_LINE);
+
+#[test]
+fn three_that_tell_each_other_have_one_budget() {
+    let ((first, now), (second, _), (third, _)) = (admission(), admission(), admission());
+    let all = [first, second, third];
+    let mut guessed = 0;
+    // Whoever has the budget of ten in ten minutes has one more each minute: in an hour seventy.
+    for second in 0..3600 {
+        let now = now + secs(second);
+        let came = all.each_ref().map(|it| it.once(client(1), now, wrong));
+        for (node, _) in came.iter().enumerate().filter(|(_, it)| matches!(it, Came::Refused(reply, _) if reply.ending() == Some(Ending::RoomNotFound))) {
+            guessed += 1;
+            for (other, admission) in all.iter().enumerate() {
+                if other != node {
+                    admission.wrong_code_elsewhere(client(1), now);
+                }
+            }
+        }
+    }
+    // And what each allows before it hears of the others.
+    assert!((60..=75).contains(&guessed), "{guessed}");
 }

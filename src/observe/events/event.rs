@@ -28,11 +28,21 @@ pub enum Kind {
     JoinRoomRejected,
     /// A handshake or any other request was refused, or none came in time.
     RequestRejected,
+    /// This relay has joined the others of its cluster.
+    ClusterJoined,
+    /// It has its own rooms alone from here on.
+    ClusterLeft,
+    /// Another one is heard of, for the first time or again.
+    NodeHeard,
+    /// Another one is not heard of any more.
+    NodeSilent,
+    /// Another one has left or is dead.
+    NodeGone,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::RoomCreated,
         Self::RoomJoined,
         Self::RelayStarted,
@@ -41,6 +51,11 @@ impl Kind {
         Self::CreateRoomRejected,
         Self::JoinRoomRejected,
         Self::RequestRejected,
+        Self::ClusterJoined,
+        Self::ClusterLeft,
+        Self::NodeHeard,
+        Self::NodeSilent,
+        Self::NodeGone,
     ];
 
     /// Whether somebody was refused something. Those alone have a budget: a stranger may cause any number of
@@ -52,7 +67,12 @@ impl Kind {
             | Self::RoomJoined
             | Self::RelayStarted
             | Self::RelayFinished
-            | Self::RoomClosed => false,
+            | Self::RoomClosed
+            | Self::ClusterJoined
+            | Self::ClusterLeft
+            | Self::NodeHeard
+            | Self::NodeSilent
+            | Self::NodeGone => false,
         }
     }
 
@@ -67,6 +87,11 @@ impl Kind {
             Self::CreateRoomRejected => "create_room_rejected",
             Self::JoinRoomRejected => "join_room_rejected",
             Self::RequestRejected => "request_rejected",
+            Self::ClusterJoined => "cluster_joined",
+            Self::ClusterLeft => "cluster_left",
+            Self::NodeHeard => "node_heard",
+            Self::NodeSilent => "node_silent",
+            Self::NodeGone => "node_gone",
         }
     }
 }
@@ -92,6 +117,8 @@ pub struct Event {
     pub receivers: Option<u64>,
     /// How long a pair or a room lasted.
     pub duration: Option<Duration>,
+    /// The address of another relay of the cluster.
+    pub node: Option<String>,
 }
 
 impl Event {
@@ -107,6 +134,7 @@ impl Event {
             passed: None,
             receivers: None,
             duration: None,
+            node: None,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! How an event looks in the file: one JSON object on one line, with what is known of it. All text in it is
-//! of the relay's own making, or of its settings.
+//! of the relay's own making, or of its settings and those of other nodes.
 
 use std::{
     fmt::{self, Display},
@@ -59,6 +59,8 @@ struct Line<'a> {
     bytes_down: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_up: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
 }
 
 /// Adds the line of an event of this run to others.
@@ -83,6 +85,7 @@ pub(super) fn write(lines: &mut Vec<u8>, run: &str, (time, event): &Told, addres
         bytes: event.passed.map(|it| it.down + it.up),
         bytes_down: event.passed.map(|it| it.down),
         bytes_up: event.passed.map(|it| it.up),
+        node: event.node.as_deref(),
     };
     let begun = lines.len();
     // Strings and numbers alone: there is nothing in it that could fail to serialise.
