@@ -529,6 +529,7 @@ fn who_follows_wrong_codes_waits_in_line_or_is_refused() {
     let wait = |it: &&Tried| matches!(it, Tried::Later(..));
     assert_eq!(tried.iter().filter(wait).count(), MAX_LINE);
     assert_eq!(admission.waiting(), MAX_LINE);
+}
 
 #[test]
 fn three_that_tell_each_other_have_one_budget() {
