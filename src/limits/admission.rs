@@ -36,11 +36,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct Admission {
     /// Joins that wait for the next turn of their address.
     line: Shares,
-    /// Joins that wait for what comes of codes that are tried elsewhere just now: of those of one address, one for each
-    /// of its sessions at most.
-    brief_line: Shares,
     /// Joins whose codes are tried elsewhere just now.
     elsewhere: Shares,
+    /// Joins that wait for what comes of those: of right codes any number may come at once.
+    followers: Shares,
     budgets: Mutex<Budgets>,
 }
 
@@ -59,7 +58,8 @@ struct Budgets {
 #[derive(Debug)]
 pub struct Place {
     number: u64,
-    is_brief: bool,
+    /// Whether it waits for what comes of others, and not for a turn.
+    follows: bool,
     _share: Share,
 }
 
@@ -94,7 +94,7 @@ impl Admission {
         };
         Self {
             line: Shares::new(usize::MAX, MAX_LINE),
-            brief_line: Shares::new(usize::MAX, usize::MAX),
+            followers: Shares::new(usize::MAX, usize::MAX),
             elsewhere: Shares::new(usize::MAX, usize::MAX),
             budgets: Mutex::new(Budgets {
                 session,
@@ -155,20 +155,18 @@ impl Admission {
         let refused = |reply| Tried::Refused(reply, Duration::ZERO);
         let mut budgets = self.budgets();
         let wait = budgets.wrong_codes.check(client, now).err();
-        // It may not be that long, as what those are charged may come back.
-        let is_brief = wait.is_some() && self.elsewhere.used_around(client) > 0;
-        let wait = wait.map(|wait| if is_brief { wait.min(SOUGHT) } else { wait });
+        // What those are charged that are tried elsewhere may come back.
+        let follows = wait.is_some() && self.elsewhere.used_around(client) > 0;
+        let wait = wait.map(|wait| if follows { wait.min(SOUGHT) } else { wait });
+        // Who has only followed those takes a place in line now, if there is one.
+        let place = place.filter(|it| wait.is_none() || follows || !it.follows);
         let goes_on = place.is_some() || self.line.used_around(client) == 0;
         if wait.is_some() || !goes_on {
-            let line = if is_brief {
-                &self.brief_line
-            } else {
-                &self.line
-            }
-            .of(client);
+            let line = if follows { &self.followers } else { &self.line };
+            let line = line.of(client);
             let time = wait.unwrap_or_default();
-            let place = match place.filter(|place| is_brief || !place.is_brief) {
-                None if time <= LONGEST_WAIT => budgets.place_in(&line, is_brief),
+            let place = match place {
+                None if time <= LONGEST_WAIT => budgets.place_in(&line, follows),
                 place => place.filter(|_| time <= LONGEST_WAIT),
             };
             match place {
@@ -244,7 +242,7 @@ impl Admission {
 
     /// Joins that wait in line.
     pub fn waiting(&self) -> usize {
-        self.line.whole().used() + self.brief_line.whole().used()
+        self.line.whole().used() + self.followers.whole().used()
     }
 }
 
@@ -260,12 +258,12 @@ fn limits(config: &Config) -> [Limit; 3] {
 
 impl Budgets {
     /// The next place in a line, if one is free.
-    fn place_in(&mut self, line: &Arc<Pool>, is_brief: bool) -> Option<Place> {
+    fn place_in(&mut self, line: &Arc<Pool>, follows: bool) -> Option<Place> {
         let share = Share::try_take(line, 1).ok()?;
         self.places += 1;
         Some(Place {
             number: self.places,
-            is_brief,
+            follows,
             _share: share,
         })
     }
