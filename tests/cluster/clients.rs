@@ -13,7 +13,7 @@ use relay_testing::{
 
 use crate::doubles::{Certificate, Proxy};
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn clients_of_today_share_across_nodes() {
     let Some(python) = with_websockets() else {
         return;
@@ -45,7 +45,7 @@ async fn clients_of_today_share_across_nodes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn nodes_speak_tls_where_their_addresses_say_so() {
     let Some(nats) = Nats::start() else { return };
     let folder = tempfile::tempdir().unwrap();
