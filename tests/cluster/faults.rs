@@ -162,6 +162,7 @@ async fn without_nats_each_node_has_its_own_rooms_and_all_are_found_when_it_is_b
     let (mut before, code) = room(cluster[0].addr()).await;
     cluster.nats.kill();
     let until = Instant::now() + Duration::from_secs(size(6, 60));
+    let goes_on = [text("goes on")];
     let mut meanwhile = None;
     let mut waits = HashSet::new();
     while Instant::now() < until {
@@ -185,8 +186,12 @@ async fn without_nats_each_node_has_its_own_rooms_and_all_are_found_when_it_is_b
             }
         }
         // What is across already goes on.
-        sender.send(text("goes on")).await;
-        receiver.expect(text("goes on")).await;
+        tokio::join!(
+            sender.exchange(&goes_on, &goes_on),
+            receiver.exchange(&goes_on, &goes_on)
+        );
+        // Who reads nothing answers no Ping, and would be let go.
+        before.round_trip().await;
         sleep(Duration::from_millis(200)).await;
     }
     assert!(
