@@ -49,6 +49,7 @@ fn roots() -> Vec<PathBuf> {
         top().join("benches/frame_path.rs"),
         top().join("benches/relay/main.rs"),
         top().join("examples/soak/main.rs"),
+        top().join("examples/scaling/main.rs"),
     ];
     roots.extend(listed("tests").into_iter().filter(|path| is_rust(path)));
     roots.extend(

@@ -292,17 +292,15 @@ fn a_second_relay_is_one_with_the_first() {
     assert_eq!(machine.ok(MAIN_PID), pid);
 
     machine.ok(
-        "sudo env RELAY_PORT=9785 RELAY_CLUSTER_NATS=nats://127.0.0.1:4222 \
-            RELAY_CLUSTER_NATS_CREDENTIALS=/etc/claude-distill-relay/cluster-nats \
-            RELAY_CLUSTER_SECRET=/etc/claude-distill-relay/cluster-secret \
-            RELAY_CLUSTER_ADDRESS=ws://127.0.0.1:9785 \
-            setsid /opt/claude-distill-relay --env-file /dev/null </dev/null >/tmp/second 2>&1 &",
+        "sudo systemd-run --quiet --unit second --setenv=RELAY_PORT=9785 \
+            --setenv=RELAY_CLUSTER_NATS=nats://127.0.0.1:4222 \
+            --setenv=RELAY_CLUSTER_NATS_CREDENTIALS=/etc/claude-distill-relay/cluster-nats \
+            --setenv=RELAY_CLUSTER_SECRET=/etc/claude-distill-relay/cluster-secret \
+            --setenv=RELAY_CLUSTER_ADDRESS=ws://127.0.0.1:9785 /opt/claude-distill-relay",
     );
     until("the second relay", || {
-        machine
-            .ok("cat /tmp/second")
-            .contains("listening on")
-            .then_some(())
+        let log = machine.ok("sudo journalctl -u second -o cat");
+        log.contains("9784/ is here").then_some(())
     });
     for (sender, receiver) in [(9784, 9785), (9785, 9784)] {
         machine.ok(&format!(

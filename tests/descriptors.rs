@@ -85,3 +85,20 @@ async fn fewer_sessions_than_there_are_files_for_are_no_matter_to_warn_of() {
     relay.stop().await;
     assert_eq!(relay.lines_with("open files"), 0);
 }
+
+#[tokio::test]
+async fn a_relay_of_several_keeps_two_files_for_a_session() {
+    const FILES: usize = 200;
+    let most = |relay: &mut Relay| {
+        let warning = relay.line_with("RELAY_MAX_SESSIONS is 10000");
+        number_before(&warning, " sessions at most")
+    };
+    let alone = most(&mut start(FILES));
+    let nowhere = "127.0.0.1:1";
+    let mut node = Start::script(&format!("ulimit -n {FILES}; exec \"$@\""))
+        .env("RELAY_CLUSTER_NATS", format!("nats://{nowhere}"))
+        .env("RELAY_CLUSTER_ADDRESS", format!("ws://{nowhere}"))
+        .env("RELAY_CLUSTER_SECRET", "0123456789abcdef0123456789abcdef")
+        .run();
+    assert_eq!(most(&mut node), alone / 2);
+}

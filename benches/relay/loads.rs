@@ -71,7 +71,17 @@ pub(crate) fn large_messages(
 /// Every sender sends as fast as it may, every receiver receives; returns the messages and their
 /// cost, once warm.
 fn stream(server: &Server, options: &Options, pairs: usize, len: usize) -> Result<(f64, Used)> {
-    let mut pairs: Vec<_> = Pair::open_many(server, pairs)?
+    stream_through(Pair::open_many(server, pairs)?, server, options, len)
+}
+
+/// The same through these pairs, of which `server` is on the way.
+pub(crate) fn stream_through(
+    pairs: Vec<Pair>,
+    server: &Server,
+    options: &Options,
+    len: usize,
+) -> Result<(f64, Used)> {
+    let mut pairs: Vec<_> = pairs
         .into_iter()
         .map(|pair| Pair {
             receiver: pair.receiver.with_large_buffer(),
@@ -129,7 +139,7 @@ fn receive_all(receiver: &mut End, len: usize) -> Result<u64> {
     }
 }
 
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+pub(crate) fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().map_err(|_| "a thread of the load panicked")?
 }
 
@@ -170,7 +180,15 @@ pub(crate) fn busy_rooms(server: &Server, options: &Options) -> Result<Vec<f64>>
 
 /// 64 bytes there and 64 bytes back, one at a time: CPU µs, p50 µs, p99 µs.
 pub(crate) fn round_trips(server: &Server, options: &Options) -> Result<Vec<f64>> {
-    let mut pair = Pair::open(server)?;
+    round_trips_through(Pair::open(server)?, server, options)
+}
+
+/// The same through this pair, of which `server` is on the way.
+pub(crate) fn round_trips_through(
+    mut pair: Pair,
+    server: &Server,
+    options: &Options,
+) -> Result<Vec<f64>> {
     let message = message(64);
     let mut run_for = |time| -> Result<Vec<f64>> {
         let until = Instant::now() + time;
@@ -201,36 +219,45 @@ pub(crate) fn round_trips(server: &Server, options: &Options) -> Result<Vec<f64>
 /// Rooms opened, used for one message each way, and closed, by eight threads: CPU µs per room,
 /// rooms per second.
 pub(crate) fn rooms(server: &Server, options: &Options) -> Result<Vec<f64>> {
-    let message = message(64);
-    let one_room = || -> Result<()> {
-        let mut pair = Pair::open(server)?;
-        pair.sender.send(&message)?;
-        pair.receiver.receive()?;
-        pair.receiver.send(&message)?;
-        pair.sender.receive()?;
-        pair.close()
-    };
-    let run_for = |time: Duration| -> Result<u64> {
-        let until = Instant::now() + time;
-        let until_then = || -> Result<u64> {
-            let mut rooms = 0;
-            while Instant::now() < until {
-                one_room()?;
-                rooms += 1;
-            }
-            Ok(rooms)
-        };
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(until_then)).collect();
-            threads.into_iter().map(joined).sum()
-        })
-    };
+    let run_for = |time| rooms_for(time, |_| Pair::open(server));
     run_for(options.warm_up)?;
     let (rooms, used) = used(server, || run_for(options.time))?;
     Ok(vec![
         micros(used.cpu) / rooms as f64,
         rooms as f64 / used.wall.as_secs_f64(),
     ])
+}
+
+/// Has eight threads open rooms by `open`, which is told the thread, use and close them for so long; returns how many.
+pub(crate) fn rooms_for(
+    time: Duration,
+    open: impl Fn(usize) -> Result<Pair> + Sync,
+) -> Result<u64> {
+    let message = message(64);
+    let one_room = |thread| -> Result<()> {
+        let mut pair = open(thread)?;
+        pair.sender.send(&message)?;
+        pair.receiver.receive()?;
+        pair.receiver.send(&message)?;
+        pair.sender.receive()?;
+        pair.close()
+    };
+    let until = Instant::now() + time;
+    let until_then = |thread| -> Result<u64> {
+        let mut rooms = 0;
+        while Instant::now() < until {
+            one_room(thread)?;
+            rooms += 1;
+        }
+        Ok(rooms)
+    };
+    let until_then = &until_then;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|it| scope.spawn(move || until_then(it)))
+            .collect();
+        threads.into_iter().map(joined).sum()
+    })
 }
 
 /// 8,000 sessions, two to a room, that do nothing: KiB per session.

@@ -6,6 +6,7 @@
 //! of this one. Medians go into a table and two plots, shares over thin lines into a third. `benches/README.md` explains every row.
 
 mod chart;
+mod cluster;
 mod failure;
 mod figures;
 mod growth;
@@ -40,6 +41,9 @@ use self::{
 fn main() -> Result<()> {
     let options = Options::from_args();
     machine::allow_many_sockets()?;
+    if let Some((address, rooms)) = options.hold {
+        return cluster::hold(address, rooms);
+    }
     if let Some(load) = machine::others_at_work() {
         eprintln!("this machine is busy (load {load}): the figures will be rough");
     }
@@ -49,6 +53,15 @@ fn main() -> Result<()> {
         if let Some(folder) = &options.out {
             fs::create_dir_all(folder)?;
             fs::write(folder.join("side-by-side.md"), compared)?;
+        }
+        return Ok(());
+    }
+    if options.cluster {
+        let measured = cluster::measure(&options)?;
+        print!("{measured}");
+        if let Some(folder) = &options.out {
+            fs::create_dir_all(folder)?;
+            fs::write(folder.join("cluster.md"), measured)?;
         }
         return Ok(());
     }

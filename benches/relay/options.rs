@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
@@ -27,6 +27,10 @@ pub(crate) struct Options {
     senders: Vec<f64>,
     /// What is compared in place of the peers.
     pub(crate) difference: Option<Difference>,
+    /// Whether several relays that are one are measured in place of the peers.
+    pub(crate) cluster: bool,
+    /// For a process that only holds so many rooms open at a relay.
+    pub(crate) hold: Option<(SocketAddr, usize)>,
     /// Worker threads of each of the two relays that are compared.
     pub(crate) workers: usize,
 }
@@ -71,10 +75,11 @@ impl Options {
             difference.beside.is_none() && difference.with.is_empty() && !difference.watched;
         let difference = (!plain).then_some(difference);
         // Many short turns, where two take turns that hardly differ.
-        let (few, long) = match (quick, &difference) {
+        let cluster = matches.get_flag("cluster");
+        let (few, long) = match (quick, cluster || !plain) {
             (true, _) => (1, 0.2),
-            (false, None) => (5, 1.0),
-            (false, Some(_)) => (40, 0.5),
+            (false, false) => (5, 1.0),
+            (false, true) => (40, 0.5),
         };
         let rounds: usize = matches.get_one("rounds").copied().unwrap_or(few);
         let seconds = matches.get_one("seconds").copied().unwrap_or(long);
@@ -98,6 +103,11 @@ impl Options {
             receivers,
             senders,
             difference,
+            cluster,
+            hold: matches
+                .get_one::<SocketAddr>("hold")
+                .copied()
+                .zip(matches.get_one("rooms").copied()),
             workers: matches.get_one("workers").copied().unwrap_or(1),
         }
     }
@@ -191,6 +201,25 @@ fn command() -> Command {
                 .long("everything")
                 .action(ArgAction::SetTrue)
                 .help("The same, with access keys, event log and operator's socket for the second, and all of it looked at"),
+        )
+        .arg(
+            Arg::new("cluster")
+                .long("cluster")
+                .action(ArgAction::SetTrue)
+                .help("Load several relays that are one, and their NATS server: middle, across, rooms, lookups, open-rooms"),
+        )
+        .arg(
+            Arg::new("hold")
+                .long("hold")
+                .value_parser(value_parser!(SocketAddr))
+                .requires("rooms")
+                .hide(true),
+        )
+        .arg(
+            Arg::new("rooms")
+                .long("rooms")
+                .value_parser(value_parser!(usize))
+                .hide(true),
         )
         .arg(
             Arg::new("workers")

@@ -1,6 +1,9 @@
 //! A sender and a receiver, connected through a server.
 
-use std::net::TcpStream;
+use std::{
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -24,7 +27,7 @@ impl Pair {
                     receiver: End::forwarded(receiver)?,
                 })
             }
-            None => Self::open_room(server),
+            None => Self::across(server, server),
         }
     }
 
@@ -32,16 +35,29 @@ impl Pair {
         (0..count).map(|_| Self::open(server)).collect()
     }
 
-    fn open_room(server: &Server) -> Result<Self> {
-        let mut sender = End::connect(server.address, server.lines)?;
-        sender.send_json(&json!({ "type": "CREATE_ROOM" }))?;
-        let created = expect(&mut sender, "ROOM_CREATED")?;
+    /// Opens a room at one relay and joins it at another, or at what passes its bytes on to one.
+    pub(crate) fn across(room: &Server, joined_at: &Server) -> Result<Self> {
+        let mut receiver = End::connect(joined_at.address, joined_at.lines)?;
+        Self::join(room, &mut receiver).map(|(sender, _)| Self { sender, receiver })
+    }
 
-        let mut receiver = End::connect(server.address, server.lines)?;
-        receiver.send_json(&json!({ "type": "JOIN_ROOM", "room_id": created["room_id"] }))?;
-        expect(&mut receiver, "ROOM_JOINED")?;
+    /// Opens a room and has this end join it; returns the end that has opened it, and how long the join took.
+    pub(crate) fn join(room: &Server, receiver: &mut End) -> Result<(End, Duration)> {
+        let (mut sender, code) = open(room)?;
+        let began = Instant::now();
+        receiver.send_json(&json!({ "type": "JOIN_ROOM", "room_id": code }))?;
+        expect(receiver, "ROOM_JOINED")?;
+        let took = began.elapsed();
         expect(&mut sender, "PEER_JOINED")?;
-        Ok(Self { sender, receiver })
+        Ok((sender, took))
+    }
+
+    /// The same two, the other way round.
+    pub(crate) fn turned(self) -> Self {
+        Self {
+            sender: self.receiver,
+            receiver: self.sender,
+        }
     }
 
     /// Closes both ends, the receiver first, as after a finished transfer.
@@ -51,7 +67,20 @@ impl Pair {
     }
 }
 
-fn expect(end: &mut End, kind: &str) -> Result<Value> {
+/// Opens a room; returns its code.
+pub(crate) fn open(room: &Server) -> Result<(End, Value)> {
+    open_at(room.address, room.lines)
+}
+
+/// The same at a relay of which only this is known.
+pub(crate) fn open_at(address: SocketAddr, lines: &str) -> Result<(End, Value)> {
+    let mut sender = End::connect(address, lines)?;
+    sender.send_json(&json!({ "type": "CREATE_ROOM" }))?;
+    let created = expect(&mut sender, "ROOM_CREATED")?;
+    Ok((sender, created["room_id"].clone()))
+}
+
+pub(crate) fn expect(end: &mut End, kind: &str) -> Result<Value> {
     let reply = end.receive_json()?;
     if reply["type"] == kind {
         Ok(reply)

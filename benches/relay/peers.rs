@@ -123,7 +123,8 @@ fn script(interpreter: impl AsRef<OsStr>, path: &str, ports: &Ports) -> Program 
         .args([port])
 }
 
-fn haproxy(ports: &Ports) -> Program {
+/// A forwarder to the backend's port.
+pub(crate) fn haproxy(ports: &Ports) -> Program {
     Program::new("haproxy")
         .env("PORT", ports.listen)
         .env("BACKEND_PORT", ports.backend)

@@ -32,7 +32,7 @@ pub(crate) struct Server {
 /// What a relay is told of the load's key, if it is to want one.
 pub(crate) const ACCESS_KEYS: &str = "load:0123456789abcdef0123456789abcdef";
 /// What the load says with it.
-const KEY: &str = "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
+pub(crate) const KEY: &str = "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
 
 impl Server {
     /// Starts a peer and waits until it accepts connections.
@@ -43,6 +43,17 @@ impl Server {
     /// Starts a relay that is none of the peers, in the same way. Its clients have a key for it.
     pub(crate) fn of_relay(program: impl FnOnce(&Ports) -> Program) -> Result<Self> {
         Self::run(Job::Relay, KEY, program)
+    }
+
+    /// Starts what passes bytes on to another server.
+    pub(crate) fn in_front_of(
+        server: &Self,
+        program: impl FnOnce(&Ports) -> Program,
+    ) -> Result<Self> {
+        let backend = server.address.port();
+        Self::run(Job::Relay, server.lines, |ports| {
+            program(&Ports { backend, ..*ports })
+        })
     }
 
     fn run(job: Job, lines: &'static str, program: impl FnOnce(&Ports) -> Program) -> Result<Self> {

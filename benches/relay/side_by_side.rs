@@ -96,14 +96,14 @@ fn with_everything(relay: Program, folder: &Path) -> Program {
 }
 
 /// A row of the table, as it is shown.
-struct Line {
-    figures: [String; 2],
-    ratio: String,
-    interval: String,
+pub(crate) struct Line {
+    pub(crate) figures: [String; 2],
+    pub(crate) ratio: String,
+    pub(crate) interval: String,
 }
 
 impl Line {
-    fn of(pairs: &[[f64; 2]]) -> Self {
+    pub(crate) fn of(pairs: &[[f64; 2]]) -> Self {
         let side = |side: usize| pairs.iter().map(|pair| pair[side]).collect::<Vec<_>>();
         let mut ratios: Vec<_> = pairs.iter().map(|[first, second]| second / first).collect();
         ratios.sort_by(f64::total_cmp);

@@ -24,7 +24,7 @@ const SECRET: &str = "a-secret-of-three-nodes-on-one-machine";
 pub fn serve() -> io::Result<()> {
     let flags = cli::command().get_matches_from(["cluster"]);
     let settings = config::load(&flags).map_err(io::Error::other)?;
-    logging::set_filter(settings.log_filter.as_deref());
+    let _ = logging::set_filter(settings.log_filter.as_deref());
     let _log = logging::init()?;
     worker::system()?.block_on(async {
         let relay = Relay::bind(settings.config)?;

@@ -41,12 +41,12 @@ const CONNECTING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: u32 = 900;
 /// How long the NATS client may take to take something.
 const SENDING: Duration = Duration::from_millis(200);
-/// How long another node that has this one's address may take to say so.
-const OBJECTING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
 /// How long a start waits for the cluster. Without it the relay has its own rooms alone.
 const JOINING: Duration = Duration::from_secs(2);
+/// How long a start waits for a word of who has its address: that says so as soon as it hears of this node.
+const OBJECTING: Duration = Duration::from_millis(300);
 /// Events of the NATS client that may wait.
 const EVENTS: usize = 64;
 
@@ -78,22 +78,21 @@ impl Cluster {
         start(Arc::clone(self), settings, forget, words).await?;
         let mut standing = self.standing.subscribe();
         let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        let is_joined = matches!(timeout(JOINING, joined).await, Ok(Ok(_)));
-        if is_joined {
-            let is_refused = |it: &Standing| matches!(it, Standing::Refused(_));
-            return match timeout(OBJECTING, standing.wait_for(is_refused)).await {
-                Ok(Ok(standing)) => match &*standing {
-                    Standing::Refused(other) => Err(taken(other)),
-                    Standing::Apart | Standing::Joined(..) => Ok(()),
-                },
-                Ok(Err(_)) | Err(_) => Ok(()),
-            };
+        if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
+            warn!(
+                "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
+                 rooms alone"
+            );
+            return Ok(());
         }
-        warn!(
-            "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                     rooms alone"
-        );
-        Ok(())
+        let refused = standing.wait_for(|it| matches!(it, Standing::Refused(_)));
+        match timeout(OBJECTING, refused).await {
+            Ok(Ok(standing)) => match &*standing {
+                Standing::Refused(other) => Err(taken(other)),
+                Standing::Apart | Standing::Joined(..) => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -247,6 +246,7 @@ impl Link {
             let _ = self.nats.flush().await;
         };
         let _ = timeout(LEAVING, last).await;
+        // Not before: who is apart says nothing.
         self.cluster.turn(Standing::Apart);
         info!("cluster: left");
         self.cluster.tell(News::Left);

@@ -17,7 +17,7 @@
 //! | `lookup` | questions that are on their way: pure |
 //! | `peers` | the other nodes, and who of them is silent: pure |
 //! | [`pipe`] | the bytes of a client whose room is elsewhere |
-//! | `roads` | connections to other nodes |
+//! | [`roads`] | connections to other nodes |
 //! | `secret` | what the common secret is good for |
 //! | `subjects` | the NATS subjects |
 //! | `tickets` | what lets a visit in, once: pure |
@@ -35,7 +35,7 @@ mod login;
 mod lookup;
 mod peers;
 pub mod pipe;
-mod roads;
+pub mod roads;
 mod secret;
 mod subjects;
 mod tickets;
@@ -336,7 +336,7 @@ impl Cluster {
             }
         }
         let settled = since.elapsed() >= SETTLING;
-        match settled && !self.known().peers.any_doubtful() {
+        match settled && asked.all && !self.known().peers.any_doubtful() {
             true => Ok(None),
             false => Err(Unknown),
         }
@@ -411,6 +411,9 @@ impl Drop for Look<'_> {
 struct Asked<'a> {
     cluster: &'a Cluster,
     number: u64,
+    /// Whether all known nodes are waited for. One that was doubtful then may not have heard the question, and be
+    /// doubtful no more when the others have answered.
+    all: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -419,7 +422,12 @@ impl<'a> Asked<'a> {
         // This node too: that it hears its own question shows that NATS passes them on.
         let nodes = known.peers.expected().chain([cluster.own.id]);
         let number = known.lookups.ask(nodes, asker);
-        Self { cluster, number }
+        let all = !known.peers.any_doubtful();
+        Self {
+            cluster,
+            number,
+            all,
+        }
     }
 
     fn give_up(&self) -> HashSet<NodeId> {

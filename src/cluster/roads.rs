@@ -20,9 +20,10 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::flow::buffers::UNSENT;
 
-/// Bytes that the system holds of what comes from another node, where it holds twice what it is told. It is
-/// for machines that are near each other: 128 KiB a millisecond.
-const RECEIVED: u32 = 64 * 1024;
+/// Bytes that the system holds in each direction at each end of a connection between two nodes, where it holds
+/// twice what it is told. Left alone it would be megabytes. It is for machines that are near each other: 128 KiB a
+/// millisecond.
+const HELD: u32 = 64 * 1024;
 /// How long a connection between nodes may be silent before its system asks the other, how often it asks, and
 /// after how many questions without an answer it ends.
 const ALIVE_AFTER: Duration = Duration::from_secs(5);
@@ -93,13 +94,22 @@ impl Roads {
     }
 }
 
+/// Has the system hold as little of a connection that another node has opened.
+pub fn hold_little(socket: &TcpStream) {
+    let socket = SockRef::from(socket);
+    // Where it refuses, it holds more.
+    let _ = socket.set_recv_buffer_size(HELD as usize);
+    let _ = socket.set_send_buffer_size(HELD as usize);
+}
+
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // Before it connects, as the other is told how much fits.
-    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.set_recv_buffer_size(HELD)?;
+    socket.set_send_buffer_size(HELD)?;
     socket.set_nodelay(true)?;
     let stream = socket.connect(address).await?;
     let options = SockRef::from(&stream);

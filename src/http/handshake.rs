@@ -28,6 +28,7 @@ use crate::{
         registry::RoomRegistry,
         session::{Brought, Session, Upgraded},
     },
+    cluster::roads::hold_little,
     cluster::visit::HEADER,
     config::{Config, Sites},
     flow::credit::{Full, Share},
@@ -105,6 +106,9 @@ impl Door {
                 codec.encode(message, &mut head)?;
                 self.state.metrics.session_began();
                 let (socket, rest) = connection.into_parts();
+                if brought.is_some() {
+                    hold_little(&socket);
+                }
                 let upgraded = Upgraded {
                     socket,
                     head: head.freeze(),

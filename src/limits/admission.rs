@@ -38,6 +38,8 @@ pub struct Admission {
     line: Shares,
     /// Joins whose codes are tried elsewhere just now.
     elsewhere: Shares,
+    /// Joins that wait for what comes of those: of right codes any number may come at once.
+    followers: Shares,
     budgets: Mutex<Budgets>,
 }
 
@@ -56,6 +58,8 @@ struct Budgets {
 #[derive(Debug)]
 pub struct Place {
     number: u64,
+    /// Whether it waits for what comes of others, and not for a turn.
+    follows: bool,
     _share: Share,
 }
 
@@ -90,6 +94,7 @@ impl Admission {
         };
         Self {
             line: Shares::new(usize::MAX, MAX_LINE),
+            followers: Shares::new(usize::MAX, usize::MAX),
             elsewhere: Shares::new(usize::MAX, usize::MAX),
             budgets: Mutex::new(Budgets {
                 session,
@@ -150,17 +155,18 @@ impl Admission {
         let refused = |reply| Tried::Refused(reply, Duration::ZERO);
         let mut budgets = self.budgets();
         let wait = budgets.wrong_codes.check(client, now).err();
-        let wait = wait.map(|wait| match self.elsewhere.used_around(client) {
-            0 => wait,
-            // It may not be that long, as what they are charged may come back.
-            _ => wait.min(SOUGHT),
-        });
+        // What those are charged that are tried elsewhere may come back.
+        let follows = wait.is_some() && self.elsewhere.used_around(client) > 0;
+        let wait = wait.map(|wait| if follows { wait.min(SOUGHT) } else { wait });
+        // Who has only followed those takes a place in line now, if there is one.
+        let place = place.filter(|it| wait.is_none() || follows || !it.follows);
         let goes_on = place.is_some() || self.line.used_around(client) == 0;
         if wait.is_some() || !goes_on {
-            let line = self.line.of(client);
+            let line = if follows { &self.followers } else { &self.line };
+            let line = line.of(client);
             let time = wait.unwrap_or_default();
             let place = match place {
-                None if time <= LONGEST_WAIT => budgets.place_in(&line),
+                None if time <= LONGEST_WAIT => budgets.place_in(&line, follows),
                 place => place.filter(|_| time <= LONGEST_WAIT),
             };
             match place {
@@ -236,7 +242,7 @@ impl Admission {
 
     /// Joins that wait in line.
     pub fn waiting(&self) -> usize {
-        self.line.whole().used()
+        self.line.whole().used() + self.followers.whole().used()
     }
 }
 
@@ -252,11 +258,12 @@ fn limits(config: &Config) -> [Limit; 3] {
 
 impl Budgets {
     /// The next place in a line, if one is free.
-    fn place_in(&mut self, line: &Arc<Pool>) -> Option<Place> {
+    fn place_in(&mut self, line: &Arc<Pool>, follows: bool) -> Option<Place> {
         let share = Share::try_take(line, 1).ok()?;
         self.places += 1;
         Some(Place {
             number: self.places,
+            follows,
             _share: share,
         })
     }

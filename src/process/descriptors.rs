@@ -40,12 +40,18 @@ pub(super) fn fit_again(config: &mut Config, listeners: usize, handshakes: usize
 
 fn fit_beside(config: &mut Config, listeners: usize, handshakes: Option<usize>) -> usize {
     let (sessions, workers) = (config.max_sessions, config.workers);
+    // One whose room is on another node has a connection there, too.
+    let each = if config.cluster().is_some() { 2 } else { 1 };
     let own = own(workers, listeners);
-    let wanted = own + wanted(sessions, workers);
+    let wanted = own + wanted(sessions * each, workers);
     match rlimit::increase_nofile_limit(wanted as u64) {
         Ok(allowed) => {
             let sockets = (allowed.min(wanted as u64) as usize).saturating_sub(own);
-            let fitting = divide(sockets, sessions, workers, handshakes);
+            let fitting = divide(sockets, sessions * each, workers, handshakes);
+            let fitting = Sockets {
+                sessions: (fitting.sessions / each).max(1),
+                ..fitting
+            };
             if fitting.sessions < sessions {
                 warn!(
                     "RELAY_MAX_SESSIONS is {sessions}, which takes {wanted} open files, but the \

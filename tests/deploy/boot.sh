@@ -48,5 +48,8 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 cd "$root"
 pivot_root . .
 umount --lazy .
+# As a container manager leaves it, and systemd has it elsewhere: what it mounts for a service, such as its credentials,
+# is seen by the service.
+mount --make-rshared /
 exec env -i container=relay-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --unit=multi-user.target --log-target=journal

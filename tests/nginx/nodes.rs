@@ -37,6 +37,10 @@ async fn a_relay_that_stops_refuses_nobody() {
     sender.expect(relay_testing::text("still here")).await;
     connect_all().await;
     receiver.close().await;
+    sender.expect_peer_gone().await;
+    sender
+        .expect_close_after_error("server_shutdown", 1012)
+        .await;
     stopping.join().await.unwrap();
     connect_all().await;
 }

@@ -1,6 +1,12 @@
 //! A cluster of relays: a nats-server of its own, and nodes that are processes.
 
-use std::{net::SocketAddr, ops::Index, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    ops::Index,
+    path::PathBuf,
+    sync::atomic::{AtomicU8, Ordering::SeqCst},
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 
@@ -15,7 +21,7 @@ use crate::{
 };
 
 /// What the nodes of a test's cluster have in common.
-pub const SECRET: &str = "what the nodes of a test have in common";
+pub const SECRET: &str = "what-the-nodes-of-a-test-have-in-common";
 /// A code that nobody is given: `b` is none of the characters of a code's.
 pub const NO_CODE: &str = "bbbbbb";
 
@@ -148,11 +154,19 @@ impl Index<usize> for Cluster {
     }
 }
 
-/// Waits until a node can say that a code is nowhere. It is charged for.
+/// Waits until a node can say that a code is nowhere. A client of no test's is charged for it, which a proxy
+/// that the node trusts is said to have.
 pub async fn until_settled(node: SocketAddr) {
+    static CLIENT: AtomicU8 = AtomicU8::new(0);
+    let client = format!("192.0.2.{}", CLIENT.fetch_add(1, SeqCst));
     let settling = async {
-        let mut client = Client::at(node).await;
-        while client.try_code(NO_CODE).await != "room_not_found" {}
+        let mut client = Client::open(node, &[("x-forwarded-for", &client)])
+            .await
+            .expect("an upgrade");
+        while client.try_code(NO_CODE).await != "room_not_found" {
+            // A node answers some refusals a second at once, and holds back more.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     };
     within("a node that knows which rooms there are", settling).await;
 }

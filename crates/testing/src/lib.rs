@@ -22,6 +22,7 @@
 //! | [`mod@noise`] | bytes and text without a pattern |
 //! | [`python`] | a share between two clients of today's |
 //! | [`mod@skip`] | what to do where a program is not installed |
+//! | [`tap`] | a forwarder that keeps what passes, and can be cut |
 //! | [`wait`] | how long anything may take |
 //!
 //! Whatever goes wrong here fails the test that uses it, by a panic with the reason.
@@ -52,6 +53,7 @@ pub mod python;
 pub mod raw;
 pub mod reply;
 pub mod skip;
+pub mod tap;
 pub mod wait;
 pub mod wire;
 

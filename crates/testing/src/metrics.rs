@@ -18,6 +18,15 @@ impl Metrics {
         Self::parse(&page.body)
     }
 
+    /// What several relays have counted together.
+    pub fn sum(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut sum = BTreeMap::new();
+        for (name, value) in all.into_iter().flat_map(|it| it.0) {
+            *sum.entry(name).or_default() += value;
+        }
+        Self(sum)
+    }
+
     /// Reads such a page: a line for each value, and comments.
     pub fn parse(page: &str) -> Self {
         let lines = page.lines().filter(|line| !line.starts_with('#'));

@@ -491,6 +491,46 @@ fn a_wrong_code_elsewhere_counts_here() {
     assert_eq!(admission.once(client(2), now, || Ok(())), Came::Granted);
 }
 
+/// Ten that are tried elsewhere, and fifty that come meanwhile.
+fn many_follow(admission: &Admission, now: Instant) -> (Vec<Tried>, Vec<Place>) {
+    let tried = (0..10).map(|_| admission.try_code(client(1), None, true, now, wrong));
+    let tried = tried.collect();
+    let follow = (0..50).map(|_| admission.line_up(client(1), now, now + SOUGHT));
+    (tried, follow.collect())
+}
+
+#[test]
+fn any_number_of_right_codes_is_tried_elsewhere_at_once() {
+    let (admission, now) = admission();
+    let (tried, follow) = many_follow(&admission, now);
+    for _ in &tried {
+        admission.sought(client(1), Ok(()), now);
+    }
+    drop(tried);
+    for place in follow {
+        let tried = admission.try_code(client(1), Some(place), true, now, || Ok(()));
+        assert!(matches!(tried, Tried::Granted), "{tried:?}");
+    }
+    assert_eq!(admission.waiting(), 0);
+}
+
+#[test]
+fn who_follows_wrong_codes_waits_in_line_or_is_refused() {
+    let (admission, now) = admission();
+    let (tried, follow) = many_follow(&admission, now);
+    for _ in &tried {
+        admission.sought(client(1), Err(Ending::RoomNotFound), now);
+    }
+    drop(tried);
+    let follow = follow.into_iter();
+    let tried = follow.map(|place| admission.try_code(client(1), Some(place), true, now, wrong));
+    let tried: Vec<_> = tried.collect();
+    assert!(tried.iter().all(|it| !matches!(it, Tried::Elsewhere(_))));
+    let wait = |it: &&Tried| matches!(it, Tried::Later(..));
+    assert_eq!(tried.iter().filter(wait).count(), MAX_LINE);
+    assert_eq!(admission.waiting(), MAX_LINE);
+}
+
 #[test]
 fn three_that_tell_each_other_have_one_budget() {
     let ((first, now), (second, _), (third, _)) = (admission(), admission(), admission());
