@@ -191,6 +191,8 @@ async fn the_operator_is_told_who_is_there_and_what_nats_says() {
     if !is_too_long() {
         fall_silent(&here, &mut a, &b).await;
     }
+    // A drain waits for those who talk.
+    drop((sender, receiver));
     a.stop().await;
     for (line, times) in [
         ("cluster: joined, over NATS", 2),
