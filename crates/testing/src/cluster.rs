@@ -1,99 +1,22 @@
-//! A cluster of relays: a nats-server of its own, and nodes that are processes.
+//! A cluster of relays: nodes that are processes, and a nats-server of their own.
 
 use std::{
     net::SocketAddr,
     ops::Index,
-    path::PathBuf,
     sync::atomic::{AtomicU8, Ordering::SeqCst},
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
-
+pub use crate::nats::{Nats, SECRET, nats_url};
 use crate::{
     client::{Client, text},
-    port::Port,
     process::{Relay, Start},
-    program::{Process, Program},
     reply,
-    skip::{find, skip},
     wait::within,
 };
 
-/// What the nodes of a test's cluster have in common.
-pub const SECRET: &str = "what-the-nodes-of-a-test-have-in-common";
 /// A code that nobody is given: `b` is none of the characters of a code's.
 pub const NO_CODE: &str = "bbbbbb";
-
-/// A nats-server, killed when dropped.
-pub struct Nats {
-    program: PathBuf,
-    port: Port,
-    /// None while it is stopped.
-    process: Option<Process>,
-}
-
-impl Nats {
-    /// Starts one at a port of its own, and waits until it listens; `None`, and said so, where none is
-    /// installed.
-    pub fn start() -> Option<Self> {
-        let Some(program) = find("nats-server") else {
-            skip("nats-server");
-            return None;
-        };
-        let mut nats = Self {
-            program,
-            port: Port::reserve(),
-            process: None,
-        };
-        nats.start_again();
-        Some(nats)
-    }
-
-    /// Starts it at the port that it had, after [`kill`](Self::kill).
-    pub fn start_again(&mut self) {
-        let port = self.port.number().to_string();
-        let server = Program::new(&self.program).args(["-a", "127.0.0.1", "-p", &port]);
-        let mut process = server.spawn().expect("a nats-server");
-        process.listens_at(self.addr()).expect("it listens");
-        self.process = Some(process);
-    }
-
-    /// Kills it.
-    pub fn kill(&mut self) {
-        self.process = None;
-    }
-
-    /// Stops it in its tracks: its connections stay, and nobody answers.
-    pub async fn freeze(&self) {
-        self.process().freeze().await;
-    }
-
-    /// Has it go on.
-    pub fn thaw(&self) {
-        self.process().signal(Signal::SIGCONT);
-    }
-
-    /// Its process.
-    pub fn process(&self) -> &Process {
-        self.process.as_ref().expect("a nats-server that runs")
-    }
-
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.port.addr()
-    }
-
-    /// Where a client of NATS finds it.
-    pub fn url(&self) -> String {
-        nats_url(self.addr())
-    }
-}
-
-/// Where a client of NATS finds what listens there.
-pub fn nats_url(addr: SocketAddr) -> String {
-    format!("nats://{addr}")
-}
 
 impl Start {
     /// A node of the cluster that finds itself at this NATS, reached by the others where it listens. Its log

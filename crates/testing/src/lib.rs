@@ -8,8 +8,9 @@
 //! | [`program`] | any program: what it is started with, what it says, how it ends |
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
+//! | [`nats`] | a nats-server |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
-//! | [`cluster`] | several relays that are one, and their nats-server |
+//! | [`cluster`] | several relays that are one |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`browser`] | a browser, steered |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
@@ -43,6 +44,7 @@ pub mod local;
 pub mod memory;
 pub mod metrics;
 #[cfg(target_os = "linux")]
+pub mod nats;
 pub mod netns;
 pub mod noise;
 pub mod pairs;

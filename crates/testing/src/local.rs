@@ -18,9 +18,9 @@ use relay_client::url::Url;
 use tokio::sync::oneshot;
 
 use crate::{
-    cluster::{Nats, SECRET},
     http,
     metrics::Metrics,
+    nats::{Nats, SECRET},
     port::Port,
     wait::DEADLINE,
 };
@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// How long after its start a node can say that a code is nowhere, with some to spare.
-const SETTLING: Duration = Duration::from_millis(2000);
+const SETTLING: Duration = Duration::from_millis(3000);
 
 /// A running relay. Dropping it stops it, and fails the test if it panicked or does not stop.
 ///
