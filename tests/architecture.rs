@@ -48,6 +48,7 @@ fn roots() -> Vec<PathBuf> {
         top().join("src/main.rs"),
         top().join("benches/frame_path.rs"),
         top().join("benches/relay/main.rs"),
+        top().join("examples/cluster/main.rs"),
         top().join("examples/soak/main.rs"),
         top().join("examples/scaling/main.rs"),
     ];
