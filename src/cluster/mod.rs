@@ -28,6 +28,7 @@
 //!
 //! Whom a client's request is charged to, and what becomes of its session, is for others.
 
+mod ask;
 mod counts;
 mod exposition;
 mod link;
@@ -46,7 +47,6 @@ pub mod words;
 
 use std::{
     collections::HashSet,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -54,13 +54,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::{Either, join_all, pending, select};
 use jiff::Timestamp;
 use log::{info, warn};
 use relay_wire::code::RoomCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 pub use self::{counts::Counts, peers::Change};
@@ -69,9 +68,9 @@ use self::{
     lookup::{Found, Lookups},
     peers::Peers,
     roads::Roads,
-    secret::{Keys, Purpose, RoomHash},
+    secret::{Keys, RoomHash},
     tickets::Tickets,
-    words::{Invitation, Node, NodeId, Question, Why, Word},
+    words::{Node, NodeId, Why, Word},
 };
 use crate::{
     config,
@@ -81,15 +80,8 @@ use crate::{
     },
 };
 
-/// After what time those that have not answered are looked at, whether they are alive.
-const ANSWER: Duration = Duration::from_millis(200);
-/// How long they have for an answer. A right code is found within that on a machine that is busy, too.
-const PATIENCE: Duration = Duration::from_millis(900);
-/// The same where a room is to be opened, which does not wait for long.
+/// How long a room that is to be opened waits for the others' word.
 const OPENING: Duration = Duration::from_millis(50);
-/// How long after NATS was reached every other node has reached it, too, were it on its second try: until then nobody can
-/// say that no node has a room.
-const SETTLING: Duration = Duration::from_millis(2500);
 /// Words that may wait to be said.
 const UNSAID: usize = 1024;
 
@@ -289,59 +281,6 @@ impl Cluster {
         self.standing.send_replace(standing);
     }
 
-    /// Asks all nodes who has a room.
-    async fn ask(&self, room: RoomHash, why: Why) -> Result<Option<Invitation>, Unknown> {
-        let Standing::Joined(nats, since) = self.standing.borrow().clone() else {
-            return Err(Unknown);
-        };
-        let (asker, found) = oneshot::channel();
-        let asked = Asked::new(self, asker);
-        let subject = subjects::question(&self.keys, &room);
-        let question = Question {
-            from: self.own.id,
-            number: asked.number,
-            why,
-        };
-        let question = self.keys.say(Purpose::Word, &subject, &question);
-        let answered = async {
-            nats.publish(subject, question.into()).await.ok()?;
-            found.await.ok()
-        };
-        let looking = async {
-            sleep(ANSWER).await;
-            let missing = self.known().lookups.missing(asked.number);
-            // Where not even this node has heard it, it is NATS that is silent.
-            if !missing.contains(&self.own.id) {
-                self.look_at(missing).await;
-            }
-            pending().await
-        };
-        let answered = async {
-            // Where those that are missing are dead, that is an answer.
-            match select(pin!(answered), pin!(looking)).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right((never, _)) => never,
-            }
-        };
-        match timeout(PATIENCE, answered).await {
-            Ok(Some(Found::There(invitation))) => return Ok(Some(invitation)),
-            Ok(Some(Found::Nowhere)) => {}
-            Ok(None) => return Err(Unknown),
-            Err(_) => {
-                let missing = asked.give_up();
-                if !missing.contains(&self.own.id) {
-                    self.doubt(&missing);
-                }
-                return Err(Unknown);
-            }
-        }
-        let settled = since.elapsed() >= SETTLING;
-        match settled && asked.all && !self.known().peers.any_doubtful() {
-            true => Ok(None),
-            false => Err(Unknown),
-        }
-    }
-
     /// Logs what has changed among the nodes, and tells it.
     fn report(&self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
@@ -371,72 +310,5 @@ impl Cluster {
             // Who has asked may be gone, too.
             let _ = asker.send(found);
         }
-    }
-
-    fn doubt(&self, nodes: &HashSet<NodeId>) {
-        let mut known = self.known();
-        for &node in nodes {
-            known.peers.doubt(node);
-        }
-    }
-
-    /// Looks whether nodes that do not answer are alive; those that are not are forgotten. At most one looks at a node.
-    async fn look_at(&self, nodes: impl IntoIterator<Item = NodeId>) {
-        let looks = nodes.into_iter().filter_map(|id| {
-            let known = &mut *self.known();
-            let node = known.peers.get(id)?.node.clone();
-            let look = known.looked_at.insert(id).then(|| Look(self, id))?;
-            Some(async move {
-                let is_dead = self.is_dead(&node).await;
-                drop(look);
-                if is_dead {
-                    self.gone(node.id);
-                }
-            })
-        });
-        join_all(looks.collect::<Vec<_>>()).await;
-    }
-}
-
-/// A look at a node, which may be given up at any moment.
-struct Look<'a>(&'a Cluster, NodeId);
-
-impl Drop for Look<'_> {
-    fn drop(&mut self) {
-        self.0.known().looked_at.remove(&self.1);
-    }
-}
-
-/// A question of somebody who may stop waiting at any moment.
-struct Asked<'a> {
-    cluster: &'a Cluster,
-    number: u64,
-    /// Whether all known nodes are waited for. One that was doubtful then may not have heard the question, and be
-    /// doubtful no more when the others have answered.
-    all: bool,
-}
-
-impl<'a> Asked<'a> {
-    fn new(cluster: &'a Cluster, asker: oneshot::Sender<Found>) -> Self {
-        let known = &mut *cluster.known();
-        // This node too: that it hears its own question shows that NATS passes them on.
-        let nodes = known.peers.expected().chain([cluster.own.id]);
-        let number = known.lookups.ask(nodes, asker);
-        let all = !known.peers.any_doubtful();
-        Self {
-            cluster,
-            number,
-            all,
-        }
-    }
-
-    fn give_up(&self) -> HashSet<NodeId> {
-        self.cluster.known().lookups.give_up(self.number)
-    }
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.give_up();
     }
 }

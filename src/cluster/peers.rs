@@ -124,9 +124,14 @@ impl Peers {
         self.0.values().any(|peer| peer.doubtful)
     }
 
-    /// Those whose answers are to be waited for.
-    pub(super) fn expected(&self) -> impl Iterator<Item = NodeId> {
-        let peers = self.0.iter().filter(|(_, peer)| !peer.doubtful);
+    /// The names of all of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.0.keys().copied()
+    }
+
+    /// Those that have not answered, and may be alive.
+    pub(super) fn doubtful(&self) -> impl Iterator<Item = NodeId> {
+        let peers = self.0.iter().filter(|(_, peer)| peer.doubtful);
         peers.map(|(&id, _)| id)
     }
 
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_owes_an_answer_is_not_waited_for_until_it_is_heard_of() {
+    fn who_owes_an_answer_is_doubtful_until_it_is_heard_of() {
         let (a, b, now) = (node("a"), node("b"), Instant::now());
         let mut peers = Peers::default();
         peers.heard(&a, now);
@@ -237,7 +242,8 @@ mod tests {
         assert_eq!(peers.counts(now), counts);
         let counts = [("heard", 0), ("silent", 1), ("doubtful", 1)];
         assert_eq!(peers.counts(now + SILENCE), counts);
-        assert_eq!(peers.expected().collect::<Vec<_>>(), [b.id]);
+        assert_eq!(peers.doubtful().collect::<Vec<_>>(), [a.id]);
+        assert_eq!(peers.ids().count(), 2);
         assert_eq!(peers.to_look_at(now).as_slice(), std::slice::from_ref(&a));
         peers.answered(a.id, now);
         assert!(!peers.any_doubtful());
