@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{Cluster, Standing};
+use super::Cluster;
 
 /// Reads them for each page.
 struct Exposition(Arc<Cluster>);
@@ -33,13 +33,12 @@ type Labelled = (&'static str, &'static str, Option<Unit>, &'static str);
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (cluster, counts) = (&self.0, &self.0.counts);
-        let joined = matches!(*cluster.standing.borrow(), Standing::Joined(..));
         let gauges = [
             (
                 "cluster_joined",
                 "Whether this relay takes part in its cluster now (1), or has its own rooms alone (0), as NATS is not \
                  reached or another node has its address",
-                u64::from(joined),
+                u64::from(cluster.is_joined()),
             ),
             (
                 "cluster_pipes",

@@ -6,190 +6,35 @@
 mod heard;
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
-    thread,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Event, ServerAddr, Subscriber, connection::State};
-use futures_util::StreamExt;
+use async_nats::{Client, Event, connection::State};
+use futures_util::{StreamExt, future::try_join3};
 use log::{info, warn};
 use relay_wire::text::escaped;
 use tokio::{
     select,
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     Cluster, News, Standing,
     counts::Lost,
-    login,
     peers::{BEAT, SILENCE},
     secret::Purpose,
     subjects,
     words::{Letter, Node, NodeId, Word},
 };
-use crate::{config, observe::logging};
 
-/// How often NATS is asked whether it is there; it is given up after two questions without an answer.
-const ASKED: Duration = Duration::from_secs(1);
-/// How long a connection to NATS may take.
-const CONNECTING: Duration = Duration::from_secs(1);
-/// The longest pause between two tries to reach NATS, in milliseconds: all nodes are back soon after it is,
-/// and not at once.
-const LONGEST_PAUSE: u32 = 900;
 /// How long the NATS client may take to take something.
 const SENDING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
 const LEAVING: Duration = Duration::from_secs(1);
-/// How long a start waits for the cluster. Without it the relay has its own rooms alone.
-const JOINING: Duration = Duration::from_secs(2);
-/// How long a start waits for a word of who has its address: that says so as soon as it hears of this node.
-const OBJECTING: Duration = Duration::from_millis(300);
-/// Events of the NATS client that may wait.
-const EVENTS: usize = 64;
-
-impl Cluster {
-    /// Joins the others, and goes on trying where NATS is not reached for now. `tell` is called with what
-    /// they say, mostly on a thread of the cluster's own, and does not wait for anything.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where the thread cannot start, the credentials cannot be read, or another node has this
-    /// one's address.
-    pub async fn join(
-        self: &Arc<Self>,
-        settings: config::Cluster,
-        forget: Duration,
-        tell: impl Fn(News) + Send + Sync + 'static,
-    ) -> Result<(), String> {
-        let words = self
-            .words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(words) = words else {
-            return Ok(());
-        };
-        // Nobody has before: the words begin once.
-        let _ = self.listener.set(Box::new(tell));
-        let nats = settings.nats.to_string();
-        start(Arc::clone(self), settings, forget, words).await?;
-        let mut standing = self.standing.subscribe();
-        let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
-        if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
-            warn!(
-                "the cluster is not joined yet, as NATS at {nats} is not reached: this relay has its own \
-                 rooms alone"
-            );
-            return Ok(());
-        }
-        let refused = standing.wait_for(|it| matches!(it, Standing::Refused(_)));
-        match timeout(OBJECTING, refused).await {
-            Ok(Ok(standing)) => match &*standing {
-                Standing::Refused(other) => Err(taken(other)),
-                Standing::Apart | Standing::Joined(..) => Ok(()),
-            },
-            Ok(Err(_)) | Err(_) => Ok(()),
-        }
-    }
-}
-
-/// Starts the thread.
-///
-/// # Errors
-///
-/// A sentence, where the thread cannot start or the credentials cannot be read.
-pub(super) async fn start(
-    cluster: Arc<Cluster>,
-    settings: config::Cluster,
-    forget: Duration,
-    words: mpsc::Receiver<Word>,
-) -> Result<(), String> {
-    let (ready, started) = oneshot::channel();
-    let run = move || {
-        let _guard = Guard;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(ready.send(Err(error.to_string()))),
-        };
-        runtime.block_on(async {
-            let (events, happened) = mpsc::channel(EVENTS);
-            match connect(&settings, events).await {
-                Ok(nats) => {
-                    let _ = ready.send(Ok(()));
-                    let link = Link {
-                        cluster,
-                        nats,
-                        forget,
-                        complaint: String::new(),
-                        rival_heard: Instant::now(),
-                    };
-                    link.run(words, happened).await;
-                }
-                Err(why) => drop(ready.send(Err(why))),
-            }
-        });
-    };
-    let thread = thread::Builder::new().name("cluster".to_owned()).spawn(run);
-    thread.map_err(|error| format!("the cluster's thread cannot start: {error}"))?;
-    started
-        .await
-        .unwrap_or_else(|_| Err("the cluster's thread has ended".to_owned()))
-}
-
-/// Ends the process where the thread panics: else nobody here would find a room elsewhere again, and a fresh process is
-/// started by whoever supervises this one.
-struct Guard;
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if thread::panicking() && !cfg!(test) {
-            logging::flush();
-            std::process::abort();
-        }
-    }
-}
-
-async fn connect(
-    settings: &config::Cluster,
-    events: mpsc::Sender<Event>,
-) -> Result<Client, String> {
-    let options = login::options(settings)?
-        .name(env!("CARGO_PKG_NAME"))
-        .ping_interval(ASKED)
-        .connection_timeout(CONNECTING)
-        .retry_on_initial_connect()
-        // Those that the settings name, and no others that they speak of.
-        .ignore_discovered_servers()
-        .require_tls(
-            settings
-                .nats
-                .addresses()
-                .iter()
-                .all(ServerAddr::tls_required),
-        )
-        .reconnect_delay_callback(pause)
-        .event_callback(move |event| {
-            let events = events.clone();
-            async move { drop(events.send(event).await) }
-        });
-    let connected = options.connect(settings.nats.addresses()).await;
-    connected.map_err(|error| format!("RELAY_CLUSTER_NATS {}: {error}", settings.nats))
-}
-
-/// The pause before a try to reach NATS: at random, so that nodes which lost it together come back one by one.
-fn pause(attempts: usize) -> Duration {
-    let longest = LONGEST_PAUSE.min(100 << attempts.min(8));
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    Duration::from_millis(u64::from(longest / 2 + random % (longest / 2)))
-}
-
-struct Link {
+/// One end of the conversation.
+pub(super) struct Link {
     cluster: Arc<Cluster>,
     nats: Client,
     /// How long a room lives.
@@ -201,24 +46,31 @@ struct Link {
 }
 
 impl Link {
-    async fn run(mut self, mut words: mpsc::Receiver<Word>, mut events: mpsc::Receiver<Event>) {
-        let keys = &self.cluster.keys;
-        let subjects = [
-            subjects::questions(keys),
-            subjects::to(keys, self.cluster.own.id),
-            subjects::all(keys),
-        ];
-        let mut subscribers = Vec::new();
-        for subject in subjects {
-            match self.nats.subscribe(subject).await {
-                Ok(subscriber) => subscribers.push(subscriber),
-                Err(error) => return warn!("cluster: nothing can be heard over NATS: {error}"),
-            }
+    pub(super) fn new(cluster: Arc<Cluster>, nats: Client, forget: Duration) -> Self {
+        Self {
+            cluster,
+            nats,
+            forget,
+            complaint: String::new(),
+            rival_heard: Instant::now(),
         }
-        let [mut questions, mut answers, mut told] = match <[Subscriber; 3]>::try_from(subscribers)
-        {
-            Ok(all) => all,
-            Err(_) => return,
+    }
+
+    /// Goes on until this node leaves.
+    pub(super) async fn run(
+        mut self,
+        mut words: mpsc::Receiver<Word>,
+        mut events: mpsc::Receiver<Event>,
+    ) {
+        let keys = &self.cluster.keys;
+        let subscribed = try_join3(
+            self.nats.subscribe(subjects::questions(keys)),
+            self.nats.subscribe(subjects::to(keys, self.cluster.own.id)),
+            self.nats.subscribe(subjects::all(keys)),
+        );
+        let (mut questions, mut answers, mut told) = match subscribed.await {
+            Ok(subscribed) => subscribed,
+            Err(error) => return warn!("cluster: nothing can be heard over NATS: {error}"),
         };
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -253,7 +105,7 @@ impl Link {
     }
 
     async fn say(&self, word: &Word) {
-        if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
+        if !self.cluster.is_joined() {
             // What is not said while NATS is away would be no news when it is back.
             return self.cluster.counts.lost(Lost::Apart);
         }
@@ -361,7 +213,7 @@ impl Link {
             self.may_be_free(|_| true).await;
         }
         self.here(false).await;
-        if !matches!(*self.cluster.standing.borrow(), Standing::Joined(..)) {
+        if !self.cluster.is_joined() {
             return;
         }
         let now = Instant::now();
@@ -374,30 +226,5 @@ impl Link {
             let cluster = Arc::clone(&self.cluster);
             tokio::spawn(async move { cluster.look_at(silent.iter().map(|it| it.id)).await });
         }
-    }
-}
-
-/// Why this node may not join.
-fn taken(other: &Node) -> String {
-    format!(
-        "RELAY_CLUSTER_ADDRESS {} is that of another node of the cluster: give each node an address of its own",
-        other.address
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nodes_come_back_within_a_second_and_not_all_at_once() {
-        let pauses: Vec<_> = (0..200).map(|attempt| pause(attempt % 20)).collect();
-        assert!(
-            pauses
-                .iter()
-                .all(|it| *it <= Duration::from_millis(u64::from(LONGEST_PAUSE)))
-        );
-        let late: std::collections::HashSet<_> = (0..100).map(|_| pause(10)).collect();
-        assert!(late.len() > 10);
     }
 }

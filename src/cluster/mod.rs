@@ -12,6 +12,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `counts`, `exposition` | what is counted, and how the page of metrics has it |
+//! | `join` | how the conversation with the others begins |
 //! | `link` | the conversation over NATS, on a thread of its own |
 //! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
@@ -31,6 +32,7 @@
 mod ask;
 mod counts;
 mod exposition;
+mod join;
 mod link;
 mod login;
 mod lookup;
@@ -207,15 +209,6 @@ impl Cluster {
         self.say(Word::Gone(self.own.id));
     }
 
-    /// A room is opened here, or is about to be.
-    pub fn opened(&self, code: &RoomCode) {
-        let room = self.keys.room(code);
-        self.rooms
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(room);
-    }
-
     /// A room is closed, or not opened after all.
     pub fn closed(&self, code: &RoomCode) {
         let room = self.keys.room(code);
@@ -237,8 +230,11 @@ impl Cluster {
     /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
     /// far as they say within a moment. It is given back by [`Cluster::closed`].
     pub async fn take(&self, code: &RoomCode) -> bool {
-        self.opened(code);
         let room = self.keys.room(code);
+        self.rooms
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(room);
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))
     }
@@ -275,6 +271,11 @@ impl Cluster {
         }
     }
 
+    /// Whether this node takes part now.
+    fn is_joined(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Joined(..))
+    }
+
     /// Stands to the cluster like this from here on.
     fn turn(&self, standing: Standing) {
         self.known().turned = Instant::now();
@@ -306,8 +307,13 @@ impl Cluster {
             (known.peers.gone(id), known.lookups.dead(id))
         };
         self.report(change);
+        Self::settle(settled);
+    }
+
+    /// Tells those who have asked what was found.
+    fn settle(settled: impl IntoIterator<Item = (oneshot::Sender<Found>, Found)>) {
         for (asker, found) in settled {
-            // Who has asked may be gone, too.
+            // Who has asked may be gone.
             let _ = asker.send(found);
         }
     }

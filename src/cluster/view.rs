@@ -1,6 +1,6 @@
 //! What the operator is shown of the cluster, as this node sees it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,7 @@ impl Cluster {
     /// What NATS says.
     fn nats(&self, now: Instant) -> Nats {
         let standing = self.standing.borrow().clone();
+        let address_taken = matches!(standing, Standing::Refused(_));
         let seconds = |since: Instant| now.saturating_duration_since(since).as_secs();
         let known = self.known();
         Nats {
@@ -109,7 +110,7 @@ impl Cluster {
                 text: text.clone(),
                 seconds: seconds(*at),
             }),
-            address_taken: matches!(*self.standing.borrow(), Standing::Refused(_)),
+            address_taken,
         }
     }
 
@@ -118,7 +119,7 @@ impl Cluster {
         let (now, known) = (Instant::now(), self.known());
         let peers = known.peers.all();
         Audience {
-            reached: matches!(*self.standing.borrow(), Standing::Joined(..)),
+            reached: self.is_joined(),
             nodes: peers.len(),
             silent: peers.iter().filter(|it| it.is_silent(now)).count(),
         }
@@ -128,10 +129,9 @@ impl Cluster {
 impl Other {
     fn new(peer: Peer, reachable: Option<bool>, now: Instant) -> Self {
         let silent = peer.is_silent(now);
-        let heard: Duration = now.saturating_duration_since(peer.heard);
         Self {
+            heard_seconds: now.saturating_duration_since(peer.heard).as_secs(),
             address: peer.node.address,
-            heard_seconds: heard.as_secs(),
             reachable,
             doubtful: peer.doubtful,
             silent,

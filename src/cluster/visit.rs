@@ -42,6 +42,7 @@ const LOOKING: Duration = Duration::from_millis(500);
 /// The longest head of an answer, and the most headers in it: a proxy may have added some.
 const MAX_HEAD: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
+
 /// The way to a client's room.
 pub struct Upstream {
     /// The connection to the node that has it.
@@ -116,27 +117,29 @@ impl Cluster {
 
     /// Whether no process is at a node's address, or another one than it was.
     pub(super) async fn is_dead(&self, node: &Node) -> bool {
-        let Ok(url) = Url::parse(&node.address) else {
-            return true;
-        };
-        match timeout(LOOKING, self.reach(&url, &Visit::Probe)).await {
-            Ok(Err(Failure::Dead)) => true,
-            Ok(Ok(Reached {
+        match self.probe(node).await {
+            Ok(Reached {
                 welcome: Some(it), ..
-            })) => it.id != node.id || it.leaves,
+            }) => it.id != node.id || it.leaves,
             // A proxy is there, which has TLS for it, and nobody behind that.
-            Ok(Ok(Reached { status: 502, .. })) => true,
-            Ok(Ok(_) | Err(Failure::Other(_))) | Err(_) => false,
+            Ok(Reached { status: 502, .. }) | Err(Failure::Dead) => true,
+            Ok(_) | Err(Failure::Other(_)) => false,
         }
     }
 
     /// Whether a node answers at its address.
     pub async fn reaches(&self, node: &Node) -> bool {
-        let Ok(url) = Url::parse(&node.address) else {
-            return false;
-        };
+        let is_node = |it: Welcome| it.id == node.id && !it.leaves;
+        self.probe(node)
+            .await
+            .is_ok_and(|it| it.welcome.is_some_and(is_node))
+    }
+
+    /// Looks who is at a node's address: nobody can be at one that is none.
+    async fn probe(&self, node: &Node) -> Result<Reached, Failure> {
+        let url = Url::parse(&node.address).map_err(|_| Failure::Dead)?;
         let reached = timeout(LOOKING, self.reach(&url, &Visit::Probe)).await;
-        matches!(reached, Ok(Ok(Reached { welcome: Some(it), .. })) if it.id == node.id && !it.leaves)
+        reached.unwrap_or_else(|late| Err(Failure::Other(late.to_string())))
     }
 
     /// Says this to the node at `url`, by the handshake of a WebSocket (RFC 6455 §4.1).

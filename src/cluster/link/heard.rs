@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use log::{debug, error, warn};
 use serde::de::DeserializeOwned;
 
-use super::{Link, taken};
+use super::Link;
 use crate::{
     cluster::{
-        News, Standing,
+        Cluster, News, Standing,
         counts::Lost,
+        join::taken,
         peers::keeps,
         secret::Purpose,
         subjects,
@@ -27,7 +28,7 @@ impl Link {
         };
         let own = &self.cluster.own;
         if question.from == own.id {
-            return self.settle(question.number, None);
+            return self.answered(question.number, own.id, None);
         }
         let room = subjects::room_of(&message.subject);
         let has = room
@@ -72,17 +73,9 @@ impl Link {
         debug!("cluster: a word that is none of ours");
     }
 
-    /// Notes this node's own answer.
-    fn settle(&self, number: u64, has: Option<Invitation>) {
-        self.answered(number, self.cluster.own.id, has);
-    }
-
     fn answered(&self, number: u64, from: NodeId, has: Option<Invitation>) {
         let settled = self.cluster.known().lookups.answered(number, from, has);
-        if let Some((asker, found)) = settled {
-            // Who has asked may be gone.
-            let _ = asker.send(found);
-        }
+        Cluster::settle(settled);
     }
 
     pub(super) async fn on_word(&mut self, message: &Message) {
