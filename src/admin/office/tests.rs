@@ -3,6 +3,7 @@ use std::sync::mpsc as std_mpsc;
 use actix_rt::Arbiter;
 
 use super::*;
+use crate::admin::api::Blocking;
 use crate::config::Config;
 
 /// The office of a relay whose only worker does nothing until the sender is dropped.
