@@ -1,14 +1,9 @@
-//! What a session has and does, whatever moves its bytes: it answers, refuses, pings, closes and
-//! takes leave of its registry.
+//! What a session has and does, whatever moves its bytes: it answers and refuses. How it ends is in `leaving`.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use actix::Addr;
-use relay_wire::{
-    ending::Ending,
-    frame::{self, Opcode},
-    reply::Reply,
-};
+use relay_wire::{ending::Ending, reply::Reply};
 
 use super::{
     loan::Borrower,
@@ -18,7 +13,7 @@ use super::{
 use crate::{
     actors::{
         directory::Directory,
-        messages::{Deliver, Given, Leave, Parted},
+        messages::{Deliver, Given, Parted},
         now,
         registry::RoomRegistry,
     },
@@ -30,7 +25,7 @@ use crate::{
         data::Chunk,
         outbox::Outbox,
         pace::{Pace, SharedPace},
-        reader::{FrameReader, Oversize},
+        reader::FrameReader,
         unpack::Unpacker,
         vitals::Vitals,
     },
@@ -39,12 +34,9 @@ use crate::{
         callers::Caller,
     },
     observe::{events::Kind, logging::log_client},
-    rooms::{Departure, Role, SessionId},
+    rooms::{Role, SessionId},
     state::State,
 };
-
-/// The code of a Close that names no fault (RFC 6455 §7.4.1).
-const NORMAL_CLOSURE: u16 = 1000;
 
 /// All of one client but its socket.
 pub(super) struct Connection {
@@ -72,11 +64,11 @@ pub(super) struct Connection {
     /// Bytes that a message of its peer's may have once it is inflated.
     pub(super) most_inflated: u64,
     /// Whether its registry still counts on it.
-    attached: bool,
+    pub(super) attached: bool,
     /// Whether the socket has refused a write; what the client sent before is still read.
     pub(super) write_failed: bool,
     /// How it ends, as far as that is known.
-    ending: Ending,
+    pub(super) ending: Ending,
 
     pub(super) clocks: Clocks,
     pub(super) pace: Pace,
@@ -237,69 +229,6 @@ impl Connection {
         self.phase = Phase::Piping { borrower };
     }
 
-    /// Answers the client's Close with its own code (RFC 6455 §5.5.1), or takes it for the answer
-    /// to ours.
-    pub(super) fn on_peer_close(&mut self, code: Option<u16>, now: Instant) {
-        if self.is_open() {
-            self.leave_as(Departure {
-                well: matches!(code, None | Some(NORMAL_CLOSURE)),
-                ..Ending::PeerClosed.into()
-            });
-            self.push(match code {
-                Some(code) => frame::encode_close(code, ""),
-                None => frame::encode(Opcode::Close, b""),
-            });
-        }
-        self.clocks.last_write_due(now);
-        self.phase = Phase::Finishing;
-    }
-
-    /// Closes on a client that broke the protocol.
-    pub(super) fn on_violation(&mut self, violation: Ending, now: Instant) {
-        if self.is_open() {
-            self.leave(violation);
-            self.push_close(Departure {
-                oversize: self.reader.oversize(),
-                ..violation.into()
-            });
-        } else if self.outbox.is_empty() {
-            // Our Close is written, and theirs will not come: only what waits before it is waited
-            // for.
-            self.clocks.end_due(now);
-        }
-        self.phase = Phase::Lingering;
-    }
-
-    /// Closes from our side.
-    pub(super) fn close(&mut self, departure: impl Into<Departure>) {
-        let departure = departure.into();
-        if let Phase::Across(_) = self.phase {
-            self.close_across(departure);
-        } else if self.is_open() {
-            self.leave(departure.ending);
-            self.push_close(departure);
-            self.phase = Phase::Closing;
-        }
-    }
-
-    /// Ends now, and waits for nothing: a client that is blocked is told, if its system takes that at once.
-    fn evict(&mut self) {
-        if self.is_open() {
-            self.leave(Ending::Blocked);
-            self.push_close(Ending::Blocked);
-        } else if let Phase::Across(across) = &self.phase {
-            let rest = across.pipe.rest().map(<[u8]>::to_vec);
-            self.leave(Ending::Blocked);
-            if let Some(rest) = rest {
-                if !rest.is_empty() {
-                    self.outbox.push(Chunk::ours(rest, &self.window));
-                }
-                self.push_close(Ending::Blocked);
-            }
-        }
-        self.phase = Phase::Done;
-    }
-
     /// Tells the client why it may not have what it asked for, and what becomes of it.
     pub(super) fn refuse(&mut self, reply: &Reply, now: Instant) {
         self.say(reply.encode());
@@ -328,7 +257,7 @@ impl Connection {
 
     /// Queues a frame. It is charged to the session itself: who does not take our answers is not
     /// read any further.
-    fn push(&mut self, frame: Vec<u8>) {
+    pub(super) fn push(&mut self, frame: Vec<u8>) {
         self.push_chunk(Chunk::ours(frame, &self.window));
     }
 
@@ -342,44 +271,6 @@ impl Connection {
                 unpacker.push_ours(chunk);
                 self.refill();
             }
-        }
-    }
-
-    /// Queues the Close frame of this ending, with the size of the message where that is why.
-    pub(super) fn push_close(&mut self, departure: impl Into<Departure>) {
-        let Departure {
-            ending, oversize, ..
-        } = departure.into();
-        let Some(code) = ending.close_code() else {
-            return;
-        };
-        let reason = match oversize {
-            Some(Oversize { size, limit }) => {
-                &format!("{}: {size} bytes of at most {limit}", ending.name())
-            }
-            None => ending.name(),
-        };
-        self.push(frame::encode_close(code, reason));
-    }
-
-    /// Tells the registry that nothing more will come, once.
-    pub(super) fn leave(&mut self, ending: Ending) {
-        self.leave_as(ending.into());
-    }
-
-    /// The same, with what is known of how it leaves.
-    fn leave_as(&mut self, departure: Departure) {
-        self.clocks.closing();
-        if mem::take(&mut self.attached) {
-            self.ending = departure.ending;
-            let departure = Departure {
-                oversize: self.reader.oversize(),
-                given: Some(self.outbox.given()),
-                arrived: self.arrival.payload(),
-                ..departure
-            };
-            let id = self.id;
-            self.registry.do_send(Leave { id, departure });
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `actor` | the actor itself, for those that drive it |
 //! | `connection` | what a session has and does, whatever moves its bytes |
 //! | `inflating` | what it does where its client has no compression, and its peer has |
+//! | `leaving` | how it ends |
 //! | `loan` | memory that a sender borrows whose receiver is slow |
 //! | `phase` | how far it has come |
 //! | `pings` | its client's Pings, and its own |
@@ -25,6 +26,7 @@ mod across;
 mod actor;
 mod connection;
 mod inflating;
+mod leaving;
 mod loan;
 mod phase;
 mod pings;
