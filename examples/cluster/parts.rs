@@ -129,21 +129,13 @@ fn nginx(port: &Port, nodes: &[Port]) -> Result<Process, Box<dyn Error>> {
     let site = String::from_utf8(site.stdout)?;
     let nginx = Program::new(program("nginx"));
     let folder = nginx.directory().to_string_lossy().into_owned();
-    let config = format!(
-        "daemon off; master_process off; pid nginx.pid; error_log stderr warn;
-        events {{ worker_connections 768; }}
-        http {{
-            access_log off;
-            client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            add_header X-Node $upstream_addr always;
-            {}
-        }}",
-        site.replace("/var/log/claude-distill-relay", &folder)
-    );
+    let site = site.replace("/var/log/claude-distill-relay", &folder);
+    let config =
+        relay_testing::nginx::config(&format!("add_header X-Node $upstream_addr always; {site}"));
     let nginx = nginx
         .file("nginx.conf", &config)
-        .args(["-e", "stderr", "-c", "nginx.conf", "-p", &folder])
+        .args(relay_testing::nginx::ARGUMENTS)
+        .args([&folder])
         .stderr(Stdio::inherit());
     Ok(nginx.spawn()?)
 }

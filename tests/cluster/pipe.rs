@@ -6,6 +6,7 @@ use relay_testing::{
     Client, Raw,
     cluster::{Cluster, pair_across},
     frame, noise,
+    pairs::paired,
     process::{Relay, Start},
     seeded,
     skip::size,
@@ -22,11 +23,7 @@ const MESSAGE: usize = 1 << 20;
 
 /// A sender on one node, and its receiver on another.
 async fn raw_pair_across(from: &Relay, to: &Relay) -> (Raw, Raw) {
-    let mut sender = from.connect().await;
-    let code = sender.create_room().await;
-    let receiver = to.receiver(&code).await;
-    sender.expect_peer().await;
-    (sender, receiver)
+    paired(from.connect().await, to.connect().await).await
 }
 
 #[tokio::test]

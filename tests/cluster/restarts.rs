@@ -12,6 +12,7 @@ use std::{
 use relay_testing::{
     Client,
     cluster::{Cluster, Nats, until_settled},
+    nginx::{ARGUMENTS, config},
     port::Port,
     process::{Relay, Start},
     program::{Process, Program},
@@ -30,33 +31,26 @@ fn balancer(relays: &[Port]) -> Option<(Process, SocketAddr)> {
         .iter()
         .map(|it| format!("server {} max_fails=0;", it.addr()))
         .collect();
-    let config = format!(
-        "daemon off; master_process off; pid nginx.pid; error_log stderr warn;
-        events {{ worker_connections 4096; }}
-        http {{
-            access_log off;
-            client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            upstream relays {{ {servers} }}
-            server {{
-                listen {};
-                location / {{
-                    proxy_pass http://relays;
-                    proxy_http_version 1.1;
-                    proxy_set_header Upgrade $http_upgrade;
-                    proxy_set_header Connection upgrade;
-                    proxy_set_header X-Forwarded-For $remote_addr;
-                    proxy_next_upstream error timeout http_502 http_503;
-                    proxy_connect_timeout 1s;
-                    proxy_buffering off;
-                }}
+    let config = config(&format!(
+        "upstream relays {{ {servers} }}
+        server {{
+            listen {};
+            location / {{
+                proxy_pass http://relays;
+                proxy_http_version 1.1;
+                proxy_set_header Upgrade $http_upgrade;
+                proxy_set_header Connection upgrade;
+                proxy_set_header X-Forwarded-For $remote_addr;
+                proxy_next_upstream error timeout http_502 http_503;
+                proxy_connect_timeout 1s;
+                proxy_buffering off;
             }}
         }}",
         port.addr()
-    );
+    ));
     let program = Program::new(nginx).file("nginx.conf", &config);
     let folder = program.directory().to_string_lossy().into_owned();
-    let program = program.args(["-e", "stderr", "-c", "nginx.conf", "-p", &folder]);
+    let program = program.args(ARGUMENTS).args([&folder]);
     let mut process = program.spawn().unwrap();
     process.listens_at(port.addr()).unwrap();
     Some((process, port.addr()))

@@ -9,6 +9,7 @@ use std::{
 
 use relay_testing::{
     Client, TestRelay,
+    nginx::{ARGUMENTS, config},
     port::Port,
     skip::{find, skip},
     within,
@@ -122,27 +123,13 @@ impl Start {
     /// Starts it.
     pub(crate) fn run(mut self) -> Nginx {
         let folder = TempDir::new().unwrap();
-        // As many connections as Debian's has.
-        let config = format!(
-            "daemon off; master_process off; pid nginx.pid; error_log stderr warn;
-            events {{ worker_connections 768; }}
-            http {{
-                access_log off;
-                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-                uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-                {}
-                {}
-            }}",
-            self.before,
-            self.site.replace(
-                "/var/log/claude-distill-relay",
-                &folder.path().to_string_lossy()
-            )
-        );
+        let written = folder.path().to_string_lossy().into_owned();
+        let site = self.site.replace("/var/log/claude-distill-relay", &written);
+        let config = config(&format!("{}\n{site}", self.before));
         fs::write(folder.path().join("nginx.conf"), config).unwrap();
         let child = self
             .command
-            .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
+            .args(ARGUMENTS)
             .arg(folder.path())
             .stdin(Stdio::null())
             .spawn()

@@ -37,7 +37,12 @@ pub struct Client {
 impl Client {
     /// Connects to the relay itself.
     pub async fn connect(relay: &TestRelay) -> Self {
-        Self::open(relay.addr(), &[]).await.expect("an upgrade")
+        Self::at(relay.addr()).await
+    }
+
+    /// Connects to whoever listens there.
+    pub async fn at(addr: SocketAddr) -> Self {
+        Self::open(addr, &[]).await.expect("an upgrade")
     }
 
     /// Connects as a proxy would for a client of that address.
@@ -91,6 +96,14 @@ impl Client {
     pub async fn join(&mut self, code: &str) {
         self.send(reply::join(code)).await;
         reply::assert_joined(&self.next_json("ROOM_JOINED").await, code);
+    }
+
+    /// Tries a code; returns the type of the answer, or why not.
+    pub async fn try_code(&mut self, code: &str) -> String {
+        self.send(reply::join(code)).await;
+        let answer = self.next_json("the answer to a code").await;
+        let told = answer["reason"].as_str().or(answer["type"].as_str());
+        told.expect("a type").to_owned()
     }
 
     /// Sends one message in one frame.

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-pub use crate::nats::{Nats, SECRET, nats_url};
 use crate::{
-    client::{Client, text},
+    client::Client,
     process::{Relay, Start},
-    reply,
     wait::within,
+};
+pub use crate::{
+    nats::{Nats, SECRET, nats_url},
+    pairs::pair_across,
 };
 
 /// A code that nobody is given: `b` is none of the characters of a code's.
@@ -92,29 +94,4 @@ pub async fn until_settled(node: SocketAddr) {
         }
     };
     within("a node that knows which rooms there are", settling).await;
-}
-
-impl Client {
-    /// Connects to whoever listens there.
-    pub async fn at(addr: SocketAddr) -> Self {
-        Self::open(addr, &[]).await.expect("an upgrade")
-    }
-
-    /// Tries a code; returns the type of the answer, or why not.
-    pub async fn try_code(&mut self, code: &str) -> String {
-        self.send(text(reply::join(code))).await;
-        let answer = self.next_json("the answer to a code").await;
-        let told = answer["reason"].as_str().or(answer["type"].as_str());
-        told.expect("a type").to_owned()
-    }
-}
-
-/// A sender on one node, and its receiver on another.
-pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
-    let mut sender = Client::at(from).await;
-    let code = sender.create_room().await;
-    let mut receiver = Client::at(to).await;
-    receiver.join(&code).await;
-    sender.expect_peer().await;
-    (sender, receiver)
 }

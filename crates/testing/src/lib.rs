@@ -9,6 +9,7 @@
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
 //! | [`nats`] | a nats-server |
+//! | [`nginx`] | how nginx is started |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`cluster`] | several relays that are one |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
@@ -46,6 +47,7 @@ pub mod metrics;
 #[cfg(target_os = "linux")]
 pub mod nats;
 pub mod netns;
+pub mod nginx;
 pub mod noise;
 pub mod pairs;
 pub mod port;

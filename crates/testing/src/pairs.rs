@@ -1,12 +1,19 @@
 //! A sender and its receiver in one room, the sender told of it.
 
+use std::net::SocketAddr;
+
 use crate::{client::Client, local::TestRelay, raw::Raw};
 
 /// Both well-behaved.
 pub async fn pair(relay: &TestRelay) -> (Client, Client) {
-    let mut sender = Client::connect(relay).await;
+    pair_across(relay.addr(), relay.addr()).await
+}
+
+/// The same, each on a relay of its own, which are one.
+pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
+    let mut sender = Client::at(from).await;
     let code = sender.create_room().await;
-    let mut receiver = Client::connect(relay).await;
+    let mut receiver = Client::at(to).await;
     receiver.join(&code).await;
     sender.expect_peer().await;
     (sender, receiver)
