@@ -35,7 +35,7 @@ use tokio::{
         TcpListener, TcpSocket, TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
@@ -95,6 +95,7 @@ impl Line {
         let carried = Arc::new(Carried::default());
         let (started, start) = threads::channel();
         let (stop, stopped) = oneshot::channel::<()>();
+        let (cuts, cut) = watch::channel(());
         let counts = Arc::clone(&carried);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,7 +106,7 @@ impl Line {
                 let addr = listener.local_addr().expect("an address");
                 started.send(addr).expect("somebody who waits");
                 tokio::select! {
-                    () = serve(listener, relay, self, counts) => {}
+                    () = serve(listener, relay, self, counts, cut) => {}
                     _ = stopped => {}
                 }
             });
@@ -113,6 +114,7 @@ impl Line {
         Forwarder {
             addr: start.recv().expect("a forwarder"),
             carried,
+            cuts,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -130,6 +132,7 @@ struct Carried {
 pub struct Forwarder {
     addr: SocketAddr,
     carried: Arc<Carried>,
+    cuts: watch::Sender<()>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -143,6 +146,11 @@ impl Forwarder {
     /// Where a WebSocket client finds the relay.
     pub fn url(&self) -> String {
         format!("ws://{}/", self.addr)
+    }
+
+    /// Resets the connections there are, and what is on its way is lost; new ones are carried as ever.
+    pub fn cut(&self) {
+        self.cuts.send_replace(());
     }
 
     /// Bytes that have arrived at the client.
@@ -182,16 +190,29 @@ fn listener() -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-async fn serve(listener: TcpListener, relay: SocketAddr, line: Line, carried: Arc<Carried>) {
+async fn serve(
+    listener: TcpListener,
+    relay: SocketAddr,
+    line: Line,
+    carried: Arc<Carried>,
+    cut: watch::Receiver<()>,
+) {
     loop {
         let (mut client, _) = listener.accept().await.expect("a connection");
-        let carried = Arc::clone(&carried);
+        let (carried, mut cut) = (Arc::clone(&carried), cut.clone());
+        cut.mark_unchanged();
         tokio::spawn(async move {
             let relay = async { socket()?.connect(relay).await };
-            match relay.await {
-                Ok(mut relay) => carry(&mut client, &mut relay, line, &carried).await,
-                Err(_) => reset(&client),
+            let Ok(mut relay) = relay.await else {
+                reset(&client);
+                return;
+            };
+            tokio::select! {
+                () = carry(&mut client, &mut relay, line, &carried) => return,
+                Ok(()) = cut.changed() => {}
             }
+            reset(&client);
+            reset(&relay);
         });
     }
 }

@@ -33,10 +33,15 @@ const STILL: u32 = 60;
 const STILL_WITHIN: Duration = Duration::from_secs(150);
 
 /// The program under test, which cargo builds for every test and benchmark of the relay's, and
-/// names to them.
+/// names to them. The tests of other packages find it beside themselves, where all are built together.
 pub fn program() -> OsString {
-    let path = env::var_os("CARGO_BIN_EXE_claude-distill-relay");
-    path.expect("CARGO_BIN_EXE_claude-distill-relay, which cargo sets")
+    env::var_os("CARGO_BIN_EXE_claude-distill-relay").unwrap_or_else(|| {
+        let test = env::current_exe().expect("the path of this test");
+        let path = test.ancestors().nth(2).expect("a target folder");
+        let path = path.join("claude-distill-relay");
+        assert!(path.exists(), "cargo build: there is no {}", path.display());
+        path.into()
+    })
 }
 
 /// A relay that is about to be started.

@@ -197,3 +197,20 @@ async fn who_writes_to_somebody_who_has_gone_hears_of_the_reset() {
     use io::ErrorKind::{BrokenPipe, ConnectionReset};
     assert!(matches!(end, ConnectionReset | BrokenPipe), "{end}");
 }
+
+#[tokio::test]
+async fn a_cut_resets_what_there_is_and_nothing_that_comes() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let line = Line::default().lay(listener.local_addr().unwrap());
+    for round in 0..3 {
+        let mut client = TcpStream::connect(line.addr()).await.unwrap();
+        let (mut relay, _) = within("a connection", listener.accept()).await.unwrap();
+        client.write_all(b"a").await.unwrap();
+        assert_eq!(within("a byte", relay.read_u8()).await.unwrap(), b'a');
+        line.cut();
+        for end in [&mut client, &mut relay] {
+            let kind = within("the cut", end.read_u8()).await.unwrap_err().kind();
+            assert_eq!(kind, io::ErrorKind::ConnectionReset, "in round {round}");
+        }
+    }
+}
