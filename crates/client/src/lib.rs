@@ -9,9 +9,12 @@
 //! | `witness` | what a certificate says of itself |
 //! | [`stream`] | what a WebSocket is opened over, with TLS or without, and how much is read of it |
 //! | [`handshake`] | the WebSocket, and what the answer tells |
+//! | `engine` | sharing and receiving over that (feature `distill`) |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 
+#[cfg(feature = "distill")]
+pub mod engine;
 pub mod handshake;
 pub mod stream;
 pub mod tcp;
