@@ -44,6 +44,8 @@ mod pairing;
 mod proof;
 pub mod receive;
 mod receiving;
+#[cfg(test)]
+mod resume;
 mod retry;
 mod sending;
 mod session_files;
