@@ -9,15 +9,29 @@
 //! | `witness` | what a certificate says of itself |
 //! | [`stream`] | what a WebSocket is opened over, with TLS or without, and how much is read of it |
 //! | [`handshake`] | the WebSocket, and what the answer tells |
-//! | `engine` | sharing and receiving over that (feature `distill`) |
+//!
+//! With the feature `distill` come the two ends of a share:
+//!
+//! | module | contents |
+//! |---|---|
+//! | `program` | the program `distill` |
+//! | `engine` | sharing and receiving over lines that drop |
+//! | `disk` | what is read from a disk to be sent, and written to one as it arrives |
+//! | `transfer` | what a sender and a receiver say to each other: pure |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 
 #[cfg(feature = "distill")]
+pub mod disk;
+#[cfg(feature = "distill")]
 pub mod engine;
 pub mod handshake;
+#[cfg(feature = "distill")]
+pub mod program;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+#[cfg(feature = "distill")]
+pub mod transfer;
 pub mod url;
 mod witness;

@@ -44,8 +44,10 @@ pub(super) async fn to_share(flags: &ArgMatches, stop: &mut Stop) -> Result<Chos
         own => own,
     };
     let Some(own) = own else {
-        let words = words::make_passphrase(WORDS)
-            .map_err(|error| Fault::Machine(format!("No passphrase can be made up: {error}.")))?;
+        let words = words::make_passphrase(WORDS).map_err(|_| {
+            let why = "No passphrase can be made up: the system has no random bytes to give.";
+            Fault::Machine(why.to_owned())
+        })?;
         return Ok(Chosen {
             secret: Secret::new(words.clone()),
             made_up: Some(words),
