@@ -41,12 +41,13 @@ const SESSIONS: &str = "\
 
 const JSON: &str = "\
     JSON: with --json standard output has one object a line and nothing else. Its \"event\" is one \
-    of: connecting; opened (code, expires_in, link, passphrase where it was made up); resumed; \
-    peer_joined; proving; begun (name, size, from); progress (bytes, total, rate, left, slow; once a \
-    second at most); peer_gone (why); line_lost and waiting (why, again_in); delivered (bytes; sent \
-    where shared, path where received); sessions (sessions); warning (text); failed (reason, side, \
-    sentence, advice, status). Sizes are bytes, times seconds, and what is not known is null. There \
-    may be further events and fields.";
+    of: connecting; opened (code, expires_in, link, resumable, and passphrase where it was made up); \
+    resumed (the same); joined; peer_joined; proving; begun (name, size, from, version); progress \
+    (bytes, total, rate, left, slow: \"source\" or \"line\"; once a second at most); peer_gone \
+    (why); line_lost and waiting (why, again_in); delivered (bytes; sent where shared, path where \
+    received); sessions (sessions: id, summary, first_prompt, messages, modified, branch, project); \
+    warning (text); failed (reason, side, sentence, advice, status). Sizes are bytes, times seconds, \
+    rates bytes a second, and what is not known is null. Further events and fields may join.";
 
 /// All of it.
 pub fn command() -> Command {
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn codes_are_read_as_people_type_them_and_times_with_their_unit() {
         assert_eq!(room_code("A7F-3K2").unwrap().reveal(), "a7f3k2");
-        assert!(room_code("a7f/3k2").is_err());
+        assert!(room_code("a7f").is_err());
         assert_eq!(time("1h30m"), Ok(Duration::from_secs(5400)));
         assert!(time("0s").is_err() && time("soon").is_err());
     }

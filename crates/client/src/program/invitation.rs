@@ -112,7 +112,7 @@ mod tests {
             "distill receive a7f-3k2 --relay 'wss://relay.example.com/x?…'\n",
             "with the code a7f3k2",
             "https://relay.example.com/x#a7f3k2\n",
-            "1 hour",
+            "60 minutes",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }

@@ -138,7 +138,7 @@ fn parse(text: &str) -> Result<Settings, String> {
         let before = error
             .span()
             .map_or("", |span| text.get(..span.start).unwrap_or(text));
-        let line = before.lines().count().max(1);
+        let line = before.matches('\n').count() + 1;
         format!("line {line}: {}", escaped(error.message()))
     })
 }

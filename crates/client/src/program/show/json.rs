@@ -179,3 +179,101 @@ fn failed(failure: &Failure) -> Value {
         "advice": failure.advice(), "status": failure.exit_status(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::event::Warning, program::cli, url::Url};
+
+    /// One of each event that is shown as it comes.
+    fn events() -> Vec<Event> {
+        let (code, why) = ("a7f3k2".to_owned(), "it\u{1b}[2J".to_owned());
+        let time = Duration::from_millis(1500);
+        vec![
+            Event::Connecting,
+            Event::Opened {
+                code: code.clone(),
+                expires_in: time,
+                resumable: true,
+            },
+            Event::Resumed {
+                code,
+                expires_in: time,
+            },
+            Event::Joined,
+            Event::PeerJoined,
+            Event::Proving,
+            Event::Begun {
+                name: why.clone(),
+                size: None,
+                from: 0,
+                version: 2,
+            },
+            Event::PeerGone { why: why.clone() },
+            Event::LineLost {
+                why: why.clone(),
+                again_in: time,
+            },
+            Event::Waiting {
+                why,
+                again_in: time,
+            },
+            Event::Delivered { bytes: 1, sent: 2 },
+            Event::Warning(Warning::OldSender),
+        ]
+    }
+
+    #[test]
+    fn the_help_names_every_event_with_its_fields() {
+        let mut help = cli::command();
+        let share = help.find_subcommand_mut("share");
+        let help = share
+            .map(|it| it.render_long_help().to_string())
+            .unwrap_or_default();
+        let invitation = Invitation {
+            relay: Url::parse("ws://127.0.0.1:9784").unwrap_or_else(|why| unreachable!("{why:?}")),
+            made_up: Some("one two".to_owned()),
+            for_others: false,
+        };
+        let mut said: Vec<_> = events()
+            .into_iter()
+            .filter_map(|event| of_event(event, Role::Sender, Some(&invitation)))
+            .collect();
+        let progress = Json::new(Role::Sender).progress(1, None, Slow::Line);
+        said.extend([
+            failed(&Failure::Fault(crate::engine::fault::Fault::Expired)),
+            sessions(&[]),
+        ]);
+        said.extend(progress);
+        assert_eq!(said.len(), 15);
+        for said in said {
+            let object = said.as_object().into_iter().flatten();
+            for (field, value) in object {
+                let word = if field == "event" {
+                    value.as_str().unwrap_or_default()
+                } else {
+                    field
+                };
+                assert!(help.contains(word), "{word:?} of {said} is not in {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_passphrase_of_ones_own_is_in_no_line() {
+        let invitation = Invitation {
+            relay: Url::parse("ws://127.0.0.1:9784").unwrap_or_else(|why| unreachable!("{why:?}")),
+            made_up: None,
+            for_others: false,
+        };
+        let opened = room(
+            "opened",
+            "a7f3k2",
+            Duration::from_secs(60),
+            None,
+            Some(&invitation),
+        );
+        assert_eq!(opened["link"], "http://127.0.0.1:9784/#a7f3k2");
+        assert!(opened.get("passphrase").is_none(), "{opened}");
+    }
+}
