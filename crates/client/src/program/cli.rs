@@ -5,6 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Arg, ArgAction, Command, value_parser};
 use relay_wire::code::RoomCode;
 
+/// The fewest characters that a relay's codes have.
+const MIN_CODE: usize = 4;
+
 /// What all of it has to say behind its options.
 const AFTER_HELP: &str = "\
     Settings: the relay is the one of --relay, else of the variable DISTILL_RELAY, else of a line \
@@ -196,6 +199,7 @@ fn behind(own: &str) -> String {
 
 fn room_code(text: &str) -> Result<RoomCode, String> {
     RoomCode::from_typed(text)
+        .filter(|code| code.reveal().len() >= MIN_CODE)
         .ok_or_else(|| "a code has 4 to 16 letters and digits, such as a7f-3k2".to_owned())
 }
 
@@ -220,7 +224,7 @@ mod tests {
     #[test]
     fn codes_are_read_as_people_type_them_and_times_with_their_unit() {
         assert_eq!(room_code("A7F-3K2").unwrap().reveal(), "a7f3k2");
-        assert!(room_code("a7f").is_err());
+        assert!(room_code("a-7/f").is_err());
         assert_eq!(time("1h30m"), Ok(Duration::from_secs(5400)));
         assert!(time("0s").is_err() && time("soon").is_err());
     }

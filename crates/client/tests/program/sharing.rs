@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
-use relay_testing::noise;
+use relay_testing::{noise, seeded};
 
 use super::setup::{PASSPHRASE, User, ended, pipe, relay};
 
@@ -10,7 +10,7 @@ use super::setup::{PASSPHRASE, User, ended, pipe, relay};
 async fn a_file_arrives_and_both_say_so_in_json() {
     let relay = relay();
     let (alice, bob) = (User::of(&relay), User::of(&relay));
-    let content = noise(3 << 20);
+    let content = noise(&mut seeded(1), 3 << 20);
     alice.file("notes.bin", &content);
     let mut sender = alice.in_json(["share", "notes.bin"]);
     let (code, passphrase) = sender.opened();

@@ -10,8 +10,15 @@ use std::{
     time::Instant,
 };
 
-use nix::pty::{Winsize, openpty};
-use relay_testing::{DEADLINE, skip};
+use nix::{
+    pty::{Winsize, openpty},
+    sys::{
+        signal::{Signal, kill},
+        termios::{LocalFlags, tcgetattr},
+    },
+    unistd::Pid,
+};
+use relay_testing::{DEADLINE, noise, seeded, skip};
 
 use super::setup::{PASSPHRASE, User, ended, relay};
 
@@ -87,6 +94,16 @@ impl Screen {
         }
     }
 
+    /// Waits until what is typed is not shown.
+    fn until_hidden(&mut self) {
+        self.until_shown("Passphrase: ");
+        let deadline = Instant::now() + DEADLINE;
+        while echoes(&self.keys) {
+            assert!(Instant::now() < deadline, "what is typed is shown");
+            thread::yield_now();
+        }
+    }
+
     fn types(&mut self, text: &str) {
         self.keys.write_all(text.as_bytes()).unwrap();
     }
@@ -99,6 +116,14 @@ impl Screen {
         }
         (status.code().expect("an end of its own"), self.seen.clone())
     }
+}
+
+/// Whether the terminal shows what is typed.
+fn echoes(keys: &File) -> bool {
+    tcgetattr(keys)
+        .unwrap()
+        .local_flags
+        .contains(LocalFlags::ECHO)
 }
 
 impl Drop for Screen {
@@ -170,7 +195,7 @@ async fn a_receiver_is_asked_once_and_no_colours_are_none_on_a_narrow_terminal()
     let relay = relay();
     let address = format!("ws://{}", relay.addr());
     let (alice, bob) = (User::of(&relay), User::of(&relay));
-    alice.file("a.txt", &relay_testing::noise(4 << 20));
+    alice.file("a.txt", &noise(&mut seeded(2), 4 << 20));
     let mut sender = alice.in_json(["share", "a.txt"]);
     let (code, passphrase) = sender.opened();
     let arguments = ["receive", &code];
@@ -197,14 +222,7 @@ async fn ctrl_c_at_a_question_ends_it_and_leaves_the_terminal_as_it_was() {
     else {
         return;
     };
-    screen.until_shown("Passphrase: ");
-    let echoes = |keys: &File| {
-        let modes = nix::sys::termios::tcgetattr(keys).unwrap();
-        modes
-            .local_flags
-            .contains(nix::sys::termios::LocalFlags::ECHO)
-    };
-    assert!(!echoes(&screen.keys));
+    screen.until_hidden();
     screen.types("\x03");
     let keys = screen.keys.try_clone().unwrap();
     let (status, seen) = screen.ends();
@@ -220,20 +238,11 @@ async fn a_signal_at_a_question_ends_it_as_well() {
     else {
         return;
     };
-    screen.until_shown("Passphrase: ");
+    screen.until_hidden();
     let id = i32::try_from(screen.child.id()).unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(id),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .unwrap();
+    kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
     let keys = screen.keys.try_clone().unwrap();
     let (status, seen) = screen.ends();
     assert_eq!(status, 130, "{seen}");
-    let modes = nix::sys::termios::tcgetattr(&keys).unwrap();
-    assert!(
-        modes
-            .local_flags
-            .contains(nix::sys::termios::LocalFlags::ECHO)
-    );
+    assert!(echoes(&keys));
 }

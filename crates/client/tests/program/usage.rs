@@ -1,5 +1,6 @@
 //! What cannot work is said in a sentence, with a status that scripts can rely on.
 
+use nix::sys::signal::Signal;
 use relay_testing::{port::Port, process::Start};
 
 use super::setup::{PASSPHRASE, User, ended, pipe, relay};
@@ -129,7 +130,7 @@ async fn a_key_lets_in_and_is_never_shown() {
         .spawn()
         .unwrap();
     sender.line_with("Ctrl-C ends the share");
-    sender.signal(nix::sys::signal::Signal::SIGINT);
+    sender.signal(Signal::SIGINT);
     sender.ended().await;
     assert_eq!(sender.lines_with(KEY), 0);
 }
@@ -191,7 +192,7 @@ async fn a_weak_passphrase_is_warned_of_and_an_own_one_is_not_shown() {
     let mut sender = program.spawn().unwrap();
     sender.line_with("could be guessed");
     sender.line_with("Ctrl-C ends the share");
-    sender.signal(nix::sys::signal::Signal::SIGINT);
+    sender.signal(Signal::SIGINT);
     sender.ended().await;
     assert_eq!(sender.lines_with("sunflower"), 0);
 }
@@ -214,7 +215,7 @@ async fn a_reader_that_goes_away_is_no_panic() {
     )
     .await
     .unwrap();
-    sender.signal(nix::sys::signal::Signal::SIGTERM);
+    sender.signal(Signal::SIGTERM);
     assert_eq!(sender.ended().await.code(), Some(130));
     assert_eq!(sender.lines_with("panicked"), 0);
     let said = ended(bob.run("\"$0\" --help | true", [] as [&str; 0])).await;
