@@ -24,8 +24,11 @@ use crate::engine::{
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;
-/// Columns from which on there is a bar beside the words.
-const WIDE: usize = 60;
+/// Columns from which on there is a bar beside the words, and from which on a long one.
+const MIDDLING: usize = 60;
+const WIDE: usize = 100;
+/// What is so, where no part of it can be told.
+const STATE: &str = "{spinner} {wide_msg}";
 /// A state is drawn so often, to show that it lives.
 const TICK: Duration = Duration::from_millis(120);
 /// Between two lines of progress lies this time,
@@ -62,7 +65,7 @@ impl Person {
             (false, false) => (Look::Lines, Meter::hidden()),
             (false, true) => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                (Look::Terminal, Meter::of(bar))
+                (Look::Terminal, Meter::of(bar.with_style(style(STATE))))
             }
         };
         Self {
@@ -121,14 +124,12 @@ impl Person {
     fn begin(&mut self, size: Option<u64>, from: u64) {
         self.meter.begin(size, from);
         self.last = None;
-        let template = match (size, columns()) {
-            (Some(_), WIDE..) => "{bar:20.green} {wide_msg}",
+        self.bar().set_style(style(match (size, columns()) {
+            (Some(_), WIDE..) => "{bar:24.green} {wide_msg}",
+            (Some(_), MIDDLING..) => "{bar:8.green} {wide_msg}",
             (Some(_), _) => "{wide_msg}",
-            (None, _) => "{spinner} {wide_msg}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar().set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-        }
+            (None, _) => STATE,
+        }));
     }
 
     fn progress(&mut self, confirmed: u64, total: Option<u64>, slow: Slow) {
@@ -199,6 +200,14 @@ impl Shown for Person {
             news => self.say(words::of(&news, self.role)),
         }
     }
+}
+
+/// How the bar looks, by one of the templates here.
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    // Ours can all be read.
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.progress_chars("█▉▊▋▌▍▎▏ ")
 }
 
 /// Whether a line of progress is due, with so much of a hundred there, after the last one.

@@ -141,10 +141,10 @@ pub(super) fn progress(
         text += &format!("  {} left", HumanDuration(left));
     }
     text += match (slow, role) {
-        (Slow::Source, Role::Sender) => "  waiting for what is read here",
-        (Slow::Source, Role::Receiver) => "  waiting for the sender",
-        (Slow::Line, Role::Sender) => "  waiting for the line or the receiver",
-        (Slow::Line, Role::Receiver) => "  waiting for the line",
+        (Slow::Source, Role::Sender) => "  slow: reading here",
+        (Slow::Source, Role::Receiver) => "  slow: the sender",
+        (Slow::Line, Role::Sender) => "  slow: line or receiver",
+        (Slow::Line, Role::Receiver) => "  slow: the line",
     };
     text
 }
