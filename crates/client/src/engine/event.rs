@@ -102,6 +102,8 @@ pub enum Warning {
     OldReceiver,
     /// The sender is one of today's other clients.
     OldSender,
+    /// The sender says nothing: it may share sessions, of which one has to be picked.
+    PerhapsSessions,
     /// So many links, devices and other things that are neither file nor folder are left out.
     LeftOut(u64),
     /// Somebody has come with a wrong passphrase.
@@ -124,6 +126,9 @@ impl Warning {
             }
             Self::OldSender => {
                 "The sender's program cannot resume: if the line is lost, everything comes anew.".to_owned()
+            }
+            Self::PerhapsSessions => {
+                "The sender says nothing: if it shares sessions, use `distill sessions` to pick one.".to_owned()
             }
             Self::LeftOut(count) => {
                 format!("Left out: {count} that are neither file nor folder (links, devices).")

@@ -70,6 +70,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A thread of this program has ended before its time.
+    pub(super) fn failed() -> Self {
+        Self::Machine("This program has failed in itself.".to_owned())
+    }
+
     /// One word that stays what it is, for programs.
     pub fn word(&self) -> &'static str {
         match self {

@@ -1,15 +1,43 @@
 //! The sender: a room, and one receiver after another.
 
-use super::{
-    event::Tell,
-    fault::Fault,
-    options::{ShareOptions, Shared},
+use std::{pin::pin, time::Duration};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
 };
+
+use super::{
+    asks::{self, Room, Says},
+    event::{Event, Tell, Warning},
+    fault::Fault,
+    line::{Heard, Line},
+    options::{Secret, ShareOptions, Shared, What},
+    pairing::{self, LONGEST, Parting},
+    proof::{Guard, Proved},
+    retry::Retry,
+    sending::Sending,
+    trouble::{Kind, Trouble},
+    version1,
+};
+use crate::{
+    disk::{share_state::ShareState, source::Source},
+    transfer::{
+        hex::Hex,
+        keys::{PassKey, random},
+        note::Manifest,
+    },
+};
+
+/// How long a relay may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a receiver may take to leave, once it has everything or was told that it has to.
+const LEAVE: Duration = Duration::from_secs(10);
 
 /// Whether a share of this was begun by a process that was killed, and can be taken up: under its code, and
 /// without its passphrase.
-pub fn can_be_taken_up(_options: &ShareOptions) -> bool {
-    false
+pub fn can_be_taken_up(options: &ShareOptions) -> bool {
+    taken_up(options).is_some()
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
@@ -18,9 +46,236 @@ pub fn can_be_taken_up(_options: &ShareOptions) -> bool {
 ///
 /// [`Fault`]; [`Fault::Interrupted`] where `stop` came first.
 pub async fn share(
-    _options: ShareOptions,
-    _tell: Tell,
-    _stop: impl Future<Output = ()> + Send,
+    options: ShareOptions,
+    tell: Tell,
+    stop: impl Future<Output = ()> + Send,
 ) -> Result<Shared, Fault> {
-    Err(Fault::Machine("Not built yet.".to_owned()))
+    let mut stop = pin!(stop);
+    let opening = Sender::open(options, tell);
+    let mut sender = tokio::select! {
+        sender = opening => sender?,
+        () = &mut stop => return Err(Fault::Interrupted),
+    };
+    let end = tokio::select! {
+        end = sender.run() => end,
+        () = stop => Err(Fault::Interrupted),
+    };
+    sender.close(end.as_ref().err()).await;
+    end
+}
+
+/// A room that was opened.
+struct Opened {
+    code: String,
+    token: Option<String>,
+    /// Until when it can be joined.
+    until: Instant,
+}
+
+/// A sender at work.
+struct Sender {
+    options: ShareOptions,
+    tell: Tell,
+    source: Source,
+    manifest: Manifest,
+    guard: Guard,
+    room: Option<Opened>,
+    state: Option<ShareState>,
+    line: Option<Line>,
+    retry: Retry,
+    shared: Shared,
+    /// Bytes of content put on the line since the last delivery.
+    sent: u64,
+}
+
+impl Sender {
+    async fn run(&mut self) -> Result<Shared, Fault> {
+        loop {
+            let trouble = match self.on_a_line().await {
+                Ok(()) => return Ok(self.shared),
+                Err(trouble) => trouble,
+            };
+            // Without a Close, which would end the room.
+            self.line = None;
+            if self.room.as_ref().is_some_and(|room| room.token.is_none()) {
+                return Err(match trouble {
+                    Trouble::Over(fault) => fault,
+                    Trouble::Later(_) => Fault::RoomLost,
+                });
+            }
+            self.retry.wait(trouble).await?;
+        }
+    }
+
+    /// Until the line is lost, or all that is wanted is done.
+    async fn on_a_line(&mut self) -> Result<(), Trouble> {
+        self.enter().await?;
+        self.retry.reached();
+        loop {
+            self.receiver().await?;
+            (self.tell)(Event::PeerJoined);
+            match self.serve().await {
+                Ok(bytes) => {
+                    self.delivered(bytes);
+                    self.part().await?;
+                    if !self.options.stay {
+                        return Ok(());
+                    }
+                }
+                Err(Parting::Trouble(trouble)) => return Err(trouble),
+                Err(parting) => {
+                    let why = parting.why();
+                    (self.tell)(Event::PeerGone { why });
+                    if self.guard.is_over() {
+                        return Err(Fault::TooManyWrongPassphrases.into());
+                    }
+                    if parting != Parting::Left {
+                        self.part().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, bytes: u64) {
+        self.shared.receivers += 1;
+        self.retry.progress();
+        let sent = std::mem::take(&mut self.sent);
+        (self.tell)(Event::Delivered { bytes, sent });
+    }
+
+    /// Opens the room, or takes it up again.
+    async fn enter(&mut self) -> Result<(), Trouble> {
+        (self.tell)(Event::Connecting);
+        let line = Line::open(&self.options.relay, LONGEST).await?;
+        let line = self.line.insert(line);
+        let asked = match &self.room {
+            Some(Opened { code, token, .. }) => asks::resume(code, token.as_deref().unwrap_or_default()),
+            None => asks::create(self.options.expires_in),
+        };
+        line.say(asked)?;
+        let answered = timeout(ANSWER, answer(line)).await;
+        let room = match answered.map_err(|_| Trouble::unreached("it does not answer a request"))? {
+            Ok(room) => room,
+            Err(Trouble::Over(Fault::NoSuchRoom)) => return Err(self.lost().into()),
+            Err(trouble) => return Err(trouble),
+        };
+        self.entered(room).await?;
+        Ok(())
+    }
+
+    /// What it means that the room cannot be taken up again.
+    fn lost(&self) -> Fault {
+        match &self.room {
+            Some(room) if Instant::now() >= room.until => Fault::Expired,
+            _ => Fault::RoomLost,
+        }
+    }
+
+    async fn entered(&mut self, room: Room) -> Result<(), Fault> {
+        let expires_in = room.life();
+        let (code, resumable) = (room.room_id.clone(), room.resume_token.is_some());
+        let again = self.room.is_some();
+        self.room = Some(Opened {
+            code: room.room_id,
+            token: room.resume_token,
+            until: Instant::now() + expires_in,
+        });
+        self.keep().await?;
+        if again {
+            (self.tell)(Event::Resumed { code, expires_in });
+            return Ok(());
+        }
+        (self.tell)(Event::Opened {
+            code,
+            expires_in,
+            resumable,
+        });
+        if !resumable {
+            (self.tell)(Event::Warning(Warning::NotResumable));
+        }
+        Ok(())
+    }
+
+    /// Waits for the next receiver.
+    async fn receiver(&mut self) -> Result<(), Trouble> {
+        let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
+        loop {
+            let Heard::Text(text) = line.hear().await? else {
+                continue;
+            };
+            match Says::parse(&text) {
+                Some(Says::PeerJoined) => {
+                    line.note(None);
+                    return Ok(());
+                }
+                Some(Says::Error(refusal)) => line.note(Some(refusal)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Serves one receiver; how many bytes it has now.
+    async fn serve(&mut self) -> Result<u64, Parting> {
+        let line = self.line.as_mut().ok_or(Parting::Left)?;
+        let room = self.room.as_ref().map(|room| room.code.as_str());
+        let proved = self.guard.prove(line, room.unwrap_or_default(), &self.tell).await?;
+        match proved {
+            Proved::Second(schedule) => {
+                let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
+                let end = sending.run(&self.manifest, &self.tell).await;
+                self.sent += sending.sent;
+                if sending.moved {
+                    self.retry.progress();
+                }
+                end
+            }
+            Proved::First => {
+                (self.tell)(Event::Warning(Warning::OldReceiver));
+                let bytes = version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
+                self.sent += bytes;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Waits until the receiver has left. One that does not leave is sent away where the room outlives its line.
+    async fn part(&mut self) -> Result<(), Trouble> {
+        let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
+        let leaving = async {
+            loop {
+                match pairing::sift(line.hear().await?) {
+                    Err(Parting::Left) => return Ok(()),
+                    // What else it says is for nobody.
+                    _ => continue,
+                }
+            }
+        };
+        if !self.room.as_ref().is_some_and(|room| room.token.is_some()) {
+            return leaving.await;
+        }
+        match timeout(LEAVE, leaving).await {
+            Ok(left) => left,
+            Err(_) => Err(Trouble::later(Kind::Peer, "a receiver did not leave, and is sent away", None)),
+        }
+    }
+}
+
+/// The room that was asked for.
+async fn answer(line: &mut Line) -> Result<Room, Trouble> {
+    loop {
+        let Heard::Text(text) = line.hear().await? else {
+            continue;
+        };
+        match Says::parse(&text) {
+            Some(Says::RoomCreated(room) | Says::RoomResumed(room)) => {
+                return match asks::is_code(&room.room_id) {
+                    true => Ok(room),
+                    false => Err(Fault::NotARelay("its code is none".to_owned()).into()),
+                };
+            }
+            Some(Says::Error(refusal)) => return Err(refusal.into()),
+            _ => {}
+        }
+    }
 }
