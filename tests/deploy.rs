@@ -1722,7 +1722,10 @@ fn distill_has_a_package_of_its_own() {
         .unwrap();
     assert!(built.status.success(), "{built:#?}");
     let unpacked = folder.path().join("unpacked");
-    let told = Command::new("dpkg-deb").arg("-x").args([&package, &unpacked]).status();
+    let told = Command::new("dpkg-deb")
+        .arg("-x")
+        .args([&package, &unpacked])
+        .status();
     assert!(told.unwrap().success());
     for file in [
         "usr/share/man/man1/distill.1.gz",
@@ -1732,11 +1735,14 @@ fn distill_has_a_package_of_its_own() {
         "usr/share/bash-completion/completions/distill",
         "usr/share/zsh/vendor-completions/_distill",
         "usr/share/fish/vendor_completions.d/distill.fish",
-        "usr/share/doc/distill/SHARING.md.gz",
+        "usr/share/doc/distill/SHARING.md",
     ] {
         assert!(unpacked.join(file).exists(), "no {file}");
     }
-    let version = Command::new(unpacked.join("usr/bin/distill")).arg("--version").output().unwrap();
+    let version = Command::new(unpacked.join("usr/bin/distill"))
+        .arg("--version")
+        .output()
+        .unwrap();
     assert!(version.stdout.starts_with(b"distill "), "{version:?}");
 }
 

@@ -15,9 +15,8 @@ fn the_manual_and_the_completions_come_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("made/here");
     assert_eq!(run(&[&directory]), 0);
-    let of = |program: &str, name: &str| {
-        fs::read_to_string(directory.join(program).join(name)).unwrap()
-    };
+    let of =
+        |program: &str, name: &str| fs::read_to_string(directory.join(program).join(name)).unwrap();
 
     let read = |name: &str| of("claude-distill-relay", name);
     let page = read("claude-distill-relay.1");
@@ -62,7 +61,10 @@ fn the_manual_and_the_completions_come_from_the_command_line() {
         ("distill-sessions.1", "\\-\\-pick"),
     ] {
         let page = read(page);
-        assert!(page.contains(part) && page.contains("130 stopped"), "{page}");
+        assert!(
+            page.contains(part) && page.contains("130 stopped"),
+            "{page}"
+        );
     }
     for file in ["distill.bash", "_distill", "distill.fish"] {
         let script = read(file);
