@@ -65,7 +65,9 @@ impl Person {
             (false, false) => (Look::Lines, Meter::hidden()),
             (false, true) => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                (Look::Terminal, Meter::of(bar.with_style(style(STATE))))
+                // Nothing is drawn before there is something to say: a question may come first.
+                bar.finish_and_clear();
+                (Look::Terminal, Meter::of(bar))
             }
         };
         Self {
@@ -86,14 +88,15 @@ impl Person {
         self.bar().suspend(|| put(&mut io::stderr(), line));
     }
 
-    /// Shows what is so at the moment, on a terminal.
+    /// Shows what is so at the moment, on a terminal. It is drawn again and again until the bar is finished.
     fn state(&self, text: String) {
         if self.look == Look::Terminal {
             if self.bar().is_finished() {
                 self.bar().reset();
+                self.bar().set_style(style(STATE));
+                self.bar().enable_steady_tick(TICK);
             }
             self.bar().set_message(text);
-            self.bar().enable_steady_tick(TICK);
         }
     }
 
