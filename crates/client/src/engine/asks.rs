@@ -110,10 +110,19 @@ mod tests {
         let Some(Says::RoomCreated(room)) = Says::parse(text) else {
             unreachable!("{text}");
         };
-        assert_eq!((room.life(), room.resume_token), (Duration::from_secs(1800), None));
+        assert_eq!(
+            (room.life(), room.resume_token),
+            (Duration::from_secs(1800), None)
+        );
         let text = r#"{"type":"PEER_JOINED","peer_id":"conn_1"}"#;
         assert_eq!(Says::parse(text), Some(Says::PeerJoined));
-        for text in ["", "[]", r#"{"type":"HELLO"}"#, r#"{"type":"ERROR"}"#, &"[".repeat(5000)] {
+        for text in [
+            "",
+            "[]",
+            r#"{"type":"HELLO"}"#,
+            r#"{"type":"ERROR"}"#,
+            &"[".repeat(5000),
+        ] {
             assert_eq!(Says::parse(text), None);
         }
     }
@@ -127,7 +136,10 @@ mod tests {
                 _ => unreachable!("{text}"),
             }
         };
-        assert_eq!(told(r#","reconnect_in":1.5"#), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            told(r#","reconnect_in":1.5"#),
+            Some(Duration::from_millis(1500))
+        );
         assert_eq!(told(r#","retry_after":7"#), Some(Duration::from_secs(7)));
         assert_eq!(told(r#","retry_after":1e300"#), None);
         assert_eq!(told(r#","retry_after":-1"#), None);

@@ -156,7 +156,10 @@ impl Door {
     pub(super) async fn open(&mut self, payload: Payload) -> Result<Vec<u8>, Parting> {
         let pass = self.derive(payload.salt).await?;
         let opened = spawn_blocking(move || v1::open(&pass, payload)).await;
-        opened.ok().and_then(Result::ok).ok_or(Parting::NotAuthentic)
+        opened
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(Parting::NotAuthentic)
     }
 
     async fn derive(&mut self, salt: Hex<32>) -> Result<PassKey, Fault> {
@@ -195,7 +198,15 @@ async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Par
             continue;
         };
         match (Says::parse(&text), Word::parse(&text)) {
-            (_, Some(Word::Challenge { version, salt, nonce, key })) => {
+            (
+                _,
+                Some(Word::Challenge {
+                    version,
+                    salt,
+                    nonce,
+                    key,
+                }),
+            ) => {
                 let key = key.filter(|_| version == Some(2));
                 return Ok(Challenge { salt, nonce, key });
             }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream as _};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{
-    Error, Message,
+    Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use tokio_util::io::InspectReader;
@@ -80,8 +80,14 @@ impl Line {
     /// Connects to a relay. No message longer than `longest` bytes is taken from it.
     pub(super) async fn open(relay: &Relay, longest: usize) -> Result<Self, Trouble> {
         let (stream, came) = watched(dial(relay).await?);
-        let bearer = relay.key.as_ref().map(|key| format!("Bearer {}", key.text()));
-        let headers: Vec<_> = bearer.iter().map(|it| ("authorization", it.as_str())).collect();
+        let bearer = relay
+            .key
+            .as_ref()
+            .map(|key| format!("Bearer {}", key.text()));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|it| ("authorization", it.as_str()))
+            .collect();
         let opening = handshake::open(&relay.url, &headers, longest, stream);
         let (socket, _) = timeout(STEP, opening)
             .await
@@ -123,7 +129,9 @@ impl Line {
 
     /// Says something. It goes out by the turns that follow; who says much asks for room first.
     pub(super) fn say(&mut self, message: impl Into<Message>) -> Result<(), Lost> {
-        Pin::new(&mut self.socket).start_send(message.into()).map_err(Lost::from)
+        Pin::new(&mut self.socket)
+            .start_send(message.into())
+            .map_err(Lost::from)
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>, more: bool) -> Poll<Result<Turn, Lost>> {
@@ -138,7 +146,9 @@ impl Line {
                     let text = text.as_str().to_owned();
                     return Poll::Ready(Ok(Turn::Heard(Heard::Text(text))));
                 }
-                Message::Binary(bytes) => return Poll::Ready(Ok(Turn::Heard(Heard::Binary(bytes)))),
+                Message::Binary(bytes) => {
+                    return Poll::Ready(Ok(Turn::Heard(Heard::Binary(bytes))));
+                }
                 Message::Close(frame) => return Poll::Ready(Err(self.closed(frame))),
                 // Pings are answered by the library.
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -238,7 +248,10 @@ pub(super) mod testing {
 
     pub(in super::super) async fn line(stream: Stream, role: Role) -> Line {
         let (stream, came) = watched(stream);
-        Line::over(WebSocketStream::from_raw_socket(stream, role, None).await, came)
+        Line::over(
+            WebSocketStream::from_raw_socket(stream, role, None).await,
+            came,
+        )
     }
 
     pub(in super::super) async fn pair(buffer: usize) -> (Line, Line) {

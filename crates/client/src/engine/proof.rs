@@ -62,7 +62,11 @@ impl Guard {
     ) -> Result<Proved, Parting> {
         let word = hear(line, HELLO).await?;
         let Some(Word::Hello { versions, key, .. }) = word else {
-            return Err(refuse(line, "unexpected_message", "it does not begin with HELLO"));
+            return Err(refuse(
+                line,
+                "unexpected_message",
+                "it does not begin with HELLO",
+            ));
         };
         tell(Event::Proving);
         match key.filter(|_| versions.contains(&2)) {
@@ -139,7 +143,11 @@ async fn hear(line: &mut Line, within: Duration) -> Result<Option<Word>, Parting
 async fn auth(line: &mut Line) -> Result<Hex<32>, Parting> {
     match hear(line, AUTH).await? {
         Some(Word::Auth { proof }) => Ok(proof),
-        _ => Err(refuse(line, "unexpected_message", "no AUTH behind CHALLENGE")),
+        _ => Err(refuse(
+            line,
+            "unexpected_message",
+            "no AUTH behind CHALLENGE",
+        )),
     }
 }
 

@@ -8,10 +8,10 @@ use super::{
     door::{Door, Proved, denied, text},
     event::{Event, Tell, Warning},
     fault::Fault,
+    home::Home,
     meter::tell_begun,
     options::{ReceiveOptions, Received},
     pairing::Parting,
-    place::Home,
     receiving::Receiving,
     retry::Retry,
     trouble::{Kind, Trouble},
@@ -68,7 +68,7 @@ impl Receiver {
             };
             // Without a Close, or after one of the relay's.
             self.door.line = None;
-            if let Some(received) = self.home.received() {
+            if let Some(received) = self.home.received().cloned() {
                 // All that is missing is that the sender hears of it, and it may have.
                 if matches!(trouble, Trouble::Over(_)) {
                     return Ok(received);
@@ -86,10 +86,10 @@ impl Receiver {
         self.retry.reached();
         let received = match self.door.prove(&room, true).await? {
             Proved::Second(schedule, first) => {
-                let line = self.door.line()?;
+                let Door { line, tell, .. } = &mut self.door;
+                let line = line.as_mut().ok_or(Parting::Left)?;
                 let mut receiving = Receiving::new(line, schedule.of_receiver());
-                let first = first.into();
-                receiving.run(first, &mut self.home, &self.door.tell).await?
+                receiving.run(first, &mut self.home, tell).await?
             }
             Proved::First => self.old().await?,
         };

@@ -20,16 +20,19 @@ use tokio::{
 use super::{
     event::{Event, Slow, Tell},
     fault::Fault,
+    home::Home,
     line::{Heard, Line, Turn},
     meter::Meter,
     options::Received,
     pairing::{self, Parting, STALL},
-    place::{Home, Place, PlaceError},
-    writing::{self, Ended, Work, Written},
+    writing::{self, Ended, Work, WriteError, Written},
 };
-use crate::transfer::{
-    note::{Abort, Confirm, Data, Manifest, Note, Reason, Start},
-    seal::{Opened, Opener, Sealer},
+use crate::{
+    disk::target::Target,
+    transfer::{
+        note::{Abort, Confirm, Data, Manifest, Note, Start},
+        seal::{Opened, Opener, Sealer},
+    },
 };
 
 /// Content after which a confirmation is due at the latest, in bytes.
@@ -96,20 +99,20 @@ impl<'a> Receiving<'a> {
         if let Some((start, received)) = home.complete(&manifest) {
             return self.again(start, received).await;
         }
-        let place = match home.enter(&manifest).await {
-            Ok(place) => place,
+        let target = match home.enter(&manifest).await {
+            Ok(target) => target,
             Err(error) => return Err(self.failed(error)),
         };
-        self.say(&Note::Start(place.start()))?;
-        self.confirmed.bytes = place.bytes();
+        self.say(&Note::Start(target.start()))?;
+        self.confirmed.bytes = target.written();
         tell(Event::Begun {
             name: pairing::said(&manifest.name),
             size: manifest.size,
-            from: place.bytes(),
+            from: target.written(),
             version: 2,
         });
         let meter = Meter::new(tell, manifest.size);
-        self.write(&manifest, place, home, meter).await
+        self.write(&manifest, target, home, meter).await
     }
 
     /// Everything is there already, and the sender has not heard of it.
@@ -125,21 +128,21 @@ impl<'a> Receiving<'a> {
         Ok(received)
     }
 
-    /// Has everything written that comes, and takes the place back into `home` when that is over.
+    /// Has everything written that comes, and takes the target back into `home` when that is over.
     async fn write(
         &mut self,
         manifest: &Manifest,
-        place: Place,
+        target: Target,
         home: &mut Home,
         meter: Meter,
     ) -> Result<Received, Parting> {
-        let (queue, written, mut writer) = writing::start(place);
+        let (queue, written, mut writer) = writing::start(target);
         let end = self.pump(queue, written, &mut writer, meter).await;
         // The queue is dropped, so that the thread comes to its end.
-        let Ended { place, end } = match end {
+        let Ended { target, end } = match end {
             Ok(ended) => ended.map_err(|_| Fault::failed())?,
             Err(parting) => {
-                home.leave(manifest, writer.await.map_err(|_| Fault::failed())?.place);
+                home.leave(manifest, writer.await.map_err(|_| Fault::failed())?.target);
                 return Err(parting);
             }
         };
@@ -151,7 +154,7 @@ impl<'a> Receiving<'a> {
             }
             Ok(None) => Err(Fault::failed().into()),
             Err(error) => {
-                home.leave(manifest, place);
+                home.leave(manifest, target);
                 Err(self.failed(error))
             }
         }
@@ -222,10 +225,7 @@ impl<'a> Receiving<'a> {
     }
 
     /// Tells the other side that this side's disk has failed.
-    fn failed(&mut self, error: PlaceError) -> Parting {
-        if let PlaceError::Protocol(what) = error {
-            return Parting::Misbehaved(what);
-        }
+    fn failed(&mut self, error: WriteError) -> Parting {
         let reason = error.reason();
         // The line may be lost with it, which is no news any more.
         drop(self.say(&Note::Abort(Abort { reason })));

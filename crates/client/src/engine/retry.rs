@@ -58,11 +58,17 @@ impl Retry {
             Trouble::Over(fault) => return Err(fault),
             Trouble::Later(later) => later,
         };
-        if self.reached.take().is_some_and(|since| since.elapsed() >= STOOD) {
+        if self
+            .reached
+            .take()
+            .is_some_and(|since| since.elapsed() >= STOOD)
+        {
             self.progress();
         }
         let chance = rand::random();
-        let wait = self.waits.next(Instant::now(), later.pace, later.told, chance);
+        let wait = self
+            .waits
+            .next(Instant::now(), later.pace, later.told, chance);
         let Some(again_in) = wait else {
             return Err(later.out_of_patience());
         };

@@ -25,7 +25,10 @@ use super::{
     pairing::{self, Parting, STALL},
 };
 use crate::{
-    disk::source::{Source, SourceError, Step, Walk},
+    disk::{
+        source::{Source, SourceError},
+        walk::{Step, Walk},
+    },
     transfer::{
         note::{Abort, Confirm, Data, End, Header, Manifest, Note, RECORD, Reason, Start},
         packing::Packer,
@@ -59,6 +62,8 @@ pub(super) struct Sending<'a> {
     source: &'a Source,
     /// Bytes of content put on the line.
     pub(super) sent: u64,
+    /// Whether the receiver has confirmed any of it.
+    pub(super) moved: bool,
     window: Window,
     /// By when the receiver has to show that something moves.
     until: Instant,
@@ -76,6 +81,7 @@ impl<'a> Sending<'a> {
             opener,
             source,
             sent: 0,
+            moved: false,
             window: Window::default(),
             until: Instant::now() + STALL,
             ended: None,
@@ -117,7 +123,9 @@ impl<'a> Sending<'a> {
 
     async fn walk(&mut self, start: &Start) -> Result<(Walk, u64), Parting> {
         let (source, start) = (self.source.clone(), start.clone());
-        let walked = spawn_blocking(move || source.walk_from(&start)).await;
+        let walked =
+            spawn_blocking(move || source.walk_from(start.entries, start.offset, &start.digest))
+                .await;
         match walked.map_err(|_| Fault::failed())? {
             Ok(walk) => {
                 let from = walk.bytes();
@@ -206,7 +214,7 @@ impl<'a> Sending<'a> {
                 let now = Instant::now();
                 let confirmed = self.window.confirmed(records, now.into_std());
                 confirmed.map_err(|_| Parting::Misbehaved("it confirms what was not sent"))?;
-                self.source.confirmed(bytes);
+                self.moved = true;
                 self.until = now + STALL;
                 meter.moved(bytes, self.wait_for);
                 Ok(None)

@@ -50,7 +50,10 @@ pub(super) fn read(path: &Path, id: &str, most: u64) -> Result<Vec<u8>, Missing>
     let file = files.iter().find(|file| name(file).as_deref() == Some(id));
     let file = file.and_then(|file| File::open(file).ok());
     let mut content = Vec::new();
-    let read = file.ok_or(Missing::NotThere)?.take(most + 1).read_to_end(&mut content);
+    let read = file
+        .ok_or(Missing::NotThere)?
+        .take(most + 1)
+        .read_to_end(&mut content);
     read.map_err(|_| Missing::NotThere)?;
     match content.len() as u64 > most {
         true => Err(Missing::TooLong),
@@ -110,7 +113,9 @@ fn describe(path: &Path) -> io::Result<Session> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let read = (&mut reader)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)?;
         if read == 0 {
             break;
         }
@@ -151,7 +156,12 @@ fn cut(text: &str, longest: usize) -> String {
 /// The text of a message: a string, or the first part of it that is text.
 fn said(message: &Value) -> Option<String> {
     let content = message.get("content")?;
-    let part = || content.as_array()?.iter().find_map(|part| part.get("text")?.as_str());
+    let part = || {
+        content
+            .as_array()?
+            .iter()
+            .find_map(|part| part.get("text")?.as_str())
+    };
     content.as_str().or_else(part).map(str::to_owned)
 }
 
@@ -161,10 +171,13 @@ mod tests {
     use super::*;
 
     const LINES: &str = concat!(
-        r#"{"type":"summary","summary":"A relay"}"#, "\n",
-        r#"{"type":"user","message":{"content":"Build it"},"timestamp":"2026-01-01T00:00:00Z","gitBranch":"main","cwd":"/src"}"#, "\n",
+        r#"{"type":"summary","summary":"A relay"}"#,
+        "\n",
+        r#"{"type":"user","message":{"content":"Build it"},"timestamp":"2026-01-01T00:00:00Z","gitBranch":"main","cwd":"/src"}"#,
+        "\n",
         "no JSON\n",
-        r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Yes"}]},"timestamp":"2026-01-02T00:00:00Z"}"#, "\n",
+        r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Yes"}]},"timestamp":"2026-01-02T00:00:00Z"}"#,
+        "\n",
     );
 
     #[test]
@@ -202,7 +215,10 @@ mod tests {
         let line = format!(r#"{{"type":"user","message":{{"content":"{prompt}"}}}}"#);
         fs::write(&path, format!("{}\n{line}\n", "[".repeat(3 << 20))).unwrap();
         let listed = list(&path);
-        assert_eq!(listed[0].first_prompt.as_ref().unwrap().chars().count(), PROMPT);
+        assert_eq!(
+            listed[0].first_prompt.as_ref().unwrap().chars().count(),
+            PROMPT
+        );
         assert_eq!(listed[0].message_count, Some(1));
     }
 }

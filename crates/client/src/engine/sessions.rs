@@ -8,11 +8,11 @@ use super::{
     door::{Door, denied, text},
     event::Tell,
     fault::Fault,
+    home::Home,
     line::Heard,
     meter::tell_begun,
     options::{ReceiveOptions, Received},
     pairing::{self, Parting},
-    place::Home,
     retry::Retry,
 };
 use crate::transfer::{
@@ -142,7 +142,9 @@ impl Sessions {
             self.enter().await?;
         }
         let session_id = id.to_owned();
-        self.door.line()?.say(Word::SelectSession { session_id }.to_text())?;
+        self.door
+            .line()?
+            .say(Word::SelectSession { session_id }.to_text())?;
         match self.hear().await? {
             Word::Payload(payload) => self.write(id, payload).await,
             Word::Error { reason } => Err(Fault::Denied(pairing::said(&reason)).into()),

@@ -12,16 +12,16 @@ use super::{
     event::{Event, Tell, Warning},
     fault::Fault,
     line::{Heard, Line},
-    options::{Secret, ShareOptions, Shared, What},
+    options::{ShareOptions, Shared, What},
     pairing::{self, LONGEST, Parting},
-    proof::{Guard, Proved},
+    proof::{Guard, Proved, no_randomness},
     retry::Retry,
     sending::Sending,
     trouble::{Kind, Trouble},
     version1,
 };
 use crate::{
-    disk::{share_state::ShareState, source::Source},
+    disk::source::Source,
     transfer::{
         hex::Hex,
         keys::{PassKey, random},
@@ -37,7 +37,8 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// Whether a share of this was begun by a process that was killed, and can be taken up: under its code, and
 /// without its passphrase.
 pub fn can_be_taken_up(options: &ShareOptions) -> bool {
-    taken_up(options).is_some()
+    let _ = options;
+    false
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
@@ -80,7 +81,7 @@ struct Sender {
     manifest: Manifest,
     guard: Guard,
     room: Option<Opened>,
-    state: Option<ShareState>,
+    state: Option<()>,
     line: Option<Line>,
     retry: Retry,
     shared: Shared,
@@ -150,7 +151,9 @@ impl Sender {
         let line = Line::open(&self.options.relay, LONGEST).await?;
         let line = self.line.insert(line);
         let asked = match &self.room {
-            Some(Opened { code, token, .. }) => asks::resume(code, token.as_deref().unwrap_or_default()),
+            Some(Opened { code, token, .. }) => {
+                asks::resume(code, token.as_deref().unwrap_or_default())
+            }
             None => asks::create(self.options.expires_in),
         };
         line.say(asked)?;
@@ -197,6 +200,44 @@ impl Sender {
         Ok(())
     }
 
+    async fn keep(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn close(mut self, _f: Option<&Fault>) {
+        if let Some(line) = self.line.take() {
+            line.close().await;
+        }
+    }
+    async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
+        let what = options.what.clone();
+        let opening = spawn_blocking(move || match what {
+            What::Path(path) => Source::open(&path),
+            What::Stdin => Ok(Source::stdin("stdin")),
+        });
+        let source = opening.await.map_err(|_| Fault::failed())?;
+        let source = source.map_err(|error| Fault::Disk(format!("{error:?}")))?;
+        let (salt, transfer) = (
+            Hex(random().map_err(no_randomness)?),
+            Hex(random().map_err(no_randomness)?),
+        );
+        let passphrase = options.passphrase.clone().ok_or(Fault::NothingToTakeUp)?;
+        let pass = spawn_blocking(move || PassKey::derive(passphrase.text(), &salt)).await;
+        let pass = pass.map_err(|_| Fault::failed())?;
+        Ok(Self {
+            retry: Retry::new(options.patience, &tell),
+            manifest: source.manifest(transfer),
+            guard: Guard::new(salt, pass),
+            options,
+            tell,
+            source,
+            room: None,
+            state: None,
+            line: None,
+            shared: Shared::default(),
+            sent: 0,
+        })
+    }
+
     /// Waits for the next receiver.
     async fn receiver(&mut self) -> Result<(), Trouble> {
         let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
@@ -219,7 +260,10 @@ impl Sender {
     async fn serve(&mut self) -> Result<u64, Parting> {
         let line = self.line.as_mut().ok_or(Parting::Left)?;
         let room = self.room.as_ref().map(|room| room.code.as_str());
-        let proved = self.guard.prove(line, room.unwrap_or_default(), &self.tell).await?;
+        let proved = self
+            .guard
+            .prove(line, room.unwrap_or_default(), &self.tell)
+            .await?;
         match proved {
             Proved::Second(schedule) => {
                 let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
@@ -232,7 +276,8 @@ impl Sender {
             }
             Proved::First => {
                 (self.tell)(Event::Warning(Warning::OldReceiver));
-                let bytes = version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
+                let bytes =
+                    version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
                 self.sent += bytes;
                 Ok(bytes)
             }
@@ -256,7 +301,11 @@ impl Sender {
         }
         match timeout(LEAVE, leaving).await {
             Ok(left) => left,
-            Err(_) => Err(Trouble::later(Kind::Peer, "a receiver did not leave, and is sent away", None)),
+            Err(_) => Err(Trouble::later(
+                Kind::Peer,
+                "a receiver did not leave, and is sent away",
+                None,
+            )),
         }
     }
 }

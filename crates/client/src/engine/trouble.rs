@@ -6,7 +6,11 @@ use std::{io::ErrorKind, time::Duration};
 use relay_wire::ending::Ending;
 use tokio_tungstenite::tungstenite::{Error, error::CapacityError};
 
-use super::{asks::{LONGEST_TOLD, Refusal}, fault::Fault, waits::Pace};
+use super::{
+    asks::{LONGEST_TOLD, Refusal},
+    fault::Fault,
+    waits::Pace,
+};
 use crate::{
     handshake::{Answer, OpenError},
     stream::TooMuch,
@@ -14,7 +18,6 @@ use crate::{
     tls::{SetupError, TlsError},
     transfer::names::shown,
 };
-
 
 /// How a line was lost.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +123,9 @@ impl Trouble {
             Ending::EndedByOperator | Ending::Blocked => Some(Fault::SentAway),
             Ending::AccessKeyWithdrawn => Some(Fault::KeyRefused),
             Ending::MessageTooBig => Some(Fault::TooBig),
-            Ending::RateLimited => return later(Kind::Busy, "too much was asked of it from this address"),
+            Ending::RateLimited => {
+                return later(Kind::Busy, "too much was asked of it from this address");
+            }
             Ending::RoomFull => return later(Kind::Busy, "too many receivers wait in this room"),
             Ending::TooManyRooms => return later(Kind::Busy, "all of its rooms are taken"),
             Ending::AddressRooms => return later(Kind::Busy, "this address has too many rooms"),
@@ -131,9 +136,13 @@ impl Trouble {
                 return later(Kind::Busy, "it has no memory for a message");
             }
             Ending::ServerShutdown => return later(Kind::Line, "the relay restarts"),
-            Ending::NodeLost => return later(Kind::Line, "the sender's machine of the relay is gone"),
+            Ending::NodeLost => {
+                return later(Kind::Line, "the sender's machine of the relay is gone");
+            }
             Ending::PairIdle => return later(Kind::Peer, "nothing has moved for too long"),
-            Ending::GaveWay => return later(Kind::Line, "this line took nothing, and others waited"),
+            Ending::GaveWay => {
+                return later(Kind::Line, "this line took nothing, and others waited");
+            }
             Ending::PingTimeout | Ending::RequestTimeout => {
                 return later(Kind::Line, "this line gave no sign of life");
             }
@@ -168,13 +177,21 @@ impl From<Refusal> for Trouble {
 impl From<Lost> for Trouble {
     fn from(lost: Lost) -> Self {
         match lost {
-            Lost::Closed { code, reason, refusal } => {
+            Lost::Closed {
+                code,
+                reason,
+                refusal,
+            } => {
                 let told = refusal.as_ref().and_then(Refusal::told);
                 // An older relay says it in its ERROR alone.
                 let earlier = || Self::of_reason(&refusal.as_ref()?.reason, told);
                 let of_close = Self::of_reason(&reason, told).or_else(earlier);
                 of_close.unwrap_or_else(|| {
-                    Self::later(Kind::Line, format!("it was closed ({code} {})", text(&reason)), told)
+                    Self::later(
+                        Kind::Line,
+                        format!("it was closed ({code} {})", text(&reason)),
+                        told,
+                    )
                 })
             }
             Lost::Gone(how) => Self::later(Kind::Line, how, None),
@@ -226,10 +243,12 @@ impl From<SetupError> for Trouble {
                 "This machine trusts no certificate authority: install ca-certificates.".to_owned(),
             ),
             SetupError::Library(error) => Fault::Machine(format!("TLS cannot be set up: {error}.")),
-            SetupError::Roots(error) => {
-                Fault::Machine(format!("This machine's certificate authorities are of no use: {error}."))
+            SetupError::Roots(error) => Fault::Machine(format!(
+                "This machine's certificate authorities are of no use: {error}."
+            )),
+            SetupError::Name(_) => {
+                Fault::Unreachable("no certificate can be for its name".to_owned())
             }
-            SetupError::Name(_) => Fault::Unreachable("no certificate can be for its name".to_owned()),
         })
     }
 }
@@ -239,10 +258,14 @@ impl From<TlsError> for Trouble {
         let over = |why: &str| Self::Over(Fault::Unreachable(why.to_owned()));
         match error {
             TlsError::Expired(_) => over("its certificate's time is over"),
-            TlsError::NotYetValid(_) => over("its certificate is not valid yet, or this machine's clock is wrong"),
+            TlsError::NotYetValid(_) => {
+                over("its certificate is not valid yet, or this machine's clock is wrong")
+            }
             TlsError::OtherName(_) => over("its certificate is for another name"),
             TlsError::SelfSigned => over("its certificate is signed by itself"),
-            TlsError::UnknownIssuer => over("its certificate is of an issuer that this machine does not trust"),
+            TlsError::UnknownIssuer => {
+                over("its certificate is of an issuer that this machine does not trust")
+            }
             TlsError::Certificate(_) => over("its certificate cannot be accepted"),
             TlsError::NoCertificate(_) => over("it has no certificate for this name"),
             TlsError::Incompatible(_) => over("it speaks no version of TLS that is safe"),
@@ -257,14 +280,16 @@ impl From<OpenError> for Trouble {
     fn from(error: OpenError) -> Self {
         let none = |what: &str| Self::Over(Fault::NotARelay(what.to_owned()));
         match error {
-            OpenError::Request(error) => {
-                Self::Over(Fault::Machine(format!("This relay cannot be asked: {error}.")))
-            }
+            OpenError::Request(error) => Self::Over(Fault::Machine(format!(
+                "This relay cannot be asked: {error}."
+            ))),
             OpenError::Answered(answer) => Self::of_answer(&answer),
             OpenError::Closed => Self::unreached("it hangs up without an answer"),
             OpenError::HttpVersion | OpenError::NotHttp => none("it does not speak HTTP"),
             OpenError::Protocol(_) => none("it does not speak WebSocket"),
-            OpenError::Connection(Error::Io(error)) if TooMuch::is_in(&error) => none("it says too much"),
+            OpenError::Connection(Error::Io(error)) if TooMuch::is_in(&error) => {
+                none("it says too much")
+            }
             OpenError::Connection(error) => Self::unreached(text(&error.to_string())),
         }
     }
@@ -280,7 +305,9 @@ impl Trouble {
             429 => later("this address has too many connections there"),
             503 => later("it is full, or restarts"),
             408 => later("the way there is overloaded"),
-            status @ 500..600 => later(&format!("what stands before it answers with HTTP {status}")),
+            status @ 500..600 => {
+                later(&format!("what stands before it answers with HTTP {status}"))
+            }
             status => Self::Over(Fault::NotARelay(format!("it answers with HTTP {status}"))),
         }
     }

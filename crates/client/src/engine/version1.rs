@@ -176,10 +176,15 @@ async fn session(
             payload(line, content, Some(id), guard).await
         }
         Err(missing) => {
-            answer(line, match missing {
-                Missing::NotThere => "session_not_found",
-                Missing::TooLong => "this session has more than 25 MiB: have it shared as a file, with distill",
-            })?;
+            answer(
+                line,
+                match missing {
+                    Missing::NotThere => "session_not_found",
+                    Missing::TooLong => {
+                        "this session has more than 25 MiB: have it shared as a file, with distill"
+                    }
+                },
+            )?;
             Ok(0)
         }
     }

@@ -84,7 +84,9 @@ impl Waits {
         let wait = match told {
             // What was told is spread by the relay, or else a little here.
             Some(told) => told + pace.first().mul_f64(chance),
-            None => doubled.min(pace.longest()).mul_f64(pace.least() + chance / 2.0),
+            None => doubled
+                .min(pace.longest())
+                .mul_f64(pace.least() + chance / 2.0),
         };
         self.waited += wait;
         let spent = (now + wait).saturating_duration_since(self.since);
@@ -122,7 +124,12 @@ mod tests {
             now += wait;
             tries.push(now.duration_since(start));
         }
-        let within = |time| tries.iter().filter(|&&at| at <= Duration::from_secs(time)).count();
+        let within = |time| {
+            tries
+                .iter()
+                .filter(|&&at| at <= Duration::from_secs(time))
+                .count()
+        };
         assert!(within(120) <= 8, "{tries:?}");
         assert!(within(60) >= 5, "{tries:?}");
     }
