@@ -8,6 +8,7 @@
 //! | `signals` | what ends it from outside |
 //! | `invitation` | what the other side has to be told |
 //! | `failure` | why it ends otherwise than well |
+//! | `news` | what there is to show |
 //! | `show` | what is shown while it goes on |
 //! | `share`, `receive`, `sessions` | the subcommands |
 //!
@@ -16,6 +17,7 @@
 pub mod cli;
 mod failure;
 mod invitation;
+mod news;
 mod passphrase;
 mod receive;
 mod sessions;
@@ -30,7 +32,8 @@ use clap::ArgMatches;
 
 use self::{
     failure::Failure,
-    show::{Role, Show},
+    news::Role,
+    show::Show,
 };
 use crate::engine::fault::Fault;
 

@@ -6,9 +6,10 @@ use clap::ArgMatches;
 use relay_wire::code::RoomCode;
 
 use super::{
+    news::News,
     failure::{Failure, Usage},
     passphrase, settings,
-    show::{News, Show},
+    show::Show,
     signals::{self, Stop},
 };
 use crate::engine::{

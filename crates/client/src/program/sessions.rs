@@ -5,9 +5,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use clap::ArgMatches;
 
 use super::{
+    news::News,
     failure::{Failure, Usage},
     receive,
-    show::{News, Show},
+    show::Show,
     signals::{self, Stop},
 };
 use crate::engine::{

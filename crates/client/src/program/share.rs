@@ -5,11 +5,12 @@ use std::{fs, path::PathBuf, time::Duration};
 use clap::ArgMatches;
 
 use super::{
+    news::News,
     failure::{Failure, Usage},
     invitation::Invitation,
     passphrase::{self, Chosen},
     settings,
-    show::{News, Show},
+    show::Show,
     signals::{self, Stop},
 };
 use crate::engine::{

@@ -10,9 +10,12 @@ use relay_wire::text::escaped_json;
 use serde_json::{Value, json};
 
 use super::{
-    super::{failure::Failure, invitation::Invitation},
+    super::{
+        failure::Failure,
+        invitation::Invitation,
+        news::{News, Role},
+    },
     meter::Meter,
-    news::{News, Role},
     shown::{Shown, put},
     words::{self, Pace},
 };

@@ -7,7 +7,6 @@
 
 mod json;
 mod meter;
-mod news;
 mod person;
 mod shown;
 mod words;
@@ -24,13 +23,15 @@ use std::{
 
 use clap::ArgMatches;
 
-pub(super) use self::news::{News, Role};
 use self::{
     json::Json,
     person::Person,
     shown::{Shown, put},
 };
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    news::{News, Role},
+};
 use crate::engine::event::Tell;
 
 /// How many news may wait to be shown.

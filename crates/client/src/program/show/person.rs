@@ -11,9 +11,11 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    super::invitation::Invitation,
+    super::{
+        invitation::Invitation,
+        news::{News, Role},
+    },
     meter::Meter,
-    news::{News, Role},
     shown::{Shown, put},
     words::{self, Said, percent},
 };

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::news::News;
+use super::super::news::News;
 
 /// Somebody who is shown news.
 pub(super) trait Shown {

@@ -8,8 +8,10 @@ use indicatif::{BinaryBytes, HumanDuration};
 use relay_wire::text::escaped;
 
 use super::{
-    super::failure::Failure,
-    news::{News, Role},
+    super::{
+        failure::Failure,
+        news::{News, Role},
+    },
 };
 use crate::engine::{
     event::{Event, Slow},

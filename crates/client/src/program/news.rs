@@ -2,21 +2,19 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::{
-    engine::{event::Event, options::Received, sessions::Session},
-    program::{failure::Failure, invitation::Invitation},
-};
+use super::{failure::Failure, invitation::Invitation};
+use crate::engine::{event::Event, options::Received, sessions::Session};
 
 /// Which side of a share this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::program) enum Role {
+pub(super) enum Role {
     Sender,
     Receiver,
 }
 
 /// What may be worth showing.
 #[derive(Debug)]
-pub(in crate::program) enum News {
+pub(super) enum News {
     /// What the engine says.
     Event(Event),
     /// What the other side is to be told once there is a code.
