@@ -65,16 +65,17 @@ impl Home {
         let (to, manifest) = (self.to.clone(), manifest.clone());
         let opening = spawn_blocking(move || match to {
             Where::Folder(path) | Where::Path(path) => Ok(Target::open(&path, &manifest)?),
-            Where::Stdout if manifest.kind == What::Folder => Err(WriteError::Folder),
-            Where::Stdout => Ok(Target::output(stdout(), &manifest)),
+            Where::Stdout => Ok(Target::output(stdout(), &manifest)?),
         });
         opening.await.map_err(|_| WriteError::Failed)?
     }
 
     /// Takes a target back that is not complete.
-    pub(super) fn leave(&mut self, manifest: &Manifest, target: Target) {
-        self.bytes = target.written();
-        self.target = Some((manifest.transfer, target));
+    pub(super) fn leave(&mut self, manifest: &Manifest, target: Option<Target>) {
+        if let Some(target) = target {
+            self.bytes = target.bytes();
+            self.target = Some((manifest.transfer, target));
+        }
     }
 
     /// Remembers that all is there.
@@ -98,8 +99,8 @@ impl Home {
             size: Some(bytes),
             files: Some(1),
         };
-        let mut target = self.enter(&manifest).await.map_err(WriteError::fault)?;
-        let writing = spawn_blocking(move || write_all(&mut target, name, &content));
+        let target = self.enter(&manifest).await.map_err(WriteError::fault)?;
+        let writing = spawn_blocking(move || write_all(target, name, &content));
         let written = writing.await.map_err(|_| Fault::failed())?;
         let path = written.map_err(|error| WriteError::from(error).fault())?;
         Ok(Received { path, bytes })
@@ -107,7 +108,7 @@ impl Home {
 }
 
 fn write_all(
-    target: &mut Target,
+    mut target: Target,
     name: String,
     content: &[u8],
 ) -> Result<Option<std::path::PathBuf>, TargetError> {
@@ -121,7 +122,7 @@ fn write_all(
         stamp: Hex::default(),
     };
     let json = header.to_json();
-    target.entry(&header, &json)?;
+    target.entry(header, &json)?;
     let mut offset = 0;
     for record in content.chunks(RECORD) {
         target.write(0, offset, record)?;

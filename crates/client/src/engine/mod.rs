@@ -17,6 +17,8 @@
 //! | `door` | a receiver's way into a room, up to where it is believed |
 //! | `receiving` | one attempt of a receiver in version 2 |
 //! | `writing` | the thread that writes what has come |
+//! | `keeper` | what is kept of a share, to be taken up |
+//! | `complaint` | what an error of this machine's disk is called |
 //! | `home` | where a receiver writes to, over all attempts |
 //! | `pairing` | how a pair parts, and what it hears of each other until then |
 //! | `meter` | tells of progress |
@@ -29,10 +31,12 @@
 //! Settings and what is asked of a person are the program's.
 
 mod asks;
+mod complaint;
 mod door;
 pub mod event;
 pub mod fault;
 mod home;
+mod keeper;
 mod line;
 mod meter;
 pub mod options;

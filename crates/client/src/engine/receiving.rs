@@ -104,11 +104,11 @@ impl<'a> Receiving<'a> {
             Err(error) => return Err(self.failed(error)),
         };
         self.say(&Note::Start(target.start()))?;
-        self.confirmed.bytes = target.written();
+        self.confirmed.bytes = target.bytes();
         tell(Event::Begun {
             name: pairing::said(&manifest.name),
             size: manifest.size,
-            from: target.written(),
+            from: target.bytes(),
             version: 2,
         });
         let meter = Meter::new(tell, manifest.size);

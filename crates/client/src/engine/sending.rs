@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    complaint,
     event::{Event, Slow, Tell},
     fault::Fault,
     line::{Heard, Line, Turn},
@@ -227,8 +228,8 @@ impl<'a> Sending<'a> {
     /// Tells the other side that the source has failed.
     fn failed(&mut self, error: SourceError) -> Parting {
         // The line may be lost with it, which is no news any more.
-        drop(self.abort(error.reason()));
-        Fault::Disk(error.to_string()).into()
+        drop(self.abort(complaint::reason_of_source(&error)));
+        complaint::of_source(&error).into()
     }
 
     fn abort(&mut self, reason: Reason) -> Result<(), Parting> {

@@ -9,10 +9,12 @@ use tokio::{
 
 use super::{
     asks::{self, Room, Says},
+    complaint,
     event::{Event, Tell, Warning},
     fault::Fault,
+    keeper::{self, Keeper},
     line::{Heard, Line},
-    options::{ShareOptions, Shared, What},
+    options::{Secret, ShareOptions, Shared, What},
     pairing::{self, LONGEST, Parting},
     proof::{Guard, Proved, no_randomness},
     retry::Retry,
@@ -21,7 +23,7 @@ use super::{
     version1,
 };
 use crate::{
-    disk::source::Source,
+    disk::{share_state::ShareState, source::Source},
     transfer::{
         hex::Hex,
         keys::{PassKey, random},
@@ -73,6 +75,57 @@ struct Opened {
     until: Instant,
 }
 
+/// What a share is known by, whichever process has it.
+struct Share {
+    transfer: Hex<16>,
+    salt: Hex<32>,
+    pass: PassKey,
+    room: Option<Opened>,
+}
+
+/// Opens what is shared, and takes up what was kept of it or begins anew; this blocks.
+fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
+    let source = match &options.what {
+        What::Path(path) => Source::open(path),
+        What::Stdin => Ok(Source::stdin("stdin")),
+    };
+    let source = source.map_err(|error| complaint::of_source(&error))?;
+    let keeper = Keeper::new(options)?;
+    let share = match keeper.load().filter(|_| !options.anew) {
+        Some(state) => Share::from(state),
+        None => Share::new(options.passphrase.as_ref().ok_or(Fault::NothingToTakeUp)?)?,
+    };
+    Ok((source, keeper, share))
+}
+
+impl Share {
+    fn new(passphrase: &Secret) -> Result<Self, Fault> {
+        let salt = Hex(random().map_err(no_randomness)?);
+        Ok(Self {
+            transfer: Hex(random().map_err(no_randomness)?),
+            salt,
+            pass: PassKey::derive(passphrase.text(), &salt),
+            room: None,
+        })
+    }
+}
+
+impl From<ShareState> for Share {
+    fn from(state: ShareState) -> Self {
+        let left = state.expires.saturating_sub(keeper::now());
+        Self {
+            transfer: state.transfer,
+            salt: state.salt,
+            pass: PassKey::from_bytes(state.pass_key.0),
+            room: Some(Opened {
+                code: state.code,
+                token: Some(state.resume_token),
+                until: Instant::now() + Duration::from_secs(left),
+            }),
+        }
+    }
+}
+
 /// A sender at work.
 struct Sender {
     options: ShareOptions,
@@ -81,7 +134,7 @@ struct Sender {
     manifest: Manifest,
     guard: Guard,
     room: Option<Opened>,
-    state: Option<()>,
+    keeper: Keeper,
     line: Option<Line>,
     retry: Retry,
     shared: Shared,
@@ -90,6 +143,41 @@ struct Sender {
 }
 
 impl Sender {
+    /// With all that a share needs before there is a line: what is shared, its state, its key.
+    async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
+        let wanted = options.clone();
+        let opening = spawn_blocking(move || open(&wanted)).await;
+        let (source, keeper, share) = opening.map_err(|_| Fault::failed())??;
+        let left_out = source.left_out();
+        let left_out = left_out.links + left_out.devices;
+        if left_out > 0 {
+            tell(Event::Warning(Warning::LeftOut(left_out)));
+        }
+        Ok(Self {
+            retry: Retry::new(options.patience, &tell),
+            manifest: source.manifest(share.transfer),
+            guard: Guard::new(share.salt, share.pass),
+            room: share.room,
+            options,
+            tell,
+            source,
+            keeper,
+            line: None,
+            shared: Shared::default(),
+            sent: 0,
+        })
+    }
+
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless another process has it now.
+    async fn close(mut self, why: Option<&Fault>) {
+        if let Some(line) = self.line.take() {
+            line.close().await;
+        }
+        if why != Some(&Fault::Replaced) {
+            self.keeper.forget();
+        }
+    }
+
     async fn run(&mut self) -> Result<Shared, Fault> {
         loop {
             let trouble = match self.on_a_line().await {
@@ -163,7 +251,7 @@ impl Sender {
             Err(Trouble::Over(Fault::NoSuchRoom)) => return Err(self.lost().into()),
             Err(trouble) => return Err(trouble),
         };
-        self.entered(room).await?;
+        self.entered(room)?;
         Ok(())
     }
 
@@ -175,7 +263,7 @@ impl Sender {
         }
     }
 
-    async fn entered(&mut self, room: Room) -> Result<(), Fault> {
+    fn entered(&mut self, room: Room) -> Result<(), Fault> {
         let expires_in = room.life();
         let (code, resumable) = (room.room_id.clone(), room.resume_token.is_some());
         let again = self.room.is_some();
@@ -184,7 +272,7 @@ impl Sender {
             token: room.resume_token,
             until: Instant::now() + expires_in,
         });
-        self.keep().await?;
+        self.keep(expires_in)?;
         if again {
             (self.tell)(Event::Resumed { code, expires_in });
             return Ok(());
@@ -200,41 +288,23 @@ impl Sender {
         Ok(())
     }
 
-    async fn keep(&mut self) -> Result<(), Fault> {
-        Ok(())
-    }
-    async fn close(mut self, _f: Option<&Fault>) {
-        if let Some(line) = self.line.take() {
-            line.close().await;
-        }
-    }
-    async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
-        let what = options.what.clone();
-        let opening = spawn_blocking(move || match what {
-            What::Path(path) => Source::open(&path),
-            What::Stdin => Ok(Source::stdin("stdin")),
-        });
-        let source = opening.await.map_err(|_| Fault::failed())?;
-        let source = source.map_err(|error| Fault::Disk(format!("{error:?}")))?;
-        let (salt, transfer) = (
-            Hex(random().map_err(no_randomness)?),
-            Hex(random().map_err(no_randomness)?),
-        );
-        let passphrase = options.passphrase.clone().ok_or(Fault::NothingToTakeUp)?;
-        let pass = spawn_blocking(move || PassKey::derive(passphrase.text(), &salt)).await;
-        let pass = pass.map_err(|_| Fault::failed())?;
-        Ok(Self {
-            retry: Retry::new(options.patience, &tell),
-            manifest: source.manifest(transfer),
-            guard: Guard::new(salt, pass),
-            options,
-            tell,
-            source,
-            room: None,
-            state: None,
-            line: None,
-            shared: Shared::default(),
-            sent: 0,
+    /// Keeps what it takes to go on should this process be killed.
+    fn keep(&self, left: Duration) -> Result<(), Fault> {
+        let Some(Opened {
+            code,
+            token: Some(token),
+            ..
+        }) = &self.room
+        else {
+            return Ok(());
+        };
+        self.keeper.save(&ShareState {
+            code: code.clone(),
+            resume_token: token.clone(),
+            salt: self.guard.salt,
+            pass_key: Hex(*self.guard.pass.as_bytes()),
+            transfer: self.manifest.transfer,
+            expires: keeper::now() + left.as_secs(),
         })
     }
 

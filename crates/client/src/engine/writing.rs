@@ -5,7 +5,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{fault::Fault, options::Received};
+use super::{complaint, fault::Fault, options::Received};
 use crate::{
     disk::target::{Target, TargetError},
     transfer::{
@@ -44,8 +44,6 @@ pub(super) enum WriteError {
     Target(TargetError),
     /// A record cannot be unpacked.
     Garbled,
-    /// A folder does not go to standard output.
-    Folder,
     /// This program has failed in itself, or has no memory.
     Failed,
 }
@@ -54,17 +52,16 @@ impl WriteError {
     /// What the other side is told.
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::Target(error) => error.reason(),
+            Self::Target(error) => complaint::reason_of_target(error),
             Self::Garbled => Reason::Protocol,
-            Self::Folder | Self::Failed => Reason::TargetFailed,
+            Self::Failed => Reason::TargetFailed,
         }
     }
 
     pub(super) fn fault(self) -> Fault {
         match self {
-            Self::Target(error) => Fault::Disk(error.to_string()),
+            Self::Target(error) => complaint::of_target(&error),
             Self::Garbled => Fault::Misbehaved("a record that is none"),
-            Self::Folder => Fault::Disk("A folder cannot go to standard output.".to_owned()),
             Self::Failed => Fault::failed(),
         }
     }
@@ -81,55 +78,74 @@ pub(super) type End = Result<Option<(Start, Received)>, WriteError>;
 
 /// The target, when nothing more is written to it, and how it ended.
 pub(super) struct Ended {
-    pub(super) target: Target,
+    /// Nothing where it is whole, or has failed at the very end.
+    pub(super) target: Option<Target>,
     pub(super) end: End,
 }
 
 /// Starts it. It ends when the queue is dropped, with the last message, or with an error.
-pub(super) fn start(mut target: Target) -> (Queue, watch::Receiver<Written>, JoinHandle<Ended>) {
+pub(super) fn start(target: Target) -> (Queue, watch::Receiver<Written>, JoinHandle<Ended>) {
     let (queue, mut work) = mpsc::channel(MOST);
     let written = Written {
         confirm: Confirm {
             records: 0,
-            bytes: target.written(),
+            bytes: target.bytes(),
         },
         taken: 0,
     };
     let (tell, told) = watch::channel(written);
     let thread = spawn_blocking(move || {
-        let end = write(&mut target, &mut work, &tell, written);
+        let end = write(target, &mut work, &tell, written);
+        let (target, end) = end;
         Ended { target, end }
     });
     (queue, told, thread)
 }
 
 fn write(
-    target: &mut Target,
+    mut target: Target,
     work: &mut mpsc::Receiver<(u64, Work)>,
     tell: &watch::Sender<Written>,
     mut written: Written,
-) -> End {
-    let mut unpacker = Unpacker::new().map_err(|_| WriteError::Failed)?;
+) -> (Option<Target>, End) {
+    let mut unpacker = match Unpacker::new() {
+        Ok(unpacker) => unpacker,
+        Err(_) => return (Some(target), Err(WriteError::Failed)),
+    };
     while let Some((length, next)) = work.blocking_recv() {
-        match next {
-            Work::Entry(header, json) => target.entry(&header, &json)?,
-            Work::Data(data, message) => {
-                let content = unpacker.unpack(&data, &message[Data::HEAD..]);
-                let content = content.map_err(|_| WriteError::Garbled)?;
-                target.write(data.entry, data.offset, content)?;
-            }
-            Work::End(end) => {
-                let start = target.start();
-                let path = target.finish(&end)?;
-                let bytes = end.bytes;
-                return Ok(Some((start, Received { path, bytes })));
-            }
+        let done = match next {
+            Work::Entry(header, json) => target.entry(header, &json).map_err(WriteError::from),
+            Work::Data(data, message) => add(&mut target, &mut unpacker, data, &message),
+            Work::End(end) => return (None, finish(target, &end)),
+        };
+        if let Err(error) = done {
+            return (Some(target), Err(error));
         }
         written.confirm.records += 1;
-        written.confirm.bytes = target.written();
+        written.confirm.bytes = target.bytes();
         written.taken += length;
         tell.send_replace(written);
     }
-    target.settle()?;
-    Ok(None)
+    let settled = target.settle();
+    (
+        Some(target),
+        settled.map(|()| None).map_err(WriteError::from),
+    )
+}
+
+fn add(
+    target: &mut Target,
+    unpacker: &mut Unpacker,
+    data: Data,
+    message: &[u8],
+) -> Result<(), WriteError> {
+    let content = unpacker.unpack(&data, &message[Data::HEAD..]);
+    let content = content.map_err(|_| WriteError::Garbled)?;
+    Ok(target.write(data.entry, data.offset, content)?)
+}
+
+fn finish(target: Target, end: &Note) -> End {
+    let (start, bytes) = (target.start(), target.bytes());
+    let path = target.finish(end)?;
+    Ok(Some((start, Received { path, bytes })))
 }
