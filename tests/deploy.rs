@@ -1702,6 +1702,51 @@ fn the_package_comes_and_goes() {
 }
 
 #[test]
+fn distill_has_a_package_of_its_own() {
+    for tool in ["cargo-deb", "dpkg-shlibdeps", "dpkg-deb"] {
+        if find(tool).is_none() {
+            return skip(tool);
+        }
+    }
+    if is_too_long() {
+        return;
+    }
+    let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let package = folder.path().join("distill.deb");
+    let built = Command::new(source("deploy/build-deb.sh"))
+        .args(["--fast", "--output"])
+        .arg(&package)
+        .env("RELAY_PROFILE", "dev")
+        .env("DISTILL", "1")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:#?}");
+    let unpacked = folder.path().join("unpacked");
+    let told = Command::new("dpkg-deb")
+        .arg("-x")
+        .args([&package, &unpacked])
+        .status();
+    assert!(told.unwrap().success());
+    for file in [
+        "usr/share/man/man1/distill.1.gz",
+        "usr/share/man/man1/distill-share.1.gz",
+        "usr/share/man/man1/distill-receive.1.gz",
+        "usr/share/man/man1/distill-sessions.1.gz",
+        "usr/share/bash-completion/completions/distill",
+        "usr/share/zsh/vendor-completions/_distill",
+        "usr/share/fish/vendor_completions.d/distill.fish",
+        "usr/share/doc/distill/SHARING.md",
+    ] {
+        assert!(unpacked.join(file).exists(), "no {file}");
+    }
+    let version = Command::new(unpacked.join("usr/bin/distill"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(version.stdout.starts_with(b"distill "), "{version:?}");
+}
+
+#[test]
 fn a_user_runs_a_relay_without_root() {
     let machine = machine!();
     let systemctl = "export XDG_RUNTIME_DIR=/run/user/1000; systemctl --user";

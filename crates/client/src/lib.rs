@@ -14,9 +14,10 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `transfer` | what a sender and a receiver say to each other: pure |
-//! | `engine` | sharing and receiving over a line |
+//! | `program` | the program `distill` |
+//! | `engine` | sharing and receiving over lines that drop |
 //! | `disk` | what is read from a disk to be sent, and written to one as it arrives |
+//! | `transfer` | what a sender and a receiver say to each other: pure |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 
@@ -25,6 +26,8 @@ pub mod disk;
 #[cfg(feature = "distill")]
 pub mod engine;
 pub mod handshake;
+#[cfg(feature = "distill")]
+pub mod program;
 pub mod stream;
 pub mod tcp;
 pub mod tls;

@@ -15,8 +15,10 @@ fn the_manual_and_the_completions_come_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("made/here");
     assert_eq!(run(&[&directory]), 0);
-    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
+    let of =
+        |program: &str, name: &str| fs::read_to_string(directory.join(program).join(name)).unwrap();
 
+    let read = |name: &str| of("claude-distill-relay", name);
     let page = read("claude-distill-relay.1");
     for part in [
         ".TH claude-distill-relay 1",
@@ -46,6 +48,28 @@ fn the_manual_and_the_completions_come_from_the_command_line() {
             script.contains("max-rooms") && script.contains("relay-only"),
             "{file}"
         );
+    }
+
+    let read = |name: &str| of("distill", name);
+    let page = read("distill.1");
+    for part in [".TH distill 1", "distill\\-share(1)", "Exit status: 0 done"] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    for (page, part) in [
+        ("distill-share.1", "ask\\-passphrase"),
+        ("distill-receive.1", "NAME.part.journal"),
+        ("distill-sessions.1", "\\-\\-pick"),
+    ] {
+        let page = read(page);
+        assert!(
+            page.contains(part) && page.contains("130 stopped"),
+            "{page}"
+        );
+    }
+    for file in ["distill.bash", "_distill", "distill.fish"] {
+        let script = read(file);
+        assert!(script.contains("passphrase-fd"), "{file}");
+        assert!(!script.contains("max-rooms"), "{file}");
     }
 }
 

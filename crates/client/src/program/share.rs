@@ -1,0 +1,80 @@
+//! `distill share`.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use clap::ArgMatches;
+
+use super::{
+    news::News,
+    failure::{Failure, Usage},
+    invitation::Invitation,
+    passphrase::{self, Chosen},
+    settings,
+    show::Show,
+    signals::{self, Stop},
+};
+use crate::engine::{
+    options::{ShareOptions, What},
+    share,
+};
+
+/// The most bytes that today's other clients take: 50 MiB of hex.
+const MOST_FOR_OTHERS: u64 = 26_000_000;
+
+/// Shares until somebody has it all.
+pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Result<(), Failure> {
+    let relay = settings::relay(flags)?;
+    let what = what(flags)?;
+    let mut options = ShareOptions {
+        relay,
+        what,
+        passphrase: None,
+        stay: flags.get_flag("stay"),
+        expires_in: flags.get_one::<Duration>("expires-in").copied(),
+        patience: settings::patience(flags),
+        state: settings::own_folder("XDG_STATE_HOME", ".local/state"),
+        anew: flags.get_flag("new"),
+    };
+    let mut made_up = None;
+    // The passphrase of a share that is taken up is the one that it was begun with.
+    if passphrase::is_given(flags)? || !share::can_be_taken_up(&options) {
+        let chosen: Chosen = passphrase::to_share(flags, stop).await?;
+        options.passphrase = Some(chosen.secret);
+        made_up = chosen.made_up;
+        if let Some(warning) = chosen.warning {
+            show.say(News::Warning(warning));
+        }
+    }
+    show.say(News::Invitation(Box::new(Invitation {
+        relay: options.relay.url.clone(),
+        made_up,
+        for_others: is_for_others(&options.what),
+    })));
+    share::share(options, show.tell(), signals::came(stop)).await?;
+    Ok(())
+}
+
+/// What is to be shared.
+fn what(flags: &ArgMatches) -> Result<What, Usage> {
+    let path = flags
+        .get_one::<PathBuf>("path")
+        .cloned()
+        .unwrap_or_default();
+    match path.as_os_str() == "-" {
+        false => Ok(What::Path(path)),
+        true if flags.get_one::<i32>("passphrase-fd") == Some(&0) => Err(Usage(
+            "standard input cannot be both what is shared and the passphrase".to_owned(),
+        )),
+        true => Ok(What::Stdin),
+    }
+}
+
+/// Whether it is something that today's other clients can receive.
+fn is_for_others(what: &What) -> bool {
+    match what {
+        What::Path(path) => {
+            fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() <= MOST_FOR_OTHERS)
+        }
+        What::Stdin => false,
+    }
+}

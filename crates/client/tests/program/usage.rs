@@ -1,0 +1,223 @@
+//! What cannot work is said in a sentence, with a status that scripts can rely on.
+
+use nix::sys::signal::Signal;
+use relay_testing::{port::Port, process::Start};
+
+use super::setup::{PASSPHRASE, User, ended, pipe, relay};
+
+/// A user whose relay nobody asks.
+fn user() -> User {
+    User::at("ws://127.0.0.1:9")
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_status_2_and_a_sentence() {
+    let user = user();
+    user.file("a.txt", b"a");
+    for (arguments, part) in [
+        (&["share"][..], "<PATH>"),
+        (&["receive"], "<CODE>"),
+        (&["receive", "a"], "4 to 16 letters"),
+        (
+            &["share", "a.txt", "--expires-in", "soon"],
+            "90s, 10m or 1h30m",
+        ),
+        (
+            &["share", "a.txt", "--relay", "https://relay.example.com"],
+            "of --relay cannot be used",
+        ),
+        (
+            &["share", "a.txt", "--key-file", "none"],
+            "none cannot be read",
+        ),
+        (
+            &["share", "a.txt", "--passphrase-fd", "99"],
+            "file descriptor 99 cannot be read",
+        ),
+        (&["share", "-", "--passphrase-fd", "0"], "cannot be both"),
+        (&["receive", "a7f3k2"], "set DISTILL_PASSPHRASE"),
+        (
+            &["receive", "a7f3k2", "-o", "-", "--json"],
+            "cannot have both",
+        ),
+        (&["sessions", "a7f3k2"], "--pick ID"),
+    ] {
+        // Without a terminal, wherever these tests run.
+        let said = ended(user.run("cd; exec setsid \"$0\" \"$@\"", arguments)).await;
+        assert_eq!(said.status, 2, "{arguments:?}: {}", said.err);
+        assert!(
+            said.err.contains(part),
+            "{arguments:?}: {part:?} is not in {}",
+            said.err
+        );
+        assert!(
+            said.out.is_empty() || arguments.contains(&"--json"),
+            "{}",
+            said.out
+        );
+    }
+}
+
+#[tokio::test]
+async fn settings_come_from_flags_then_variables_then_the_file() {
+    let user = user();
+    user.file("a.txt", b"a");
+    let tried = async |arguments: &[&str], variable: &str| {
+        let program = user.distill(["share", "a.txt"]).args(arguments);
+        ended(program.env("DISTILL_RELAY", variable)).await.err
+    };
+    assert!(
+        tried(&[], "").await.contains("settings.toml"),
+        "no relay is named"
+    );
+    user.file(".config/distill/settings.toml", b"relay = \"file\"\n");
+    let from_file = tried(&[], "").await;
+    assert!(
+        from_file.contains("the relay of /") && from_file.contains("settings.toml"),
+        "{from_file}"
+    );
+    assert!(
+        tried(&[], "variable")
+            .await
+            .contains("the relay of DISTILL_RELAY")
+    );
+    assert!(
+        tried(&["--relay", "flag"], "variable")
+            .await
+            .contains("the relay of --relay")
+    );
+
+    user.file(".config/distill/settings.toml", b"key = secret\n");
+    let said = ended(user.distill(["share", "a.txt"])).await;
+    assert_eq!(said.status, 2);
+    assert!(
+        said.err.contains("line 1") && !said.err.contains("secret"),
+        "{}",
+        said.err
+    );
+}
+
+#[tokio::test]
+async fn a_relay_that_is_not_there_is_status_5() {
+    let port = Port::reserve();
+    let user = User::at(&format!("ws://{}", port.addr()));
+    user.file("a.txt", b"a");
+    let said = ended(user.distill(["share", "a.txt", "--patience", "1s"])).await;
+    assert_eq!(said.status, 5, "{}", said.err);
+    assert!(
+        said.err
+            .lines()
+            .any(|line| line.starts_with("distill: The relay")),
+        "{}",
+        said.err
+    );
+}
+
+#[tokio::test]
+async fn a_key_lets_in_and_is_never_shown() {
+    const KEY: &str = "an-access-key-of-alice-0123456789";
+    let relay = Start::new()
+        .env("RELAY_ACCESS_KEYS", format!("alice:{KEY}"))
+        .run();
+    let user = User::of(&relay);
+    user.file("a.txt", b"a");
+    user.file("key", format!("{KEY}\n").as_bytes());
+    let said = ended(user.distill(["share", "a.txt"])).await;
+    assert_eq!(said.status, 5, "{}", said.err);
+
+    let mut sender = user
+        .distill(["share", "a.txt", "--key-file", "key"])
+        .spawn()
+        .unwrap();
+    sender.line_with("Ctrl-C ends the share");
+    sender.signal(Signal::SIGINT);
+    sender.ended().await;
+    assert_eq!(sender.lines_with(KEY), 0);
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_status_3_and_a_wrong_passphrase_status_4() {
+    let relay = relay();
+    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    let said = ended(
+        bob.distill(["receive", "aaaaaa"])
+            .env("DISTILL_PASSPHRASE", PASSPHRASE),
+    )
+    .await;
+    assert_eq!(said.status, 3, "{}", said.err);
+
+    alice.file("a.txt", b"a");
+    let mut sender = alice.in_json(["share", "a.txt"]);
+    let (code, passphrase) = sender.opened();
+    let said = ended(
+        bob.distill(["receive", &code])
+            .env("DISTILL_PASSPHRASE", PASSPHRASE),
+    )
+    .await;
+    assert_eq!(said.status, 4, "{}", said.err);
+    // The share goes on for whoever knows better.
+    let said = ended(
+        bob.distill(["receive", &code])
+            .env("DISTILL_PASSPHRASE", passphrase),
+    )
+    .await;
+    assert_eq!(said.status, 0, "{}", said.err);
+}
+
+#[tokio::test]
+async fn what_the_disk_refuses_is_status_7() {
+    let relay = relay();
+    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    let said = ended(alice.distill(["share", "none.txt"])).await;
+    assert_eq!(said.status, 7, "{}", said.err);
+    assert!(said.err.contains("none.txt"), "{}", said.err);
+
+    alice.file("a.txt", b"a");
+    bob.file("file", b"no folder");
+    let mut sender = alice.in_json(["share", "a.txt", "--stay"]);
+    let (code, passphrase) = sender.opened();
+    let receiver = bob.distill(["receive", &code, "-o", "file/a.txt"]);
+    let said = ended(receiver.env("DISTILL_PASSPHRASE", passphrase)).await;
+    assert_eq!(said.status, 7, "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_weak_passphrase_is_warned_of_and_an_own_one_is_not_shown() {
+    let relay = relay();
+    let user = User::of(&relay);
+    user.file("a.txt", b"a");
+    let program = user
+        .distill(["share", "a.txt"])
+        .env("DISTILL_PASSPHRASE", "sunflower2024");
+    let mut sender = program.spawn().unwrap();
+    sender.line_with("could be guessed");
+    sender.line_with("Ctrl-C ends the share");
+    sender.signal(Signal::SIGINT);
+    sender.ended().await;
+    assert_eq!(sender.lines_with("sunflower"), 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_panic() {
+    let relay = relay();
+    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    let (writer, reader) = pipe();
+    drop(reader);
+    alice.file("a.txt", b"a");
+    let sender = alice
+        .distill(["share", "a.txt", "--json"])
+        .env("DISTILL_PASSPHRASE", PASSPHRASE);
+    let mut sender = sender.stdout(writer).spawn().unwrap();
+    // It has nobody to tell its code, so it is only stopped.
+    tokio::time::timeout(
+        relay_testing::DEADLINE,
+        relay.until("relay_rooms", |rooms| rooms == 1),
+    )
+    .await
+    .unwrap();
+    sender.signal(Signal::SIGTERM);
+    assert_eq!(sender.ended().await.code(), Some(130));
+    assert_eq!(sender.lines_with("panicked"), 0);
+    let said = ended(bob.run("\"$0\" --help | true", [] as [&str; 0])).await;
+    assert!(!said.err.contains("panicked"), "{}", said.err);
+}
