@@ -8,7 +8,7 @@ use actix_web::http::header;
 use relay_wire::{code::RoomCode, ending::Ending, request::Join};
 
 use super::{
-    handshake::{Admitted, Door, answer},
+    handshake::{Admitted, Door, answer, slot},
     upgrade,
 };
 use crate::{
@@ -56,9 +56,7 @@ impl Door {
         if let Rule::Blocked = self.state.rule(&visitor) {
             return Err(refused(&visitor, Ending::AddressBlocked));
         }
-        let slot = self
-            .slot(&visitor)
-            .map_err(|ending| refused(&visitor, ending))?;
+        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
         let mut response = ws::handshake_response(head);
         response.insert_header((HEADER, welcome));
         Ok(Admitted {
