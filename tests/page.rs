@@ -3,3 +3,5 @@
 
 #[path = "page/served.rs"]
 mod served;
+#[path = "page/browsers.rs"]
+mod browsers;
