@@ -12,10 +12,15 @@ const BROWSER: &str = "Accept: text/html,application/xhtml+xml,application/xml;q
 /// What is answered to a request with these further lines, and its body.
 async fn ask(relay: &TestRelay, request: &str, lines: &str) -> (Response, Vec<u8>) {
     let mut client = Raw::dial(relay).await;
-    let request = format!("{request} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", relay.addr());
+    let request = format!(
+        "{request} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n",
+        relay.addr()
+    );
     client.write(request.as_bytes()).await;
     let answer = client.response().await;
-    let length = answer.header("content-length").map_or(0, |it| it.parse().unwrap());
+    let length = answer
+        .header("content-length")
+        .map_or(0, |it| it.parse().unwrap());
     let has_body = !request.starts_with("HEAD") && answer.status != 304;
     let length = if has_body { length } else { 0 };
     let body = client.take(length, "the body").await;
@@ -43,7 +48,10 @@ async fn a_browser_is_shown_the_page_and_a_program_is_told_to_upgrade() {
     for path in ["/", "/relay/", "/a/b/", "/?x=y"] {
         let (answer, body) = get(&relay, path, BROWSER).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
         assert!(Some(body) == built("index.html", "identity"), "{path}");
     }
     for (path, lines) in [
@@ -114,7 +122,9 @@ async fn a_browser_keeps_what_stays_the_same_and_asks_for_the_rest_again() {
     let relay = TestRelay::start(|_| {});
     let (immutable, others) = by_hash();
     assert!(!immutable.is_empty() && others.contains(&"index.html".to_owned()));
-    let for_ever = immutable.iter().map(|it| (it, "public, max-age=31536000, immutable"));
+    let for_ever = immutable
+        .iter()
+        .map(|it| (it, "public, max-age=31536000, immutable"));
     let for_now = others.iter().map(|it| (it, "no-cache"));
     for (name, kept) in for_ever.chain(for_now) {
         let path = format!("/{name}");
@@ -150,7 +160,10 @@ async fn a_browser_is_told_to_run_nothing_of_anybody_else() {
     for path in names.chain(["/".to_owned(), "/page/config".to_owned()]) {
         let (answer, _) = get(&relay, &path, BROWSER).await;
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'; "), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; "),
+            "{path}: {policy}"
+        );
         for loose in ["unsafe", "*", "http:", "https:", "ws:"] {
             assert!(!policy.contains(loose), "{path}: {policy}");
         }
@@ -172,7 +185,10 @@ async fn a_head_says_what_the_file_would() {
     let (asked, body) = ask(&relay, "HEAD /", BROWSER).await;
     let (got, file) = get(&relay, "/", BROWSER).await;
     assert_eq!((asked.status, body.len()), (200, 0));
-    assert_eq!(got.header("content-length"), Some(file.len().to_string().as_str()));
+    assert_eq!(
+        got.header("content-length"),
+        Some(file.len().to_string().as_str())
+    );
     for name in ["etag", "content-type", "content-length", "cache-control"] {
         assert_eq!(asked.header(name), got.header(name), "{name}");
     }
@@ -246,7 +262,10 @@ async fn the_page_is_for_everybody_and_a_session_for_who_has_a_key() {
     let host = format!("Host: {}\r\n", relay.addr());
     let upgrade = |path: &str| {
         let request = UPGRADE.replace("GET / ", &format!("GET {path} "));
-        format!("{}{origin}\r\n", request.replace("Host: relay.example\r\n", &host))
+        format!(
+            "{}{origin}\r\n",
+            request.replace("Host: relay.example\r\n", &host)
+        )
     };
     assert_eq!(Raw::ask(&relay, &upgrade("/")).await.status, 401);
     let with_key = Raw::ask(&relay, &upgrade(&format!("/?key={KEY}"))).await;
@@ -256,10 +275,17 @@ async fn the_page_is_for_everybody_and_a_session_for_who_has_a_key() {
         ("".to_owned(), Some("access_key_required"), 1),
         (format!("Authorization: Bearer {KEY}\r\n"), None, 1),
         // Who tries keys is counted.
-        ("Authorization: Bearer wrong\r\n".to_owned(), Some("access_key_required"), 2),
+        (
+            "Authorization: Bearer wrong\r\n".to_owned(),
+            Some("access_key_required"),
+            2,
+        ),
     ] {
         let told = told(&relay, &lines).await;
-        assert_eq!((told["access_key"].as_bool(), told["refused"].as_str()), (Some(true), word));
+        assert_eq!(
+            (told["access_key"].as_bool(), told["refused"].as_str()),
+            (Some(true), word)
+        );
         assert_eq!(relay.metrics().get(refused), counted, "{lines}");
     }
 }

@@ -53,7 +53,11 @@ impl Browser {
         let downloads = home.join(DOWNLOADS);
         lay_out(&home).expect("a home");
         let mut driver = driver.env("HOME", home.display());
-        for (name, folder) in [("TMPDIR", ""), ("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".data")] {
+        for (name, folder) in [
+            ("TMPDIR", ""),
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_DATA_HOME", ".data"),
+        ] {
             driver = driver.env(name, home.join(folder).display());
         }
         let (screen, driver) = match kind {

@@ -56,7 +56,17 @@ impl Window {
     /// Types a text into an element, or chooses a file there by its path.
     pub fn type_into(&self, selector: &str, text: &str) {
         let element = self.find(selector);
-        self.ask(&format!("/element/{element}/value"), &json!({ "text": text }));
+        self.ask(
+            &format!("/element/{element}/value"),
+            &json!({ "text": text }),
+        );
+    }
+
+    /// Types a text into an element in place of what stands there.
+    pub fn fill(&self, selector: &str, text: &str) {
+        let element = self.find(selector);
+        self.ask(&format!("/element/{element}/clear"), &json!({}));
+        self.type_into(selector, text);
     }
 
     /// The driver's name of an element.
