@@ -9,6 +9,8 @@ mod double;
 mod hostile;
 #[path = "page/lines.rs"]
 mod lines;
+#[path = "page/memory.rs"]
+mod memory;
 #[path = "page/peer.rs"]
 mod peer;
 #[path = "page/served.rs"]

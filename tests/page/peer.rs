@@ -192,7 +192,7 @@ impl Peer {
     }
 
     /// Waits for the one file of this length, and says its name.
-    fn saved_file(&self, length: u64) -> String {
+    pub(crate) fn saved_file(&self, length: u64) -> String {
         self.until(RECEIVE, "done");
         if self.shows("#receive-save") {
             self.window().click("#receive-save");

@@ -144,7 +144,7 @@ async fn a_browser_keeps_what_stays_the_same_and_asks_for_the_rest_again() {
             }
             let other = format!("{lines}If-None-Match: \"{}\"\r\n", "0".repeat(64));
             assert_eq!(get(&relay, &path, &other).await.0.status, 200);
-            tags.push((built(&name, coding).is_some(), tag));
+            tags.push((built(name, coding).is_some(), tag));
         }
         // Each form has a tag of its own.
         let own: Vec<_> = tags.iter().filter(|(own, _)| *own).collect();
@@ -304,7 +304,7 @@ async fn the_handshake_of_a_browser_is_never_offered_compression() {
 }
 
 #[tokio::test]
-async fn a_folder_asked_for_by_who_reads_nothing_gives_its_place_back() {
+async fn who_asks_for_the_page_and_stays_gives_the_place_back() {
     let relay = TestRelay::start(|_| {});
     let mut idle = Vec::new();
     for _ in 0..20 {
@@ -313,7 +313,7 @@ async fn a_folder_asked_for_by_who_reads_nothing_gives_its_place_back() {
         client.write(request.as_bytes()).await;
         idle.push(client);
     }
-    // Nobody of them reads or hangs up.
+    // None of them reads or hangs up.
     relay.settled().await;
     assert_eq!(get(&relay, "/", BROWSER).await.0.status, 200);
 }

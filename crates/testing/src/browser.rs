@@ -17,6 +17,7 @@ use serde_json::json;
 
 pub use self::{kind::Kind, window::Window};
 use crate::{
+    memory,
     port::Port,
     program::{Process, Program},
     skip::{find, skip},
@@ -29,7 +30,7 @@ const DOWNLOADS: &str = "downloads";
 pub struct Browser {
     window: Window,
     downloads: PathBuf,
-    _driver: Process,
+    driver: Process,
     _screen: Option<Process>,
     _port: Port,
 }
@@ -72,7 +73,7 @@ impl Browser {
         Some(Self {
             window: Window::open(port.addr(), &kind.capabilities(&downloads)),
             downloads,
-            _driver: driver,
+            driver,
             _screen: screen,
             _port: port,
         })
@@ -81,6 +82,16 @@ impl Browser {
     /// Its window.
     pub fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// The processes in which it runs pages (Chromium's way to name them).
+    pub fn renderers(&self) -> Vec<u32> {
+        let all = memory::descendants(self.driver.pid()).expect("processes");
+        let is_renderer = |id: &u32| {
+            let line = fs::read_to_string(format!("/proc/{id}/cmdline"));
+            line.is_ok_and(|line| line.contains("--type=renderer"))
+        };
+        all.into_iter().filter(is_renderer).collect()
     }
 
     /// The folder in which it saves files, without asking.
