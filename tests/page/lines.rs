@@ -7,8 +7,7 @@ use relay_testing::{
 };
 
 use crate::{
-    double::Double,
-    peer::{Peer, RECEIVE, SHARE},
+    peer::Peer,
     sharing::{File, in_each_browser},
 };
 
@@ -28,9 +27,6 @@ fn at(line: &Forwarder) -> String {
 }
 
 fn a_receiver_whose_line_is_cut_goes_on(kind: Kind) {
-    let Some(python) = Double::python() else {
-        return;
-    };
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
@@ -42,12 +38,11 @@ fn a_receiver_whose_line_is_cut_goes_on(kind: Kind) {
     };
     let code = sender.share(file.path(), PASSPHRASE);
     receiver.receive(&code, PASSPHRASE);
-    receiver.until_bytes(RECEIVE, 1_000_000);
+    receiver.until_moved(0.1);
     line.cut();
-    assert!(receiver.saved("film.mp4", file.size()) == file.content);
+    assert!(receiver.saved(file.size()).1 == file.content);
     // Not all anew: the head of the page and less than twice the file has come.
     assert!(line.down() < 2 * file.size(), "{} bytes", line.down());
-    drop(python);
 }
 
 fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
@@ -62,11 +57,11 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
     };
     let code = sender.share(file.path(), PASSPHRASE);
     receiver.receive(&code, PASSPHRASE);
-    receiver.until_bytes(RECEIVE, 1_000_000);
+    receiver.until_moved(0.1);
     line.cut();
-    assert!(receiver.saved("film.mp4", file.size()) == file.content);
+    assert!(receiver.saved(file.size()).1 == file.content);
     assert!(line.up() < 2 * file.size(), "{} bytes", line.up());
-    sender.until(SHARE, "waiting");
+    sender.until_delivered(1);
 }
 
 fn a_receiver_that_loads_the_page_anew_goes_on(kind: Kind) {
@@ -81,10 +76,8 @@ fn a_receiver_that_loads_the_page_anew_goes_on(kind: Kind) {
     };
     let code = sender.share(file.path(), PASSPHRASE);
     receiver.receive(&code, PASSPHRASE);
-    receiver.until_bytes(RECEIVE, 1_000_000);
-    receiver.reload();
+    receiver.until_moved(0.1);
     // It knows the code, and asks for the passphrase, which it has kept nowhere.
-    receiver.window().fill("#receive-passphrase", PASSPHRASE);
-    receiver.window().click("#receive-start");
-    assert!(receiver.saved("film.mp4", file.size()) == file.content);
+    receiver.go_on_anew(PASSPHRASE);
+    assert!(receiver.saved(file.size()).1 == file.content);
 }
