@@ -23,6 +23,8 @@ use crate::{limits::access::Visitor, state::State};
 
 /// Where the page asks what it needs to know of the relay, from its own folder on.
 const CONFIG: &str = "/page/config";
+/// Where the page has its browser go for a download that its service worker answers, from its own folder on.
+const DOWNLOAD: &str = "/download";
 /// What a browser may do with the page: run and show what comes from here, and connect to here (which for a
 /// WebSocket is `'self'` as well, CSP Level 3 §6.7.2.8).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -43,7 +45,8 @@ const CODINGS: [ContentEncoding; 3] = [
     ContentEncoding::Identity,
 ];
 
-/// The answer to a request for the page or for one of its files, to [`CONFIG`], and to nothing else.
+/// The answer to a request for the page or for one of its files, to what the page itself asks for, and to nothing
+/// else.
 ///
 /// The page itself is for browsers, which name it in their `Accept`: programs that ask for a folder have
 /// forgotten to upgrade, and are told so elsewhere.
@@ -56,7 +59,11 @@ pub(super) fn answer(request: &HttpRequest, state: &State) -> Option<HttpRespons
     if path.ends_with(CONFIG) {
         return Some(config(request, state));
     }
-    let (_, name) = path.rsplit_once('/')?;
+    let (folder, name) = path.rsplit_once('/')?;
+    if folder.ends_with(DOWNLOAD) {
+        // The service worker is not there any more: on this a browser stays on the page.
+        return Some(guarded(StatusCode::NO_CONTENT).finish());
+    }
     match name {
         "" => names_a_page(request).then(|| file(INDEX, request))?,
         name => file(name, request),

@@ -195,6 +195,13 @@ async fn a_head_says_what_the_file_would() {
 }
 
 #[tokio::test]
+async fn a_download_that_no_service_worker_answers_leaves_the_page_where_it_is() {
+    let relay = TestRelay::start(|_| {});
+    let (answer, body) = get(&relay, "/relay/download/0123abcd", BROWSER).await;
+    assert_eq!((answer.status, body.len()), (204, 0), "{answer:?}");
+}
+
+#[tokio::test]
 async fn nothing_else_is_found_whatever_is_asked_for() {
     let relay = TestRelay::start(|_| {});
     for path in [

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use relay_testing::{TestRelay, browser::Kind, noise, seeded};
+use relay_testing::{TestRelay, browser::Kind, noise, prose, seeded};
 use tempfile::TempDir;
 
 use crate::{double::Double, peer::Peer};
@@ -43,11 +43,19 @@ pub(crate) struct File {
 }
 
 impl File {
+    /// One of so many characters, as today's clients share.
+    pub(crate) fn text(name: &str, size: usize) -> Self {
+        Self::of(name, prose(&mut seeded(7), size).into())
+    }
+
     /// One of so many bytes without a pattern.
     pub(crate) fn new(name: &str, size: usize) -> Self {
+        Self::of(name, noise(&mut seeded(7), size).to_vec())
+    }
+
+    fn of(name: &str, content: Vec<u8>) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(name);
-        let content = noise(&mut seeded(7), size).to_vec();
         fs::write(&path, &content).unwrap();
         Self {
             _folder: folder,
@@ -101,7 +109,7 @@ fn clients_in_python_receive_what_it_sends(kind: Kind) {
         return;
     };
     let relay = TestRelay::start(|_| {});
-    let file = File::new("notes.txt", 1_000_000);
+    let file = File::text("notes.txt", 1_000_000);
     let Some(sender) = Peer::open(kind, &page(&relay)) else {
         return;
     };
@@ -122,7 +130,7 @@ fn it_receives_what_clients_in_python_send(kind: Kind) {
         return;
     };
     let relay = TestRelay::start(|_| {});
-    let file = File::new("notes.txt", 1_000_000);
+    let file = File::text("notes.txt", 1_000_000);
     for double in Double::ALL {
         let arguments = ["send", &relay.url(), PASSPHRASE, file.path()];
         let (mut sender, code) = double.send(&python, &arguments);
@@ -145,7 +153,7 @@ fn a_session_of_a_list_is_saved(kind: Kind) {
         return;
     };
     let relay = TestRelay::start(|_| {});
-    let (first, second) = (File::new("first", 100_000), File::new("second", 200_000));
+    let (first, second) = (File::text("first", 100_000), File::text("second", 200_000));
     let arguments = [
         "sessions",
         &relay.url(),
@@ -158,14 +166,17 @@ fn a_session_of_a_list_is_saved(kind: Kind) {
         return;
     };
     receiver.receive(&code, PASSPHRASE);
-    receiver.until_shows("#receive-sessions li:nth-child(2) button");
-    let text = receiver.text("#receive-sessions");
-    assert!(text.contains("/home/alice/<b>project</b>"), "{text}");
-    receiver
-        .window()
-        .click("#receive-sessions li:nth-child(2) button");
+    receiver.until_shows("#ways button");
+    receiver.window().click("#ways button");
+    let second_one = "#result li:nth-child(2) button";
+    receiver.until_shows(second_one);
+    let shown = receiver.text("#result");
+    assert!(shown.contains("<b>Summary</b> of second"), "{shown}");
+    receiver.window().click(second_one);
     sender.line_with("sent second");
-    assert!(receiver.saved(second.size()).1 == second.content);
+    let (name, content) = receiver.saved(second.size());
+    assert_eq!(name, "second.jsonl");
+    assert!(content == second.content);
 }
 
 fn a_wrong_code_is_told(kind: Kind) {
@@ -182,7 +193,7 @@ fn a_wrong_passphrase_is_told_to_both(kind: Kind) {
         return;
     };
     let relay = TestRelay::start(|_| {});
-    let file = File::new("notes.txt", 1000);
+    let file = File::text("notes.txt", 1000);
     let (Some(sender), Some(receiver)) = (
         Peer::open(kind, &page(&relay)),
         Peer::open(kind, &page(&relay)),

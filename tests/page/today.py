@@ -80,9 +80,9 @@ async def send(url, passphrase, path):
 async def sessions(url, passphrase, *paths):
     known = {os.path.basename(path): path for path in paths}
     listed = [
-        dict(sessionId=name, summary=f"Summary of {name}", firstPrompt="How do I …", messageCount=7,
+        dict(sessionId=name, summary=f"<b>Summary</b> of {name}", firstPrompt="How do I …", messageCount=7,
              created="2026-01-02T03:04:05.000Z", modified="2026-01-03T03:04:05.000Z", gitBranch="main",
-             projectPath="/home/alice/<b>project</b>", isSidechain=False)
+             projectPath="/home/alice/project", isSidechain=False)
         for name in known
     ]
     async with websockets.connect(url, max_size=MAX_SIZE) as ws:
