@@ -13,11 +13,14 @@ import { guarded, type Place, type Saved, type Store, type Target, targetOf } fr
 /** How long another page may still have the transfer, in ms. */
 const CLAIM = 3000;
 
-/** Whether this browser has one that a page can write to: some have it in no private window. */
+/**
+ * Whether this browser has one: some have it in no private window. Every browser that has one has workers write to
+ * it, though a page cannot see that.
+ */
 export async function hasPrivate(): Promise<boolean> {
   try {
     await navigator.storage.getDirectory();
-    return "createSyncAccessHandle" in FileSystemFileHandle.prototype && navigator.locks !== undefined;
+    return navigator.locks !== undefined;
   } catch {
     return false;
   }

@@ -19,7 +19,7 @@ import { beginDownload, endRunning, startRunning } from "./awake.ts";
 import { button, byId, field, show } from "./dom.ts";
 import { askRelay } from "./relay.ts";
 import { offerSave, showSaved, showText } from "./result.ts";
-import { clear, failed, progress, showEvent, status } from "./running.ts";
+import { clear, failed, mark, progress, showEvent, status } from "./running.ts";
 import { showSessions } from "./sessions.ts";
 
 export function setUpReceiving(code: string | null): void {
@@ -52,6 +52,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   let target: Target | null = null;
   let failure = false;
   const tell = (event: Event): void => {
+    mark(event);
     switch (event.is) {
       case "joined":
         // The code has done its work; nobody who looks over a shoulder needs it.

@@ -14,8 +14,7 @@ import { endRunning, startRunning } from "./awake.ts";
 import { byId, field, show } from "./dom.ts";
 import { askRelay, base } from "./relay.ts";
 import { ofDrop, ofInput, TooMany } from "./picking.ts";
-import { qrImage } from "./qr.ts";
-import { clear, progress, showEvent, status } from "./running.ts";
+import { clear, mark, progress, showEvent, status } from "./running.ts";
 
 let picked: readonly Picked[] = [];
 
@@ -141,6 +140,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
   const { relay, config } = await askRelay();
   let delivered = 0;
   const tell = (event: Event): void => {
+    mark(event);
     if (event.is === "opened") opened(running, event.code, event.resumeToken, event.expiresIn);
     else if (event.is === "delivered") {
       delivered++;
@@ -183,7 +183,8 @@ function opened({ source, transfer, passphrase }: Running, code: string, resumeT
   byId("shared-passphrase").textContent = passphrase;
   byId("shared-link").textContent = link;
   byId("shared-line").textContent = `distill receive ${shownCode(code)} --relay ${socket}`;
-  byId("qr").replaceChildren(qrImage(link, texts.qr));
+  // It weighs as much as a seventh of the page, and is needed here alone.
+  void import("./qr.ts").then(({ qrImage }) => byId("qr").replaceChildren(qrImage(link, texts.qr)));
   byId("expires").textContent = say("expires", new Date(until).toLocaleTimeString(texts.lang, { timeStyle: "short" }));
   byId("room").hidden = false;
   status(texts.is_opened);

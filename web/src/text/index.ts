@@ -3,17 +3,19 @@
 import type { Fault } from "../engine/fault.ts";
 import { shown } from "../transfer/names.ts";
 import { en, type Texts } from "./en.ts";
-import { ko } from "./ko.ts";
 
 export type TextName = keyof Texts;
 
-/** The texts of the first language that there are texts of. */
-export function pickTexts(languages: readonly string[]): Texts {
-  const known = languages.map((it) => it.slice(0, 2).toLowerCase()).find((it) => it === "en" || it === "ko");
-  return known === "ko" ? ko : en;
+/** The first language that there are texts of. */
+export function pickLanguage(languages: readonly string[]): "en" | "ko" {
+  const known = languages.map((it) => it.slice(0, 2).toLowerCase());
+  return known.find((it): it is "en" | "ko" => it === "en" || it === "ko") ?? "en";
 }
 
-export const texts = pickTexts(typeof navigator === "undefined" ? [] : (navigator.languages ?? [navigator.language]));
+const language = pickLanguage(typeof navigator === "undefined" ? [] : navigator.languages);
+
+// A language that is not spoken weighs nothing: it is a file of its own.
+export const texts: Texts = language === "ko" ? (await import("./ko.ts")).ko : en;
 
 /** A text, filled in. What is filled in is never looked at again. */
 export function say(name: TextName, ...values: readonly (string | number)[]): string {

@@ -20,9 +20,10 @@ class Direction {
     this.transfer = transfer;
   }
 
-  protected how(kind: number, place: Bytes) {
+  /** What is in clear is bound to what is sealed. */
+  protected how(kind: number, head: Bytes) {
     const iv = concat(new Uint8Array(4), fromNumber(this.count++));
-    return { name: "AES-GCM", iv, additionalData: concat(new Uint8Array([kind]), this.transfer, place) };
+    return { name: "AES-GCM", iv, additionalData: concat(new Uint8Array([kind]), this.transfer, head) };
   }
 }
 
@@ -36,7 +37,7 @@ export class Sealer extends Direction {
   async seal(note: Note): Promise<Bytes> {
     const head = note.kind === KIND.DATA ? dataHead(note.entry, note.offset) : new Uint8Array(0);
     const body = note.kind === KIND.DATA ? note.content : noteJson(note);
-    const how = this.how(note.kind, head.subarray(0, 16));
+    const how = this.how(note.kind, head);
     const sealed = new Uint8Array(await crypto.subtle.encrypt(how, this.key, body));
     return concat(new Uint8Array([note.kind]), head, sealed);
   }
@@ -55,7 +56,7 @@ export class Opener extends Direction {
     const longest = kind === KIND.DATA ? MAX_MESSAGE : MAX_NOTE + 64;
     if (message.length > longest || (kind === KIND.DATA && head.length < DATA_HEAD)) throw new NotOpened("length");
     const sealed = message.subarray(1 + head.length);
-    const how = this.how(kind, head.subarray(0, 16));
+    const how = this.how(kind, head);
     const opened = await crypto.subtle.decrypt(how, this.key, sealed).catch(() => {
       throw new NotOpened("not authentic");
     });
