@@ -27,10 +27,15 @@ impl Peer {
         let peer = Self {
             browser: Browser::of(kind)?,
         };
-        peer.window().go_to(url);
-        peer.until_shows("#start");
-        peer.keeps_to_itself();
+        peer.begin_at(url);
         Some(peer)
+    }
+
+    /// Begins at an address, which may be where it is.
+    pub(crate) fn begin_at(&self, url: &str) {
+        self.window().go_to(url);
+        self.until_shows("#start");
+        self.keeps_to_itself();
     }
 
     /// Takes away what asks in a window of the browser's own where to save, which nobody can steer.
@@ -144,11 +149,15 @@ impl Peer {
         })
     }
 
-    /// The names of all that the browser has saved.
+    /// The names of all that the browser has saved. What it has not saved yet has another name.
     pub(crate) fn files(&self) -> Vec<String> {
         let folder = fs::read_dir(self.browser.downloads()).unwrap();
         let names = folder.map(|it| it.unwrap().file_name().to_string_lossy().into_owned());
-        names.collect()
+        let is_saved = |name: &String| {
+            let passing = [".crdownload", ".part", ".wkdownload"];
+            !name.starts_with('.') && !passing.iter().any(|end| name.ends_with(end))
+        };
+        names.filter(is_saved).collect()
     }
 
     /// Looks until there is what is awaited.

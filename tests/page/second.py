@@ -2,6 +2,7 @@
 
     second.py send URL PASSPHRASE FILE [TWIST]      offers a file; TWIST is JSON with one or more of
         path: the entry's path       name: the manifest's name       size: that of the entry and the manifest
+        kind: that of the manifest
         say: "data_first", "big_record", "big_note", "garbage" or "text", in place of the content
         digest: that of the end
     second.py receive URL PASSPHRASE CODE           writes content to standard output
@@ -119,7 +120,7 @@ async def send(url, passphrase, file, twist="{}"):
     async with websockets.connect(url, compression=None) as ws:
         out, back = await agree(ws, passphrase)
         transfer = os.urandom(16)
-        manifest = dict(transfer=transfer.hex(), kind="file", name=name, size=size, files=1)
+        manifest = dict(transfer=transfer.hex(), kind=twist.get("kind", "file"), name=name, size=size, files=1)
         await ws.send(out.seal(MANIFEST, json.dumps(manifest).encode()))
         out.transfer = back.transfer = transfer
 
@@ -199,9 +200,9 @@ async def receive(url, passphrase, code):
             elif kind == DATA:
                 sys.stdout.buffer.write(body)
                 total, records = total + len(body), records + 1
-                if records % 16 == 0:
-                    said = json.dumps(dict(records=records, bytes=total)).encode()
-                    await ws.send(out.seal(CONFIRM, said))
+                # Each one: a sender may wait for it after two.
+                said = json.dumps(dict(records=records, bytes=total)).encode()
+                await ws.send(out.seal(CONFIRM, said))
             elif kind == END:
                 end = json.loads(body)
                 if end["bytes"] != total or end["digest"] != digest.hex():
