@@ -169,7 +169,7 @@ async function open(way: Way, manifest: Manifest, saved: (saved: Saved) => void,
 
 /** Keeps content of version 1: a session has a name, and a distillation is a text to read as well. */
 async function keepText(content: Bytes, session: string | null): Promise<void> {
-  const name = session === null ? "distillation.md" : safeName(`${session}.jsonl`);
+  const name = session === null ? "distillation.md" : safeName(session.endsWith(".jsonl") ? session : `${session}.jsonl`);
   const text = session === null ? toText(content) : null;
   if (text !== null) showText(text);
   offerSave({ name, bytes: content.length, blob: new Blob([content], { type: "text/plain" }), forget: null });
