@@ -18,6 +18,7 @@ const server = createServer(async (request, response) => {
     response.end(JSON.stringify({ access_key: false, max_message: 67108864, max_receiver_message: 10485760, room_ttl: 1800, refused: null }));
     return;
   }
+  if (pathname.includes("/download/")) return void response.writeHead(204).end();
   const content = await readFile(new URL(`../dist/${name}`, import.meta.url)).catch(() => null);
   const type = TYPES[name.split(".").pop()] ?? "text/plain";
   response.writeHead(content ? 200 : 404, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache" });
