@@ -1,5 +1,6 @@
 // Serves web/dist as the relay does, with its headers, and hands WebSockets on to a relay:
 //   node test/serve.mjs PORT RELAY_PORT
+// SIGUSR2 cuts all lines.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -17,19 +18,26 @@ const server = createServer(async (request, response) => {
     response.end(JSON.stringify({ access_key: false, max_message: 67108864, max_receiver_message: 10485760, room_ttl: 1800, refused: null }));
     return;
   }
+  if (pathname.includes("/download/")) return void response.writeHead(204).end();
   const content = await readFile(new URL(`../dist/${name}`, import.meta.url)).catch(() => null);
   const type = TYPES[name.split(".").pop()] ?? "text/plain";
   response.writeHead(content ? 200 : 404, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache" });
   response.end(content ?? "");
 });
+const lines = new Set();
+process.on("SIGUSR2", () => lines.forEach((socket) => socket.destroy()));
 server.on("upgrade", (request, socket, head) => {
-  const lines = [`${request.method} ${request.url} HTTP/1.1`];
-  for (let at = 0; at < request.rawHeaders.length; at += 2) lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
+  const lead = [`${request.method} ${request.url} HTTP/1.1`];
+  for (let at = 0; at < request.rawHeaders.length; at += 2) lead.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
   const to = connect(relay, "127.0.0.1", () => {
-    to.write(`${lines.join("\r\n")}\r\n\r\n`);
+    to.write(`${lead.join("\r\n")}\r\n\r\n`);
     to.write(head);
     socket.pipe(to).pipe(socket);
   });
-  for (const end of [socket, to]) end.on("error", () => (socket.destroy(), to.destroy()));
+  lines.add(socket);
+  for (const end of [socket, to]) {
+    end.on("error", () => undefined);
+    end.on("close", () => (lines.delete(socket), socket.destroy(), to.destroy()));
+  }
 });
 server.listen(port, "127.0.0.1");

@@ -10,11 +10,22 @@
 //! | [`stream`] | what a WebSocket is opened over, with TLS or without, and how much is read of it |
 //! | [`handshake`] | the WebSocket, and what the answer tells |
 //!
+//! With the feature `distill` come the two ends of a share:
+//!
+//! | module | contents |
+//! |---|---|
+//! | `transfer` | what a sender and a receiver say to each other: pure |
+//! | `disk` | what is read from a disk to be sent, and written to one as it arrives |
+//!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 
+#[cfg(feature = "distill")]
+pub mod disk;
 pub mod handshake;
 pub mod stream;
 pub mod tcp;
 pub mod tls;
+#[cfg(feature = "distill")]
+pub mod transfer;
 pub mod url;
 mod witness;

@@ -25,29 +25,29 @@ export async function downloadSink(offer: Offer, leaving: () => void): Promise<S
   const { active } = await navigator.serviceWorker.ready;
   if (!active) throw new DiskFault("target_failed");
   const { port1: port, port2 } = new MessageChannel();
-  let wanted = 0;
+  let [ready, wanted, gone] = [false, 0, false];
   let wake: (() => void) | null = null;
-  let gone = false;
-  port.onmessage = ({ data }: MessageEvent<"more" | "gone">) => {
-    if (data === "more") wanted++;
+  port.onmessage = ({ data }: MessageEvent<"ready" | "more" | "gone">) => {
+    if (data === "ready") ready = true;
+    else if (data === "more") wanted++;
     else gone = true;
     wake?.();
   };
-  const more = async (patience: number): Promise<void> => {
+  const until = async (there: () => boolean, patience: number): Promise<void> => {
     const late = setTimeout(() => ((gone = true), wake?.()), patience);
-    while (wanted === 0 && !gone) await new Promise<void>((go) => (wake = go));
+    while (!there() && !gone) await new Promise<void>((go) => (wake = go));
     clearTimeout(late);
-    if (gone) throw new DiskFault("interrupted");
+    if (gone) throw new DiskFault("target_failed");
   };
   active.postMessage(offer, [port2]);
-  await new Promise((said) => setTimeout(said, 0));
+  await until(() => ready, PATIENCE);
   leaving();
   location.assign(`download/${offer.id}`);
-  await more(PATIENCE);
+  await until(() => wanted > 0, PATIENCE);
   return {
     async write(bytes) {
       // A browser that asks the person where to save may take its time.
-      await more(10 * 60_000);
+      await until(() => wanted > 0, 10 * 60_000);
       wanted--;
       port.postMessage(bytes, [bytes.buffer]);
     },

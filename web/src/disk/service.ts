@@ -17,7 +17,9 @@ worker.addEventListener("install", () => void worker.skipWaiting());
 worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.claim()));
 
 worker.addEventListener("message", ({ data, ports: [port] }) => {
-  if (port && offers.size < 16) offers.set(data.id, { offer: data, port });
+  if (!port || offers.size >= 16) return;
+  offers.set(data.id, { offer: data, port });
+  port.postMessage("ready");
 });
 
 worker.addEventListener("fetch", (event) => {

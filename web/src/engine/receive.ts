@@ -174,6 +174,8 @@ export class Receiving {
   }
 
   private lost(trouble: Trouble, now: number, chance: number): Effect[] {
+    // A sender of sessions leaves once it has sent one, unless it was told to stay.
+    if (this.phase === "sessions" && this.bytes > 0) return this.over();
     if ("over" in trouble) {
       // A relay that has started again does not know the code until the sender is back.
       const comesBack = trouble.over.word === "room_not_found" && this.known;
@@ -259,10 +261,16 @@ export class Receiving {
     if (word?.type === "ERROR") return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
     if (word?.type !== "PAYLOAD") return this.fail({ word: "misbehaved" });
     const bytes = Math.max(0, word.ciphertext.length - 16);
-    const one = this.phase === "v1";
-    if (one) this.phase = "over";
-    const leave: Effect[] = one ? [say({ type: "ACK" }), { do: "hang_up", code: 1000 }] : [];
-    return [{ do: "keep_payload", payload: word }, ...leave, tell({ is: "delivered", bytes, end: one })];
+    this.bytes = bytes;
+    const keep: Effect = { do: "keep_payload", payload: word };
+    if (this.phase === "sessions") return [keep, tell({ is: "delivered", bytes, end: false })];
+    return [keep, say({ type: "ACK" }), ...this.over()];
+  }
+
+  /** Everything has come. */
+  private over(): Effect[] {
+    this.phase = "over";
+    return [{ do: "hang_up", code: 1000 }, tell({ is: "delivered", bytes: this.bytes, end: true })];
   }
 
   private note(note: Note, more: boolean, now: number): Effect[] {
@@ -344,12 +352,7 @@ export class Receiving {
   }
 
   private delivered(): Effect[] {
-    this.phase = "over";
-    return [
-      { do: "seal", note: { kind: KIND.DELIVERED } },
-      { do: "hang_up", code: 1000 },
-      tell({ is: "delivered", bytes: this.bytes, end: true }),
-    ];
+    return [{ do: "seal", note: { kind: KIND.DELIVERED } }, ...this.over()];
   }
 }
 

@@ -60,5 +60,6 @@ export type View = (typeof VIEWS)[number];
 export function show(view: View, focus = true): void {
   for (const other of VIEWS) byId(other).hidden = other !== view;
   byId("running").hidden = view !== "sharing" && view !== "receiving";
+  scrollTo(0, 0);
   if (focus) byId(view).querySelector<HTMLElement>("h2")?.focus();
 }

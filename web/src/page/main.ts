@@ -25,6 +25,7 @@ async function start(): Promise<void> {
   // A link that was opened in this tab is what its person wants now.
   if (last && (!location.hash || fromHash(location.hash) === last.code)) await showGoOn(last);
   else showStart();
+  byId("key").addEventListener("submit", (event) => event.preventDefault());
   void askRelay().then(({ config }) => (byId("key").hidden = !config.accessKey));
   void sweep(Date.now()).catch(() => undefined);
   void sweepPicked(Date.now());

@@ -97,8 +97,13 @@ export async function receive(code: string, passphrase: string, known: boolean):
   await forget();
   if (stopped || failure) await (target as Target | null)?.abandon();
   stop.textContent = texts.start_again;
-  stop.onclick = () => (location.hash ? location.reload() : location.assign(location.pathname));
-  byId("receive-passphrase").textContent = "";
+  stop.onclick = () => {
+    // The code is still there: a passphrase may just have been mistyped.
+    field("code").value = code;
+    show("start", false);
+    field("receive-passphrase").focus();
+  };
+  field("receive-passphrase").value = "";
 }
 
 function showOffer({ what, name, size: bytes, files }: Manifest): void {
@@ -126,7 +131,14 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
     byId("ways-hint").textContent = `${texts.no_room} ${say("memory_hint", size(MAX_MEMORY))}`;
     throw new DiskFault("no_space");
   }
-  if (best !== "pick") return open(best, manifest, saved, code);
+  if (best !== "pick") {
+    // A private file system may be there and not work; then there is the next way.
+    return open(best, manifest, saved, code).catch((error: unknown) => {
+      const elsewhere = error instanceof DiskFault && error.reason === "target_failed" ? second : undefined;
+      if (elsewhere === undefined) throw error;
+      return open(elsewhere, manifest, saved, code);
+    });
+  }
   status(texts.is_offered);
   const hint = second === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
   byId("ways-hint").textContent = second && (manifest.size ?? ASK_FROM) > 0 ? hint : "";
@@ -169,7 +181,7 @@ async function open(way: Way, manifest: Manifest, saved: (saved: Saved) => void,
 
 /** Keeps content of version 1: a session has a name, and a distillation is a text to read as well. */
 async function keepText(content: Bytes, session: string | null): Promise<void> {
-  const name = session === null ? "distillation.md" : safeName(`${session}.jsonl`);
+  const name = session === null ? "distillation.md" : safeName(session.endsWith(".jsonl") ? session : `${session}.jsonl`);
   const text = session === null ? toText(content) : null;
   if (text !== null) showText(text);
   offerSave({ name, bytes: content.length, blob: new Blob([content], { type: "text/plain" }), forget: null });

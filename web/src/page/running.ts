@@ -15,6 +15,7 @@ export function clear(): void {
   rate = new Rate();
   clearInterval(countdown);
   bar().value = 0;
+  for (const name of Object.keys(byId("running").dataset)) delete byId("running").dataset[name];
   for (const id of ["status", "delivered", "fault"]) byId(id).textContent = "";
   byId("numbers").textContent = "\u00a0";
 }

@@ -167,7 +167,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
   await forget();
   byId("room").hidden = true;
   stop.textContent = texts.start_again;
-  stop.onclick = () => location.reload();
+  stop.onclick = () => show("start");
 }
 
 function opened({ source, transfer, passphrase }: Running, code: string, resumeToken: string | null, expiresIn: number): void {

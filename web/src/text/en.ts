@@ -77,7 +77,7 @@ export const en = {
   memory_hint: "This browser can only keep it in memory, up to {0}.",
   no_room: "This browser has no room for it.",
   save: "Save “{0}”",
-  saved: "“{0}” is saved where you chose.",
+  saved: "“{0}” is saved.",
   save_hint: "Your browser should have begun to save it. If not, save it here.",
   forget_copy: "Delete this page’s copy",
   forgotten: "The copy is deleted.",

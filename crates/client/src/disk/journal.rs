@@ -1,0 +1,246 @@
+//! How far a transfer has come, in a small file beside it that is written in place.
+//!
+//! It holds two points. Where the machine still runs, everything counts that was written: the last header and
+//! the length of its file. Where it was started anew meanwhile, what the system had not put on the disk is
+//! lost, and only what was made durable counts. Each point has two slots that are written in turn, with a checksum,
+//! so that a slot that was half written leaves the one before it. The file is locked while a receiver has it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use nix::fcntl::OFlag;
+use ring::digest;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Point;
+use crate::transfer::hex::Hex;
+
+/// What the file begins with; the transfer's number follows.
+const MAGIC: &[u8; 16] = b"distill journal\n";
+/// Where the first slot begins.
+const HEAD: usize = 512;
+/// Bytes of a slot: a header of the longest note, and some numbers.
+const SLOT: usize = 20 * 1024;
+/// Bytes of a slot before its JSON: a checksum, a count and a length.
+const SLOT_HEAD: usize = 32 + 8 + 4;
+/// The longest journal.
+pub const LENGTH: usize = HEAD + 4 * SLOT;
+
+/// A journal that this receiver alone writes.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    boot: String,
+    written: u64,
+    durable: u64,
+}
+
+/// What a journal says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Points {
+    written: Slot,
+    durable: Slot,
+}
+
+/// The newer of two slots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Slot {
+    count: u64,
+    kept: Option<Kept>,
+}
+
+/// A point, and the boot of the machine that it was written in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    boot: String,
+    point: Point,
+}
+
+/// Where a receiver goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// Behind everything that was written: the last file's length says how much that is.
+    Written(Point),
+    /// Here.
+    Durable(Point),
+}
+
+/// Why a journal cannot be taken up.
+#[derive(Debug)]
+pub enum JournalError {
+    /// It is not there, or is that of another transfer.
+    Other,
+    /// Another program has it.
+    InUse,
+    /// It cannot be read or written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for JournalError {
+    fn from(why: io::Error) -> Self {
+        Self::Io(why)
+    }
+}
+
+impl Journal {
+    /// Begins a journal at `path`, where nothing may be.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`].
+    pub fn create(path: &Path, transfer: &Hex<16>) -> Result<Self, JournalError> {
+        let file = options().create_new(true).open(path)?;
+        lock(&file)?;
+        file.write_all_at(&[MAGIC.as_slice(), &transfer.0].concat(), 0)?;
+        Ok(Self {
+            file,
+            boot: boot(),
+            written: 0,
+            durable: 0,
+        })
+    }
+
+    /// Takes the journal at `path` up, if it is that of `transfer`, and says where to go on.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`].
+    pub fn open(path: &Path, transfer: &Hex<16>) -> Result<(Self, Option<Resumed>), JournalError> {
+        let opened = options().open(path);
+        let file = opened.map_err(|why| match why.kind() {
+            io::ErrorKind::NotFound => JournalError::Other,
+            _ => why.into(),
+        })?;
+        let mut bytes = Vec::new();
+        (&file).take(LENGTH as u64).read_to_end(&mut bytes)?;
+        let points = Points::parse(&bytes, transfer).ok_or(JournalError::Other)?;
+        lock(&file)?;
+        let boot = boot();
+        let journal = Self {
+            file,
+            written: points.written.count,
+            durable: points.durable.count,
+            boot: boot.clone(),
+        };
+        Ok((journal, points.resumed(&boot)))
+    }
+
+    /// Notes what is written. It need not be durable.
+    ///
+    /// # Errors
+    ///
+    /// As the system gives them.
+    pub fn note_written(&mut self, point: &Point) -> io::Result<()> {
+        self.written += 1;
+        self.write(self.written % 2, self.written, point)
+    }
+
+    /// Notes what is durable; so is the note.
+    ///
+    /// # Errors
+    ///
+    /// As the system gives them.
+    pub fn note_durable(&mut self, point: &Point) -> io::Result<()> {
+        self.durable += 1;
+        self.write(2 + self.durable % 2, self.durable, point)?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, slot: u64, count: u64, point: &Point) -> io::Result<()> {
+        let kept = Kept {
+            boot: self.boot.clone(),
+            point: point.clone(),
+        };
+        let json = serde_json::to_vec(&kept)?;
+        let mut bytes = count.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&(json.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&json);
+        let sum = digest::digest(&digest::SHA256, &bytes);
+        let bytes = [sum.as_ref(), &bytes].concat();
+        if bytes.len() > SLOT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.file
+            .write_all_at(&bytes, HEAD as u64 + slot * SLOT as u64)
+    }
+}
+
+impl Points {
+    /// What the bytes of a journal say; `None` where they are not those of a journal of `transfer`.
+    pub fn parse(bytes: &[u8], transfer: &Hex<16>) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        rest.starts_with(&transfer.0).then(|| {
+            let slot = |number| Slot::parse(bytes.get(HEAD + number * SLOT..).unwrap_or_default());
+            let newer = |one: Slot, other: Slot| if one.count >= other.count { one } else { other };
+            Self {
+                written: newer(slot(0), slot(1)),
+                durable: newer(slot(2), slot(3)),
+            }
+        })
+    }
+
+    /// Where to go on in this boot of the machine; `None`: from the beginning.
+    pub fn resumed(self, boot: &str) -> Option<Resumed> {
+        let written = self
+            .written
+            .kept
+            .filter(|it| it.boot == boot && !boot.is_empty());
+        match written {
+            Some(kept) => Some(Resumed::Written(kept.point)),
+            None => self.durable.kept.map(|kept| Resumed::Durable(kept.point)),
+        }
+    }
+}
+
+impl Slot {
+    /// The slot that `bytes` begin with; empty where its checksum is not right.
+    fn parse(bytes: &[u8]) -> Self {
+        Self::read(bytes).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (sum, rest) = bytes.split_first_chunk::<32>()?;
+        let (count, after) = rest.split_first_chunk()?;
+        let (len, after) = after.split_first_chunk()?;
+        let len = u32::from_be_bytes(*len) as usize;
+        let json = after.get(..len).filter(|_| len <= SLOT - SLOT_HEAD)?;
+        let summed = digest::digest(&digest::SHA256, &rest[..12 + len]);
+        (summed.as_ref() == sum).then_some(())?;
+        Some(Self {
+            count: u64::from_be_bytes(*count),
+            kept: Some(serde_json::from_slice(json).ok()?),
+        })
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(flags.bits());
+    options
+}
+
+fn lock(file: &File) -> Result<(), JournalError> {
+    file.try_lock().map_err(|why| match why {
+        TryLockError::WouldBlock => JournalError::InUse,
+        TryLockError::Error(why) => JournalError::Io(why),
+    })
+}
+
+/// What is another text after each start of the machine; empty where the system does not say.
+fn boot() -> String {
+    let read = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
