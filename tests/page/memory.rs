@@ -24,14 +24,15 @@ const PASSPHRASE: &str = "correct horse battery staple relay";
 /// Bytes that a tab may take, whatever the file's size.
 const MOST: usize = 128 * 1024 * 1024;
 /// How often to look at what a tab takes.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The most that a tab has taken of memory of its own.
 fn watch(tab: &Peer, over: &AtomicBool, peak: &AtomicUsize) {
+    let renderers = tab.browser().renderers();
     while !over.load(Relaxed) {
-        let each = tab.browser().renderers().into_iter();
         // One that ends meanwhile takes nothing.
-        let now = each.map(|id| of(id, OWN).unwrap_or(0)).max();
+        let each = renderers.iter().map(|&id| of(id, OWN).unwrap_or(0));
+        let now = each.max();
         peak.fetch_max(now.unwrap_or(0), Relaxed);
         thread::sleep(LOOK_AGAIN);
     }
