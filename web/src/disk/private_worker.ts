@@ -4,7 +4,7 @@
  * `0`, `1`, … the content of entries by their number, so that no name of a stranger's is used.
  */
 
-import { fromText, toText } from "../transfer/bytes.ts";
+import { type Bytes, fromText, toText } from "../transfer/bytes.ts";
 import { crc32 } from "../transfer/crc.ts";
 import { chained, type Header, NO_HEADERS, parseKeptHeader } from "../transfer/note.ts";
 import { openFolder } from "./private_folder.ts";
@@ -12,8 +12,8 @@ import { MAX_ENTRIES, type Place } from "./target.ts";
 
 export type Request =
   | { readonly ask: "open"; readonly transfer: string }
-  | { readonly ask: "begin"; readonly json: Uint8Array<ArrayBuffer>; readonly folder: boolean }
-  | { readonly ask: "write"; readonly content: Uint8Array<ArrayBuffer> }
+  | { readonly ask: "begin"; readonly json: Bytes; readonly folder: boolean }
+  | { readonly ask: "write"; readonly content: Bytes }
   | { readonly ask: "finish" };
 
 /** Content is flushed every so many bytes. */
@@ -53,7 +53,7 @@ async function open(transfer: string): Promise<Place> {
 }
 
 /** The headers of whole lines; what is behind them is cut off. */
-function readIndex(): { header: Header; json: Uint8Array<ArrayBuffer> }[] {
+function readIndex(): { header: Header; json: Bytes }[] {
   const bytes = new Uint8Array(Math.min(index.getSize(), MAX_INDEX));
   index.read(bytes, { at: 0 });
   const headers = [];
@@ -92,7 +92,7 @@ function settle(): void {
   write(sums, new Uint8Array(new Uint32Array([sum]).buffer), (entries - 1) * 4);
 }
 
-async function begin(json: Uint8Array<ArrayBuffer>, isFolder: boolean): Promise<void> {
+async function begin(json: Bytes, isFolder: boolean): Promise<void> {
   settle();
   write(index, json, index.getSize());
   write(index, fromText("\n"), index.getSize());
@@ -102,7 +102,7 @@ async function begin(json: Uint8Array<ArrayBuffer>, isFolder: boolean): Promise<
   entries++;
 }
 
-function append(bytes: Uint8Array): void {
+function append(bytes: Bytes): void {
   if (!content) throw new Error("no entry");
   write(content, bytes, content.getSize());
   sum = crc32(sum, bytes);
@@ -113,7 +113,7 @@ function append(bytes: Uint8Array): void {
 }
 
 function write(file: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): void {
-  const written = file.write(bytes as Uint8Array<ArrayBuffer>, { at });
+  const written = file.write(bytes as Bytes, { at });
   // A disk that is full may take a part.
   if (written < bytes.length) throw new DOMException("short write", "QuotaExceededError");
 }

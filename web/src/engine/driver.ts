@@ -9,6 +9,7 @@ import { NotOpened, type Opener, type Sealer } from "../transfer/seal.ts";
 import type { CommonEffect, Event } from "./event.ts";
 import { DiskFault } from "./fault.ts";
 import { Inbox, Line, type Relay } from "./line.ts";
+import { nudgeCollector } from "./nudge.ts";
 import type { Down } from "./relay.ts";
 
 /** Inputs that both machines know. */
@@ -85,6 +86,7 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
 
   private async open(message: Bytes): Promise<Input | CommonInput> {
     try {
+      nudgeCollector(message.length);
       if (!this.opener) throw new NotOpened("no keys yet");
       const note = await this.opener.open(message);
       if (note.kind === KIND.MANIFEST) this.bind(note.manifest.transfer);
@@ -154,6 +156,7 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
     const message = await this.sealer.seal(note);
     if (note.kind === KIND.MANIFEST) this.bind(note.manifest.transfer);
     line?.send(message);
+    nudgeCollector(message.length);
   }
 }
 
