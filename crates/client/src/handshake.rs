@@ -1,5 +1,7 @@
 //! The WebSocket handshake with a relay, over a connection that is there (RFC 6455 §4).
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -37,6 +39,8 @@ pub struct Answer {
     pub server: String,
     /// The `Location` header; empty where there is none.
     pub location: String,
+    /// How long to wait, by a `Retry-After` header in seconds (RFC 9110 §10.2.3).
+    pub retry_after: Option<Duration>,
     /// As much of the body as came with the head.
     pub body: String,
 }
@@ -116,6 +120,10 @@ impl From<&Response<Option<Vec<u8>>>> for Answer {
             reason: response.status().canonical_reason(),
             server: header(header::SERVER),
             location: header(header::LOCATION),
+            retry_after: header(header::RETRY_AFTER)
+                .parse()
+                .ok()
+                .map(Duration::from_secs),
             body: String::from_utf8_lossy(body).into_owned(),
         }
     }

@@ -15,12 +15,15 @@
 //! | module | contents |
 //! |---|---|
 //! | `transfer` | what a sender and a receiver say to each other: pure |
+//! | `engine` | sharing and receiving over a line |
 //! | `disk` | what is read from a disk to be sent, and written to one as it arrives |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 
 #[cfg(feature = "distill")]
 pub mod disk;
+#[cfg(feature = "distill")]
+pub mod engine;
 pub mod handshake;
 pub mod stream;
 pub mod tcp;

@@ -126,6 +126,11 @@ impl Walk {
         })
     }
 
+    /// Bytes of content before what comes next.
+    pub fn bytes(&self) -> u64 {
+        self.bytes + self.open.as_ref().map_or(0, |open| open.offset)
+    }
+
     /// Goes on. A record is left in `message`, behind [`Data::HEAD`] bytes for where it belongs.
     ///
     /// # Errors

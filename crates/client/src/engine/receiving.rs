@@ -1,0 +1,244 @@
+//! One attempt of a receiver in version 2: what is not on the disk yet, record by record.
+//!
+//! ```text
+//! line ─► open ─► queue ─► unpack and write (a blocking thread)
+//!  ▲                              │ written
+//!  └── confirmations ◄────────────┘
+//! ```
+//!
+//! The line is read however slow the disk is, as its Pings come behind the content. What is queued is
+//! bounded by what the sender may have unconfirmed; who sends more breaks the protocol. The thread wakes
+//! this task with each record that it has written.
+
+use bytes::Bytes;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    event::{Event, Slow, Tell},
+    fault::Fault,
+    home::Home,
+    line::{Heard, Line, Turn},
+    meter::Meter,
+    options::Received,
+    pairing::{self, Parting, STALL},
+    writing::{self, Ended, Work, WriteError, Written},
+};
+use crate::{
+    disk::target::Target,
+    transfer::{
+        note::{Abort, Confirm, Data, Manifest, Note, Start},
+        seal::{Opened, Opener, Sealer},
+    },
+};
+
+/// Content after which a confirmation is due at the latest, in bytes.
+const CONFIRM_EVERY: u64 = 64 << 10;
+/// What may be queued, in bytes: the 8 MiB that a sender may have unconfirmed, and what sealing adds.
+const MOST_QUEUED: u64 = 9 << 20;
+
+/// A receiver's side of one attempt.
+pub(super) struct Receiving<'a> {
+    line: &'a mut Line,
+    sealer: Sealer,
+    opener: Opener,
+    /// ENTRY and DATA messages that have come.
+    records: u64,
+    /// Bytes of messages that have come.
+    taken: u64,
+    confirmed: Confirm,
+}
+
+impl<'a> Receiving<'a> {
+    /// With the keys of this attempt.
+    pub(super) fn new(line: &'a mut Line, keys: (Sealer, Opener)) -> Self {
+        let (sealer, opener) = keys;
+        Self {
+            line,
+            sealer,
+            opener,
+            records: 0,
+            taken: 0,
+            confirmed: Confirm {
+                records: 0,
+                bytes: 0,
+            },
+        }
+    }
+
+    /// Until everything is there; `first` is the sender's manifest, still sealed.
+    pub(super) async fn run(
+        &mut self,
+        first: Bytes,
+        home: &mut Home,
+        tell: &Tell,
+    ) -> Result<Received, Parting> {
+        let end = self.attempt(first, home, tell).await;
+        if let Err(parting) = &end
+            && let Some(reason) = parting.reason()
+        {
+            self.say(&Note::Abort(Abort { reason }))?;
+        }
+        end
+    }
+
+    async fn attempt(
+        &mut self,
+        first: Bytes,
+        home: &mut Home,
+        tell: &Tell,
+    ) -> Result<Received, Parting> {
+        let Note::Manifest(manifest) = pairing::note(&mut self.opener, first)? else {
+            return Err(Parting::Misbehaved("no MANIFEST first"));
+        };
+        self.sealer.bind(manifest.transfer);
+        self.opener.bind(manifest.transfer);
+        if let Some((start, received)) = home.complete(&manifest) {
+            return self.again(start, received).await;
+        }
+        let target = match home.enter(&manifest).await {
+            Ok(target) => target,
+            Err(error) => return Err(self.failed(error)),
+        };
+        self.say(&Note::Start(target.start()))?;
+        self.confirmed.bytes = target.bytes();
+        tell(Event::Begun {
+            name: pairing::said(&manifest.name),
+            size: manifest.size,
+            from: target.bytes(),
+            version: 2,
+        });
+        let meter = Meter::new(tell, manifest.size);
+        self.write(&manifest, target, home, meter).await
+    }
+
+    /// Everything is there already, and the sender has not heard of it.
+    async fn again(&mut self, start: Start, received: Received) -> Result<Received, Parting> {
+        self.say(&Note::Start(start))?;
+        let Heard::Binary(message) = until(self.line, Instant::now() + STALL).await? else {
+            return Err(Parting::Misbehaved("a text within version 2"));
+        };
+        match pairing::note(&mut self.opener, message)? {
+            Note::End(_) => self.say(&Note::Delivered)?,
+            _ => return Err(Parting::Misbehaved("more than there is")),
+        }
+        Ok(received)
+    }
+
+    /// Has everything written that comes, and takes the target back into `home` when that is over.
+    async fn write(
+        &mut self,
+        manifest: &Manifest,
+        target: Target,
+        home: &mut Home,
+        meter: Meter,
+    ) -> Result<Received, Parting> {
+        let (queue, written, mut writer) = writing::start(target);
+        let end = self.pump(queue, written, &mut writer, meter).await;
+        // The queue is dropped, so that the thread comes to its end.
+        let Ended { target, end } = match end {
+            Ok(ended) => ended.map_err(|_| Fault::failed())?,
+            Err(parting) => {
+                home.leave(manifest, writer.await.map_err(|_| Fault::failed())?.target);
+                return Err(parting);
+            }
+        };
+        match end {
+            Ok(Some((start, received))) => {
+                self.say(&Note::Delivered)?;
+                home.completed(manifest, start, received.clone());
+                Ok(received)
+            }
+            Ok(None) => Err(Fault::failed().into()),
+            Err(error) => {
+                home.leave(manifest, target);
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    async fn pump(
+        &mut self,
+        queue: writing::Queue,
+        mut written: watch::Receiver<Written>,
+        writer: &mut JoinHandle<Ended>,
+        mut meter: Meter,
+    ) -> Result<Result<Ended, JoinError>, Parting> {
+        loop {
+            let now = *written.borrow_and_update();
+            let due = self.is_due(now);
+            tokio::select! {
+                biased;
+                turn = self.line.turn(due) => match turn? {
+                    Turn::Heard(heard) => self.take(heard, &queue, now)?,
+                    Turn::Room => {
+                        self.confirmed = now.confirm;
+                        self.say(&Note::Confirm(now.confirm))?;
+                        meter.moved(now.confirm.bytes, Slow::Line);
+                    }
+                },
+                ended = &mut *writer => return Ok(ended),
+                Ok(()) = written.changed() => {}
+            }
+        }
+    }
+
+    fn is_due(&self, written: Written) -> bool {
+        let new = written.confirm.bytes - self.confirmed.bytes;
+        let all = written.confirm.records == self.records;
+        written.confirm.records > self.confirmed.records && (all || new >= CONFIRM_EVERY)
+    }
+
+    fn take(
+        &mut self,
+        heard: Heard,
+        queue: &writing::Queue,
+        written: Written,
+    ) -> Result<(), Parting> {
+        let Heard::Binary(message) = heard else {
+            return Err(Parting::Misbehaved("a text within version 2"));
+        };
+        let mut message = pairing::own(message)?;
+        let length = message.len() as u64;
+        let work = match self.opener.open(&mut message)? {
+            Opened::Note(Note::Entry(header), json) => Work::Entry(header, json.to_vec()),
+            Opened::Note(Note::End(end), _) => Work::End(end),
+            Opened::Note(Note::Abort(Abort { reason }), _) => return Err(Parting::Aborted(reason)),
+            Opened::Note(..) => return Err(Parting::Misbehaved("a note that is not due")),
+            Opened::Data(data, record) => {
+                let end = Data::HEAD + record.len();
+                message.truncate(end);
+                Work::Data(data, message)
+            }
+        };
+        if !matches!(work, Work::End(_)) {
+            self.records += 1;
+        }
+        self.taken += length;
+        if self.taken - written.taken > MOST_QUEUED || queue.try_send((length, work)).is_err() {
+            return Err(Parting::Misbehaved("more than may be on its way"));
+        }
+        Ok(())
+    }
+
+    /// Tells the other side that this side's disk has failed.
+    fn failed(&mut self, error: WriteError) -> Parting {
+        let reason = error.reason();
+        // The line may be lost with it, which is no news any more.
+        drop(self.say(&Note::Abort(Abort { reason })));
+        error.fault().into()
+    }
+
+    fn say(&mut self, note: &Note) -> Result<(), Parting> {
+        let message = self.sealer.note(note);
+        Ok(self.line.say(Bytes::from(message))?)
+    }
+}
+
+async fn until(line: &mut Line, until: Instant) -> Result<Heard, Parting> {
+    let heard = timeout_at(until, line.hear()).await;
+    Ok(heard.map_err(|_| Parting::Stalled)??)
+}

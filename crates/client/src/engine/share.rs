@@ -1,0 +1,399 @@
+//! The sender: a room, and one receiver after another.
+
+use std::{pin::pin, time::Duration};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
+
+use super::{
+    asks::{self, Room, Says},
+    complaint,
+    event::{Event, Tell, Warning},
+    fault::Fault,
+    keeper::{self, Keeper},
+    line::{Heard, Line},
+    options::{Secret, ShareOptions, Shared, What},
+    pairing::{self, LONGEST, Parting},
+    proof::{Guard, Proved, no_randomness},
+    retry::Retry,
+    sending::Sending,
+    trouble::{Kind, Trouble},
+    version1,
+};
+use crate::{
+    disk::{share_state::ShareState, source::Source},
+    transfer::{
+        hex::Hex,
+        keys::{PassKey, random},
+        note::Manifest,
+    },
+};
+
+/// How long a relay may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a receiver may take to leave, once it has everything or was told that it has to.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Whether a share of this was begun by a process that was killed, and can be taken up: under its code, and
+/// without its passphrase.
+pub fn can_be_taken_up(options: &ShareOptions) -> bool {
+    Keeper::new(options).is_ok_and(Keeper::any_kept)
+}
+
+/// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
+///
+/// # Errors
+///
+/// [`Fault`]; [`Fault::Interrupted`] where `stop` came first.
+pub async fn share(
+    options: ShareOptions,
+    tell: Tell,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<Shared, Fault> {
+    let mut stop = pin!(stop);
+    let opening = Sender::open(options, tell);
+    let mut sender = tokio::select! {
+        sender = opening => sender?,
+        () = &mut stop => return Err(Fault::Interrupted),
+    };
+    let end = tokio::select! {
+        end = sender.run() => end,
+        () = stop => Err(Fault::Interrupted),
+    };
+    sender.close(end.as_ref().err()).await;
+    end
+}
+
+/// A room that was opened.
+struct Opened {
+    code: String,
+    token: Option<String>,
+    /// Until when it can be joined.
+    until: Instant,
+}
+
+/// What a share is known by, whichever process has it.
+struct Share {
+    transfer: Hex<16>,
+    salt: Hex<32>,
+    pass: PassKey,
+    room: Option<Opened>,
+}
+
+/// Opens what is shared, and takes up what was kept of it or begins anew; this blocks.
+fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
+    let source = match &options.what {
+        What::Path(path) => Source::open(path),
+        What::Stdin => Ok(Source::stdin("stdin")),
+    };
+    let source = source.map_err(|error| complaint::of_source(&error))?;
+    let keeper = Keeper::new(options)?;
+    let share = match keeper.load().filter(|_| !options.anew) {
+        Some(state) => Share::from(state),
+        None => Share::new(options.passphrase.as_ref().ok_or(Fault::NothingToTakeUp)?)?,
+    };
+    Ok((source, keeper, share))
+}
+
+impl Share {
+    fn new(passphrase: &Secret) -> Result<Self, Fault> {
+        let salt = Hex(random().map_err(no_randomness)?);
+        Ok(Self {
+            transfer: Hex(random().map_err(no_randomness)?),
+            salt,
+            pass: PassKey::derive(passphrase.text(), &salt),
+            room: None,
+        })
+    }
+}
+
+impl From<ShareState> for Share {
+    fn from(state: ShareState) -> Self {
+        let left = state.expires.saturating_sub(keeper::now());
+        Self {
+            transfer: state.transfer,
+            salt: state.salt,
+            pass: PassKey::from_bytes(state.pass_key.0),
+            room: Some(Opened {
+                code: state.code,
+                token: Some(state.resume_token),
+                until: Instant::now() + Duration::from_secs(left),
+            }),
+        }
+    }
+}
+
+/// A sender at work.
+struct Sender {
+    options: ShareOptions,
+    tell: Tell,
+    source: Source,
+    manifest: Manifest,
+    guard: Guard,
+    room: Option<Opened>,
+    keeper: Keeper,
+    line: Option<Line>,
+    retry: Retry,
+    shared: Shared,
+    /// Bytes of content put on the line since the last delivery.
+    sent: u64,
+}
+
+impl Sender {
+    /// With all that a share needs before there is a line: what is shared, its state, its key.
+    async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
+        let wanted = options.clone();
+        let opening = spawn_blocking(move || open(&wanted)).await;
+        let (source, keeper, share) = opening.map_err(|_| Fault::failed())??;
+        let left_out = source.left_out();
+        let left_out = left_out.links + left_out.devices;
+        if left_out > 0 {
+            tell(Event::Warning(Warning::LeftOut(left_out)));
+        }
+        Ok(Self {
+            retry: Retry::new(options.patience, &tell),
+            manifest: source.manifest(share.transfer),
+            guard: Guard::new(share.salt, share.pass),
+            room: share.room,
+            options,
+            tell,
+            source,
+            keeper,
+            line: None,
+            shared: Shared::default(),
+            sent: 0,
+        })
+    }
+
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless another process has it now.
+    async fn close(mut self, why: Option<&Fault>) {
+        if let Some(line) = self.line.take() {
+            line.close().await;
+        }
+        if why != Some(&Fault::Replaced) {
+            self.keeper.forget();
+        }
+    }
+
+    async fn run(&mut self) -> Result<Shared, Fault> {
+        loop {
+            let trouble = match self.on_a_line().await {
+                Ok(()) => return Ok(self.shared),
+                Err(trouble) => trouble,
+            };
+            // Without a Close, which would end the room.
+            self.line = None;
+            if self.room.as_ref().is_some_and(|room| room.token.is_none()) {
+                return Err(match trouble {
+                    Trouble::Over(fault) => fault,
+                    Trouble::Later(_) => Fault::RoomLost,
+                });
+            }
+            self.retry.wait(trouble).await?;
+        }
+    }
+
+    /// Until the line is lost, or all that is wanted is done.
+    async fn on_a_line(&mut self) -> Result<(), Trouble> {
+        self.enter().await?;
+        self.retry.reached();
+        loop {
+            self.receiver().await?;
+            (self.tell)(Event::PeerJoined);
+            match self.serve().await {
+                Ok(bytes) => {
+                    self.delivered(bytes);
+                    // Whether the receiver leaves matters to the next one alone.
+                    if !self.options.stay {
+                        drop(timeout(LEAVE, self.part()).await);
+                        return Ok(());
+                    }
+                    self.part().await?;
+                }
+                Err(Parting::Trouble(trouble)) => return Err(trouble),
+                Err(parting) => {
+                    let why = parting.why();
+                    (self.tell)(Event::PeerGone { why });
+                    if self.guard.is_over() {
+                        return Err(Fault::TooManyWrongPassphrases.into());
+                    }
+                    if parting != Parting::Left {
+                        self.part().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, bytes: u64) {
+        self.shared.receivers += 1;
+        self.retry.progress();
+        let sent = std::mem::take(&mut self.sent);
+        (self.tell)(Event::Delivered { bytes, sent });
+    }
+
+    /// Opens the room, or takes it up again.
+    async fn enter(&mut self) -> Result<(), Trouble> {
+        (self.tell)(Event::Connecting);
+        let line = Line::open(&self.options.relay, LONGEST).await?;
+        let line = self.line.insert(line);
+        let asked = match &self.room {
+            Some(Opened { code, token, .. }) => {
+                asks::resume(code, token.as_deref().unwrap_or_default())
+            }
+            None => asks::create(self.options.expires_in),
+        };
+        line.say(asked)?;
+        let answered = timeout(ANSWER, answer(line)).await;
+        let room = match answered.map_err(|_| Trouble::unreached("it does not answer a request"))? {
+            Ok(room) => room,
+            Err(Trouble::Over(Fault::NoSuchRoom)) => return Err(self.lost().into()),
+            Err(trouble) => return Err(trouble),
+        };
+        self.entered(room)?;
+        Ok(())
+    }
+
+    /// What it means that the room cannot be taken up again.
+    fn lost(&self) -> Fault {
+        match &self.room {
+            Some(room) if Instant::now() >= room.until => Fault::Expired,
+            _ => Fault::RoomLost,
+        }
+    }
+
+    fn entered(&mut self, room: Room) -> Result<(), Fault> {
+        let expires_in = room.life();
+        let (code, resumable) = (room.room_id.clone(), room.resume_token.is_some());
+        let again = self.room.is_some();
+        self.room = Some(Opened {
+            code: room.room_id,
+            token: room.resume_token,
+            until: Instant::now() + expires_in,
+        });
+        self.keep(expires_in)?;
+        if again {
+            (self.tell)(Event::Resumed { code, expires_in });
+            return Ok(());
+        }
+        (self.tell)(Event::Opened {
+            code,
+            expires_in,
+            resumable,
+        });
+        if !resumable {
+            (self.tell)(Event::Warning(Warning::NotResumable));
+        }
+        Ok(())
+    }
+
+    /// Keeps what it takes to go on should this process be killed.
+    fn keep(&self, left: Duration) -> Result<(), Fault> {
+        let Some(Opened {
+            code,
+            token: Some(token),
+            ..
+        }) = &self.room
+        else {
+            return Ok(());
+        };
+        self.keeper.save(&ShareState {
+            code: code.clone(),
+            resume_token: token.clone(),
+            salt: self.guard.salt,
+            pass_key: Hex(*self.guard.pass.as_bytes()),
+            transfer: self.manifest.transfer,
+            expires: keeper::now() + left.as_secs(),
+        })
+    }
+
+    /// Waits for the next receiver.
+    async fn receiver(&mut self) -> Result<(), Trouble> {
+        let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
+        loop {
+            let Heard::Text(text) = line.hear().await? else {
+                continue;
+            };
+            match Says::parse(&text) {
+                Some(Says::PeerJoined) => {
+                    line.note(None);
+                    return Ok(());
+                }
+                Some(Says::Error(refusal)) => line.note(Some(refusal)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Serves one receiver; how many bytes it has now.
+    async fn serve(&mut self) -> Result<u64, Parting> {
+        let line = self.line.as_mut().ok_or(Parting::Left)?;
+        let room = self.room.as_ref().map(|room| room.code.as_str());
+        let proved = self
+            .guard
+            .prove(line, room.unwrap_or_default(), &self.tell)
+            .await?;
+        match proved {
+            Proved::Second(schedule) => {
+                let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
+                let end = sending.run(&self.manifest, &self.tell).await;
+                self.sent += sending.sent;
+                if sending.moved {
+                    self.retry.progress();
+                }
+                end
+            }
+            Proved::First => {
+                (self.tell)(Event::Warning(Warning::OldReceiver));
+                let bytes =
+                    version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
+                self.sent += bytes;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Waits until the receiver has left. One that does not is sent away where the room outlives its line.
+    async fn part(&mut self) -> Result<(), Trouble> {
+        let resumable = self.room.as_ref().is_some_and(|room| room.token.is_some());
+        let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
+        match timeout(LEAVE, left(line)).await {
+            Ok(left) => left,
+            Err(_) if resumable => {
+                let why = "a receiver does not leave, and is sent away";
+                Err(Trouble::later(Kind::Peer, why, None))
+            }
+            Err(_) => left(line).await,
+        }
+    }
+}
+
+/// Waits until the receiver has left. What else it says is for nobody.
+async fn left(line: &mut Line) -> Result<(), Trouble> {
+    loop {
+        if let Err(Parting::Left) = pairing::sift(line.hear().await?) {
+            return Ok(());
+        }
+    }
+}
+
+/// The room that was asked for.
+async fn answer(line: &mut Line) -> Result<Room, Trouble> {
+    loop {
+        let Heard::Text(text) = line.hear().await? else {
+            continue;
+        };
+        match Says::parse(&text) {
+            Some(Says::RoomCreated(room) | Says::RoomResumed(room)) => {
+                return match asks::is_code(&room.room_id) {
+                    true => Ok(room),
+                    false => Err(Fault::NotARelay("its code is none".to_owned()).into()),
+                };
+            }
+            Some(Says::Error(refusal)) => return Err(refusal.into()),
+            _ => {}
+        }
+    }
+}
