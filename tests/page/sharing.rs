@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use claude_distill_relay::config::AccessKeys;
 use relay_testing::{TestRelay, browser::Kind, noise, prose, seeded};
 use tempfile::TempDir;
 
@@ -32,6 +33,7 @@ in_each_browser!(
     a_session_of_a_list_is_saved,
     a_wrong_code_is_told,
     a_wrong_passphrase_is_told_to_both,
+    an_access_key_is_asked_for_and_shown,
     its_handshake_is_offered_no_compression,
 );
 
@@ -92,7 +94,9 @@ fn it_sends_a_file_to_itself_in_the_next_browser(kind: Kind) {
     let Some(sender) = Peer::open(kind, &page(&relay)) else {
         return;
     };
-    let Some(receiver) = Peer::open(next(kind), &page(&relay)) else {
+    // A proxy may have the relay under a path.
+    let path = format!("{}under/a/path/", page(&relay));
+    let Some(receiver) = Peer::open(next(kind), &path) else {
         return;
     };
     let code = sender.share(file.path(), PASSPHRASE);
@@ -209,6 +213,26 @@ fn a_wrong_passphrase_is_told_to_both(kind: Kind) {
     let (_sender, code) = Double::Today.send(&python, &arguments);
     receiver.receive(&code, "another passphrase");
     assert!(receiver.fails().starts_with("The passphrase is wrong."));
+}
+
+fn an_access_key_is_asked_for_and_shown(kind: Kind) {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let relay = TestRelay::start(|config| {
+        config.access_keys = AccessKeys::parse(&format!("alice:{KEY}")).unwrap();
+    });
+    let file = File::text("notes.txt", 1000);
+    let Some(sender) = Peer::open(kind, &page(&relay)) else {
+        return;
+    };
+    sender.until_shows("#key-field");
+    sender.window().fill("#key-field", "another-key-0123456789");
+    sender.receive("222222", PASSPHRASE);
+    let said = sender.fails();
+    assert!(said.contains("does not take this access key"), "{said}");
+    sender.begin_at(&page(&relay));
+    sender.until_shows("#key-field");
+    sender.window().fill("#key-field", KEY);
+    assert_eq!(sender.share(file.path(), PASSPHRASE).len(), 6);
 }
 
 fn its_handshake_is_offered_no_compression(kind: Kind) {
