@@ -4,20 +4,15 @@
  * after the other, before the next input is handled.
  */
 
+import type { Step } from "../disk/source.ts";
 import type { Bytes } from "../transfer/bytes.ts";
 import { parseWord, type Word, wordText } from "../transfer/hello.ts";
-import { type Header, KIND, type Manifest, type Note, type Reason, type Start } from "../transfer/note.ts";
+import { KIND, type Manifest, type Note, type Reason, type Start } from "../transfer/note.ts";
 import { Window } from "../transfer/window.ts";
 import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import type { Fault } from "./fault.ts";
 import { type Down, ofDown, ofReason, parseRelayWord, type RelayWord, type Trouble } from "./relay.ts";
 import { PATIENCE, Waits } from "./waits.ts";
-
-/** What comes next of the source. */
-export type Step =
-  | { readonly is: "entry"; readonly header: Header; readonly json: Bytes }
-  | { readonly is: "content"; readonly entry: number; readonly offset: number; readonly content: Bytes }
-  | { readonly is: "end"; readonly entries: number; readonly bytes: number; readonly digest: Bytes };
 
 export type Input =
   | { readonly is: "start" }
