@@ -92,6 +92,8 @@ export class Sharing {
   private second = false;
   private error: { reason: string; told: number | null } | null = null;
   private lastTold = 0;
+  /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
+  private mayHurry = true;
   private bytes = 0;
   private code = "";
 
@@ -165,13 +167,14 @@ export class Sharing {
     this.heard = now;
   }
 
-  private dial(after: number): Effect[] {
+  private dial(after: number, mayHurry = true): Effect[] {
     this.phase = "away";
+    this.mayHurry = mayHurry;
     return [{ do: "dial", after }, ...(after === 0 ? [tell({ is: "connecting" })] : [])];
   }
 
   private woke(hidden: number, now: number): Effect[] {
-    if (this.phase === "away") return this.dial(0);
+    if (this.phase === "away") return this.mayHurry ? this.dial(0) : [];
     const stale = hidden > ASLEEP && now - this.heard > ASLEEP && this.room;
     return stale ? [{ do: "hang_up", code: COMING_BACK }, ...this.dial(0)] : [];
   }
@@ -189,7 +192,7 @@ export class Sharing {
     if (!this.room && this.phase !== "away" && this.phase !== "asking") return this.fail({ word: "room_lost" });
     const wait = this.waits.next(now, trouble.pace, trouble.told, chance);
     if (wait === null) return this.fail({ word: trouble.why === "relay_full" ? "busy" : "unreachable" });
-    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait)];
+    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait, trouble.told === null && trouble.pace === "quick")];
   }
 
   private fail(fault: Fault): Effect[] {
