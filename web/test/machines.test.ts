@@ -134,6 +134,17 @@ test("a code that was never right fails at once; a full room and a spent budget 
   assert.deepEqual(asked({ reason: "rate_limited", retry_after: 30 }), ["tell waiting", "hang_up 4000", "dial 30000"]);
 });
 
+test("a page that wakes tries again at once, but not where the relay has told it when", () => {
+  const { feed } = receiver();
+  feed({ is: "start" });
+  feed({ is: "up" });
+  feed(down);
+  assert.deepEqual(feed({ is: "woke", hidden: 0 }), ["dial 0", "tell connecting"]);
+  feed({ is: "up" });
+  feed(say({ type: "ERROR", reason: "rate_limited", retry_after: 30 }));
+  assert.deepEqual(feed({ is: "woke", hidden: 60_000 }), []);
+});
+
 test("a line on which nothing comes any more is given up", () => {
   const { feed, at } = begun();
   at.now = 44_000;

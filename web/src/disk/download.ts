@@ -3,7 +3,7 @@
  * worker asks for more as the browser writes, which holds the page back.
  */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import type { Sink } from "./flow.ts";
 
 /** How long the browser may take to begin a download, in ms. */

@@ -1,6 +1,6 @@
 /** Targets that are one run of bytes, which the browser saves: a file, or a folder as a zip. */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import type { Bytes } from "../transfer/bytes.ts";
 import { crc32 } from "../transfer/crc.ts";
 import { safeName } from "../transfer/names.ts";

@@ -1,6 +1,6 @@
 /** Paths of entries of a folder: safe, and each only once. */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import { isSafe } from "../transfer/names.ts";
 
 /** A path whose names are all safe. Throws {@link DiskFault}. */

@@ -1,6 +1,6 @@
 /** Targets that the person picks: a file or a folder of this machine (File System Access). */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import { isSafe, numbered, safeName } from "../transfer/names.ts";
 import type { Header, Manifest } from "../transfer/note.ts";
 import { checkedPath, Paths } from "./paths.ts";

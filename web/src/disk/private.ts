@@ -1,6 +1,6 @@
 /** A target in the origin's private file system: it outlives the page, and the browser saves it from there. */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import { toHex } from "../transfer/bytes.ts";
 import { safeName } from "../transfer/names.ts";
 import type { Manifest } from "../transfer/note.ts";

@@ -3,8 +3,7 @@
 import { type Bytes, fromNumber, fromText, same, sha256, toText } from "../transfer/bytes.ts";
 import { chained, entryNote, type Header, type Manifest, NO_HEADERS, PIECE, RECORD, type Start } from "../transfer/note.ts";
 import { safeName } from "../transfer/names.ts";
-import { DiskFault } from "../engine/fault.ts";
-import type { Step } from "../engine/share.ts";
+import { DiskFault } from "./fault.ts";
 
 /** A file, or an empty folder, with the names of the folders around it. */
 export interface Picked {
@@ -76,6 +75,12 @@ export class Source {
     return new Walk(this.items, entries, offset, chain, bytes);
   }
 }
+
+/** What comes next of the source. */
+export type Step =
+  | { readonly is: "entry"; readonly header: Header; readonly json: Bytes }
+  | { readonly is: "content"; readonly entry: number; readonly offset: number; readonly content: Bytes }
+  | { readonly is: "end"; readonly entries: number; readonly bytes: number; readonly digest: Bytes };
 
 /** The way through a source, from wherever it began. */
 export class Walk {

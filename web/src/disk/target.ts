@@ -1,6 +1,6 @@
 /** Where content goes. How much of it is there, and the chain of its headers, is kept here once for all kinds. */
 
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "./fault.ts";
 import { type Bytes, same } from "../transfer/bytes.ts";
 import { chained, type Header, NO_HEADERS } from "../transfer/note.ts";
 

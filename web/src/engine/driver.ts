@@ -7,7 +7,7 @@ import type { Bytes } from "../transfer/bytes.ts";
 import { KIND, type Note, type Reason } from "../transfer/note.ts";
 import { NotOpened, type Opener, type Sealer } from "../transfer/seal.ts";
 import type { CommonEffect, Event } from "./event.ts";
-import { DiskFault } from "./fault.ts";
+import { DiskFault } from "../disk/fault.ts";
 import { Inbox, Line, type Relay } from "./line.ts";
 import { nudgeCollector } from "./nudge.ts";
 import type { Down } from "./relay.ts";

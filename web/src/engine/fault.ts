@@ -36,13 +36,3 @@ export type Why =
   | "room_full"
   | "rate_limited"
   | "not_back";
-
-/** A disk, or what stands for it, has failed. */
-export class DiskFault extends Error {
-  constructor(
-    readonly reason: Reason,
-    cause?: unknown,
-  ) {
-    super(reason, { cause });
-  }
-}

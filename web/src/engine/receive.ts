@@ -93,6 +93,8 @@ export class Receiving {
   private records = 0;
   private unconfirmed = 0;
   private lastTold = 0;
+  /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
+  private mayHurry = true;
 
   constructor(code: string, now: number, known = false) {
     this.code = code;
@@ -156,8 +158,9 @@ export class Receiving {
     return this.phase === "joining" || this.phase === "proved" || this.phase === "content";
   }
 
-  private dial(after: number): Effect[] {
+  private dial(after: number, mayHurry = true): Effect[] {
     this.phase = "away";
+    this.mayHurry = mayHurry;
     return [{ do: "dial", after }, ...(after === 0 ? [tell({ is: "connecting" })] : [])];
   }
 
@@ -168,7 +171,7 @@ export class Receiving {
   }
 
   private woke(hidden: number, now: number): Effect[] {
-    if (this.phase === "away") return this.dial(0);
+    if (this.phase === "away") return this.mayHurry ? this.dial(0) : [];
     const stale = hidden > ASLEEP && now - this.heard > ASLEEP;
     return stale && this.phase !== "v1" && this.phase !== "sessions" ? this.redial(now) : [];
   }
@@ -187,7 +190,7 @@ export class Receiving {
   private again(trouble: Exclude<Trouble, { over: Fault }>, now: number, chance: number): Effect[] {
     const wait = this.waits.next(now, trouble.pace, trouble.told, chance);
     if (wait === null) return this.fail({ word: trouble.why === "unreached" || trouble.why === "line" ? "unreachable" : "peer_lost" });
-    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait)];
+    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait, trouble.told === null && trouble.pace === "quick")];
   }
 
   private fail(fault: Fault): Effect[] {

@@ -9,7 +9,7 @@ import { Opener, Sealer } from "../transfer/seal.ts";
 import { openPayload } from "../transfer/v1.ts";
 import { Driver } from "./driver.ts";
 import type { Event } from "./event.ts";
-import { DiskFault } from "./fault.ts";
+import { DiskFault } from "../disk/fault.ts";
 import type { Relay } from "./line.ts";
 import { type Effect, type Input, Receiving } from "./receive.ts";
 

@@ -4,20 +4,15 @@
  * after the other, before the next input is handled.
  */
 
+import type { Step } from "../disk/source.ts";
 import type { Bytes } from "../transfer/bytes.ts";
 import { parseWord, type Word, wordText } from "../transfer/hello.ts";
-import { type Header, KIND, type Manifest, type Note, type Reason, type Start } from "../transfer/note.ts";
+import { KIND, type Manifest, type Note, type Reason, type Start } from "../transfer/note.ts";
 import { Window } from "../transfer/window.ts";
 import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import type { Fault } from "./fault.ts";
 import { type Down, ofDown, ofReason, parseRelayWord, type RelayWord, type Trouble } from "./relay.ts";
 import { PATIENCE, Waits } from "./waits.ts";
-
-/** What comes next of the source. */
-export type Step =
-  | { readonly is: "entry"; readonly header: Header; readonly json: Bytes }
-  | { readonly is: "content"; readonly entry: number; readonly offset: number; readonly content: Bytes }
-  | { readonly is: "end"; readonly entries: number; readonly bytes: number; readonly digest: Bytes };
 
 export type Input =
   | { readonly is: "start" }
@@ -97,6 +92,8 @@ export class Sharing {
   private second = false;
   private error: { reason: string; told: number | null } | null = null;
   private lastTold = 0;
+  /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
+  private mayHurry = true;
   private bytes = 0;
   private code = "";
 
@@ -170,13 +167,14 @@ export class Sharing {
     this.heard = now;
   }
 
-  private dial(after: number): Effect[] {
+  private dial(after: number, mayHurry = true): Effect[] {
     this.phase = "away";
+    this.mayHurry = mayHurry;
     return [{ do: "dial", after }, ...(after === 0 ? [tell({ is: "connecting" })] : [])];
   }
 
   private woke(hidden: number, now: number): Effect[] {
-    if (this.phase === "away") return this.dial(0);
+    if (this.phase === "away") return this.mayHurry ? this.dial(0) : [];
     const stale = hidden > ASLEEP && now - this.heard > ASLEEP && this.room;
     return stale ? [{ do: "hang_up", code: COMING_BACK }, ...this.dial(0)] : [];
   }
@@ -194,7 +192,7 @@ export class Sharing {
     if (!this.room && this.phase !== "away" && this.phase !== "asking") return this.fail({ word: "room_lost" });
     const wait = this.waits.next(now, trouble.pace, trouble.told, chance);
     if (wait === null) return this.fail({ word: trouble.why === "relay_full" ? "busy" : "unreachable" });
-    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait)];
+    return [tell({ is: "waiting", why: trouble.why, for: wait }), { do: "hang_up", code: COMING_BACK }, ...this.dial(wait, trouble.told === null && trouble.pace === "quick")];
   }
 
   private fail(fault: Fault): Effect[] {

@@ -53,13 +53,23 @@ function makeCopying(element: HTMLButtonElement): void {
   });
 }
 
+let keyIsAsked = false;
+
+/** Shows the field of an access key, where the relay asks for one. */
+export function askForKey(asked: boolean): void {
+  keyIsAsked = asked;
+  byId("key").hidden = !asked;
+}
+
 const VIEWS = ["insecure", "old", "go-on", "start", "sharing", "receiving"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** Shows one view alone, and has a screen reader begin at its heading. */
 export function show(view: View, focus = true): void {
   for (const other of VIEWS) byId(other).hidden = other !== view;
-  byId("running").hidden = view !== "sharing" && view !== "receiving";
+  const running = view === "sharing" || view === "receiving";
+  byId("running").hidden = !running;
+  byId("key").hidden = running || !keyIsAsked;
   scrollTo(0, 0);
   if (focus) byId(view).querySelector<HTMLElement>("h2")?.focus();
 }

@@ -5,7 +5,7 @@ import { sweep } from "../disk/private_folder.ts";
 import { texts } from "../text/index.ts";
 import { fromHash } from "../transfer/code.ts";
 import { watchPage } from "./awake.ts";
-import { byId, field, fillTexts, show } from "./dom.ts";
+import { askForKey, byId, field, fillTexts, show } from "./dom.ts";
 import { askRelay } from "./relay.ts";
 import { receive, setUpReceiving } from "./receive_view.ts";
 import { goOn, offerToGoOn, setUpSending } from "./share_view.ts";
@@ -26,7 +26,7 @@ async function start(): Promise<void> {
   if (last && (!location.hash || fromHash(location.hash) === last.code)) await showGoOn(last);
   else showStart();
   byId("key").addEventListener("submit", (event) => event.preventDefault());
-  void askRelay().then(({ config }) => (byId("key").hidden = !config.accessKey));
+  void askRelay().then(({ config }) => askForKey(config.accessKey));
   void sweep(Date.now()).catch(() => undefined);
   void sweepPicked(Date.now());
 }

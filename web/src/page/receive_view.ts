@@ -8,7 +8,7 @@ import { hasPicker, pick } from "../disk/picker.ts";
 import { hasPrivate, openPrivate } from "../disk/private.ts";
 import type { Saved, Target } from "../disk/target.ts";
 import type { Event } from "../engine/event.ts";
-import { DiskFault } from "../engine/fault.ts";
+import { DiskFault } from "../disk/fault.ts";
 import { Receive } from "../engine/receiving.ts";
 import { say, size, texts } from "../text/index.ts";
 import { type Bytes, random, toHex, toText } from "../transfer/bytes.ts";

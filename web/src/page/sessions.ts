@@ -21,9 +21,16 @@ function line(session: Session, select: (id: string) => void): HTMLLIElement {
   const item = made("li");
   const about = made("div");
   const title = session.summary || session.firstPrompt || session.id;
-  about.append(made("div", shown(title)), made("div", say("session_about", session.messages ?? "?", shown(session.modified)), "hint"));
+  about.append(made("div", shown(title)), made("div", say("session_about", session.messages ?? "?", when(session.modified)), "hint"));
   const save = button(texts.session_save, () => select(session.id));
   save.setAttribute("aria-label", `${texts.session_save}: ${shown(title, 60)}`);
   item.append(about, save);
   return item;
+}
+
+/** A time as its sender writes it, in ISO 8601, as this language does; anything else as it is. */
+function when(modified: string): string {
+  const date = new Date(modified);
+  const known = modified !== "" && !Number.isNaN(date.getTime());
+  return known ? date.toLocaleString(texts.lang, { dateStyle: "medium", timeStyle: "short" }) : shown(modified);
 }
