@@ -14,7 +14,7 @@ use serde_json::Value;
 /// How often to look at what a browser shows or saves, which tells nobody when it is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a whole transfer may take, in a browser that shares two cores with others.
-const TRANSFER: Duration = Duration::from_secs(120);
+const TRANSFER: Duration = Duration::from_secs(300);
 
 /// A browser that shows the page.
 pub(crate) struct Peer {
