@@ -44,7 +44,7 @@ class Plain implements Store {
     return { name: flowName(this.manifest), bytes: this.bytes, blob: await this.sink.close(), forget: null };
   }
 
-  abandon(): Promise<void> {
+  leave(): Promise<void> {
     return this.sink.abort();
   }
 }
@@ -80,7 +80,7 @@ class Zipped implements Store {
     return { name: flowName(this.manifest), bytes: this.bytes, blob: await this.sink.close(), forget: null };
   }
 
-  abandon(): Promise<void> {
+  leave(): Promise<void> {
     return this.sink.abort();
   }
 

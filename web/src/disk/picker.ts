@@ -42,7 +42,7 @@ class OneFile implements Store {
     return { name: this.handle.name, bytes: this.bytes, blob: null, forget: null };
   }
 
-  async abandon(): Promise<void> {
+  async leave(): Promise<void> {
     await this.stream?.abort().catch(() => undefined);
   }
 }
@@ -90,7 +90,7 @@ class NewFolder implements Store {
     return { name: this.root.name, bytes: this.bytes, blob: null, forget: null };
   }
 
-  async abandon(): Promise<void> {
+  async leave(): Promise<void> {
     await this.stream?.abort().catch(() => undefined);
     await this.parent.removeEntry(this.root.name, { recursive: true }).catch(() => undefined);
   }

@@ -45,17 +45,15 @@ export async function openPrivate(manifest: Manifest, saved: (saved: Saved) => v
     async finish() {
       const sums = await ask<Uint32Array>(worker, { ask: "finish" });
       worker.terminate();
-      const forget = async (): Promise<void> => {
-        done();
-        await removeFolder(transfer);
-      };
-      return { ...(await collected(manifest, transfer, sums)), forget };
+      const whole = await collected(manifest, transfer, sums);
+      done();
+      return { ...whole, forget: () => removeFolder(transfer) };
     },
-    async abandon() {
+    async leave(keep) {
       worker.terminate();
       done();
-      // The files of a worker that ended are free a moment later.
-      await removeFolder(transfer).catch(() => undefined);
+      // What cannot be removed now is when nobody has gone on with it for a day.
+      if (!keep) await removeFolder(transfer).catch(() => undefined);
     },
   };
   return targetOf(store, place, saved);

@@ -1,6 +1,8 @@
 /** The folders of transfers in the origin's private file system: who has which, and when they go. */
 
 const ROOT = "transfers";
+/** How often a removal is tried. */
+const REMOVALS = 10;
 /** How long a transfer that nobody goes on with is kept, in ms. */
 const KEPT = 24 * 60 * 60 * 1000;
 
@@ -8,8 +10,17 @@ export async function openFolder(transfer: string): Promise<FileSystemDirectoryH
   return (await root()).getDirectoryHandle(transfer, { create: true });
 }
 
+/** Removes a transfer. The files of a worker that was ended are free a moment later, which nobody is told of. */
 export async function removeFolder(transfer: string): Promise<void> {
-  await (await root()).removeEntry(transfer, { recursive: true });
+  const folders = await root();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await folders.removeEntry(transfer, { recursive: true });
+    } catch (error) {
+      if (tries === REMOVALS) throw error;
+      await new Promise((later) => setTimeout(later, 200));
+    }
+  }
 }
 
 const root = async () => (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, { create: true });

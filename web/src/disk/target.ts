@@ -40,8 +40,8 @@ export interface Target {
   write(content: Bytes): Promise<void>;
   /** That was all, with this chain. Throws {@link DiskFault}. */
   finish(digest: Bytes): Promise<void>;
-  /** Nobody wants it any more. */
-  abandon(): Promise<void>;
+  /** It goes no further; what can be gone on with later is kept where that is asked for. */
+  leave(keep: boolean): Promise<void>;
 }
 
 /** What a kind of target does with content. */
@@ -50,7 +50,7 @@ export interface Store {
   write(content: Bytes, offset: number): Promise<void>;
   /** Everything is there. */
   finish(): Promise<Saved>;
-  abandon(): Promise<void>;
+  leave(keep: boolean): Promise<void>;
 }
 
 /** A target of a store; `saved` hears what came of it. */
@@ -75,7 +75,7 @@ export function targetOf(store: Store, from: Place, saved: (saved: Saved) => voi
       if (!same(digest, place.digest)) throw new DiskFault("protocol");
       saved(await guarded(store.finish()));
     },
-    abandon: () => store.abandon(),
+    leave: (keep) => store.leave(keep),
   };
 }
 

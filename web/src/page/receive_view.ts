@@ -95,7 +95,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   endRunning();
   endWays();
   await forget();
-  if (stopped || failure) await (target as Target | null)?.abandon();
+  if (stopped || failure) await (target as Target | null)?.leave(!stopped);
   stop.textContent = texts.start_again;
   stop.onclick = () => {
     // The code is still there: a passphrase may just have been mistyped.

@@ -9,6 +9,11 @@ const LEAST = 64 * 1024;
 const MOST = 8 * 1024 * 1024;
 /** Never more messages than these. */
 const MOST_RECORDS = 1024;
+/**
+ * A round trip counts for no less than this, in ms: sides that are busy answer late now and then, and a window of
+ * the shortest trip alone would shrink with each such answer, and the rate with it.
+ */
+const LEAST_TRIP = 50;
 /** A rate that was higher than the last is forgotten by one part in so many with each confirmation. */
 const FADING = 16;
 
@@ -34,7 +39,7 @@ export class Window {
 
   /** Bytes that may be on their way. */
   allowed(): number {
-    const wanted = this.leastTrip === Infinity ? 0 : 2 * this.rate * this.leastTrip;
+    const wanted = this.leastTrip === Infinity ? 0 : 2 * this.rate * Math.max(this.leastTrip, LEAST_TRIP);
     return Math.min(Math.max(wanted, LEAST), MOST);
   }
 
