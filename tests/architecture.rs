@@ -59,7 +59,7 @@ fn roots() -> Vec<PathBuf> {
             .filter(|path| is_rust(path)),
     );
     for package in listed("crates") {
-        let files = ["src/lib.rs", "src/main.rs"].map(|name| package.join(name));
+        let files = ["build.rs", "src/lib.rs", "src/main.rs"].map(|name| package.join(name));
         roots.extend(files.into_iter().filter(|path| path.exists()));
         let tests = package.join("tests");
         if tests.exists() {

@@ -11,6 +11,8 @@ mod hosts;
 mod nodes;
 #[path = "nginx/others.rs"]
 mod others;
+#[path = "nginx/page.rs"]
+mod page;
 #[path = "nginx/server.rs"]
 mod server;
 

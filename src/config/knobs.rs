@@ -113,6 +113,8 @@ knobs! {
         workers: usize = RELAY_WORKERS("1", Count(1, 64), restart);
         /// Web pages that may connect: own (those of the host asked for), *, or origins; empty is none
         allowed_origins: Sites = RELAY_ALLOWED_ORIGINS("own", Kind::Sites);
+        /// Whether browsers are shown the page to share and to receive by
+        page: bool = RELAY_PAGE("on", Switch);
         /// Who may connect: name:key pairs, or the path of a file of them; empty is everybody
         access_keys: AccessKeys = RELAY_ACCESS_KEYS("", Kind::Keys);
     }

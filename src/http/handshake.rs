@@ -170,9 +170,7 @@ impl Door {
         }
         let admitted = self.state.access.admit(shown(head));
         visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
-        let slot = self
-            .slot(&visitor)
-            .map_err(|ending| refused(&visitor, ending))?;
+        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
         let silent = client.source == Source::SilentProxy && !ours;
         if silent && proxy::shows_itself(head, peer, live) {
             live.warn_unnamed(|| {
@@ -203,18 +201,6 @@ impl Door {
         })
     }
 
-    /// A place for one session more of this visitor's address.
-    pub(super) fn slot(&self, visitor: &Visitor) -> Result<Share, Ending> {
-        if self.state.is_refusing() {
-            return Err(Ending::RelayRestarting);
-        }
-        let places = self.state.pools.sessions.of(visitor.network);
-        Share::try_take(&places, 1).map_err(|full| match full {
-            Full::Whole => Ending::RelayFull,
-            Full::Part => Ending::AddressSessions,
-        })
-    }
-
     /// What is answered to the client's offers of compression. Browsers, which have an `Origin`, are not
     /// offered any: Safari ends over compressed messages.
     fn compression(&self, head: &RequestHead, config: &Config) -> Option<Answer> {
@@ -234,6 +220,27 @@ pub(super) struct Admitted {
     pub(super) slot: Share,
     pub(super) compression: bool,
     pub(super) brought: Option<Brought>,
+}
+
+/// A place for one session more of this visitor's address.
+pub(super) fn slot(visitor: &Visitor, state: &State) -> Result<Share, Ending> {
+    if state.is_refusing() {
+        return Err(Ending::RelayRestarting);
+    }
+    let places = state.pools.sessions.of(visitor.network);
+    Share::try_take(&places, 1).map_err(|full| match full {
+        Full::Whole => Ending::RelayFull,
+        Full::Part => Ending::AddressSessions,
+    })
+}
+
+/// What a handshake of this visitor's would be refused for just now, if it showed the key that `head` shows.
+pub(super) fn refusal(head: &RequestHead, visitor: &Visitor, state: &State) -> Option<Ending> {
+    if let Rule::Blocked = state.rule(visitor) {
+        return Some(Ending::AddressBlocked);
+    }
+    let admitted = state.access.admit(shown(head));
+    admitted.and_then(|_| slot(visitor, state)).err()
 }
 
 /// What a request shows of an access key.

@@ -1,4 +1,4 @@
-//! What speaks HTTP: the WebSocket handshake, the pages for the relay's operator, and a word to browsers.
+//! What speaks HTTP: the WebSocket handshake, the pages for the relay's operator, and the page to share by.
 //!
 //! | module | contents |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | `nodes` | the handshakes of other relays, which bring clients |
 //! | `operator` | which requests are of the relay's operator |
 //! | [`pages`] | plain HTTP |
+//! | `page` | the page by which people share from a browser |
 //! | `scrape` | in which format the metrics are wanted |
 //! | `status` | the page that shows the relay, and its figures |
 //!
@@ -27,6 +28,7 @@ pub mod head;
 mod nodes;
 mod operator;
 pub mod own_check;
+mod page;
 pub mod pages;
 pub mod places;
 mod proxy;

@@ -13,7 +13,7 @@ use relay_wire::{
 };
 
 use super::{
-    handshake::{Admitted, Door, answer},
+    handshake::{Admitted, Door, answer, slot},
     upgrade,
 };
 use crate::{
@@ -61,9 +61,7 @@ impl Door {
         if let Rule::Blocked = self.state.rule(&visitor) {
             return Err(refused(&visitor, Ending::AddressBlocked));
         }
-        let slot = self
-            .slot(&visitor)
-            .map_err(|ending| refused(&visitor, ending))?;
+        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
         let mut response = ws::handshake_response(head);
         response.insert_header((HEADER, welcome));
         Ok(Admitted {

@@ -1,6 +1,8 @@
-//! Plain HTTP: the pages for the relay's operator, and a word to who brings no WebSocket.
+//! Plain HTTP: the pages for the relay's operator, the page for everybody (`page`), and a word to who asks for
+//! neither and brings no WebSocket.
 //!
-//! They are for the operator (`operator`) alone; whether the relay is well, its settings may let everybody see.
+//! The former are for the operator (`operator`) alone; whether the relay is well, its settings may let everybody
+//! see.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use relay_wire::ending::Ending;
 
 use super::{
     handshake::{answer, client},
-    operator, scrape, status,
+    operator, page, scrape, status,
 };
 use crate::{limits::access::Visitor, state::State, version};
 
@@ -35,7 +37,7 @@ pub fn app(
         .route("/readyz", read().to(readyz))
         .route("/metrics", read().to(metrics))
         .route("/status", read().to(status))
-        .default_service(web::to(not_a_websocket))
+        .default_service(web::to(others))
 }
 
 /// A page that is asked for, or its head alone.
@@ -43,9 +45,14 @@ fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// Answers what asks for no page and no WebSocket.
-async fn not_a_websocket(request: HttpRequest, state: Data<State>) -> HttpResponse {
-    let mut response = refused(Ending::NotAWebSocket, &request, &state);
+/// Answers what asks for none of these: the page for everybody, or a word.
+async fn others(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    page::answer(&request, &state).unwrap_or_else(|| not_a_websocket(&request, &state))
+}
+
+/// Tells who asks for no page and no WebSocket what there is.
+fn not_a_websocket(request: &HttpRequest, state: &State) -> HttpResponse {
+    let mut response = refused(Ending::NotAWebSocket, request, state);
     response
         .headers_mut()
         .insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -1,44 +1,80 @@
-//! A browser: Debian's Chromium, which chromedriver steers (<https://www.w3.org/TR/webdriver2/>).
+//! A browser: Debian's Chromium, WebKit or Firefox, which its driver steers
+//! (<https://www.w3.org/TR/webdriver2/>).
+//!
+//! WebKit has no way to do without a screen, and gets one that nobody sees (Xvfb). Debian has no driver of
+//! Firefox's: geckodriver is built from crates.io where all is tested (`.ci/run`).
+
+mod kind;
+mod window;
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    fs,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+pub use self::{kind::Kind, window::Window};
 use crate::{
-    http::Response,
+    memory,
     port::Port,
     program::{Process, Program},
     skip::{find, skip},
-    wait::DEADLINE,
 };
+
+/// Where a browser saves files, in the folder that is its home.
+const DOWNLOADS: &str = "downloads";
 
 /// A browser with a window; it ends when this is dropped.
 pub struct Browser {
     window: Window,
-    _driver: Process,
+    downloads: PathBuf,
+    driver: Process,
+    _screen: Option<Process>,
     _port: Port,
 }
 
 impl Browser {
-    /// One that shows nothing yet; says so where there can be none.
+    /// A Chromium that shows nothing yet; says so where there can be none.
     pub fn start() -> Option<Self> {
-        let [Some(driver), Some(_)] = ["chromedriver", "chromium"].map(find) else {
-            skip("chromium and chromium-driver");
+        Self::of(Kind::Chromium)
+    }
+
+    /// One of this kind.
+    pub fn of(kind: Kind) -> Option<Self> {
+        if kind.programs().iter().any(|it| find(it).is_none()) {
+            skip(kind.packages());
             return None;
-        };
+        }
         let port = Port::reserve();
-        let driver = Program::new(driver).args([format!("--port={}", port.number())]);
+        let driver = Program::new(find(kind.programs()[0])?).args(kind.arguments(port.number()));
         // Whatever the browser writes goes there, too.
-        let folder = driver.directory().to_string_lossy().into_owned();
-        let driver = driver.env("HOME", &folder).env("TMPDIR", &folder);
-        let mut driver = driver.spawn().expect("chromedriver");
-        driver.listens_at(port.addr()).expect("chromedriver");
+        let home = driver.directory().to_owned();
+        let downloads = home.join(DOWNLOADS);
+        lay_out(&home).expect("a home");
+        let mut driver = driver.env("HOME", home.display());
+        for (name, folder) in [
+            ("TMPDIR", ""),
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_DATA_HOME", ".data"),
+        ] {
+            driver = driver.env(name, home.join(folder).display());
+        }
+        let (screen, driver) = match kind {
+            Kind::WebKit => {
+                let (screen, display) = screen();
+                (Some(screen), driver.env("DISPLAY", display))
+            }
+            Kind::Chromium | Kind::Firefox => (None, driver),
+        };
+        let mut driver = driver.spawn().expect("a driver");
+        driver.listens_at(port.addr()).expect("a driver");
         Some(Self {
-            window: Window::open(port.addr()),
-            _driver: driver,
+            window: Window::open(port.addr(), &kind.capabilities(&downloads)),
+            downloads,
+            driver,
+            _screen: screen,
             _port: port,
         })
     }
@@ -46,6 +82,21 @@ impl Browser {
     /// Its window.
     pub fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// The processes in which it runs pages (Chromium's way to name them).
+    pub fn renderers(&self) -> Vec<u32> {
+        let all = memory::descendants(self.driver.pid()).expect("processes");
+        let is_renderer = |id: &u32| {
+            let line = fs::read_to_string(format!("/proc/{id}/cmdline"));
+            line.is_ok_and(|line| line.contains("--type=renderer"))
+        };
+        all.into_iter().filter(is_renderer).collect()
+    }
+
+    /// The folder in which it saves files, without asking.
+    pub fn downloads(&self) -> &Path {
+        &self.downloads
     }
 }
 
@@ -57,96 +108,26 @@ impl Drop for Browser {
     }
 }
 
-/// What is told and asked of a browser. Each of these waits on its thread.
-#[derive(Clone)]
-pub struct Window {
-    driver: SocketAddr,
-    path: String,
+/// Makes the folder a home, and tells where its downloads are (xdg-user-dirs).
+fn lay_out(home: &Path) -> io::Result<()> {
+    let settings = home.join(".config");
+    fs::create_dir_all(home.join(DOWNLOADS))?;
+    fs::create_dir_all(home.join(".data"))?;
+    fs::create_dir_all(&settings)?;
+    let line = format!("XDG_DOWNLOAD_DIR=\"$HOME/{DOWNLOADS}\"\n");
+    fs::write(settings.join("user-dirs.dirs"), line)
 }
 
-impl Window {
-    /// Has the driver start a browser, which asks for nothing outside this machine. There is no sandbox
-    /// for root, who the tests may be.
-    fn open(driver: SocketAddr) -> Self {
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-component-update",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            "--remote-debugging-pipe",
-        ];
-        let mut window = Self {
-            driver,
-            path: "/session".to_owned(),
-        };
-        let options = json!({
-            "goog:chromeOptions": {"args": arguments},
-            "goog:loggingPrefs": {"browser": "ALL"},
-        });
-        let begun = window.ask("", &json!({"capabilities": {"alwaysMatch": options}}));
-        window.path += "/";
-        window.path += begun["sessionId"].as_str().expect("a session");
-        window
-    }
-
-    /// Loads a page.
-    pub fn go_to(&self, url: &str) {
-        self.ask("/url", &json!({ "url": url }));
-    }
-
-    /// What a function's body returns in the page, or what it then resolves with; `arguments` are its own.
-    pub fn run(&self, body: &str, arguments: &[&str]) -> Value {
-        self.ask("/execute/sync", &json!({"script": body, "args": arguments}))
-    }
-
-    /// What a command of the Chrome DevTools Protocol results in.
-    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
-        let body = json!({"cmd": command, "params": parameters});
-        self.ask("/goog/cdp/execute", &body)
-    }
-
-    /// What the page and its browser have had to complain of since this was last asked.
-    pub fn complaints(&self) -> Vec<String> {
-        let log = self.ask("/se/log", &json!({"type": "browser"}));
-        let entries = log.as_array().expect("a log");
-        entries.iter().map(Value::to_string).collect()
-    }
-
-    /// What is answered to a command.
-    fn ask(&self, command: &str, body: &Value) -> Value {
-        let answer = self.request("POST", command, body);
-        answer.unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// The same, by any method.
-    fn request(&self, method: &str, command: &str, body: &Value) -> io::Result<Value> {
-        let (path, body) = (&self.path, body.to_string());
-        let mut stream = TcpStream::connect(self.driver)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        write!(
-            stream,
-            "{method} {path}{command} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
-            self.driver,
-            body.len()
-        )?;
-        let mut stream = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if stream.read_line(&mut head)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        // The driver leaves the connection open.
-        let answer = Response::parse(&head);
-        let length = answer
-            .header("content-length")
-            .and_then(|it| it.parse().ok());
-        let mut body: Value = serde_json::from_reader(stream.take(length.unwrap_or(0)))?;
-        match answer.status {
-            200 => Ok(body["value"].take()),
-            _ => Err(io::Error::other(body.to_string())),
-        }
-    }
+/// A screen that nobody sees, and its name.
+fn screen() -> (Process, String) {
+    let (from, number) = io::pipe().expect("a pipe");
+    let screen = Program::new("Xvfb")
+        .args("-displayfd 1 -nolisten tcp -screen 0 1280x1024x24".split(' '))
+        .stdout(number)
+        .spawn()
+        .expect("Xvfb");
+    let mut line = String::new();
+    let read = BufReader::new(from).read_line(&mut line);
+    read.expect("the number of a screen");
+    (screen, format!(":{}", line.trim()))
 }

@@ -7,6 +7,28 @@ pub const RESIDENT: &str = "VmRSS:";
 /// The most that was ever resident, or that has been since [`forget_peak`].
 pub const PEAK: &str = "VmHWM:";
 
+/// What is a process's own and in no file, of what is resident.
+pub const OWN: &str = "RssAnon:";
+
+/// The processes that this one has started, and those that they have, and so on.
+///
+/// # Errors
+///
+/// Where the system does not tell.
+pub fn descendants(process: u32) -> io::Result<Vec<u32>> {
+    let mut found = vec![process];
+    let mut next = 0;
+    while let Some(parent) = found.get(next) {
+        // A thread's children are its own (proc(5)).
+        for thread in fs::read_dir(format!("/proc/{parent}/task"))?.flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+        }
+        next += 1;
+    }
+    Ok(found.split_off(1))
+}
+
 /// Bytes in use by the process of this id, by the field's name.
 ///
 /// # Errors

@@ -14,17 +14,22 @@ use crate::skip::skip;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/python/share.py");
 
-/// An interpreter that has `websockets`: the one that `RELAY_TEST_PYTHON` names, or `python3`. Without it
-/// the test on this thread is skipped, and says so.
+/// An interpreter that has `websockets`: see [`with`].
 pub fn with_websockets() -> Option<String> {
+    with(&["websockets"])
+}
+
+/// An interpreter that has these modules: the one that `RELAY_TEST_PYTHON` names, or `python3`. Without it
+/// the test on this thread is skipped, and says so.
+pub fn with(modules: &[&str]) -> Option<String> {
     let python = env::var("RELAY_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let probe = Command::new(&python)
-        .args(["-c", "import websockets"])
+        .args(["-c", &format!("import {}", modules.join(", "))])
         .output();
     if probe.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    skip(&format!("{python} with websockets"));
+    skip(&format!("{python} with {}", modules.join(" and ")));
     None
 }
 

@@ -1,0 +1,86 @@
+//! The page for everybody: axe-core finds nothing in it, in no state, by day and by night.
+
+use std::fs;
+
+use relay_testing::{TestRelay, browser::Kind, skip::skip};
+use serde_json::{Value, json};
+
+use crate::{peer::Peer, sharing::File};
+
+const AXE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/web/node_modules/axe-core/axe.min.js"
+);
+/// Phones and a desktop, in CSS pixels.
+const WINDOWS: [(u64, u64); 3] = [(320, 568), (360, 740), (1280, 900)];
+
+/// What axe-core has to complain of in the page as it is.
+fn complaints(page: &Peer, axe: &str) -> Vec<String> {
+    let script = format!(
+        "{axe}
+        const found = await window.axe.run(document, {{resultTypes: ['violations']}});
+        return found.violations.map((it) => it.id + ': ' + it.nodes.map((node) => node.html).join(' '));"
+    );
+    let script = format!("return (async () => {{ {script} }})();");
+    let found = page.window().run(&script, &[]);
+    let found = found.as_array().expect("a list").iter();
+    found
+        .map(|it| it.as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// By day and by night, on each window: nothing to complain of, and nothing beside the window.
+fn is_well(page: &Peer, axe: &str, state: &str) {
+    let window = page.window();
+    for scheme in ["light", "dark"] {
+        let feature = json!({"name": "prefers-color-scheme", "value": scheme});
+        window.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
+        for (width, height) in WINDOWS {
+            let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 1000});
+            window.devtools("Emulation.setDeviceMetricsOverride", &size);
+            let what = format!("{state}, {scheme}, {width} wide");
+            assert_eq!(complaints(page, axe), [""; 0], "{what}");
+            let widest = window.run("return document.documentElement.scrollWidth;", &[]);
+            assert_eq!(widest, width, "{what}");
+        }
+    }
+    window.devtools(
+        "Emulation.clearDeviceMetricsOverride",
+        &Value::Object(Default::default()),
+    );
+}
+
+#[test]
+fn axe_finds_nothing_in_any_state() {
+    let Ok(axe) = fs::read_to_string(AXE) else {
+        return skip("axe-core (npm ci in web/)");
+    };
+    let relay = TestRelay::start(|_| {});
+    let page = format!("http://{}/", relay.addr());
+    let file = File::new("notes.txt", 100_000);
+    let Some(sender) = Peer::open(Kind::Chromium, &page) else {
+        return;
+    };
+    is_well(&sender, &axe, "idle");
+    let code = sender.share(file.path(), "correct horse battery staple relay");
+    is_well(&sender, &axe, "waiting for a receiver");
+    let Some(receiver) = Peer::open(Kind::Chromium, &format!("{page}#{code}")) else {
+        return;
+    };
+    is_well(&receiver, &axe, "by a link");
+    receiver.receive(&code, "correct horse battery staple relay");
+    receiver.saved(file.size());
+    is_well(&receiver, &axe, "received");
+    let Some(stranger) = Peer::open(Kind::Chromium, &page) else {
+        return;
+    };
+    stranger.receive("222222", "another");
+    stranger.fails();
+    is_well(&stranger, &axe, "a wrong code");
+    // Nor has its browser anything to complain of, such as of what the policy forbids.
+    assert_eq!(sender.browser().window().complaints(), [""; 0]);
+    assert_eq!(receiver.browser().window().complaints(), [""; 0]);
+}

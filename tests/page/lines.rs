@@ -1,0 +1,90 @@
+//! The page on lines that are cut, and in a browser that loads it anew in the middle of a transfer.
+
+use relay_testing::{
+    TestRelay,
+    browser::Kind,
+    line::{Forwarder, Line},
+};
+
+use crate::{
+    peer::Peer,
+    sharing::{File, in_each_browser},
+};
+
+const PASSPHRASE: &str = "correct horse battery staple relay";
+/// Bytes of a file that takes some seconds over a line of this rate.
+const SIZE: usize = 8_000_000;
+const RATE: u64 = 4_000_000;
+
+in_each_browser!(
+    a_receiver_whose_line_is_cut_goes_on,
+    a_sender_whose_line_is_cut_goes_on,
+);
+
+fn at(line: &Forwarder) -> String {
+    format!("http://{}/", line.addr())
+}
+
+fn a_receiver_whose_line_is_cut_goes_on(kind: Kind) {
+    let relay = TestRelay::start(|_| {});
+    let line = Line::of(RATE).lay(relay.addr());
+    let file = File::new("film.mp4", SIZE);
+    let Some(sender) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+        return;
+    };
+    let Some(receiver) = Peer::open(kind, &at(&line)) else {
+        return;
+    };
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.until_moved(0.1);
+    line.cut();
+    assert!(receiver.saved(file.size()).1 == file.content);
+    // Not all anew: the head of the page and less than twice the file has come.
+    assert!(line.down() < 2 * file.size(), "{} bytes", line.down());
+}
+
+fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
+    let relay = TestRelay::start(|_| {});
+    let line = Line::of(RATE).lay(relay.addr());
+    let file = File::new("film.mp4", SIZE);
+    let Some(sender) = Peer::open(kind, &at(&line)) else {
+        return;
+    };
+    let Some(receiver) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+        return;
+    };
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.until_moved(0.1);
+    line.cut();
+    assert!(receiver.saved(file.size()).1 == file.content);
+    assert!(line.up() < 2 * file.size(), "{} bytes", line.up());
+    sender.until_delivered(1);
+}
+
+/// In browsers that keep what has come where the page finds it again. Debian's WebKit has no such place.
+#[test]
+fn a_receiver_that_loads_the_page_anew_goes_on() {
+    for kind in [Kind::Chromium, Kind::Firefox] {
+        goes_on_anew(kind);
+    }
+}
+
+fn goes_on_anew(kind: Kind) {
+    let relay = TestRelay::start(|_| {});
+    let line = Line::of(RATE).lay(relay.addr());
+    let file = File::new("film.mp4", SIZE);
+    let Some(sender) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+        return;
+    };
+    let Some(receiver) = Peer::open(kind, &at(&line)) else {
+        return;
+    };
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.until_moved(0.1);
+    // It knows the code, and asks for the passphrase, which it has kept nowhere.
+    receiver.go_on_anew(PASSPHRASE);
+    assert!(receiver.saved(file.size()).1 == file.content);
+}

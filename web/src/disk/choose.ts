@@ -1,0 +1,29 @@
+/** Which kind of target a transfer gets in this browser. */
+
+import type { Manifest } from "../transfer/note.ts";
+import { MAX_MEMORY } from "./flow.ts";
+
+/** What this browser can do. */
+export interface Can {
+  /** Ask for a file or folder of the machine. */
+  readonly pick: boolean;
+  /** Write to the origin's private file system, which has room for so many bytes. */
+  readonly private: number | null;
+  /** Make a download of what the page hands over bit by bit. */
+  readonly download: boolean;
+}
+
+export type Way = "pick" | "private" | "download" | "memory";
+
+/** From so many bytes on a person is asked where to save: a copy in the browser would take the place twice. */
+export const ASK_FROM = 256 * 1024 * 1024;
+
+/** The ways there are, the best first; where it is `pick`, the person is to click. */
+export function ways({ what, size }: Pick<Manifest, "what" | "size">, can: Can): Way[] {
+  const ways: Way[] = [];
+  if (can.private !== null && (size ?? 0) <= can.private) ways.push("private");
+  if (can.download) ways.push("download");
+  if (size !== null && size <= MAX_MEMORY) ways.push("memory");
+  const ask = can.pick && (what !== "file" || size === null || size >= ASK_FROM || ways[0] !== "private");
+  return ask ? ["pick", ...ways] : ways;
+}

@@ -1,0 +1,60 @@
+/** The page: what it can do here, and what it begins with. */
+
+import { forget, type Kept, kept, sweepPicked } from "../disk/keep.ts";
+import { sweep } from "../disk/private_folder.ts";
+import { texts } from "../text/index.ts";
+import { fromHash } from "../transfer/code.ts";
+import { watchPage } from "./awake.ts";
+import { askForKey, byId, field, fillTexts, show } from "./dom.ts";
+import { askRelay } from "./relay.ts";
+import { receive, setUpReceiving } from "./receive_view.ts";
+import { goOn, offerToGoOn, setUpSending } from "./share_view.ts";
+
+async function start(): Promise<void> {
+  fillTexts();
+  if (!isSecureContext) return show("insecure", false);
+  if (!crypto.subtle || !("WebSocket" in window) || !("timeout" in AbortSignal)) return show("old", false);
+  watchPage();
+  setUpSending();
+  setUpReceiving(fromHash(location.hash));
+  addEventListener("hashchange", () => {
+    const code = fromHash(location.hash);
+    if (code !== null) field("code").value = code;
+  });
+  const last = kept();
+  // A link that was opened in this tab is what its person wants now.
+  if (last && (!location.hash || fromHash(location.hash) === last.code)) await showGoOn(last);
+  else showStart();
+  byId("key").addEventListener("submit", (event) => event.preventDefault());
+  void askRelay().then(({ config }) => askForKey(config.accessKey));
+  void sweep(Date.now()).catch(() => undefined);
+  void sweepPicked(Date.now());
+}
+
+function showStart(): void {
+  const code = fromHash(location.hash);
+  show("start", false);
+  document.body.classList.toggle("invited", code !== null);
+  if (code === null) return;
+  // Who was sent a link came to receive.
+  byId("start").prepend(byId("receive-title").closest("section") as HTMLElement);
+  field("receive-passphrase").focus();
+}
+
+async function showGoOn(last: Kept): Promise<void> {
+  if (last.role === "share") await offerToGoOn(last);
+  else byId("go-on-what").textContent = texts.go_on_receive.replace("{0}", last.code);
+  show("go-on", false);
+  const passphrase = field("go-on-passphrase");
+  passphrase.focus();
+  byId("go-on-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const typed = passphrase.value.trim();
+    byId("go-on-error").textContent = typed ? "" : texts.need_passphrase;
+    if (!typed) return;
+    void (last.role === "share" ? goOn(last, typed) : receive(last.code, typed, true));
+  });
+  byId("go-on-forget").addEventListener("click", () => void forget().then(() => location.reload()));
+}
+
+void start();

@@ -1,0 +1,96 @@
+/** What is shown while something runs: a sentence, a bar, numbers, a fault; the screen is kept awake meanwhile. */
+
+import type { Event } from "../engine/event.ts";
+import type { Fault } from "../engine/fault.ts";
+import { duration, faultText, say, size, texts } from "../text/index.ts";
+import { byId } from "./dom.ts";
+import { Rate } from "./rate.ts";
+
+const bar = () => byId<HTMLProgressElement>("bar");
+let rate = new Rate();
+let countdown: ReturnType<typeof setInterval> | undefined;
+
+/** Clears what was shown of something else. */
+export function clear(): void {
+  rate = new Rate();
+  clearInterval(countdown);
+  bar().value = 0;
+  for (const name of Object.keys(byId("running").dataset)) delete byId("running").dataset[name];
+  for (const id of ["status", "delivered", "fault"]) byId(id).textContent = "";
+  byId("numbers").textContent = "\u00a0";
+}
+
+export function status(sentence: string): void {
+  clearInterval(countdown);
+  // The same text again would be read out again.
+  if (byId("status").textContent !== sentence) byId("status").textContent = sentence;
+}
+
+export function failed(fault: Fault): void {
+  status(texts.stopped);
+  byId("fault").textContent = faultText(fault);
+}
+
+/** Leaves the last event where a test, or whoever helps by telephone, finds it in any language. */
+export function mark(event: Event): void {
+  const { dataset } = byId("running");
+  dataset["state"] = event.is;
+  if (event.is === "failed" || event.is === "receiver_failed") dataset["fault"] = event.fault.word;
+  if ("bytes" in event) dataset["bytes"] = String(event.bytes);
+  if (event.is === "delivered") dataset["delivered"] = String(Number(dataset["delivered"] ?? 0) + 1);
+}
+
+/** Shows what both sides show alike. */
+export function showEvent(event: Event): void {
+  switch (event.is) {
+    case "connecting":
+    case "proving":
+    case "joined":
+    case "peer_joined":
+    case "waits_for_content":
+      status(say(`is_${event.is}`));
+      return;
+    case "queued":
+      status(event.position === null ? texts.is_joined : say("is_queued", event.position));
+      return;
+    case "begun":
+      status(texts.is_begun);
+      rate = new Rate();
+      progress(event.from, event.total);
+      return;
+    case "progress":
+      progress(event.bytes, event.total);
+      return;
+    case "waiting":
+      wait(say(`why_${event.why}`), event.for);
+      return;
+    case "failed":
+      failed(event.fault);
+      return;
+    default:
+  }
+}
+
+/** Counts down. Of the seconds the first is read out alone, so that nobody has to hear them all. */
+function wait(why: string, ms: number): void {
+  const until = performance.now() + ms;
+  status(say("is_waiting", why, Math.ceil(ms / 1000)));
+  countdown = setInterval(() => {
+    const left = Math.ceil((until - performance.now()) / 1000);
+    byId("numbers").textContent = left > 0 ? duration(left) : "\u00a0";
+    if (left <= 0) clearInterval(countdown);
+  }, 1000);
+}
+
+export function progress(bytes: number, total: number | null): void {
+  rate.at(bytes, performance.now());
+  if (total === null) bar().removeAttribute("value");
+  else bar().value = total === 0 ? 1 : bytes / total;
+  const perSecond = rate.perSecond();
+  const parts = [total === null ? size(bytes) : say("progress", size(bytes), size(total))];
+  if (perSecond > 0 && bytes !== total) {
+    parts.push(say("progress_rate", size(perSecond)));
+    if (total !== null) parts.push(say("progress_left", duration((total - bytes) / perSecond)));
+  }
+  byId("numbers").textContent = parts.join(", ");
+}

@@ -1,0 +1,193 @@
+/** Sending: what is picked, the room that is shown, and what becomes of it. */
+
+import { forget, keep, keepPicked, type Kept, keptPicked } from "../disk/keep.ts";
+import { MAX_ITEMS, type Picked, Source } from "../disk/source.ts";
+import type { Event } from "../engine/event.ts";
+import { faultText, say, size, texts } from "../text/index.ts";
+import { Share } from "../engine/sharing.ts";
+import type { Room } from "../engine/share.ts";
+import { type Bytes, fromHex, random, toHex } from "../transfer/bytes.ts";
+import { shownCode, spokenCode } from "../transfer/code.ts";
+import { MAX_V1_CONTENT } from "../transfer/hello.ts";
+import { makePassphrase, weakness } from "../transfer/words.ts";
+import { endRunning, startRunning } from "./awake.ts";
+import { byId, field, show } from "./dom.ts";
+import { askRelay, base } from "./relay.ts";
+import { ofDrop, ofInput, TooMany } from "./picking.ts";
+import { clear, mark, progress, showEvent, status } from "./running.ts";
+
+let picked: readonly Picked[] = [];
+
+/** What is being shared. */
+interface Running {
+  readonly source: Source;
+  readonly transfer: Bytes;
+  readonly passphrase: string;
+}
+
+export function setUpSending(): void {
+  const passphrase = field("send-passphrase");
+  passphrase.value = makePassphrase();
+  byId("send-hint").textContent = texts.passphrase_made;
+  byId("another").addEventListener("click", () => {
+    passphrase.value = makePassphrase();
+    byId("send-hint").textContent = texts.passphrase_made;
+  });
+  passphrase.addEventListener("input", () => {
+    const weak = weakness(passphrase.value);
+    byId("send-hint").textContent = weak ? say(`weak_${weak}`) : "";
+  });
+  byId("pick-files").addEventListener("click", () => field("files").click());
+  byId("pick-folder").addEventListener("click", () => field("folder").click());
+  // Telephones have no folders to pick.
+  byId("pick-folder").hidden = !("webkitdirectory" in field("folder"));
+  for (const id of ["files", "folder"]) field(id).addEventListener("change", () => take(async () => ofInput(field(id).files ?? new FileList())));
+  setUpDropping();
+  byId("text").addEventListener("input", () => void showPicked());
+  byId("send").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void begin();
+  });
+  showPicked();
+}
+
+function setUpDropping(): void {
+  const drop = byId("drop");
+  const over = (on: boolean) => (event: DragEvent) => {
+    event.preventDefault();
+    drop.classList.toggle("over", on);
+  };
+  // The whole page takes what is dropped: a browser would show the file in the page's place.
+  addEventListener("dragover", over(true));
+  addEventListener("dragleave", over(false));
+  addEventListener("drop", (event) => {
+    over(false)(event);
+    const { dataTransfer } = event;
+    if (dataTransfer) take(() => ofDrop(dataTransfer));
+  });
+}
+
+/** Takes what was picked: on the start, or to go on. */
+function take(find: () => Promise<Picked[]>): void {
+  find().then(
+    (found) => {
+      if (found.length === 0) return;
+      picked = found;
+      showPicked();
+    },
+    (error: unknown) => {
+      byId("send-error").textContent = error instanceof TooMany ? say("too_many_files", MAX_ITEMS) : texts.reason_source_failed;
+    },
+  );
+}
+
+function showPicked(): void {
+  const files = picked.filter(({ file }) => file !== null);
+  const bytes = files.reduce((sum, { file }) => sum + (file?.size ?? 0), 0);
+  const text = byId<HTMLTextAreaElement>("text").value;
+  const [first] = picked;
+  byId("send-error").textContent = "";
+  let sentence = texts.picked_none as string;
+  if (first && picked.length === 1) sentence = say("picked_one", first.path.at(-1) ?? "", size(bytes));
+  else if (first) sentence = say("picked_many", first.path.length > 1 ? (first.path[0] ?? "") : texts.files_name, files.length, size(bytes));
+  else if (text) sentence = say("picked_text", size(new Blob([text]).size));
+  const old = picked.length > 1 || bytes > MAX_V1_CONTENT;
+  byId("picked").textContent = old ? `${sentence} ${say("old_clients", size(MAX_V1_CONTENT))}` : sentence;
+  byId("go-on-picked").textContent = first ? sentence : "";
+}
+
+function source(): Promise<Source> | null {
+  if (picked.length > 0) return Source.of(picked, texts.files_name);
+  const text = byId<HTMLTextAreaElement>("text").value;
+  return text ? Source.ofText(text, texts.text_name) : null;
+}
+
+async function begin(): Promise<void> {
+  const passphrase = field("send-passphrase").value.trim();
+  const found = source();
+  byId("send-error").textContent = !found ? texts.need_content : passphrase ? "" : texts.need_passphrase;
+  if (!found || !passphrase) return;
+  await run({ source: await found, transfer: random(16), passphrase }, null);
+}
+
+/** Goes on with what this tab shared before it was reloaded. */
+export async function offerToGoOn(kept: Extract<Kept, { role: "share" }>): Promise<void> {
+  byId("go-on-what").textContent = say("go_on_share", kept.name, shownCode(kept.code));
+  const files = await keptPicked(kept.transfer);
+  picked = files ?? [];
+  byId("go-on-files").hidden = files !== null;
+  byId("go-on-again").textContent = say("picked_again", kept.name);
+  if (!files) byId("go-on-pick").append(byId("pick-files"), byId("pick-folder"));
+}
+
+export async function goOn(kept: Extract<Kept, { role: "share" }>, passphrase: string): Promise<void> {
+  const found = source();
+  const transfer = fromHex(kept.transfer, 16);
+  if (!found || !transfer) {
+    byId("go-on-error").textContent = say("picked_again", kept.name);
+    return;
+  }
+  await run({ source: await found, transfer, passphrase }, { code: kept.code, resumeToken: kept.resumeToken });
+}
+
+async function run(running: Running, room: Room | null): Promise<void> {
+  const { source, transfer, passphrase } = running;
+  show("sharing");
+  clear();
+  byId("room").hidden = true;
+  byId("sharing-what").textContent =
+    source.what === "file" ? say("offered", source.name, size(source.size)) : say("offered_files", source.name, source.files, size(source.size));
+  const { relay, config } = await askRelay();
+  let delivered = 0;
+  const tell = (event: Event): void => {
+    mark(event);
+    if (event.is === "opened") opened(running, event.code, event.resumeToken, event.expiresIn);
+    else if (event.is === "delivered") {
+      delivered++;
+      byId("delivered").textContent = say("delivered_count", delivered);
+      progress(event.bytes, event.bytes);
+      status(texts.is_delivered_there);
+    } else if (event.is === "receiver_failed") {
+      const refused = event.fault.word === "denied";
+      status(say("is_receiver_failed", refused ? texts.denied_needs_newer_client : faultText(event.fault)));
+    } else if (event.is === "wrong_proof") status(say("is_wrong_proof", event.left));
+    else if (event.is === "peer_gone") status(texts.is_peer_gone);
+    else showEvent(event);
+  };
+  const share = new Share({ relay, source, transfer, passphrase, room, maxMessage: config.maxMessage, tell });
+  const stop = byId("stop");
+  stop.textContent = texts.stop_sharing;
+  stop.onclick = () => {
+    share.post({ is: "stop" });
+    status(texts.stopped);
+  };
+  startRunning(share);
+  await share.run();
+  endRunning();
+  await forget();
+  byId("room").hidden = true;
+  stop.textContent = texts.start_again;
+  stop.onclick = () => show("start");
+}
+
+function opened({ source, transfer, passphrase }: Running, code: string, resumeToken: string | null, expiresIn: number): void {
+  const until = Date.now() + expiresIn * 1000;
+  if (resumeToken !== null) {
+    keep({ role: "share", code, resumeToken, transfer: toHex(transfer), name: source.name, until });
+    void keepPicked(toHex(transfer), picked.length > 0 ? picked : [{ path: [texts.text_name], file: textFile() }]);
+  }
+  const link = `${base()}#${code}`;
+  const socket = base().replace(/^http/, "ws");
+  byId("shared-code").textContent = shownCode(code);
+  byId("spoken-code").textContent = spokenCode(code);
+  byId("shared-passphrase").textContent = passphrase;
+  byId("shared-link").textContent = link;
+  byId("shared-line").textContent = `distill receive ${shownCode(code)} --relay ${socket}`;
+  // It weighs as much as a seventh of the page, and is needed here alone.
+  void import("./qr.ts").then(({ qrImage }) => byId("qr").replaceChildren(qrImage(link, texts.qr)));
+  byId("expires").textContent = say("expires", new Date(until).toLocaleTimeString(texts.lang, { timeStyle: "short" }));
+  byId("room").hidden = false;
+  status(texts.is_opened);
+}
+
+const textFile = (): File => new File([byId<HTMLTextAreaElement>("text").value], texts.text_name, { type: "text/plain", lastModified: 0 });

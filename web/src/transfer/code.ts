@@ -1,0 +1,25 @@
+/** Room codes, as people read them to each other. The relay mends what is mistyped; see PROTOCOL.md, "Connecting". */
+
+/** The longest code that is looked at, in characters. */
+const LONGEST = 32;
+
+/** What is left of a typed or pasted code: letters and digits. `null` where nothing is, or too much. */
+export function fromTyped(typed: string): string | null {
+  const code = typed
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]/gu, "");
+  return code.length > 0 && code.length <= LONGEST ? code : null;
+}
+
+/** A code with a hyphen in the middle: `a7f-3k2`. */
+export function shownCode(code: string): string {
+  const middle = Math.ceil(code.length / 2);
+  return code.length < 4 ? code : `${code.slice(0, middle)}-${code.slice(middle)}`;
+}
+
+/** A code for a screen reader: its characters one by one. */
+export const spokenCode = (code: string): string => [...code.toUpperCase()].join(" ");
+
+/** The code in a link's hash, `#a7f3k2`; `null` where there is none. */
+export const fromHash = (hash: string): string | null => (/^#[\p{L}\p{N}-]{1,40}$/u.test(hash) ? fromTyped(hash) : null);
