@@ -36,6 +36,8 @@ mod door;
 pub mod event;
 pub mod fault;
 mod home;
+#[cfg(test)]
+mod hostile;
 mod keeper;
 mod line;
 mod meter;

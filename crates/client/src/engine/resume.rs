@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::{
     event::Tell,
     home::Home,
+    hostile::keys,
     line::{Heard, testing::line},
     options::{Received, Where},
     pairing::Parting,
@@ -19,11 +20,7 @@ use super::{
 use crate::{
     disk::source::Source,
     stream::Bounded,
-    transfer::{
-        hex::Hex,
-        keys::{Ephemeral, Exchange, PassKey, Schedule},
-        note::Manifest,
-    },
+    transfer::{hex::Hex, note::Manifest},
 };
 
 /// How one attempt goes.
@@ -53,24 +50,6 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
         sender_is_new,
     });
     vec(attempt, 0..8)
-}
-
-/// The keys of an attempt: the sender's and the receiver's.
-fn keys() -> (Schedule, Schedule) {
-    let (receiver, sender) = (Ephemeral::new().unwrap(), Ephemeral::new().unwrap());
-    let (of_receiver, of_sender) = (*receiver.public(), *sender.public());
-    let exchange = Exchange {
-        room: "a7f3k2",
-        receiver: &of_receiver,
-        sender: &of_sender,
-        salt: &Hex([1; 32]),
-        nonce: &Hex([2; 16]),
-    };
-    let pass = PassKey::from_bytes([3; 32]);
-    (
-        Schedule::agree(sender, &of_receiver, &exchange, &pass).unwrap(),
-        Schedule::agree(receiver, &of_sender, &exchange, &pass).unwrap(),
-    )
 }
 
 /// One attempt; what the receiver makes of it, and how much content the sender has sent.

@@ -183,13 +183,13 @@ impl Sender {
                 Ok(()) => return Ok(self.shared),
                 Err(trouble) => trouble,
             };
+            if let Trouble::Over(fault) = trouble {
+                return Err(fault);
+            }
             // Without a Close, which would end the room.
             self.line = None;
             if self.room.as_ref().is_some_and(|room| room.token.is_none()) {
-                return Err(match trouble {
-                    Trouble::Over(fault) => fault,
-                    Trouble::Later(_) => Fault::RoomLost,
-                });
+                return Err(Fault::RoomLost);
             }
             self.retry.wait(trouble).await?;
         }
@@ -340,6 +340,7 @@ impl Sender {
                 let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
+                self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
                 }
@@ -350,6 +351,7 @@ impl Sender {
                 let bytes =
                     version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
                 self.sent += bytes;
+                self.shared.sent += bytes;
                 Ok(bytes)
             }
         }

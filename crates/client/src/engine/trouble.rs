@@ -116,15 +116,12 @@ impl Trouble {
         // "message_too_big: 70000000 bytes of at most 67108864"
         let name = reason.split(':').next().unwrap_or_default();
         let later = |kind, why| Some(Self::later(kind, why, told));
-        match name {
-            "replaced" => return Some(Self::Over(Fault::Replaced)),
-            "sender_away" => return later(Kind::Peer, "the sender's line is lost"),
-            _ => {}
-        }
         match Ending::from_name(name)? {
             Ending::RoomNotFound => Some(Fault::NoSuchRoom),
             Ending::SenderDisconnected => Some(Fault::SenderGone),
             Ending::RoomExpired => Some(Fault::Expired),
+            Ending::Replaced => Some(Fault::Replaced),
+            Ending::SenderAway => return later(Kind::Peer, "the sender's line is lost"),
             Ending::EndedByOperator | Ending::Blocked => Some(Fault::SentAway),
             Ending::AccessKeyWithdrawn => Some(Fault::KeyRefused),
             Ending::MessageTooBig => Some(Fault::TooBig),
