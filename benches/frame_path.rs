@@ -25,7 +25,7 @@ use claude_distill_relay::{
         outbox::Outbox,
         reader::{Event, FrameReader},
     },
-    rooms::{Effect, Limits, Receiver, Rooms, SessionId},
+    rooms::{Effect, Limits, Receiver, Rooms, SessionId, Terms},
 };
 use relay_testing::skip;
 use relay_wire::{
@@ -61,7 +61,6 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let mut rooms = Rooms::new(Limits {
-            ttl: Duration::from_secs(1800),
             max_queue: 1,
             pair_idle: Duration::from_secs(1800),
         });
@@ -69,8 +68,9 @@ impl Pair {
         let code = RoomCode::from_typed("a7f3k2").unwrap();
         let mut effects = Vec::new();
         let now = Instant::now();
+        let terms = Terms::plain(Duration::from_secs(1800));
         rooms
-            .create(now, SENDER, &slots, [code], &mut effects)
+            .create(now, SENDER, &slots, Some(code), &terms, &mut effects)
             .unwrap();
         let receiver = Receiver::new(RECEIVER, PeerId::random(), buffers, now);
         rooms.join(&code, receiver, &mut effects).unwrap();

@@ -3,6 +3,7 @@
 //! No actor in it, and no rule: who asks these things decides what follows.
 
 mod pools;
+mod tokens;
 
 use std::{
     fmt,
@@ -16,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use relay_wire::ending::Ending;
 
-pub use self::pools::Pools;
+pub use self::{pools::Pools, tokens::Tokens};
 use crate::{
     cluster::Cluster,
     config::{Config, Sites},
@@ -97,6 +98,8 @@ pub struct State {
     pub callers: Callers,
     /// What the operator has decided of them.
     pub rules: Arc<Rules>,
+    /// What senders take their rooms up again with.
+    pub tokens: Tokens,
     /// What is outstanding.
     pub pools: Pools,
     /// What becomes of the payload.
@@ -126,6 +129,7 @@ impl State {
             admission: Admission::new(&config),
             callers: Callers::default(),
             rules: Arc::default(),
+            tokens: Tokens::new(),
             pools: Pools::new(&config),
             metrics: Metrics::new(&ledger, &access, &events),
             events,
@@ -271,6 +275,7 @@ impl State {
         let snapshot = Snapshot {
             sessions: self.pools.sessions.whole().used(),
             rooms: self.pools.rooms.whole().used(),
+            away: self.pools.away.used(),
             handshakes: self.pools.handshakes.used(),
             pairs: self.pools.pairs.used(),
             queued: self.pools.queued.used(),

@@ -214,12 +214,16 @@ proptest! {
         at: prop::sample::Index,
         byte: u8,
     ) {
-        let request = json!({ "type": "JOIN_ROOM", "room_id": code });
-        let mut request = request.to_string().into_bytes();
-        request::check(&request);
-        let at = at.index(request.len());
-        request[at] = byte;
-        request::check(&request);
+        let join = json!({ "type": "JOIN_ROOM", "room_id": code });
+        let resume = json!({ "type": "RESUME_ROOM", "room_id": code, "resume_token": "A".repeat(71) });
+        let create = json!({ "type": "CREATE_ROOM", "resume": true, "expires_in": 7200 });
+        for request in [join, resume, create] {
+            let mut request = request.to_string().into_bytes();
+            request::check(&request);
+            let at = at.index(request.len());
+            request[at] = byte;
+            request::check(&request);
+        }
     }
 
     #[test]

@@ -6,12 +6,7 @@ use std::{
 };
 
 use actix::{Message, Recipient};
-use relay_wire::{
-    code::RoomCode,
-    ending::Ending,
-    reply::Reply,
-    request::{Join, Request},
-};
+use relay_wire::{code::RoomCode, ending::Ending, reply::Reply, request::Request};
 
 use super::charge::Charge;
 use crate::{
@@ -68,10 +63,23 @@ pub struct Ask {
 pub struct Sought {
     /// Whose session has tried it.
     pub id: SessionId,
-    /// Whether it is let in there.
-    pub came: Result<(), Ending>,
+    /// What for.
+    pub request: Request,
+    /// What has come of it.
+    pub came: Came,
     /// What it was charged.
     pub charge: Charge,
+}
+
+/// What has come of a code that was tried on the other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// The session is let in there.
+    In,
+    /// No node has a room of this code.
+    Nowhere,
+    /// The node that has it refuses it, or nobody can say.
+    Refused(Ending),
 }
 
 /// A member of a room sent something for the other side.
@@ -201,9 +209,9 @@ pub enum Deliver {
         moved: Box<Moved>,
     },
     /// No room here has its code: try it on the other nodes, and say [`Sought`].
-    Seek(Join, Charge),
-    /// What has come of that.
-    Visited(Join, Charge, Result<Box<Upstream>, Ending>),
+    Seek(Request, Charge),
+    /// What has come of that: the way there, if a node has one.
+    Visited(Request, Charge, Result<Option<Box<Upstream>>, Ending>),
     /// Its turn in its room's queue has come: it is a receiver, and paired.
     Paired,
     /// The request waits: its answer is late.

@@ -4,8 +4,8 @@
 //! One for each worker thread, with the rooms of that worker and everybody in them: a session whose
 //! request is about another worker's room is sent there with it, so that no frame has to change
 //! threads. It asks [`Rooms`] what follows from a message, and carries that out through the sessions'
-//! mailboxes. The rules themselves are in `rooms` and `limits`; `requests` are granted or refused, `line` keeps
-//! the joins that may not be answered yet, `member` is what is kept of a session, `visits` who is in which queue
+//! mailboxes. The rules themselves are in `rooms` and `limits`; `requests` are granted or refused, `resume` takes
+//! up rooms again, `line` keeps the requests that may not be answered yet, `member` is what is kept of a session, `visits` who is in which queue
 //! or pair, and `operator` what the operator asks.
 
 mod effects;
@@ -13,9 +13,14 @@ mod line;
 mod member;
 mod operator;
 mod requests;
+mod resume;
 mod visits;
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use relay_wire::code::RoomCode;
@@ -30,11 +35,15 @@ use super::{
 };
 use crate::{
     config::Config,
+    flow::credit::Share,
     limits::budget::Spent,
     observe::logging,
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
     state::State,
 };
+
+/// The longest that senders are to stay away once the relay has stopped, beside the first second.
+const LONGEST_SPREAD: Duration = Duration::from_secs(14);
 
 /// The sessions and rooms of one worker.
 pub struct RoomRegistry {
@@ -46,6 +55,8 @@ pub struct RoomRegistry {
     leavers: BySession<Member>,
     /// The open rooms of checks, which are logged and counted apart.
     checks: HashSet<RoomCode>,
+    /// The rooms that wait for their senders, each counted for as long.
+    away: HashMap<RoomCode, Share>,
     line: Line,
     visits: Visits,
     draining: bool,
@@ -64,6 +75,7 @@ impl RoomRegistry {
             members: BySession::default(),
             leavers: BySession::default(),
             checks: HashSet::new(),
+            away: HashMap::new(),
             line: Line::default(),
             visits: Visits::new(&state.pools),
             draining: false,
@@ -106,8 +118,8 @@ impl RoomRegistry {
                 .set_limits(limits(&registry.state.live().config));
             registry.rooms.look(now, &mut registry.effects);
             registry.carry_out();
-            while let Some((id, (join, place))) = registry.line.pop(now) {
-                registry.join(id, join, Some(place), now);
+            while let Some((id, (request, place))) = registry.line.pop(now) {
+                registry.enter(id, request, Some(place), now);
             }
             registry.set_alarm(ctx);
         });
@@ -118,7 +130,6 @@ impl RoomRegistry {
 /// What the settings say of rooms. They may change, so they are asked with each request and each look.
 fn limits(config: &Config) -> Limits {
     Limits {
-        ttl: config.room_ttl,
         max_queue: config.max_queue,
         pair_idle: config.pair_idle,
     }
@@ -184,7 +195,7 @@ impl Handler<Sought> for RoomRegistry {
     type Result = ();
 
     fn handle(&mut self, sought: Sought, ctx: &mut Self::Context) {
-        self.sought(sought);
+        self.sought(sought, ctx);
         self.set_alarm(ctx);
     }
 }
@@ -220,12 +231,14 @@ impl Handler<Fault> for RoomRegistry {
 impl Handler<Leave> for RoomRegistry {
     type Result = ();
 
-    fn handle(&mut self, Leave { id, departure }: Leave, _: &mut Self::Context) {
+    fn handle(&mut self, Leave { id, departure }: Leave, ctx: &mut Self::Context) {
         let member = self.members.remove(&id);
         self.line.leave(id);
-        self.rooms.leave(id, departure, &mut self.effects);
+        self.rooms.leave(id, departure, now(), &mut self.effects);
         self.carry_out_for(member.as_ref());
         self.leavers.extend(member.map(|member| (id, member)));
+        // Its room may wait for it.
+        self.set_alarm(ctx);
     }
 }
 
@@ -247,7 +260,12 @@ impl Handler<Shutdown> for RoomRegistry {
         self.draining = true;
         self.line = Line::default();
         match shutdown {
-            Shutdown::Drain => self.rooms.drain(&mut self.effects),
+            Shutdown::Drain => {
+                // A thousand a second, as far as that is not too long to wait for anybody.
+                let sessions = self.state.pools.sessions.whole().used() as u64;
+                let spread = Duration::from_millis(sessions).min(LONGEST_SPREAD);
+                self.rooms.drain(spread, &mut self.effects);
+            }
             Shutdown::Now => self.rooms.shut_down(&mut self.effects),
         }
         self.carry_out();

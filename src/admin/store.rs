@@ -17,7 +17,7 @@ use crate::limits::rules::Decided;
 
 /// The file's name.
 const NAME: &str = "rules.json";
-/// Who may read it: it has addresses.
+/// Who may read such a file: this one has addresses.
 const MODE: u32 = 0o600;
 /// The longest file that is read, in bytes: several times what all rules that there may be take.
 const MAX_FILE: u64 = 4 << 20;
@@ -121,22 +121,46 @@ impl Store {
     }
 
     fn write(&self, folder: &Path, decided: &Decided) -> io::Result<()> {
-        let (path, new) = (folder.join(NAME), folder.join(format!("{NAME}.new")));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(MODE);
-        let mut file = options.open(&new)?;
-        // It may have been there.
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.write_all(&serde_json::to_vec_pretty(decided)?)?;
-        file.sync_all()?;
+        let path = folder.join(NAME);
+        let new = write_beside(&path, &serde_json::to_vec_pretty(decided)?)?;
         if self.last().unread {
             fs::rename(&path, aside(&path))?;
             self.last().unread = false;
         }
-        fs::rename(&new, &path)?;
-        // The name is on the disk once its folder is.
-        File::open(folder)?.sync_all()
+        put(folder, &new, &path)
     }
+}
+
+/// Replaces a file of this folder as a whole, which nobody else may read. Blocks while the disk takes its time.
+///
+/// # Errors
+///
+/// The system's own; then what was there before is there still.
+pub fn replace(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let path = folder.join(name);
+    let new = write_beside(&path, text)?;
+    put(folder, &new, &path)
+}
+
+/// Writes what is to be in a file into another one beside it.
+fn write_beside(path: &Path, text: &[u8]) -> io::Result<PathBuf> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(MODE);
+    let mut file = options.open(&new)?;
+    // It may have been there.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    Ok(new.into())
+}
+
+/// Puts a file in the place of another.
+fn put(folder: &Path, new: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(new, path)?;
+    // The name is on the disk once its folder is.
+    File::open(folder)?.sync_all()
 }
 
 /// Where a file stays that cannot be read.

@@ -80,6 +80,7 @@ use crate::{
         address::AddressKey,
         rules::{Decided, Rules},
     },
+    rooms::ended::Ended,
 };
 
 /// How long a room that is to be opened waits for the others' word.
@@ -92,8 +93,7 @@ pub struct Cluster {
     own: Node,
     began: Instant,
     keys: Keys,
-    /// The rooms that are open here, or about to be.
-    rooms: RwLock<HashSet<RoomHash>>,
+    rooms: RwLock<Rooms>,
     known: Mutex<Known>,
     /// What is to be told to all others.
     unsaid: mpsc::Sender<Word>,
@@ -108,6 +108,15 @@ pub struct Cluster {
     listener: OnceLock<Listener>,
     /// What is counted.
     pub counts: Arc<Counts>,
+}
+
+/// The rooms of this node.
+#[derive(Default)]
+struct Rooms {
+    /// Those that are open here, or about to be.
+    open: HashSet<RoomHash>,
+    /// Those that have ended here, and whose codes are still in somebody's token.
+    ended: Ended<RoomHash>,
 }
 
 type Listener = Box<dyn Fn(News) + Send + Sync>;
@@ -209,22 +218,28 @@ impl Cluster {
         self.say(Word::Gone(self.own.id));
     }
 
-    /// A room is closed, or not opened after all.
-    pub fn closed(&self, code: &RoomCode) {
+    /// A room is closed, or not opened after all. Until `void_until`, if that is given, nobody opens it again.
+    pub fn closed(&self, code: &RoomCode, void_until: Option<Instant>) {
         let room = self.keys.room(code);
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.remove(&room);
-        if rooms.is_empty() {
+        let Rooms { open, ended } = &mut *rooms;
+        open.remove(&room);
+        if open.is_empty() {
             // It would keep its size for as long as the relay runs.
-            rooms.shrink_to_fit();
+            open.shrink_to_fit();
+        }
+        if let Some(until) = void_until {
+            ended.prune(Instant::now());
+            ended.insert(room, until);
         }
     }
 
-    fn has(&self, room: &RoomHash) -> bool {
-        self.rooms
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(room)
+    /// Whether this node has a room, as far as that matters to who asks: whoever takes one up again, or gives out its
+    /// code, has to know of those that have ended, too.
+    fn has(&self, room: &RoomHash, why: Why) -> bool {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = || rooms.ended.has(room, Instant::now());
+        rooms.open.contains(room) || (why != Why::Join && has_ended())
     }
 
     /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
@@ -234,6 +249,7 @@ impl Cluster {
         self.rooms
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+            .open
             .insert(room);
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))

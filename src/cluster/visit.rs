@@ -49,6 +49,10 @@ pub struct Upstream {
     pub stream: Stream,
     /// What has come behind the room's answer already.
     pub rest: Vec<u8>,
+    /// Seconds that the room still lives, and that it waits for its sender, where the guest is that.
+    pub expires_in: u64,
+    /// See there.
+    pub resume_within: u64,
 }
 
 /// A node that has answered.
@@ -60,16 +64,20 @@ struct Reached {
 }
 
 impl Cluster {
-    /// Finds the room of a guest on another node, and brings the guest in.
+    /// Finds the room of a guest on another node, and brings the guest in; `None` where no node has it.
     ///
     /// # Errors
     ///
-    /// [`Ending::RoomNotFound`] where no node has it, [`Ending::ClusterUnavailable`] where nobody can say so
-    /// or the one that has it is not reached, and what the room's node says.
-    pub async fn visit(&self, guest: Guest) -> Result<Upstream, Ending> {
+    /// [`Ending::ClusterUnavailable`] where nobody can say whether one has it or the one that has it is not reached,
+    /// and what the room's node says.
+    pub async fn visit(&self, guest: Guest) -> Result<Option<Upstream>, Ending> {
         let code = RoomCode::from_typed(&guest.code).ok_or(Ending::RoomNotFound)?;
         let began = Instant::now();
-        let asked = timeout(VISITING, self.ask(self.keys.room(&code), Why::Join));
+        let why = match guest.resume {
+            Some(_) => Why::Resume,
+            None => Why::Join,
+        };
+        let asked = timeout(VISITING, self.ask(self.keys.room(&code), why));
         let asked = asked.await.unwrap_or(Err(Unknown));
         let lookup = match asked {
             Ok(Some(_)) => Lookup::Found,
@@ -79,7 +87,7 @@ impl Cluster {
         self.counts.looked_up(lookup, began.elapsed());
         let invitation = match asked {
             Ok(Some(invitation)) => invitation,
-            Ok(None) => return Err(Ending::RoomNotFound),
+            Ok(None) => return Ok(None),
             Err(Unknown) => return Err(Ending::ClusterUnavailable),
         };
         let left = VISITING.saturating_sub(began.elapsed());
@@ -90,7 +98,7 @@ impl Cluster {
             Err(Ending::ClusterUnavailable) => counts::Visit::Failed,
             Err(_) => counts::Visit::Refused,
         });
-        visited
+        visited.map(Some)
     }
 
     async fn come_in(&self, invitation: Invitation, guest: Guest) -> Result<Upstream, Ending> {
@@ -213,6 +221,10 @@ async fn read_head(stream: &mut Stream) -> io::Result<(Vec<u8>, Vec<u8>)> {
 struct Said<'a> {
     r#type: &'a str,
     reason: Option<&'a str>,
+    #[serde(default)]
+    expires_in: u64,
+    #[serde(default)]
+    resume_within: u64,
 }
 
 /// Reads the room's answer to the guest.
@@ -229,7 +241,14 @@ async fn answered(reached: Reached) -> Result<Upstream, Ending> {
                 if read.len() >= end {
                     let rest = read.split_off(end);
                     return match header.opcode {
-                        Opcode::Text => granted(&read[len..]).map(|()| Upstream { stream, rest }),
+                        Opcode::Text => {
+                            granted(&read[len..]).map(|[expires_in, resume_within]| Upstream {
+                                stream,
+                                rest,
+                                expires_in,
+                                resume_within,
+                            })
+                        }
                         _ => Err(Ending::ClusterUnavailable),
                     };
                 }
@@ -244,12 +263,15 @@ async fn answered(reached: Reached) -> Result<Upstream, Ending> {
     }
 }
 
-fn granted(answer: &[u8]) -> Result<(), Ending> {
+/// What the room's answer says of its life and of how long it waits, where it lets the guest in.
+fn granted(answer: &[u8]) -> Result<[u64; 2], Ending> {
     match serde_json::from_slice(answer) {
         Ok(Said {
-            r#type: "ROOM_JOINED",
+            r#type: "ROOM_JOINED" | "ROOM_RESUMED",
+            expires_in,
+            resume_within,
             ..
-        }) => Ok(()),
+        }) => Ok([expires_in, resume_within]),
         Ok(Said {
             reason: Some(reason),
             ..

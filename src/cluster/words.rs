@@ -67,6 +67,8 @@ pub(super) enum Letter {
 pub(super) enum Why {
     /// A client wants to join it.
     Join,
+    /// Its sender wants to take it up again.
+    Resume,
     /// A room is to be opened under its code, unless somebody has it.
     Open,
 }
@@ -118,6 +120,8 @@ pub struct Guest {
     pub compression: bool,
     /// Whether it wants to hear of its place in the queue.
     pub queue_updates: bool,
+    /// The token by which it takes up its room again, where that is what it wants.
+    pub resume: Option<String>,
     /// Pings that it was sent, whose Pongs may still come.
     pub pings: u64,
 }

@@ -121,6 +121,10 @@ knobs! {
         max_rooms: usize = RELAY_MAX_ROOMS("1000", Count(1, 1_000_000));
         /// How long a room can be joined, from its creation
         room_ttl: Duration = RELAY_ROOM_TTL("1800", Seconds(1, 604_800));
+        /// How long a room can be joined whose sender asks for a longer life; RELAY_ROOM_TTL where that is longer
+        max_room_ttl: Duration = RELAY_MAX_ROOM_TTL("86400", Seconds(1, 604_800));
+        /// How long a room waits for a sender that may take it up again; 0 is not at all
+        room_grace: Duration = RELAY_ROOM_GRACE("120", Seconds(0, 86_400));
         /// Characters in a room code; fewer are easier to guess
         room_code_length: usize = RELAY_ROOM_CODE_LENGTH("6", Count(4, 16));
         /// Receivers that may wait in one room
@@ -197,7 +201,7 @@ knobs! {
         health_open: bool = RELAY_HEALTH_OPEN("off", Switch);
         /// Unix socket for status, block and the other commands; empty is admin.sock in RUNTIME_DIRECTORY, or none
         admin_socket: Option<PathBuf> = RELAY_ADMIN_SOCKET("", Kind::Path(MAX_SOCKET), restart);
-        /// Folder where blocks and limits outlive a restart; empty is STATE_DIRECTORY, or nowhere
+        /// Folder where blocks, limits and what rooms are taken up by outlive a restart; empty is STATE_DIRECTORY, or nowhere
         state_dir: Option<PathBuf> = RELAY_STATE_DIR("", Kind::Path(MAX_FOLDER), restart);
     }
     "On several machines" {
@@ -224,6 +228,14 @@ const SENDER_MESSAGE: u64 = 64 * 1024 * 1024;
 const RECEIVER_MESSAGE: u64 = 10 * 1024 * 1024;
 
 impl Config {
+    /// How long a room lives whose sender asks for so many seconds, or for nothing.
+    pub fn life(&self, asked: Option<u64>) -> Duration {
+        let longest = self.max_room_ttl.max(self.room_ttl);
+        asked.map_or(self.room_ttl, |seconds| {
+            Duration::from_secs(seconds.max(1)).min(longest)
+        })
+    }
+
     /// Bytes that a message of a room's sender may have.
     pub fn sender_message(&self) -> u64 {
         match self.max_msg_size {

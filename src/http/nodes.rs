@@ -5,7 +5,12 @@ use std::net::IpAddr;
 
 use actix_http::{RequestHead, Response, body::BoxBody, ws};
 use actix_web::http::header;
-use relay_wire::{code::RoomCode, ending::Ending, request::Join};
+use relay_wire::{
+    code::RoomCode,
+    ending::Ending,
+    request::{Join, Request, Resume},
+    token::ResumeToken,
+};
 
 use super::{
     handshake::{Admitted, Door, answer},
@@ -72,11 +77,19 @@ impl Door {
 }
 
 fn brought(guest: &Guest) -> Brought {
-    Brought {
-        join: Join {
-            code: RoomCode::from_typed(&guest.code),
+    let code = RoomCode::from_typed(&guest.code);
+    let request = match &guest.resume {
+        Some(token) => Request::Resume(Resume {
+            code,
+            token: ResumeToken::from_text(token),
+        }),
+        None => Request::Join(Join {
+            code,
             queue_updates: guest.queue_updates,
-        },
+        }),
+    };
+    Brought {
+        request,
         pings: guest.pings,
     }
 }

@@ -13,6 +13,7 @@ mod lasting;
 mod payload;
 mod process;
 pub mod refusals;
+mod resumes;
 pub mod tally;
 mod transfers;
 mod waits;
@@ -41,6 +42,7 @@ use self::{
 pub use self::{
     format::{Format, classic},
     gauges::{Limits, Snapshot},
+    resumes::{NotResumed, Resumes},
     transfers::{Transfer, Transfers},
     waits::{Fault, Waits},
 };
@@ -98,6 +100,8 @@ pub struct Metrics {
     arrived: Counter,
     compression: Compression,
     gauges: Gauges,
+    /// Rooms that wait for their senders.
+    pub resumes: Resumes,
     /// Rooms and transfers, by their ends.
     pub transfers: Transfers,
     /// Whom sessions wait for.
@@ -114,6 +118,7 @@ impl Metrics {
         registry.register("build", "Which relay this is", Info::new(build));
         let mut metrics = Self {
             gauges: Gauges::register(registry),
+            resumes: Resumes::register(registry),
             transfers: Transfers::register(registry),
             waits: Waits::register(registry),
             compression: Compression::register(registry),

@@ -11,6 +11,7 @@
 //! | [`reload`] | settings that are read again |
 //! | `sampling` | samples for the page of the last hour |
 //! | [`systemd`] | the service manager: its sockets, and what it wants to hear |
+//! | `tokens` | the keys by which senders take their rooms up again, kept over a restart |
 
 mod descriptors;
 mod drain;
@@ -20,6 +21,7 @@ pub mod orders;
 pub mod reload;
 mod sampling;
 pub mod systemd;
+mod tokens;
 pub mod worker;
 
 use std::{
@@ -41,6 +43,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::{
     reload::{Reload, Running},
+    tokens::TokenFile,
     worker::Start,
 };
 use crate::{
@@ -68,6 +71,8 @@ pub struct Relay {
     directory: Arc<Directory>,
     /// Where the operator's decisions are kept.
     store: Store,
+    /// Where the keys are kept by which senders take their rooms up again.
+    tokens: TokenFile,
     /// Where its orders go.
     orders: mpsc::Sender<Order>,
 }
@@ -111,7 +116,8 @@ impl Relay {
         let handshakes = descriptors::fit(&mut config, listeners.len());
         let store = orders::store(&config);
         let settings = config.cluster();
-        let state = State::new(config);
+        let state = State::new(config.clone());
+        let tokens = TokenFile::open(&config, &state)?;
         let cluster = settings.map(|it| Cluster::new(&it, Arc::clone(&state.rules)));
         let state = state.in_cluster(cluster.transpose()?.map(Arc::new));
         state
@@ -125,6 +131,7 @@ impl Relay {
             directory: Arc::new(Directory::new(state.live().config.workers)),
             state: Arc::new(state),
             store,
+            tokens,
             // To nobody, unless somebody asks for them.
             orders: mpsc::channel(1).0,
         })
@@ -190,6 +197,7 @@ impl Relay {
             state,
             directory,
             store,
+            tokens,
             orders,
         } = self;
         let config = &state.live().config;
@@ -245,6 +253,7 @@ impl Relay {
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);
         let sampling = actix_rt::spawn(sampling::sample(Arc::clone(&state)));
+        let renewing = actix_rt::spawn(tokens.keep(Arc::clone(&state)));
         let office = Office::new(Arc::clone(&state), Arc::clone(&directory), store, orders);
         let office = Arc::new(office);
         let elsewhere = Arc::clone(&office);
@@ -271,6 +280,7 @@ impl Relay {
         }
         watch.abort();
         sampling.abort();
+        renewing.abort();
         elsewhere.abort();
         drain::all_told(&directory).await;
         for thread in threads {

@@ -19,7 +19,9 @@ pub(super) async fn join(state: &Arc<State>, decided: &Arc<Notify>) -> io::Resul
     };
     let (listener, decided) = (Arc::clone(state), Arc::clone(decided));
     let tell = move |news| hear(&listener, &decided, news);
-    let joined = cluster.join(settings, config.room_ttl, tell).await;
+    let joined = cluster
+        .join(settings, config.life(Some(u64::MAX)), tell)
+        .await;
     joined.map_err(io::Error::other)
 }
 

@@ -1,6 +1,11 @@
 //! What follows from what the members of a room do, as data: the registry carries it out.
 
-use std::{collections::HashMap, fmt, ops::AddAssign, time::Instant};
+use std::{
+    collections::HashMap,
+    fmt,
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use foldhash::fast::RandomState;
 use relay_wire::{
@@ -35,6 +40,10 @@ pub enum Effect {
     Close(SessionId, Departure),
     /// This session has opened this room: to be logged and counted.
     Opened(SessionId, RoomCode),
+    /// This room is without its sender, and waits for it: to be logged and counted.
+    Away(Away),
+    /// The sender of this room has it again: to be logged and counted.
+    Resumed(Resumed),
     /// A receiver has come into a room: to be logged.
     Joined(Joined),
     /// A receiver is paired with its sender: to be noted.
@@ -74,6 +83,18 @@ impl From<Ending> for Departure {
     }
 }
 
+impl Departure {
+    /// Whether the session did not mean to end, as far as that can be seen, and so may come back: its line was
+    /// cut, or it has closed with a code that says so. Who is ended for what it did may not.
+    pub fn may_come_back(&self) -> bool {
+        match self.ending {
+            Ending::PeerClosed => !self.well,
+            Ending::PeerVanished | Ending::Stalled | Ending::PingTimeout | Ending::Panicked => true,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Departure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.ending.name())?;
@@ -83,6 +104,48 @@ impl fmt::Display for Departure {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// A room that waits for its sender.
+#[derive(Debug)]
+pub struct Away {
+    /// Which room.
+    pub code: RoomCode,
+    /// Its sender.
+    pub sender: SessionId,
+    /// How that left.
+    pub departure: Departure,
+    /// How long the room waits.
+    pub grace: Duration,
+}
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, sender, departure) = (self.code, self.sender.0, self.departure);
+        let grace = self.grace.as_secs();
+        write!(
+            f,
+            "room {code} waits {grace} s for its sender: session {sender} ended with {departure}"
+        )
+    }
+}
+
+/// A room that its sender has again.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Which room.
+    pub code: RoomCode,
+    /// The session of its sender now.
+    pub sender: SessionId,
+    /// Whether it was opened anew for that, as this relay did not have it.
+    pub anew: bool,
+}
+
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.anew { "opened anew" } else { "taken up" };
+        write!(f, "room {} {how} by session {}", self.code, self.sender.0)
     }
 }
 
@@ -206,6 +269,8 @@ pub struct Summary {
     pub receivers: u64,
     /// What passed between them and the sender.
     pub passed: Passed,
+    /// Until when its token lives, where it has one and may not be opened again by it.
+    pub void_until: Option<Instant>,
 }
 
 impl Summary {

@@ -6,11 +6,16 @@
 
 mod assembly;
 mod effect;
+pub mod ended;
+pub mod keyring;
 mod outcome;
 pub mod placement;
 mod receiver;
+mod resume;
 mod room;
 mod sight;
+pub mod slot;
+mod terms;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,14 +25,19 @@ use std::{
 
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
-use self::room::Room;
 pub use self::{
     assembly::most_charged,
-    effect::{BySession, Departure, Effect, Joined, Paired, Passed, SessionId, Summary, Visit},
+    effect::{
+        Away, BySession, Departure, Effect, Joined, Paired, Passed, Resumed, SessionId, Summary,
+        Visit,
+    },
     outcome::Outcome,
     receiver::Receiver,
+    resume::Whereabouts,
     sight::Sight,
+    terms::{Terms, Ticket},
 };
+use self::{ended::Ended, room::Room};
 use crate::flow::{
     credit::{Full, Pool, Share},
     data::Data,
@@ -37,8 +47,6 @@ use crate::flow::{
 /// What bounds the rooms.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Time from a room's creation to its end.
-    pub ttl: Duration,
     /// Receivers that may wait in one room.
     pub max_queue: usize,
     /// Time that a pair may move no data, to the eighth part of it.
@@ -63,6 +71,8 @@ pub struct Rooms {
     /// Every room, by when it is to be looked at next; the number parts equals.
     looks: BTreeMap<(Instant, u64), RoomCode>,
     opened: u64,
+    /// Rooms that have ended, and that nobody opens again.
+    ended: Ended<RoomCode>,
 }
 
 impl Rooms {
@@ -74,6 +84,7 @@ impl Rooms {
             members: BySession::default(),
             looks: BTreeMap::new(),
             opened: 0,
+            ended: Ended::default(),
         }
     }
 
@@ -87,37 +98,48 @@ impl Rooms {
         self.rooms.contains_key(code)
     }
 
-    /// Opens a room for `sender`, charged to `slots`, under the first of `codes` that is not in use.
+    /// Whether a new room may have this code: none has it, and nobody has a token of one that had it.
+    pub fn is_free(&self, code: &RoomCode, now: Instant) -> bool {
+        !self.rooms.contains_key(code) && !self.ended.has(code, now)
+    }
+
+    /// Opens a room for `sender` on these terms, charged to `slots`, under `code` if that is not in use.
     ///
     /// # Errors
     ///
-    /// [`Ending::TooManyRooms`], also where none of the codes is free, and [`Ending::AddressRooms`].
+    /// [`Ending::TooManyRooms`], also where there is no code that is free, and [`Ending::AddressRooms`].
     pub fn create(
         &mut self,
         now: Instant,
         sender: SessionId,
         slots: &Arc<Pool>,
-        codes: impl IntoIterator<Item = RoomCode>,
+        code: Option<RoomCode>,
+        terms: &Terms,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Ending> {
         let slot = Share::try_take(slots, 1).map_err(|full| match full {
             Full::Whole => Ending::TooManyRooms,
             Full::Part => Ending::AddressRooms,
         })?;
-        let mut codes = codes.into_iter();
-        let free = codes.find(|code| !self.rooms.contains_key(code));
+        let free = code.filter(|code| !self.rooms.contains_key(code));
         let code = free.ok_or(Ending::TooManyRooms)?;
         self.opened += 1;
-        let mut room = Room::new(sender, now, now + self.limits.ttl, self.opened, slot);
+        let mut room = Room::new(sender, now, terms, self.opened, slot);
         let look = room.look_again(now, self.limits.pair_idle);
         self.looks.insert(look, code);
         self.rooms.insert(code, room);
         self.members.insert(sender, (code, Role::Sender));
-        let created = Reply::RoomCreated {
-            room_id: code.reveal(),
-            expires_in: self.limits.ttl.as_secs(),
-        };
-        effects.extend([Effect::Opened(sender, code), Effect::Reply(sender, created)]);
+        effects.extend([
+            Effect::Opened(sender, code),
+            Effect::Reply(sender, terms.told(&code)),
+        ]);
+        if terms.anew {
+            effects.push(Effect::Resumed(Resumed {
+                code,
+                sender,
+                anew: true,
+            }));
+        }
         Ok(())
     }
 
@@ -189,35 +211,49 @@ impl Rooms {
         effects: &mut Vec<Effect>,
     ) {
         if let Some((code, Role::Receiver)) = self.members.get(&receiver)
-            && let Some(sender) = self.rooms.get(code).and_then(|it| it.sender_of(receiver))
+            && let code = *code
+            && let Some(sender) = self.rooms.get(&code).and_then(|it| it.sender_of(receiver))
         {
-            self.leave(sender, departure, effects);
+            self.members.remove(&sender);
+            self.close(code, Ending::SenderDisconnected, Some(departure), effects);
             effects.push(Effect::Close(sender, departure));
         }
     }
 
-    /// A session is gone; one that is in no room changes nothing.
-    pub fn leave(&mut self, session: SessionId, departure: Departure, effects: &mut Vec<Effect>) {
-        let Some((code, role)) = self.members.remove(&session) else {
-            return;
-        };
-        let Some(room) = self.rooms.get_mut(&code) else {
-            return;
-        };
-        match role {
-            Role::Sender => {
-                self.close(code, Ending::SenderDisconnected, Some(departure), effects);
+    /// A session is gone at `now`; one that is in no room changes nothing.
+    pub fn leave(
+        &mut self,
+        session: SessionId,
+        departure: Departure,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.members.get(&session) {
+            Some(&(code, Role::Sender)) => {
+                self.members.remove(&session);
+                if !self.wait(code, departure, now, effects) {
+                    self.close(code, Ending::SenderDisconnected, Some(departure), effects);
+                }
             }
-            Role::Receiver => {
-                room.lose(code, session, departure, effects);
-                self.progress(code, effects);
-            }
+            Some((_, Role::Receiver)) => self.lose(session, departure, effects),
+            None => {}
         }
     }
 
-    /// Ends the rooms whose time is up, though a pair may finish, and the pairs that have moved no
-    /// data for so long; their rooms go on.
+    /// A receiver is gone.
+    fn lose(&mut self, receiver: SessionId, departure: Departure, effects: &mut Vec<Effect>) {
+        if let Some((code, _)) = self.members.remove(&receiver)
+            && let Some(room) = self.rooms.get_mut(&code)
+        {
+            room.lose(code, receiver, departure, effects);
+            self.progress(code, effects);
+        }
+    }
+
+    /// Ends the rooms whose time is up, though a pair may finish, those that have waited for their senders in vain, and
+    /// the pairs that have moved no data for so long; their rooms go on.
     pub fn look(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.ended.prune(now);
         while let Some((&(at, _), _)) = self.looks.first_key_value()
             && at <= now
             && let Some((_, code)) = self.looks.pop_first()
@@ -239,6 +275,9 @@ impl Rooms {
         if self.rooms.get(&code).is_some_and(|room| room.is_due(now)) {
             self.end(code, Ending::RoomExpired, effects);
         }
+        if let Some(departure) = self.rooms.get(&code).and_then(|it| it.has_waited(now)) {
+            self.close(code, Ending::SenderDisconnected, Some(departure), effects);
+        }
         if let Some(room) = self.rooms.get_mut(&code)
             && let Some(receiver) = room.quiet_receiver(now)
         {
@@ -248,7 +287,7 @@ impl Rooms {
 
     /// Closes on a receiver, whose place in its room is free from here on.
     fn send_away(&mut self, receiver: SessionId, ending: Ending, effects: &mut Vec<Effect>) {
-        self.leave(receiver, ending.into(), effects);
+        self.lose(receiver, ending.into(), effects);
         effects.push(Effect::Close(receiver, ending.into()));
     }
 
@@ -264,8 +303,12 @@ impl Rooms {
         is_there
     }
 
-    /// Begins the end of every room, as the relay is to stop; a pair may finish.
-    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+    /// Begins the end of every room, as the relay is to stop; a pair may finish. Senders that may take their rooms up
+    /// again are told to come back within `spread`.
+    pub fn drain(&mut self, spread: Duration, effects: &mut Vec<Effect>) {
+        for (code, room) in &mut self.rooms {
+            room.spread(code, spread);
+        }
         let codes: Vec<_> = self.rooms.keys().copied().collect();
         for code in codes {
             self.end(code, Ending::ServerShutdown, effects);
@@ -321,6 +364,13 @@ impl Rooms {
         self.looks.remove(&room.look());
         for member in room.close(code, ending, departure, effects) {
             self.members.remove(&member);
+        }
+        if let Some(Effect::Closed(Summary {
+            void_until: Some(until),
+            ..
+        })) = effects.last()
+        {
+            self.ended.insert(code, *until);
         }
     }
 }

@@ -51,7 +51,8 @@ impl Outcome {
             | Ending::PeerVanished
             | Ending::Stalled
             | Ending::PingTimeout
-            | Ending::GaveWay => gone,
+            | Ending::GaveWay
+            | Ending::Replaced => gone,
             Ending::PairIdle => Self::Idle,
             Ending::ServerShutdown | Ending::Panicked => Self::RelayGone,
             _ => Self::Refused,
@@ -94,6 +95,7 @@ mod tests {
                 (Ending::Stalled, true, gone),
                 (Ending::PingTimeout, false, gone),
                 (Ending::GaveWay, false, gone),
+                (Ending::Replaced, true, gone),
                 (Ending::MessageTooBig, false, Outcome::Refused),
                 (Ending::BuffersFull, true, Outcome::Refused),
                 (Ending::InvalidUtf8, false, Outcome::Refused),

@@ -1,5 +1,7 @@
-//! One room: its sender, the receiver paired with it, and the queue; `ends` is how all of them leave.
+//! One room: its sender, the receiver paired with it, and the queue; `ends` is how all of them leave, and `away` how the
+//! sender comes back.
 
+mod away;
 mod ends;
 
 use std::{
@@ -11,9 +13,10 @@ use std::{
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
 use super::{
-    effect::{Effect, Joined, Paired, Passed, SessionId},
+    effect::{Departure, Effect, Joined, Paired, Passed, SessionId},
     receiver::{Pair, Receiver, drop_held},
     sight::Sight,
+    terms::Terms,
 };
 use crate::flow::{
     credit::{Full, Share},
@@ -33,11 +36,27 @@ enum Stage {
     Clearing { ponged: bool },
     /// Sender and receiver are connected.
     Paired(Pair),
+    /// The sender is away, since it left like this, and may come back until then.
+    Away { until: Instant, since: Departure },
+}
+
+/// What lets a sender take its room up again.
+#[derive(Debug, Clone, Copy)]
+struct Resumable {
+    /// When it was opened, as its token says.
+    opened: u64,
+    /// How long it waits.
+    grace: Duration,
 }
 
 #[derive(Debug)]
 pub(super) struct Room {
+    /// Its sender, or the last that it had.
     sender: SessionId,
+    /// Whether its sender may come back.
+    resumable: Option<Resumable>,
+    /// When its sender is to come back once the relay stops, if it is.
+    reconnect_in: Option<Duration>,
     /// When its time is up.
     due: Instant,
     /// Its place in the order of looks.
@@ -54,6 +73,8 @@ pub(super) struct Room {
     receivers: u64,
     /// What passed between the sender and those receivers that have left.
     passed: Passed,
+    /// What had passed up before this sender came.
+    passed_up_before: u64,
     _slot: Share,
 }
 
@@ -61,13 +82,19 @@ impl Room {
     pub(super) fn new(
         sender: SessionId,
         opened: Instant,
-        due: Instant,
+        terms: &Terms,
         number: u64,
         slot: Share,
     ) -> Self {
+        let resumable = terms.ticket.as_ref().map(|ticket| Resumable {
+            opened: ticket.opened,
+            grace: ticket.grace,
+        });
         Self {
             sender,
-            due,
+            resumable,
+            reconnect_in: None,
+            due: opened + terms.life,
             look: (opened, number),
             pair_look: opened,
             stage: Stage::Vacant { told: false },
@@ -77,6 +104,7 @@ impl Room {
             opened,
             receivers: 0,
             passed: Passed::default(),
+            passed_up_before: 0,
             _slot: slot,
         }
     }
@@ -86,8 +114,8 @@ impl Room {
         self.look
     }
 
-    /// Says when it is looked at next: at the end of its time, or to see whether a pair that may be
-    /// quiet for so long has moved data.
+    /// Says when it is looked at next: at the end of its time, when it has waited for its sender, or to see whether
+    /// a pair that may be quiet for so long has moved data.
     pub(super) fn look_again(&mut self, now: Instant, pair_idle: Duration) -> (Instant, u64) {
         if self.pair_look <= now {
             let step = pair_idle / LOOKS;
@@ -96,7 +124,12 @@ impl Room {
             self.pair_look = next.unwrap_or(now + step);
         }
         let due = Some(self.due).filter(|_| self.is_open());
-        self.look.0 = due.map_or(self.pair_look, |due| due.min(self.pair_look));
+        let away_until = match self.stage {
+            Stage::Away { until, .. } => Some(until),
+            _ => None,
+        };
+        let all = [due, away_until, Some(self.pair_look)];
+        self.look.0 = all.into_iter().flatten().min().unwrap_or(self.pair_look);
         self.look
     }
 
@@ -136,8 +169,9 @@ impl Room {
     pub(super) fn sight(&self, code: RoomCode) -> Sight {
         let pair = match &self.stage {
             Stage::Paired(pair) => Some(pair),
-            Stage::Vacant { .. } | Stage::Clearing { .. } => None,
+            _ => None,
         };
+        let is_away = matches!(self.stage, Stage::Away { .. });
         let passed_now = pair.map(|pair| pair.passed).unwrap_or_default();
         let mut passed = self.passed;
         passed += passed_now;
@@ -145,7 +179,7 @@ impl Room {
             code,
             opened: self.opened,
             is_open: self.is_open(),
-            sender: self.sender,
+            sender: (!is_away).then_some(self.sender),
             receiver: pair.map(|pair| pair.receiver),
             waiting: self.queue.len(),
             receivers: self.receivers,
@@ -262,6 +296,8 @@ impl Room {
                 chunk.credit.dropped(Dropped::ReceiverGone);
                 self.clear();
             }
+            // It is no member any more.
+            Stage::Away { .. } => chunk.credit.dropped(Dropped::RoomGone),
             Stage::Vacant { told } => {
                 chunk.credit.dropped(Dropped::NoPeer);
                 if !mem::replace(told, true) {

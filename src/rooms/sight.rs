@@ -15,8 +15,8 @@ pub struct Sight {
     pub opened: Instant,
     /// Whether it can be joined.
     pub is_open: bool,
-    /// Its sender.
-    pub sender: SessionId,
+    /// Its sender, unless that is away.
+    pub sender: Option<SessionId>,
     /// The receiver that is paired with it.
     pub receiver: Option<SessionId>,
     /// Receivers in its queue.

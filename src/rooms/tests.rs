@@ -5,6 +5,7 @@ mod ends;
 mod messages;
 mod pairs;
 mod promises;
+mod resume;
 
 use relay_wire::{
     frame::{self, Header, Opcode},
@@ -39,7 +40,6 @@ impl World {
         let start = Instant::now();
         Self {
             rooms: Rooms::new(Limits {
-                ttl: TTL,
                 max_queue,
                 pair_idle: PAIR_IDLE,
             }),
@@ -70,13 +70,17 @@ impl World {
     }
 
     fn create(&mut self, sender: u64) -> Result<Vec<Seen>, Ending> {
+        self.create_on(sender, &Terms::plain(TTL))
+    }
+
+    fn create_on(&mut self, sender: u64, terms: &Terms) -> Result<Vec<Seen>, Ending> {
         let mut effects = Vec::new();
-        let codes = [code(sender)];
         self.rooms.create(
             self.now,
             SessionId(sender),
             &self.slots,
-            codes,
+            Some(code(sender)),
+            terms,
             &mut effects,
         )?;
         Ok(see(effects))
@@ -107,11 +111,19 @@ impl World {
     }
 
     fn leave(&mut self, session: u64) -> Vec<Seen> {
-        self.end(session, Ending::PeerClosed)
+        let well = Departure {
+            well: true,
+            ..Ending::PeerClosed.into()
+        };
+        self.depart(session, well)
     }
 
     fn end(&mut self, session: u64, ending: Ending) -> Vec<Seen> {
-        self.run(|rooms, _, effects| rooms.leave(SessionId(session), ending.into(), effects))
+        self.depart(session, ending.into())
+    }
+
+    fn depart(&mut self, session: u64, departure: Departure) -> Vec<Seen> {
+        self.run(|rooms, now, effects| rooms.leave(SessionId(session), departure, now, effects))
     }
 
     fn cleared(&mut self, sender: u64) -> Vec<Seen> {
@@ -186,6 +198,7 @@ impl Seen {
                 id.0,
                 match reply {
                     Reply::RoomCreated { .. } => "created",
+                    Reply::RoomResumed { .. } => "resumed",
                     Reply::RoomJoined { .. } => "joined",
                     Reply::Queued { position } => PLACES[position],
                     Reply::PeerJoined { .. } => "peer_joined",
@@ -202,6 +215,8 @@ impl Seen {
             Effect::Close(id, departure) => Self::Closed(id.0, departure.ending.name()),
             Effect::Awaited(id, others) => Self::Awaited(id.0, others),
             Effect::Opened(..)
+            | Effect::Away(_)
+            | Effect::Resumed(_)
             | Effect::Joined(_)
             | Effect::Paired(_)
             | Effect::Begun(_)

@@ -18,6 +18,8 @@ pub struct Pools {
     pub sessions: Shares,
     /// Rooms; the limit is `RELAY_MAX_ROOMS`, and `RELAY_ADDRESS_ROOMS` for a sender's address.
     pub rooms: Shares,
+    /// Rooms that wait for their senders.
+    pub away: Arc<Pool>,
     /// Receivers that wait in the queues of their rooms.
     pub queued: Arc<Pool>,
     /// Receivers that are paired with their sender.
@@ -37,6 +39,7 @@ impl Pools {
             handshakes: Pool::new(usize::MAX),
             sessions: chosen(sessions(config)),
             rooms: chosen(rooms(config)),
+            away: Pool::new(usize::MAX),
             queued: Pool::new(usize::MAX),
             pairs: Pool::new(usize::MAX),
             in_flight: Pool::new(usize::MAX),

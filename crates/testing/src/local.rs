@@ -285,6 +285,7 @@ fn add(one: Snapshot, other: Snapshot) -> Snapshot {
     Snapshot {
         sessions: one.sessions + other.sessions,
         rooms: one.rooms + other.rooms,
+        away: one.away + other.away,
         handshakes: one.handshakes + other.handshakes,
         pairs: one.pairs + other.pairs,
         queued: one.queued + other.queued,

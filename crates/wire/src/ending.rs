@@ -158,7 +158,12 @@ endings! {
     /// The relay stops.
     ServerShutdown = "server_shutdown", Close(1012), Later,
         "The relay is restarting; try again in a moment.";
+    /// The room's sender has taken it up again on another connection.
+    Replaced = "replaced", Close(1008), No,
+        "The sender has taken its room up again on another connection.";
     // Sessions.
+    /// A paired receiver's sender is away, and may come back to its room.
+    SenderAway = "sender_away", Close(1013), Later, "";
     /// The node that has the receiver's room is not reached any more.
     NodeLost = "node_lost", Close(1012), Later, "";
     /// The operator has blocked the address of an open session.

@@ -9,6 +9,7 @@
 //! | [`request`] | what a client asks for |
 //! | [`reply`] | what the relay says |
 //! | [`ending`] | every way a handshake, a request, a session or a room ends |
+//! | [`token`] | what a sender takes its room up again with |
 //! | [`text`] | strangers' text, made fit to be shown |
 //!
 //! No I/O, no clock, no runtime. When to say what is for the relay and its clients to decide.
@@ -20,4 +21,5 @@ pub mod frame;
 pub mod reply;
 pub mod request;
 pub mod text;
+pub mod token;
 pub mod utf8;

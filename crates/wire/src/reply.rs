@@ -20,6 +20,19 @@ pub enum Reply {
         room_id: String,
         /// Seconds it lives.
         expires_in: u64,
+        /// What its sender takes it up again with, where it has asked for that.
+        #[serde(flatten)]
+        resume: Option<ResumeBy>,
+    },
+    /// The sender has its room again.
+    RoomResumed {
+        /// Its code.
+        room_id: String,
+        /// Seconds it still lives.
+        expires_in: u64,
+        /// What it is taken up again with the next time.
+        #[serde(flatten)]
+        resume: ResumeBy,
     },
     /// The receiver is in, paired or queued.
     RoomJoined {
@@ -50,7 +63,28 @@ pub enum Reply {
         /// Whole seconds to wait.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
+        /// When to come back, where the client is to take its room up again: not all at once.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "seconds")]
+        reconnect_in: Option<Duration>,
     },
+}
+
+/// How a sender takes its room up again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResumeBy {
+    /// The text of its token.
+    #[serde(rename = "resume_token")]
+    pub token: String,
+    /// Seconds that the room waits for it.
+    #[serde(rename = "resume_within")]
+    pub within: u64,
+}
+
+/// A time as a number of seconds, to the millisecond.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    let seconds = time.map(|time| time.as_millis() as f64 / 1000.0);
+    seconds.serialize(serializer)
 }
 
 impl From<Ending> for Reply {
@@ -59,6 +93,7 @@ impl From<Ending> for Reply {
             reason,
             message: reason.sentence().unwrap_or_default(),
             retry_after: None,
+            reconnect_in: None,
         }
     }
 }
@@ -76,6 +111,18 @@ impl Reply {
             reason,
             message: reason.sentence().unwrap_or_default(),
             retry_after: Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            reconnect_in: None,
+        }
+    }
+
+    /// The end of a relay, after which the client is to come back in this time.
+    pub fn come_back(reconnect_in: Duration) -> Self {
+        let reason = Ending::ServerShutdown;
+        Self::Error {
+            reason,
+            message: reason.sentence().unwrap_or_default(),
+            retry_after: None,
+            reconnect_in: Some(reconnect_in),
         }
     }
 
@@ -123,6 +170,7 @@ mod tests {
         let created = Reply::RoomCreated {
             room_id: room_id.clone(),
             expires_in: 1800,
+            resume: None,
         };
         assert_eq!(
             json(created),
@@ -145,6 +193,38 @@ mod tests {
             let reply = json(Reply::rate_limited(Duration::from_millis(millis)));
             let end = format!(r#","retry_after":{wait}}}"#);
             assert!(reply.ends_with(&end), "{reply} for {millis} ms");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_it_is_told_how_to_come_back() {
+        let json = |reply: Reply| String::from_utf8_lossy(&reply.encode()[2..]).into_owned();
+        let room_id = "a7f3k2".to_owned();
+        let resume = ResumeBy {
+            token: "T".to_owned(),
+            within: 120,
+        };
+        let created = Reply::RoomCreated {
+            room_id: room_id.clone(),
+            expires_in: 60,
+            resume: Some(resume.clone()),
+        };
+        let resumed = Reply::RoomResumed {
+            room_id,
+            expires_in: 60,
+            resume,
+        };
+        let rest = r#""room_id":"a7f3k2","expires_in":60,"resume_token":"T","resume_within":120}"#;
+        assert_eq!(json(created), format!(r#"{{"type":"ROOM_CREATED",{rest}"#));
+        assert_eq!(json(resumed), format!(r#"{{"type":"ROOM_RESUMED",{rest}"#));
+        for (millis, shown) in [(1000, "1.0"), (1234, "1.234"), (15_000, "15.0")] {
+            let reply =
+                String::from_utf8_lossy(&Reply::come_back(Duration::from_millis(millis)).encode())
+                    .into_owned();
+            assert!(
+                reply.ends_with(&format!(r#","reconnect_in":{shown}}}"#)),
+                "{reply}"
+            );
         }
     }
 

@@ -8,11 +8,12 @@ use relay_wire::code::RoomCode;
 use super::{RoomRegistry, member::Member};
 use crate::{
     actors::{messages::Deliver, now},
+    flow::credit::Share,
     observe::{
         events::{Event, Kind},
         logging::log_client,
     },
-    rooms::{Effect, Joined, Paired, SessionId, Summary, Visit},
+    rooms::{Away, Effect, Joined, Paired, Resumed, SessionId, Summary, Visit},
 };
 
 /// Effects for which an empty list keeps its memory. One message seldom has more.
@@ -39,6 +40,8 @@ impl RoomRegistry {
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, departure) => self.send(id, Deliver::Close(departure)),
                 Effect::Opened(id, code) => self.room_opened(id, code, cause),
+                Effect::Away(away) => self.room_away(&away, cause),
+                Effect::Resumed(resumed) => self.room_resumed(&resumed, cause),
                 Effect::Joined(joined) => self.joined(&joined, cause),
                 Effect::Paired(paired) => self.paired(&paired),
                 Effect::Begun(id) => self.visits.begun(id, now()),
@@ -65,6 +68,28 @@ impl RoomRegistry {
         self.tell(code, cause, || Event {
             session: Some(sender),
             ..Event::of(Kind::RoomCreated)
+        });
+    }
+
+    fn room_away(&mut self, away: &Away, cause: Option<&Member>) {
+        let counted = Share::take(&self.state.pools.away, 1);
+        self.away.insert(away.code, counted);
+        self.state.metrics.resumes.away();
+        self.log_room(&away.code, cause, away);
+        self.tell(away.code, cause, || Event {
+            session: Some(away.sender),
+            reason: Some(away.departure.ending),
+            ..Event::of(Kind::SenderAway)
+        });
+    }
+
+    fn room_resumed(&mut self, resumed: &Resumed, cause: Option<&Member>) {
+        self.away.remove(&resumed.code);
+        self.state.metrics.resumes.resumed(resumed.anew);
+        self.log_room(&resumed.code, cause, resumed);
+        self.tell(resumed.code, cause, || Event {
+            session: Some(resumed.sender),
+            ..Event::of(Kind::RoomResumed)
         });
     }
 
@@ -116,8 +141,9 @@ impl RoomRegistry {
 
     fn room_closed(&mut self, summary: &Summary, cause: Option<&Member>) {
         self.state.placement.closed(self.worker);
+        self.away.remove(&summary.code);
         if let Some(cluster) = &self.state.cluster {
-            cluster.closed(&summary.code);
+            cluster.closed(&summary.code, summary.void_until);
         }
         let now = now();
         let lasted = now.duration_since(summary.opened);

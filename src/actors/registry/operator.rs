@@ -78,7 +78,7 @@ impl Handler<Look> for RoomRegistry {
         let seen = self.rooms.sights().map(|sight| Seen {
             at: now,
             check: self.checks.contains(&sight.code),
-            sender: member(sight.sender),
+            sender: sight.sender.and_then(member),
             receiver: sight.receiver.and_then(member),
             sight,
         });

@@ -5,7 +5,7 @@ use std::{iter, time::Duration};
 use actix::Message;
 use actix_rt::time::timeout;
 use relay_testing::metrics::Metrics;
-use relay_wire::request::Request;
+use relay_wire::request::{Create, Request};
 use tokio::io::AsyncWriteExt;
 
 use super::{effects::KEPT_EFFECTS, *};
@@ -198,7 +198,7 @@ async fn who_comes_from_another_worker_has_what_holds_when_it_comes() {
     let visitor = || Visitor::new([192, 0, 2, 7].into());
     let moved = || {
         Some(Moved {
-            request: Request::Create,
+            request: Request::Create(Create::default()),
             spent: Spent::default(),
         })
     };
@@ -244,7 +244,7 @@ async fn who_lacks_a_key_when_it_comes_is_given_nothing() {
             visitor: Visitor::new([127, 0, 0, 1].into()),
             vitals: Arc::new(Vitals::new(now())),
             moved: Some(Moved {
-                request: Request::Create,
+                request: Request::Create(Create::default()),
                 spent: Spent::default(),
             }),
         })

@@ -4,7 +4,12 @@
 use std::{sync::Arc, task::Context as Task, time::Instant};
 
 use actix::{AsyncContext, Context, WrapFuture};
-use relay_wire::{ending::Ending, frame, reply::Reply, request::Join};
+use relay_wire::{
+    ending::Ending,
+    frame,
+    reply::{Reply, ResumeBy},
+    request::Request,
+};
 
 use super::{
     actor::Session,
@@ -15,7 +20,7 @@ use super::{
 use crate::{
     actors::{
         charge::Charge,
-        messages::{Deliver, Sought},
+        messages::{Came, Deliver, Sought},
     },
     cluster::{
         Cluster,
@@ -33,21 +38,23 @@ const PINGS_ON_THE_WAY: u64 = 16;
 
 impl Session {
     /// Tries a code on the other nodes. The answer comes as a message, which wakes the pump.
-    pub(super) fn seek(&mut self, join: Join, charge: Charge, ctx: &mut Context<Self>) {
+    pub(super) fn seek(&mut self, request: Request, charge: Charge, ctx: &mut Context<Self>) {
         let Some(connection) = &mut self.0 else {
             return;
         };
-        let (Some(cluster), Some(guest)) =
-            (connection.state.cluster.clone(), connection.guest_of(join))
-        else {
+        let (Some(cluster), Some(guest)) = (
+            connection.state.cluster.clone(),
+            connection.guest_of(&request),
+        ) else {
             return;
         };
         connection.answer_is_late();
         let session = ctx.address();
         let visiting = async move {
-            let came = cluster.visit(guest).await.map(Box::new);
+            let came = cluster.visit(guest).await;
+            let came = came.map(|upstream| upstream.map(Box::new));
             // Where the session is gone, so is the way there.
-            session.do_send(Deliver::Visited(join, charge, came));
+            session.do_send(Deliver::Visited(request, charge, came));
         };
         ctx.spawn(visiting.into_actor(self));
     }
@@ -55,12 +62,18 @@ impl Session {
 
 impl Connection {
     /// What another node has to know of this client.
-    fn guest_of(&self, join: Join) -> Option<Guest> {
+    fn guest_of(&self, request: &Request) -> Option<Guest> {
+        let (queue_updates, resume) = match request {
+            Request::Join(join) => (join.queue_updates, None),
+            Request::Resume(resume) => (false, Some(resume.token?.to_text())),
+            Request::Create(_) => return None,
+        };
         Some(Guest {
-            code: join.code?.reveal(),
+            code: request.code()?.reveal(),
             client: self.visitor.address,
             compression: self.reader.has_compression(),
-            queue_updates: join.queue_updates,
+            queue_updates,
+            resume,
             // And those that it may be sent until it is there.
             pings: self.reader.last_ping() + PINGS_ON_THE_WAY,
         })
@@ -69,37 +82,41 @@ impl Connection {
     /// The other nodes have answered.
     pub(super) fn visited(
         &mut self,
-        join: Join,
+        request: Request,
         charge: Charge,
-        came: Result<Box<Upstream>, Ending>,
+        came: Result<Option<Box<Upstream>>, Ending>,
     ) {
         if !matches!(self.phase, Phase::Waiting { .. }) {
             return;
         }
         self.registry.do_send(Sought {
             id: self.id,
-            came: came.as_ref().map(|_| ()).map_err(|ending| *ending),
+            request,
+            came: match &came {
+                Ok(Some(_)) => Came::In,
+                Ok(None) => Came::Nowhere,
+                Err(ending) => Came::Refused(*ending),
+            },
             charge,
         });
-        if let (Ok(upstream), Some(cluster)) = (came, self.state.cluster.clone()) {
+        if let (Ok(Some(upstream)), Some(cluster)) = (came, self.state.cluster.clone()) {
             log_client!(
                 Info,
                 self.visitor.network,
-                "session {} has joined a room on another node",
+                "session {} is in a room on another node",
                 self.id.0
             );
-            self.cross(*upstream, cluster, join);
+            self.cross(*upstream, cluster, request);
         }
     }
 
     /// From here on all that comes is passed on: behind what this session had to say, which has the answer to the
     /// request at its end, and behind what its client has said since that.
-    fn cross(&mut self, upstream: Upstream, cluster: Arc<Cluster>, join: Join) {
+    fn cross(&mut self, upstream: Upstream, cluster: Arc<Cluster>, request: Request) {
         let mut first = self.outbox.slices(usize::MAX).collect::<Vec<_>>().concat();
         self.outbox.clear();
         first.extend(self.owed.take().unwrap_or_default());
-        let room_id = join.code.map(|code| code.reveal()).unwrap_or_default();
-        first.extend(Reply::RoomJoined { room_id }.encode());
+        first.extend(answer(&request, &upstream).encode());
         let unread = std::mem::take(&mut self.unread);
         self.phase = Phase::Across(Box::new(Across {
             pipe: Pipe::new(upstream, first, unread),
@@ -174,5 +191,26 @@ impl Connection {
                 self.phase = Phase::Finishing;
             }
         }
+    }
+}
+
+/// What a client is told whose request another node has granted. That node does not say code and token: on the way
+/// between the two they could be read.
+fn answer(request: &Request, upstream: &Upstream) -> Reply {
+    let room_id = request.code().map(|code| code.reveal()).unwrap_or_default();
+    let token = match request {
+        Request::Resume(resume) => resume.token,
+        Request::Join(_) | Request::Create(_) => None,
+    };
+    match token {
+        None => Reply::RoomJoined { room_id },
+        Some(token) => Reply::RoomResumed {
+            room_id,
+            expires_in: upstream.expires_in,
+            resume: ResumeBy {
+                token: token.to_text(),
+                within: upstream.resume_within,
+            },
+        },
     }
 }

@@ -184,7 +184,7 @@ impl Connection {
             }
             Deliver::Ping if self.is_open() => self.push_chunk(Chunk::ping(&self.window)),
             Deliver::Awaited(others) => self.clocks.awaited(now(), others),
-            Deliver::Visited(join, charge, came) => self.visited(join, charge, came),
+            Deliver::Visited(request, charge, came) => self.visited(request, charge, came),
             Deliver::Close(departure) => self.close(departure),
             Deliver::Evict => self.evict(),
             Deliver::Limit(limit) => self.limit = limit,

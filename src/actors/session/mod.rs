@@ -43,7 +43,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
-use relay_wire::request::{Join, Request};
+use relay_wire::request::Request;
 
 pub use self::actor::Session;
 use self::{connection::Connection, phase::Phase, pump::Pump};
@@ -81,7 +81,7 @@ pub struct Upgraded {
 /// A client that has come to another node, and whose room is here.
 pub struct Brought {
     /// What it asks for, which that node has charged.
-    pub join: Join,
+    pub request: Request,
     /// Pings that it was sent there, whose Pongs may still come.
     pub pings: u64,
 }
@@ -112,12 +112,12 @@ impl Session {
             connection.reader.allow_compression();
         }
         log_client!(Debug, client, "session {} from {client}", connection.id.0);
-        let moved = upgraded.brought.map(|Brought { join, pings }| {
+        let moved = upgraded.brought.map(|Brought { request, pings }| {
             connection.reader.pinged_before(pings);
             connection.phase = Phase::Waiting { refusal: None };
             connection.clocks.requested();
             Moved {
-                request: Request::Join(join),
+                request,
                 spent: Spent::default(),
             }
         });

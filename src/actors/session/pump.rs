@@ -76,7 +76,7 @@ impl Handler<Deliver> for Session {
         };
         match deliver {
             Deliver::Data(delivery) => connection.deliver(delivery),
-            Deliver::Seek(join, charge) => self.seek(join, charge, ctx),
+            Deliver::Seek(request, charge) => self.seek(request, charge, ctx),
             other => connection.on_deliver(other),
         }
     }

@@ -45,7 +45,7 @@ fn pair(code: RoomCode, opened: Instant, at: Instant, given: u64, untaken: Durat
             code,
             opened,
             is_open: true,
-            sender: SessionId(1),
+            sender: Some(SessionId(1)),
             receiver: Some(SessionId(2)),
             waiting: 0,
             receivers: 1,

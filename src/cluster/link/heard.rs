@@ -32,7 +32,7 @@ impl Link {
         }
         let room = subjects::room_of(&message.subject);
         let has = room
-            .filter(|room| self.cluster.has(room))
+            .filter(|room| self.cluster.has(room, question.why))
             .and_then(|_| self.invitation(question.why));
         let answer = Answer {
             from: own.id,
@@ -45,7 +45,7 @@ impl Link {
     /// What lets a visit in that comes for one of our rooms.
     fn invitation(&self, why: Why) -> Option<Invitation> {
         let mut ticket = [0; 16];
-        if why == Why::Join {
+        if why != Why::Open {
             getrandom::fill(&mut ticket).ok()?;
             self.cluster.known().tickets.give(ticket, Instant::now());
         }

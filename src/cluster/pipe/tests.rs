@@ -19,6 +19,8 @@ fn pipe(
     let upstream = Upstream {
         stream: Box::new(upstream),
         rest: rest.to_vec(),
+        expires_in: 0,
+        resume_within: 0,
     };
     (
         Pipe::new(upstream, first.to_vec(), unread.to_vec()),
@@ -180,6 +182,8 @@ async fn what_a_client_said_before_it_hung_up_on_data_is_said() {
     let upstream = Upstream {
         stream: Box::new(upstream),
         rest: Vec::new(),
+        expires_in: 0,
+        resume_within: 0,
     };
     let mut pipe = Pipe::new(upstream, b"unread".to_vec(), Vec::new());
     let mut buffer = [0; 300];

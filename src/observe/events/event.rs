@@ -20,12 +20,18 @@ pub enum Kind {
     RelayStarted,
     /// It no longer is, or has left before its turn came.
     RelayFinished,
+    /// A room waits for its sender.
+    SenderAway,
+    /// A sender has its room again.
+    RoomResumed,
     /// A room was closed.
     RoomClosed,
     /// Somebody may not open a room.
     CreateRoomRejected,
     /// Somebody may not join one.
     JoinRoomRejected,
+    /// Somebody may not take one up again.
+    ResumeRoomRejected,
     /// A handshake or any other request was refused, or none came in time.
     RequestRejected,
     /// This relay has joined the others of its cluster.
@@ -42,14 +48,17 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::RoomCreated,
         Self::RoomJoined,
         Self::RelayStarted,
         Self::RelayFinished,
+        Self::SenderAway,
+        Self::RoomResumed,
         Self::RoomClosed,
         Self::CreateRoomRejected,
         Self::JoinRoomRejected,
+        Self::ResumeRoomRejected,
         Self::RequestRejected,
         Self::ClusterJoined,
         Self::ClusterLeft,
@@ -62,11 +71,16 @@ impl Kind {
     /// them, while rooms and whoever is in them have limits of their own.
     pub(super) fn is_refusal(self) -> bool {
         match self {
-            Self::CreateRoomRejected | Self::JoinRoomRejected | Self::RequestRejected => true,
+            Self::CreateRoomRejected
+            | Self::JoinRoomRejected
+            | Self::ResumeRoomRejected
+            | Self::RequestRejected => true,
             Self::RoomCreated
             | Self::RoomJoined
             | Self::RelayStarted
             | Self::RelayFinished
+            | Self::SenderAway
+            | Self::RoomResumed
             | Self::RoomClosed
             | Self::ClusterJoined
             | Self::ClusterLeft
@@ -83,9 +97,12 @@ impl Kind {
             Self::RoomJoined => "room_joined",
             Self::RelayStarted => "relay_started",
             Self::RelayFinished => "relay_finished",
+            Self::SenderAway => "sender_away",
+            Self::RoomResumed => "room_resumed",
             Self::RoomClosed => "room_closed",
             Self::CreateRoomRejected => "create_room_rejected",
             Self::JoinRoomRejected => "join_room_rejected",
+            Self::ResumeRoomRejected => "resume_room_rejected",
             Self::RequestRejected => "request_rejected",
             Self::ClusterJoined => "cluster_joined",
             Self::ClusterLeft => "cluster_left",

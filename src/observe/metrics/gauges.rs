@@ -12,6 +12,8 @@ pub struct Snapshot {
     pub sessions: usize,
     /// Rooms that are open.
     pub rooms: usize,
+    /// Those of them that wait for their senders.
+    pub away: usize,
     /// Connections on their way to becoming sessions.
     pub handshakes: usize,
     /// Receivers that are paired with their sender.
@@ -54,6 +56,7 @@ pub struct Limits {
 pub(super) struct Gauges {
     sessions: Level,
     rooms: Level,
+    away: Gauge,
     handshakes: Gauge,
     pairs: Gauge,
     queued: Gauge,
@@ -96,6 +99,11 @@ impl Gauges {
         gauges
             .rooms
             .register(registry, "rooms", "Rooms now", in_all);
+        registry.register(
+            "rooms_without_sender",
+            "Rooms that wait for their senders now (RELAY_ROOM_GRACE); relay_rooms has them, too",
+            gauges.away.clone(),
+        );
         registry.register(
             "handshakes_in_progress",
             "Connections that are no sessions yet now, or ask for a page; who asks for this one is among them",
@@ -164,6 +172,7 @@ impl Gauges {
     pub(super) fn set(&self, now: &Snapshot, limits: &Limits) {
         self.sessions.set(now.sessions, limits.sessions);
         self.rooms.set(now.rooms, limits.rooms);
+        set(&self.away, now.away);
         set(&self.handshakes, now.handshakes);
         set(&self.pairs, now.pairs);
         set(&self.queued, now.queued);

@@ -83,31 +83,26 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) -> Vec<SessionId> {
         let mut members = self.dismiss_queue(code, ending, effects);
-        if let Stage::Paired(pair) = &mut self.stage {
-            let left = departure.unwrap_or(ending.into());
-            if let Some(given) = left.given {
-                pair.passed.up = given.saturating_sub(self.passed.up);
-            }
-            let done = left.well && pair.is_complete(self.in_message);
-            let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
-            // Its stream is the sender's: it is told by the close alone.
-            let close = match (ending, departure.map(|departure| departure.ending)) {
-                // What it waits for does not come, however often it asks.
-                (_, Some(Ending::MessageTooBig)) => Ending::MessageTooBig,
-                (Ending::RoomExpired, _) => Ending::SenderDisconnected,
-                (other, _) => other,
-            };
-            effects.extend([
-                Effect::Close(pair.receiver, close.into()),
-                pair.leave(code, close.into(), outcome),
-            ]);
-            members.push(pair.receiver);
-            self.passed += pair.passed;
-        }
-        if ending != Ending::SenderDisconnected {
-            dismiss(self.sender, ending, effects);
+        let close = match (ending, departure.map(|departure| departure.ending)) {
+            // What it waits for does not come, however often it asks.
+            (_, Some(Ending::MessageTooBig)) => Ending::MessageTooBig,
+            (Ending::RoomExpired, _) => Ending::SenderDisconnected,
+            (other, _) => other,
+        };
+        let left = departure.unwrap_or(ending.into());
+        members.extend(self.end_pair(code, close, left, effects));
+        let is_away = matches!(self.stage, Stage::Away { .. });
+        if ending != Ending::SenderDisconnected && !is_away {
+            let come_back = self
+                .reconnect_in
+                .filter(|_| ending == Ending::ServerShutdown);
+            let told = come_back.map_or(ending.into(), Reply::come_back);
+            effects.push(Effect::Reply(self.sender, told));
+            effects.push(Effect::Close(self.sender, ending.into()));
             members.push(self.sender);
         }
+        // One that is to be taken up again is, and of one whose time is up the token's is, too.
+        let is_void = !matches!(ending, Ending::ServerShutdown | Ending::RoomExpired);
         effects.push(Effect::Closed(Summary {
             code,
             sender: self.sender,
@@ -116,8 +111,36 @@ impl Room {
             departure,
             receivers: self.receivers,
             passed: self.passed,
+            void_until: self.resumable.filter(|_| is_void).map(|_| self.due),
         }));
         members
+    }
+
+    /// Ends the pair, if there is one, as its sender leaves like this. Its receiver, which is closed for `close`: by
+    /// that alone it is told, as its stream is the sender's.
+    pub(super) fn end_pair(
+        &mut self,
+        code: RoomCode,
+        close: Ending,
+        left: Departure,
+        effects: &mut Vec<Effect>,
+    ) -> Option<SessionId> {
+        let Stage::Paired(pair) = &mut self.stage else {
+            return None;
+        };
+        if let Some(given) = left.given {
+            pair.passed.up = given.saturating_sub(self.passed.up - self.passed_up_before);
+        }
+        let done = left.well && pair.is_complete(self.in_message);
+        let outcome = Outcome::of(left.ending, done, Outcome::SenderGone);
+        let receiver = pair.receiver;
+        effects.extend([
+            Effect::Close(receiver, close.into()),
+            pair.leave(code, close.into(), outcome),
+        ]);
+        self.passed += pair.passed;
+        self.stage = Stage::Vacant { told: false };
+        Some(receiver)
     }
 }
 

@@ -149,7 +149,7 @@ fn the_log_tells_of_a_room_and_of_each_of_its_receivers() {
     world.at(7);
     let end = |world: &mut World, id, departure: Departure| {
         lines(world, |rooms, effects| {
-            rooms.leave(SessionId(id), departure, effects);
+            rooms.leave(SessionId(id), departure, Instant::now(), effects);
         })
     };
     let timeout = Departure {
@@ -233,7 +233,8 @@ fn a_transfer_begins_with_its_first_byte_and_comes_out_by_its_end() {
             given: Some(given),
             ..Ending::PeerClosed.into()
         };
-        transfers(|effects| world.rooms.leave(SessionId(id), well, effects))
+        let now = world.now;
+        transfers(|effects| world.rooms.leave(SessionId(id), well, now, effects))
     };
     let next = |world: &mut World| transfers(|effects| world.rooms.cleared(SessionId(S), effects));
     assert_eq!(join(&mut world, 1), ["1 paired"]);

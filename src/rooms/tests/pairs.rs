@@ -107,12 +107,16 @@ fn who_has_no_more_of_an_address_hears_another_reason_than_of_a_full_relay() {
 fn a_code_in_use_is_not_given_again() {
     let mut world = room(&[]);
     let mut effects = Vec::new();
-    let codes = [code(S), code(S), code(9)];
-    world
-        .rooms
-        .create(world.now, SessionId(9), &world.slots, codes, &mut effects)
-        .unwrap();
-    assert!(world.join(1, 9).is_ok());
+    for taken in [Some(code(S)), None] {
+        let (sender, terms) = (SessionId(9), Terms::plain(TTL));
+        let created =
+            world
+                .rooms
+                .create(world.now, sender, &world.slots, taken, &terms, &mut effects);
+        assert_eq!(created, Err(Ending::TooManyRooms));
+    }
+    assert!(!world.rooms.is_free(&code(S), world.now) && world.rooms.is_free(&code(9), world.now));
+    assert!(world.create(9).is_ok());
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::collections::{HashSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    resume::{GRACE, OPENED, terms},
+    *,
+};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -12,6 +15,8 @@ enum Op {
     Join(u64, u64),
     Send(u64, bool),
     Leave(u64),
+    Cut(u64),
+    Resume(u64),
     Cleared(u64),
     Wait(u64),
     Drain,
@@ -24,6 +29,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         6 => (id(), id()).prop_map(|(who, room)| Op::Join(who, room)),
         8 => (id(), any::<bool>()).prop_map(|(who, cut)| Op::Send(who, cut)),
         3 => id().prop_map(Op::Leave),
+        2 => id().prop_map(Op::Cut),
+        2 => id().prop_map(Op::Resume),
         4 => id().prop_map(Op::Cleared),
         2 => (0..60u64).prop_map(Op::Wait),
         1 => Just(Op::Drain),
@@ -42,6 +49,8 @@ struct Model {
     unheard: HashMap<u64, VecDeque<Vec<u8>>>,
     /// Senders that have been pinged and have not answered.
     clearing: HashSet<u64>,
+    /// Senders that are cut off from their rooms, which wait for them.
+    away: HashSet<u64>,
 }
 
 impl Model {
@@ -86,6 +95,20 @@ impl Model {
         }
         self.unheard.remove(&id);
     }
+
+    /// A sender is cut off from its room, which may wait for it with its queue.
+    fn cut(&mut self, id: u64, waits: bool) {
+        let order = self.order.remove(&id).unwrap_or_default();
+        self.forget(id);
+        if waits {
+            self.away.insert(id);
+            self.order.insert(id, order);
+        }
+    }
+
+    fn has_room(&self, id: u64) -> bool {
+        self.member.get(&id) == Some(&id) || self.away.contains(&id)
+    }
 }
 
 proptest! {
@@ -101,18 +124,22 @@ proptest! {
         for op in ops {
             match op {
                 Op::Create(id) if !model.member.contains_key(&id) => {
-                    let open = model.member.iter().filter(|(id, room)| id == room).count();
-                    let result = world.create(id);
-                    prop_assert_eq!(result.is_ok(), open < 4);
+                    let open = (0..8).filter(|&id| model.has_room(id)).count();
+                    // Half of them may be taken up again.
+                    let result = match id % 2 {
+                        0 => world.create_on(id, &terms()),
+                        _ => world.create(id),
+                    };
+                    prop_assert_eq!(result.is_ok(), open < 4 && !model.away.contains(&id));
                     if let Ok(seen) = result {
                         model.member.insert(id, id);
                         model.order.insert(id, VecDeque::new());
                         model.see(&seen);
                     }
                 }
-                Op::Join(id, room) if !model.member.contains_key(&id) => {
+                Op::Join(id, room) if !model.member.contains_key(&id) && !model.away.contains(&id) => {
                     if let Ok(seen) = world.join(id, room) {
-                        prop_assert_eq!(model.member.get(&room), Some(&room));
+                        prop_assert!(model.has_room(room));
                         model.member.insert(id, room);
                         model.order.get_mut(&room).unwrap().push_back(id);
                         model.see(&seen);
@@ -153,6 +180,26 @@ proptest! {
                     model.see(&seen);
                     model.forget(id);
                 }
+                Op::Cut(id) => {
+                    let was_sender = model.member.get(&id) == Some(&id);
+                    let seen = world.end(id, Ending::PeerVanished);
+                    if was_sender {
+                        model.cut(id, world.rooms.has(&code(id)));
+                    }
+                    model.see(&seen);
+                    if !was_sender {
+                        model.forget(id);
+                    }
+                }
+                // A line that is alive is replaced by another session, never by itself.
+                Op::Resume(id) if !model.member.contains_key(&id) => {
+                    let result = world.resume(id, id, OPENED);
+                    prop_assert_eq!(result.is_ok(), model.away.remove(&id));
+                    if let Ok(seen) = result {
+                        model.member.insert(id, id);
+                        model.see(&seen);
+                    }
+                }
                 Op::Cleared(id) => {
                     let was_clearing = model.clearing.remove(&id);
                     let seen = world.cleared(id);
@@ -164,13 +211,15 @@ proptest! {
                         clock += 1;
                         let seen = world.at(clock);
                         model.see(&seen);
+                        model.away.retain(|&id| world.rooms.has(&code(id)));
                     }
                 }
                 Op::Drain => {
-                    let seen = world.run(|rooms, _, effects| rooms.drain(effects));
+                    let seen = world.run(|rooms, _, effects| rooms.drain(Duration::ZERO, effects));
                     model.see(&seen);
+                    model.away.clear();
                 }
-                Op::Create(_) | Op::Join(..) => {}
+                Op::Create(_) | Op::Join(..) | Op::Resume(_) => {}
             }
             let waiting: usize = model.order.values().map(VecDeque::len).sum();
             prop_assert_eq!(world.rooms.members.len(), model.member.len());
@@ -184,6 +233,8 @@ proptest! {
             model.see(&seen);
             model.forget(id);
         }
+        let seen = world.at(clock + GRACE);
+        model.see(&seen);
         prop_assert!(world.is_empty(), "{:?}", world.rooms);
     }
 }

@@ -40,6 +40,17 @@ impl Keeper {
         (state.expires > now()).then_some(state)
     }
 
+    /// Whether anything was kept; if not, no file is left behind.
+    pub(super) fn any_kept(self) -> bool {
+        let kept = self.load().is_some();
+        if !kept {
+            self.forget();
+        }
+        kept
+    }
+
+    /// Keeps the share.
+    ///
     /// # Errors
     ///
     /// [`Fault`] where it cannot be written.

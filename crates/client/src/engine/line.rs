@@ -192,7 +192,7 @@ impl Line {
     }
 
     /// Leaves with a Close, behind what was said before, and says whether it was answered: then the relay
-    /// has all of it.
+    /// has all of it. So it has where the other side has left meanwhile, and can hear of nothing more.
     pub(super) async fn close(mut self) -> bool {
         let frame = CloseFrame {
             code: CloseCode::Normal,
@@ -205,7 +205,13 @@ impl Line {
             }
         };
         let end: Result<Result<Infallible, Lost>, _> = timeout(CLOSE, closing).await;
-        matches!(end, Ok(Err(Lost::Closed { code: 1000, .. })))
+        matches!(
+            end,
+            Ok(Err(Lost::Closed {
+                code: 1000 | 1001,
+                ..
+            }))
+        )
     }
 }
 

@@ -36,6 +36,8 @@ mod door;
 pub mod event;
 pub mod fault;
 mod home;
+#[cfg(test)]
+mod hostile;
 mod keeper;
 mod line;
 mod meter;
@@ -44,6 +46,8 @@ mod pairing;
 mod proof;
 pub mod receive;
 mod receiving;
+#[cfg(test)]
+mod resume;
 mod retry;
 mod sending;
 mod session_files;

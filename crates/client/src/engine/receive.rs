@@ -69,9 +69,10 @@ impl Receiver {
             // Without a Close, or after one of the relay's.
             self.door.line = None;
             if let Some(received) = self.home.received().cloned() {
-                // All that is missing is that the sender hears of it, and it may have.
-                if matches!(trouble, Trouble::Over(_)) {
-                    return Ok(received);
+                // All that is missing is that the sender hears of it, and one that is gone may have.
+                match &trouble {
+                    Trouble::Later(later) if later.kind != Kind::Peer => {}
+                    _ => return Ok(received),
                 }
             }
             if self.home.bytes() > before {
@@ -104,19 +105,17 @@ impl Receiver {
     async fn old(&mut self) -> Result<Received, Parting> {
         let Door { line, tell, .. } = &mut self.door;
         let line = line.as_mut().ok_or(Parting::Left)?;
-        let payload = loop {
-            let heard = match timeout(QUIET, line.hear()).await {
-                Ok(heard) => heard?,
-                Err(_) => {
-                    tell(Event::Warning(Warning::PerhapsSessions));
-                    line.hear().await?
-                }
-            };
-            match text(heard)? {
-                Some(Word::Payload(payload)) => break payload,
-                Some(Word::Denied { reason }) => return Err(denied(&reason).into()),
-                _ => return Err(Parting::Misbehaved("no payload where one is due")),
+        let heard = match timeout(QUIET, line.hear()).await {
+            Ok(heard) => heard?,
+            Err(_) => {
+                tell(Event::Warning(Warning::PerhapsSessions));
+                line.hear().await?
             }
+        };
+        let payload = match text(heard)? {
+            Some(Word::Payload(payload)) => payload,
+            Some(Word::Denied { reason }) => return Err(denied(&reason).into()),
+            _ => return Err(Parting::Misbehaved("no payload where one is due")),
         };
         let content = self.door.open(payload).await?;
         if std::str::from_utf8(&content).is_err() {

@@ -138,25 +138,24 @@ impl<'a> Receiving<'a> {
     ) -> Result<Received, Parting> {
         let (queue, written, mut writer) = writing::start(target);
         let end = self.pump(queue, written, &mut writer, meter).await;
-        // The queue is dropped, so that the thread comes to its end.
-        let Ended { target, end } = match end {
-            Ok(ended) => ended.map_err(|_| Fault::failed())?,
-            Err(parting) => {
-                home.leave(manifest, writer.await.map_err(|_| Fault::failed())?.target);
-                return Err(parting);
-            }
+        // The queue is dropped, so that the thread comes to its end, if the attempt has.
+        let (ended, parting) = match end {
+            Ok(ended) => (ended, None),
+            Err(parting) => (writer.await, Some(parting)),
         };
-        match end {
-            Ok(Some((start, received))) => {
-                self.say(&Note::Delivered)?;
+        let Ended { target, end } = ended.map_err(|_| Fault::failed())?;
+        home.leave(manifest, target);
+        match (end, parting) {
+            // It may have become whole while the line was lost: the next attempt says so.
+            (Ok(Some((start, received))), parting) => {
                 home.completed(manifest, start, received.clone());
+                parting.map_or(Ok(()), Err)?;
+                self.say(&Note::Delivered)?;
                 Ok(received)
             }
-            Ok(None) => Err(Fault::failed().into()),
-            Err(error) => {
-                home.leave(manifest, target);
-                Err(self.failed(error))
-            }
+            (_, Some(parting)) => Err(parting),
+            (Err(error), None) => Err(self.failed(error)),
+            (Ok(None), None) => Err(Fault::failed().into()),
         }
     }
 

@@ -39,8 +39,7 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// Whether a share of this was begun by a process that was killed, and can be taken up: under its code, and
 /// without its passphrase.
 pub fn can_be_taken_up(options: &ShareOptions) -> bool {
-    let _ = options;
-    false
+    Keeper::new(options).is_ok_and(Keeper::any_kept)
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
@@ -184,13 +183,13 @@ impl Sender {
                 Ok(()) => return Ok(self.shared),
                 Err(trouble) => trouble,
             };
+            if let Trouble::Over(fault) = trouble {
+                return Err(fault);
+            }
             // Without a Close, which would end the room.
             self.line = None;
             if self.room.as_ref().is_some_and(|room| room.token.is_none()) {
-                return Err(match trouble {
-                    Trouble::Over(fault) => fault,
-                    Trouble::Later(_) => Fault::RoomLost,
-                });
+                return Err(Fault::RoomLost);
             }
             self.retry.wait(trouble).await?;
         }
@@ -206,10 +205,12 @@ impl Sender {
             match self.serve().await {
                 Ok(bytes) => {
                     self.delivered(bytes);
-                    self.part().await?;
+                    // Whether the receiver leaves matters to the next one alone.
                     if !self.options.stay {
+                        drop(timeout(LEAVE, self.part()).await);
                         return Ok(());
                     }
+                    self.part().await?;
                 }
                 Err(Parting::Trouble(trouble)) => return Err(trouble),
                 Err(parting) => {
@@ -339,6 +340,7 @@ impl Sender {
                 let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
+                self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
                 }
@@ -349,33 +351,32 @@ impl Sender {
                 let bytes =
                     version1::serve(line, &self.options.what, &self.guard, &self.tell).await?;
                 self.sent += bytes;
+                self.shared.sent += bytes;
                 Ok(bytes)
             }
         }
     }
 
-    /// Waits until the receiver has left. One that does not leave is sent away where the room outlives its line.
+    /// Waits until the receiver has left. One that does not is sent away where the room outlives its line.
     async fn part(&mut self) -> Result<(), Trouble> {
+        let resumable = self.room.as_ref().is_some_and(|room| room.token.is_some());
         let line = self.line.as_mut().ok_or(Fault::RoomLost)?;
-        let leaving = async {
-            loop {
-                match pairing::sift(line.hear().await?) {
-                    Err(Parting::Left) => return Ok(()),
-                    // What else it says is for nobody.
-                    _ => continue,
-                }
-            }
-        };
-        if !self.room.as_ref().is_some_and(|room| room.token.is_some()) {
-            return leaving.await;
-        }
-        match timeout(LEAVE, leaving).await {
+        match timeout(LEAVE, left(line)).await {
             Ok(left) => left,
-            Err(_) => Err(Trouble::later(
-                Kind::Peer,
-                "a receiver did not leave, and is sent away",
-                None,
-            )),
+            Err(_) if resumable => {
+                let why = "a receiver does not leave, and is sent away";
+                Err(Trouble::later(Kind::Peer, why, None))
+            }
+            Err(_) => left(line).await,
+        }
+    }
+}
+
+/// Waits until the receiver has left. What else it says is for nobody.
+async fn left(line: &mut Line) -> Result<(), Trouble> {
+    loop {
+        if let Err(Parting::Left) = pairing::sift(line.hear().await?) {
+            return Ok(());
         }
     }
 }

@@ -120,6 +120,8 @@ impl Trouble {
             Ending::RoomNotFound => Some(Fault::NoSuchRoom),
             Ending::SenderDisconnected => Some(Fault::SenderGone),
             Ending::RoomExpired => Some(Fault::Expired),
+            Ending::Replaced => Some(Fault::Replaced),
+            Ending::SenderAway => return later(Kind::Peer, "the sender's line is lost"),
             Ending::EndedByOperator | Ending::Blocked => Some(Fault::SentAway),
             Ending::AccessKeyWithdrawn => Some(Fault::KeyRefused),
             Ending::MessageTooBig => Some(Fault::TooBig),

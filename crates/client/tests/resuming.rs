@@ -1,0 +1,146 @@
+//! Lines that are cut and ends that are killed: what was received is not sent again.
+#![cfg(feature = "distill")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ends;
+
+use std::fs;
+
+use relay_client::engine::{event::Event, share::can_be_taken_up};
+use relay_testing::{
+    line::{Line, mbit},
+    process::{Relay, Start},
+    tap::Tap,
+};
+
+use self::ends::{Folders, noise, receiving, sharing, start_receive, start_share};
+
+/// Bytes confirmed, once they are more than `least`.
+fn more_than(least: u64) -> impl Fn(&Event) -> Option<u64> {
+    move |event| match event {
+        Event::Progress { confirmed, .. } if *confirmed > least => Some(*confirmed),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receivers_line_is_cut_again_and_again() {
+    const BYTES: u64 = 16 << 20;
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let content = noise(BYTES as usize);
+    let share = start_share(sharing(
+        &format!("ws://{}/", relay.addr()),
+        &folders.file("noise", &content),
+    ));
+    let code = share.code().await;
+    let line = Line::of(mbit(100.0)).lay(relay.addr());
+    let receiver = start_receive(receiving(&line.url(), &code, &folders.there));
+    for cut in 1..=5 {
+        receiver
+            .told
+            .until("progress", more_than(cut * BYTES / 7))
+            .await;
+        line.cut();
+    }
+    let received = receiver.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    let sent = share.end().await.unwrap().sent;
+    println!("{} bytes sent twice", sent - BYTES);
+    assert!(sent - BYTES <= 5 * (8 << 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_killed_goes_on_when_it_is_started_again() {
+    const BYTES: u64 = 16 << 20;
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let content = noise(BYTES as usize);
+    let share = start_share(sharing(
+        &format!("ws://{}/", relay.addr()),
+        &folders.file("noise", &content),
+    ));
+    let code = share.code().await;
+    let line = Line::of(mbit(100.0)).lay(relay.addr());
+    let options = receiving(&line.url(), &code, &folders.there);
+    let first = start_receive(options.clone());
+    let before = first.told.until("progress", more_than(BYTES / 2)).await;
+    first.kill().await;
+    let second = start_receive(options);
+    let begun = |event: &Event| match event {
+        Event::Begun { from, .. } => Some(*from),
+        _ => None,
+    };
+    assert!(second.told.until("begin", begun).await >= before);
+    let received = second.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    share.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_senders_line_is_cut_again_and_again() {
+    const BYTES: u64 = 16 << 20;
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let content = noise(BYTES as usize);
+    let line = Line::of(mbit(100.0)).lay(relay.addr());
+    let share = start_share(sharing(&line.url(), &folders.file("noise", &content)));
+    let code = share.code().await;
+    let url = format!("ws://{}/", relay.addr());
+    let receiver = start_receive(receiving(&url, &code, &folders.there));
+    for cut in 1..=5 {
+        receiver
+            .told
+            .until("progress", more_than(cut * BYTES / 7))
+            .await;
+        line.cut();
+    }
+    let received = receiver.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    let sent = share.end().await.unwrap().sent;
+    println!("{} bytes sent twice", sent - BYTES);
+    assert!(sent - BYTES <= 5 * (8 << 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_is_killed_goes_on_without_its_passphrase() {
+    const BYTES: u64 = 16 << 20;
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let content = noise(BYTES as usize);
+    let line = Line::of(mbit(100.0)).lay(relay.addr());
+    let mut options = sharing(&line.url(), &folders.file("noise", &content));
+    options.state = Some(folders.here.join("state"));
+    let share = start_share(options.clone());
+    let code = share.code().await;
+    let url = format!("ws://{}/", relay.addr());
+    let receiver = start_receive(receiving(&url, &code, &folders.there));
+    receiver.told.until("progress", more_than(BYTES / 3)).await;
+    share.kill().await;
+    assert!(can_be_taken_up(&options));
+    options.passphrase = None;
+    let again = start_share(options.clone());
+    assert_eq!(again.code().await, code);
+    let received = receiver.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    assert!(again.end().await.unwrap().sent < BYTES * 3 / 4);
+    assert!(!can_be_taken_up(&options));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_is_killed_and_started_again_in_the_middle() {
+    const BYTES: u64 = 16 << 20;
+    let (folders, state) = (Folders::new(), tempfile::tempdir().unwrap());
+    let start = || Start::new().env("STATE_DIRECTORY", state.path().display());
+    let relay = start().run();
+    let addr = relay.addr();
+    // Both ends find the relay through lines that outlive it.
+    let content = noise(BYTES as usize);
+    let line = Tap::to(addr);
+    let url = format!("ws://{}/", line.addr());
+    let share = start_share(sharing(&url, &folders.file("noise", &content)));
+    let code = share.code().await;
+    let receiver = start_receive(receiving(&url, &code, &folders.there));
+    receiver.told.until("progress", more_than(BYTES / 4)).await;
+    drop(relay);
+    let _relay = start().env("RELAY_PORT", addr.port()).run_at(addr);
+    let received = receiver.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    share.end().await.unwrap();
+}
