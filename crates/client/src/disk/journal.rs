@@ -150,6 +150,12 @@ impl Journal {
         self.file.sync_data()
     }
 
+    /// What is noted from here on is of another boot of the machine, as it looks after the next.
+    #[cfg(test)]
+    pub fn forget_boot(&mut self) {
+        "before".clone_into(&mut self.boot);
+    }
+
     fn write(&self, slot: u64, count: u64, point: &Point) -> io::Result<()> {
         let kept = Kept {
             boot: self.boot.clone(),
