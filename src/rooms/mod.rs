@@ -33,9 +33,8 @@ pub use self::{
     },
     outcome::Outcome,
     receiver::Receiver,
-    resume::Whereabouts,
     sight::Sight,
-    terms::{Terms, Ticket},
+    terms::{Terms, Ticket, Whereabouts},
 };
 use self::{ended::Ended, room::Room};
 use crate::flow::{

@@ -8,18 +8,7 @@ use relay_wire::{
     reply::{Reply, ResumeBy},
 };
 
-use super::{Departure, Effect, Role, Rooms, SessionId};
-
-/// Where the room is that a good token speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// It is open.
-    Here,
-    /// It has ended, or its code is another room's.
-    Over,
-    /// It is not known here.
-    Unknown,
-}
+use super::{Departure, Effect, Role, Rooms, SessionId, Whereabouts};
 
 impl Rooms {
     /// Where the room of this code is that was opened then.

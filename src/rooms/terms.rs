@@ -1,4 +1,4 @@
-//! What a room is opened with, and keeps.
+//! What a room is opened with, and keeps, and where one is that a token speaks of.
 
 use std::time::Duration;
 
@@ -27,6 +27,17 @@ pub struct Ticket {
     pub token: String,
     /// How long the room waits for its sender.
     pub grace: Duration,
+}
+
+/// Where the room is that a good token speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It is open.
+    Here,
+    /// It has ended, or its code is another room's.
+    Over,
+    /// It is not known here.
+    Unknown,
 }
 
 impl Ticket {

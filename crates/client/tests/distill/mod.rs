@@ -75,12 +75,6 @@ impl Distill {
         }
     }
 
-    /// Whether it has told of such an event until now.
-    pub fn has_told(&mut self, name: &str) -> bool {
-        self.told.extend(self.events.try_iter());
-        self.told.iter().any(|event| event["event"] == name)
-    }
-
     /// The most memory it has had so far, in bytes.
     pub fn peak(&self) -> usize {
         memory::of(self.process.pid(), PEAK).unwrap_or_default()

@@ -86,7 +86,10 @@ impl<T: 'static> End<T> {
 
     /// Lets it leave well, and waits for its end.
     pub async fn stop(mut self) -> Result<T, Fault> {
-        drop(self.stop.take().map(|stop| stop.send(())));
+        if let Some(stop) = self.stop.take() {
+            // It has ended by itself where nobody hears this.
+            let _ = stop.send(());
+        }
         self.end().await
     }
 

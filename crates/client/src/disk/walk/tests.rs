@@ -94,7 +94,8 @@ fn records_do_not_cross_a_piece() {
 
 #[test]
 fn a_file_that_changes_while_it_is_read_is_refused() {
-    let changes: [(&str, fn(&Path)); 3] = [
+    type Change = (&'static str, fn(&Path));
+    let changes: [Change; 3] = [
         ("grows", |path| {
             let mut file = OpenOptions::new().append(true).open(path).unwrap();
             file.write_all(b"more").unwrap();
