@@ -11,7 +11,6 @@ use relay_client::engine::{event::Event, share::can_be_taken_up};
 use relay_testing::{
     line::{Line, mbit},
     process::{Relay, Start},
-    tap::Tap,
 };
 
 use self::ends::{Folders, noise, receiving, sharing, start_receive, start_share};
@@ -133,8 +132,8 @@ async fn a_relay_is_killed_and_started_again_in_the_middle() {
     let addr = relay.addr();
     // Both ends find the relay through lines that outlive it.
     let content = noise(BYTES as usize);
-    let line = Tap::to(addr);
-    let url = format!("ws://{}/", line.addr());
+    let line = Line::of(mbit(100.0)).lay(addr);
+    let url = line.url();
     let share = start_share(sharing(&url, &folders.file("noise", &content)));
     let code = share.code().await;
     let receiver = start_receive(receiving(&url, &code, &folders.there));

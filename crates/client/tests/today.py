@@ -160,6 +160,8 @@ async def share(ws, passphrase, folder):
             taken = True
         elif asked["type"] == "DONE" or (asked["type"] == "PEER_DISCONNECTED" and taken):
             return
+        elif asked["type"] == "PEER_DISCONNECTED":
+            await sender.receiver()
         else:
             await say(ws, type="ERROR", reason="unknown_request")
 

@@ -14,6 +14,7 @@ use super::{
     options::{ReceiveOptions, Received},
     pairing::{self, Parting},
     retry::Retry,
+    trouble::Trouble,
 };
 use crate::transfer::{
     hello::{self, Payload, Word},
@@ -115,8 +116,12 @@ impl Sessions {
     }
 
     async fn again(&mut self, parting: Parting) -> Result<(), Fault> {
-        self.door.line = None;
-        self.retry.wait(parting.of_receiver()).await
+        let trouble = parting.of_receiver();
+        // A session that is refused leaves the line as it is, for another to be asked for.
+        if matches!(trouble, Trouble::Later(_)) {
+            self.door.line = None;
+        }
+        self.retry.wait(trouble).await
     }
 
     async fn enter(&mut self) -> Result<(), Parting> {

@@ -1,4 +1,5 @@
 //! Both ends of a share, by the library: what they are started with, what they tell, how they end.
+#![allow(dead_code, reason = "each of the tests uses some of it")]
 
 use std::{
     fs,
@@ -87,7 +88,7 @@ impl<T: 'static> End<T> {
     /// Lets it leave well, and waits for its end.
     pub async fn stop(mut self) -> Result<T, Fault> {
         if let Some(stop) = self.stop.take() {
-            // It has ended by itself where nobody hears this.
+            // It may have ended already.
             let _ = stop.send(());
         }
         self.end().await
