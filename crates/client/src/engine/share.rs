@@ -90,7 +90,13 @@ fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
     };
     let source = source.map_err(|error| complaint::of_source(&error))?;
     let keeper = Keeper::new(options)?;
-    let share = match keeper.load().filter(|_| !options.anew) {
+    // Under another passphrase than it was begun with it is another share.
+    let is_meant = |state: &ShareState| {
+        let key = |passphrase: &Secret| PassKey::derive(passphrase.text(), &state.salt);
+        let given = options.passphrase.as_ref().map(key);
+        !options.anew && given.is_none_or(|key| key == PassKey::from_bytes(state.pass_key.0))
+    };
+    let share = match keeper.load().filter(is_meant) {
         Some(state) => Share::from(state),
         None => Share::new(options.passphrase.as_ref().ok_or(Fault::NothingToTakeUp)?)?,
     };

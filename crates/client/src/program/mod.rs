@@ -30,11 +30,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::ArgMatches;
 
-use self::{
-    failure::Failure,
-    news::Role,
-    show::Show,
-};
+use self::{failure::Failure, news::Role, show::Show};
 use crate::engine::fault::Fault;
 
 /// Does what the command line says, and returns the status to end with.

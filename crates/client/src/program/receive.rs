@@ -6,8 +6,8 @@ use clap::ArgMatches;
 use relay_wire::code::RoomCode;
 
 use super::{
-    news::News,
     failure::{Failure, Usage},
+    news::News,
     passphrase, settings,
     show::Show,
     signals::{self, Stop},

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use clap::ArgMatches;
 
 use super::{
-    news::News,
     failure::{Failure, Usage},
+    news::News,
     receive,
     show::Show,
     signals::{self, Stop},
@@ -66,7 +66,14 @@ async fn pick(
     show.settle();
     let count = sessions.list().len();
     loop {
-        let typed = or_stop(stop, async { Ok(ask(count).await) }).await?;
+        let answer = async {
+            tokio::select! {
+                typed = ask(count) => Ok(typed),
+                // It never ends: the line is kept alive meanwhile.
+                () = sessions.idle() => Ok(String::new()),
+            }
+        };
+        let typed = or_stop(stop, answer).await?;
         let typed = typed.trim();
         if typed.is_empty() {
             return Ok(None);

@@ -5,9 +5,9 @@ use std::{fs, path::PathBuf, time::Duration};
 use clap::ArgMatches;
 
 use super::{
-    news::News,
     failure::{Failure, Usage},
     invitation::Invitation,
+    news::News,
     passphrase::{self, Chosen},
     settings,
     show::Show,
@@ -37,7 +37,8 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
     };
     let mut made_up = None;
     // The passphrase of a share that is taken up is the one that it was begun with.
-    if passphrase::is_given(flags)? || !share::can_be_taken_up(&options) {
+    let is_taken_up = !options.anew && share::can_be_taken_up(&options);
+    if passphrase::is_given(flags)? || !is_taken_up {
         let chosen: Chosen = passphrase::to_share(flags, stop).await?;
         options.passphrase = Some(chosen.secret);
         made_up = chosen.made_up;

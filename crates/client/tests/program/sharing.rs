@@ -2,6 +2,7 @@
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
+use nix::sys::signal::Signal;
 use relay_testing::{noise, seeded};
 
 use super::setup::{PASSPHRASE, User, ended, pipe, relay};
@@ -164,21 +165,20 @@ async fn a_share_that_stays_serves_one_after_another() {
         assert_eq!(bob.read(name), b"for all");
         sender.event("delivered");
     }
-    sender.0.stop().await;
+    sender.0.signal(Signal::SIGTERM);
+    assert_eq!(sender.status().await, 130);
 }
 
 #[tokio::test]
-async fn names_of_strangers_steer_no_terminal() {
+async fn a_name_that_steers_terminals_is_refused_and_shown_escaped() {
     let relay = relay();
-    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    let alice = User::of(&relay);
     alice.file("a\x1b[2Jb.txt", b"hostile");
-    let mut sender = alice.in_json(["share", "a\x1b[2Jb.txt", "--stay"]);
-    let (code, passphrase) = sender.opened();
-    let receiver = bob
-        .distill(["receive", &code])
-        .env("DISTILL_PASSPHRASE", passphrase);
-    let said = ended(receiver).await;
-    assert_ne!(said.status, 0, "such a name cannot be safe");
-    assert!(!said.err.contains('\x1b'), "{:?}", said.err);
-    drop(sender);
+    let said = ended(alice.distill(["share", "a\x1b[2Jb.txt"])).await;
+    assert_eq!(said.status, 7, "{}", said.err);
+    assert!(
+        said.err.contains("a\\u{1b}[2Jb.txt") && !said.err.contains('\x1b'),
+        "{:?}",
+        said.err
+    );
 }

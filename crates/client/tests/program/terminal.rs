@@ -94,9 +94,9 @@ impl Screen {
         }
     }
 
-    /// Waits until what is typed is not shown.
-    fn until_hidden(&mut self) {
-        self.until_shown("Passphrase: ");
+    /// Waits for a question whose answer is not shown.
+    fn until_asked(&mut self, question: &str) {
+        self.until_shown(question);
         let deadline = Instant::now() + DEADLINE;
         while echoes(&self.keys) {
             assert!(Instant::now() < deadline, "what is typed is shown");
@@ -149,9 +149,9 @@ async fn a_sender_is_asked_twice_and_draws_the_link() {
     ) else {
         return;
     };
-    screen.until_shown("Passphrase: ");
+    screen.until_asked("Passphrase: ");
     screen.types(&format!("{PASSPHRASE}\n"));
-    screen.until_shown("The same again: ");
+    screen.until_asked("The same again: ");
     screen.types(&format!("{PASSPHRASE}\n"));
     screen.until_shown("Ctrl-C ends the share");
     // Half blocks, black on white.
@@ -179,9 +179,9 @@ async fn two_passphrases_that_differ_share_nothing() {
     let Some(mut screen) = Screen::start(&user, "ws://127.0.0.1:9", 80, &arguments, &[]) else {
         return;
     };
-    screen.until_shown("Passphrase: ");
+    screen.until_asked("Passphrase: ");
     screen.types("one\n");
-    screen.until_shown("The same again: ");
+    screen.until_asked("The same again: ");
     screen.types("other\n");
     let (status, seen) = screen.ends();
     assert!(
@@ -203,7 +203,7 @@ async fn a_receiver_is_asked_once_and_no_colours_are_none_on_a_narrow_terminal()
     else {
         return;
     };
-    screen.until_shown("Passphrase: ");
+    screen.until_asked("Passphrase: ");
     screen.types(&format!("{passphrase}\n"));
     let (status, seen) = screen.ends();
     assert_eq!(status, 0, "{seen}");
@@ -222,7 +222,7 @@ async fn ctrl_c_at_a_question_ends_it_and_leaves_the_terminal_as_it_was() {
     else {
         return;
     };
-    screen.until_hidden();
+    screen.until_asked("Passphrase: ");
     screen.types("\x03");
     let keys = screen.keys.try_clone().unwrap();
     let (status, seen) = screen.ends();
@@ -238,7 +238,7 @@ async fn a_signal_at_a_question_ends_it_as_well() {
     else {
         return;
     };
-    screen.until_hidden();
+    screen.until_asked("Passphrase: ");
     let id = i32::try_from(screen.child.id()).unwrap();
     kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
     let keys = screen.keys.try_clone().unwrap();

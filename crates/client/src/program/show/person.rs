@@ -67,6 +67,7 @@ impl Person {
             (false, false) => (Look::Lines, Meter::hidden()),
             (false, true) => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                bar.set_style(style(STATE));
                 // Nothing is drawn before there is something to say: a question may come first.
                 bar.finish_and_clear();
                 (Look::Terminal, Meter::of(bar))
@@ -94,8 +95,8 @@ impl Person {
     fn state(&self, text: String) {
         if self.look == Look::Terminal {
             if self.bar().is_finished() {
-                self.bar().reset();
                 self.bar().set_style(style(STATE));
+                self.bar().reset();
                 self.bar().enable_steady_tick(TICK);
             }
             self.bar().set_message(text);

@@ -7,11 +7,9 @@ use console::truncate_str;
 use indicatif::{BinaryBytes, HumanDuration};
 use relay_wire::text::escaped;
 
-use super::{
-    super::{
-        failure::Failure,
-        news::{News, Role},
-    },
+use super::super::{
+    failure::Failure,
+    news::{News, Role},
 };
 use crate::engine::{
     event::{Event, Slow},
