@@ -28,7 +28,7 @@ fn is_device(name: &str) -> bool {
         let one = digits.next().is_some_and(|it| "0123456789¹²³".contains(it));
         one && digits.next().is_none()
     };
-    DEVICES.contains(&upper.as_str()) || NUMBERED.iter().any(|it| numbered(it))
+    DEVICES.contains(&upper.as_str()) || NUMBERED.iter().any(numbered)
 }
 
 /// Whether a character cannot be seen, or changes how others are seen: control characters, those that turn
