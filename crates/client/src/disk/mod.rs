@@ -8,13 +8,17 @@
 //! | [`tree`] | the files and folders in a folder, in order |
 //! | [`stream`] | standard input, of which the last is kept |
 //! | [`target`] | where a transfer is written to |
+//! | `part` | a transfer on a disk that is not whole yet |
 //! | [`ledger`] | what may come next, whoever sends it: pure |
 //! | [`journal`] | how far a transfer has come, kept beside it |
 //! | [`place`] | names that are free, and what is left behind |
+//! | [`errors`] | why something cannot be sent, or received |
 //! | [`share_state`] | what lets a sender that was killed go on |
 
+pub mod errors;
 pub mod journal;
 pub mod ledger;
+mod part;
 pub mod place;
 pub mod share_state;
 pub mod source;

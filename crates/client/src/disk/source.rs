@@ -11,6 +11,7 @@ use std::{
 use nix::unistd::{AccessFlags, access};
 
 use super::{
+    errors::SourceError,
     stream::Stream,
     tree::{LeftOut, Tree},
 };
@@ -35,23 +36,6 @@ pub(super) enum Content {
     File(PathBuf),
     Folder(PathBuf),
     Stream(Arc<Stream>),
-}
-
-/// Why something cannot be sent, or not any further.
-#[derive(Debug)]
-pub enum SourceError {
-    /// It cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// It is neither a file nor a folder.
-    Device(PathBuf),
-    /// Its name could lead elsewhere, or mean something else, on the receiver's machine.
-    UnsafeName(PathBuf),
-    /// It lies in more folders than a receiver takes.
-    TooDeep(PathBuf),
-    /// It is not what it was when the transfer began, or changes while it is read.
-    Changed(PathBuf),
-    /// It is a stream, and what the receiver asks for is kept no more.
-    Gone,
 }
 
 impl Source {

@@ -12,7 +12,7 @@ use std::{
     vec,
 };
 
-use super::source::SourceError;
+use super::errors::SourceError;
 use crate::transfer::{names, note::MAX_DEPTH};
 
 /// Names of a folder that are held at a time.

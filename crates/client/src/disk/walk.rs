@@ -13,7 +13,8 @@ use nix::fcntl::OFlag;
 use ring::digest;
 
 use super::{
-    source::{Content, Source, SourceError},
+    errors::SourceError,
+    source::{Content, Source},
     stream::{Bytes, Stream},
     tree::{Found, Tree},
 };

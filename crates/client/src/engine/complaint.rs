@@ -5,7 +5,11 @@ use std::{io, path::Path};
 
 use super::fault::Fault;
 use crate::{
-    disk::{ledger::Refused, share_state::StateError, source::SourceError, target::TargetError},
+    disk::{
+        errors::{SourceError, TargetError},
+        ledger::Refused,
+        share_state::StateError,
+    },
     transfer::{names::shown, note::Reason},
 };
 

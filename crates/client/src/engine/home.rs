@@ -11,7 +11,7 @@ use super::{
     writing::WriteError,
 };
 use crate::{
-    disk::target::{Target, TargetError},
+    disk::{errors::TargetError, target::Target},
     transfer::{
         hex::Hex,
         keys::random,

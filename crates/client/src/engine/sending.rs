@@ -27,7 +27,8 @@ use super::{
 };
 use crate::{
     disk::{
-        source::{Source, SourceError},
+        errors::SourceError,
+        source::Source,
         walk::{Step, Walk},
     },
     transfer::{

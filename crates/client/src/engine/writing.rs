@@ -7,7 +7,7 @@ use tokio::{
 
 use super::{complaint, fault::Fault, options::Received};
 use crate::{
-    disk::target::{Target, TargetError},
+    disk::{errors::TargetError, target::Target},
     transfer::{
         note::{Confirm, Data, End as Note, Header, Reason, Start},
         packing::Unpacker,

@@ -1,13 +1,20 @@
 //! How much a sender may have on its way: what is sent and not yet confirmed to be on the receiver's disk.
 //!
 //! All of it is sent again after a lost line, so it is kept as little as the line allows: twice what arrives
-//! in the shortest round trip that was seen. It begins at [`LEAST`], and grows by itself, since what a line
-//! is not given it cannot confirm: as long as the line takes all, the double of it is allowed.
+//! in a round trip. It begins at [`LEAST`], and grows by itself: as long as the line takes all that it is given,
+//! the double of it is allowed.
+//!
+//! A round trip here is the usual one of a line that is not full: of messages that had no more than [`LEAST`] on
+//! their way with them, since what waits on the line makes a trip longer. It is not the shortest that was seen: on
+//! a machine that is busy most last longer, and a window for the shortest would shrink until nothing
+//! moved. Where more is on its way, no more than [`LEAST`] is allowed for two trips every [`LOOK_EVERY`], to see.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
+
+use super::note::RECORD;
 
 /// Always allowed, in bytes of content.
 const LEAST: u64 = 64 * 1024;
@@ -17,6 +24,12 @@ const MOST: u64 = 8 * 1024 * 1024;
 const MOST_RECORDS: usize = 1024;
 /// A rate that was higher than the last is forgotten by one part in so many with each confirmation.
 const FADING: f64 = 16.0;
+/// A round trip is worth one part in so many of what is taken for the usual one.
+const SMOOTHING: f64 = 4.0;
+/// How long what is known of the usual round trip is good for.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Messages that are looked at.
+const LOOKS: u32 = 4;
 
 /// The other side confirms what was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +42,14 @@ pub struct Window {
     bytes: u64,
     records: u64,
     delivered: u64,
+    /// Bytes a second.
     rate: f64,
-    least_trip: Option<Duration>,
+    /// The usual round trip, in seconds.
+    trip: Option<f64>,
+    /// Trips of a line that is not full that were seen in this look at it.
+    looks: u32,
+    /// When the last look was over.
+    looked: Option<Instant>,
 }
 
 /// A message on its way.
@@ -40,17 +59,22 @@ struct Sent {
     at: Instant,
     /// Bytes that had been delivered when it was sent.
     delivered: u64,
+    /// Bytes that were on their way with it.
+    among: u64,
 }
 
 impl Window {
-    /// Whether the next message may be sent.
+    /// Whether the next message may be sent, of whatever length.
     pub fn is_open(&self) -> bool {
-        self.bytes < self.allowed() && self.on_its_way.len() < MOST_RECORDS
+        self.bytes + RECORD as u64 <= self.allowed() && self.on_its_way.len() < MOST_RECORDS
     }
 
     /// Bytes that may be on their way.
     pub fn allowed(&self) -> u64 {
-        let trip = self.least_trip.unwrap_or_default().as_secs_f64();
+        if self.looks < LOOKS {
+            return LEAST;
+        }
+        let trip = self.trip.unwrap_or_default();
         // Rounding does not matter, and a float beyond the range of an integer becomes its greatest.
         ((2.0 * self.rate * trip) as u64).clamp(LEAST, MOST)
     }
@@ -68,6 +92,7 @@ impl Window {
             bytes,
             at: now,
             delivered: self.delivered,
+            among: self.bytes,
         });
     }
 
@@ -97,13 +122,21 @@ impl Window {
 
     /// Learns from the last message that was confirmed.
     fn measure(&mut self, last: &Sent, now: Instant) {
-        let trip = now.saturating_duration_since(last.at);
-        if trip.is_zero() {
+        let trip = now.saturating_duration_since(last.at).as_secs_f64();
+        if trip <= 0.0 {
             return;
         }
-        let rate = (self.delivered - last.delivered) as f64 / trip.as_secs_f64();
+        let rate = (self.delivered - last.delivered) as f64 / trip;
         self.rate = rate.max(self.rate - (self.rate - rate) / FADING);
-        self.least_trip = Some(self.least_trip.map_or(trip, |least| least.min(trip)));
+        if last.among <= LEAST {
+            let usual = self.trip.get_or_insert(trip);
+            *usual += (trip - *usual) / SMOOTHING;
+            self.looks = self.looks.saturating_add(1);
+            self.looked = Some(now);
+        } else if self.looked.is_none_or(|looked| now > looked + LOOK_EVERY) {
+            self.looks = 0;
+            self.looked = Some(now);
+        }
     }
 }
 

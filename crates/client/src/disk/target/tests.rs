@@ -1,4 +1,8 @@
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt, symlink},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proptest::prelude::*;
 
@@ -128,11 +132,11 @@ fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() 
     target.write(0, 0, b"abc").unwrap();
     target.settle().unwrap();
     target.write(0, 3, b"de").unwrap();
-    let Onto::Disk(disk) = &mut target.onto else {
+    let Onto::Disk(part) = &mut target.onto else {
         unreachable!("it is on a disk")
     };
-    disk.journal.forget_boot();
-    disk.note_written(&target.ledger.point().clone()).unwrap();
+    part.journal.forget_boot();
+    part.note_written(&target.ledger.point().clone()).unwrap();
     drop(target);
     let mut target = open();
     assert_eq!((target.start().entries, target.start().offset), (1, 3));
@@ -290,9 +294,9 @@ proptest! {
                     prop_assert_eq!(target.start(), before);
                 }
                 _ => {
-                    let Onto::Disk(disk) = &mut target.onto else { unreachable!() };
-                    disk.journal.forget_boot();
-                    disk.note_written(target.ledger.point()).unwrap();
+                    let Onto::Disk(part) = &mut target.onto else { unreachable!() };
+                    part.journal.forget_boot();
+                    part.note_written(target.ledger.point()).unwrap();
                     drop(target);
                     target = open();
                 }
