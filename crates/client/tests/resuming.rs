@@ -2,6 +2,7 @@
 #![cfg(feature = "distill")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod ends;
 
 use std::fs;

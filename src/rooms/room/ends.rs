@@ -1,6 +1,6 @@
 //! How receivers leave a room, and how it ends for all who are in it.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
@@ -9,6 +9,9 @@ use crate::rooms::{
     effect::{Departure, Effect, SessionId, Summary},
     outcome::Outcome,
 };
+
+/// How much longer than its room a token may live, as it counts whole seconds.
+const TOKEN_MORE: Duration = Duration::from_secs(1);
 
 impl Room {
     /// A receiver is gone, whether it was paired or queued.
@@ -101,8 +104,8 @@ impl Room {
             effects.push(Effect::Close(self.sender, ending.into()));
             members.push(self.sender);
         }
-        // One that is to be taken up again is, and of one whose time is up the token's is, too.
-        let is_void = !matches!(ending, Ending::ServerShutdown | Ending::RoomExpired);
+        // A relay that stops is to have it again.
+        let is_void = ending != Ending::ServerShutdown;
         effects.push(Effect::Closed(Summary {
             code,
             sender: self.sender,
@@ -111,7 +114,10 @@ impl Room {
             departure,
             receivers: self.receivers,
             passed: self.passed,
-            void_until: self.resumable.filter(|_| is_void).map(|_| self.due),
+            void_until: self
+                .resumable
+                .filter(|_| is_void)
+                .map(|_| self.due + TOKEN_MORE),
         }));
         members
     }

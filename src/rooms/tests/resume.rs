@@ -167,8 +167,8 @@ fn a_room_is_taken_up_only_by_what_was_given_for_it() {
     };
     assert_eq!(whereabouts(&world), Whereabouts::Over);
     assert!(!world.rooms.is_free(&code(S), world.now));
-    // Until its token is dead.
-    world.at(100);
+    // Until its token is dead, which counts whole seconds.
+    world.at(101);
     assert_eq!(whereabouts(&world), Whereabouts::Unknown);
     assert!(world.rooms.is_free(&code(S), world.now));
     world.create(S).unwrap();

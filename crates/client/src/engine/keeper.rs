@@ -1,16 +1,28 @@
-//! What is kept of a share, so that it can be taken up after its process was killed.
+//! What a share is known by, and what is kept of it, so that it can be taken up after its process was killed.
 
 use std::{
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use tokio::time::Instant;
 
 use super::{
     complaint,
     fault::Fault,
-    options::{ShareOptions, What},
+    options::{Secret, ShareOptions, What},
+    proof::no_randomness,
 };
-use crate::disk::share_state::{ShareState, StateFile};
+use crate::{
+    disk::{
+        share_state::{ShareState, StateFile},
+        source::Source,
+    },
+    transfer::{
+        hex::Hex,
+        keys::{PassKey, random},
+    },
+};
 
 /// The file of a share, where it is one that can be taken up and its user wants it kept.
 pub(super) struct Keeper(Option<StateFile>);
@@ -67,6 +79,71 @@ impl Keeper {
     pub(super) fn forget(self) {
         if let Some(file) = self.0 {
             drop(file.remove());
+        }
+    }
+}
+
+/// A room that was opened.
+pub(super) struct Opened {
+    pub(super) code: String,
+    pub(super) token: Option<String>,
+    /// Until when it can be joined.
+    pub(super) until: Instant,
+}
+
+/// What a share is known by, whichever process has it.
+pub(super) struct Share {
+    pub(super) transfer: Hex<16>,
+    pub(super) salt: Hex<32>,
+    pub(super) pass: PassKey,
+    pub(super) room: Option<Opened>,
+}
+
+/// Opens what is shared, and takes up what was kept of it or begins anew; this blocks.
+pub(super) fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
+    let source = match &options.what {
+        What::Path(path) => Source::open(path),
+        What::Stdin => Ok(Source::stdin("stdin")),
+    };
+    let source = source.map_err(|error| complaint::of_source(&error))?;
+    let keeper = Keeper::new(options)?;
+    // Under another passphrase than it was begun with it is another share.
+    let is_meant = |state: &ShareState| {
+        let key = |passphrase: &Secret| PassKey::derive(passphrase.text(), &state.salt);
+        let given = options.passphrase.as_ref().map(key);
+        !options.anew && given.is_none_or(|key| key == PassKey::from_bytes(state.pass_key.0))
+    };
+    let share = match keeper.load().filter(is_meant) {
+        Some(state) => Share::from(state),
+        None => Share::new(options.passphrase.as_ref().ok_or(Fault::NothingToTakeUp)?)?,
+    };
+    Ok((source, keeper, share))
+}
+
+impl Share {
+    fn new(passphrase: &Secret) -> Result<Self, Fault> {
+        let salt = Hex(random().map_err(no_randomness)?);
+        Ok(Self {
+            transfer: Hex(random().map_err(no_randomness)?),
+            salt,
+            pass: PassKey::derive(passphrase.text(), &salt),
+            room: None,
+        })
+    }
+}
+
+impl From<ShareState> for Share {
+    fn from(state: ShareState) -> Self {
+        let left = state.expires.saturating_sub(now());
+        Self {
+            transfer: state.transfer,
+            salt: state.salt,
+            pass: PassKey::from_bytes(state.pass_key.0),
+            room: Some(Opened {
+                code: state.code,
+                token: Some(state.resume_token),
+                until: Instant::now() + Duration::from_secs(left),
+            }),
         }
     }
 }

@@ -9,14 +9,13 @@ use tokio::{
 
 use super::{
     asks::{self, Room, Says},
-    complaint,
     event::{Event, Tell, Warning},
     fault::Fault,
-    keeper::{self, Keeper},
+    keeper::{self, Keeper, Opened},
     line::{Heard, Line},
-    options::{Secret, ShareOptions, Shared, What},
+    options::{ShareOptions, Shared},
     pairing::{self, LONGEST, Parting},
-    proof::{Guard, Proved, no_randomness},
+    proof::{Guard, Proved},
     retry::Retry,
     sending::Sending,
     trouble::{Kind, Trouble},
@@ -24,11 +23,7 @@ use super::{
 };
 use crate::{
     disk::{share_state::ShareState, source::Source},
-    transfer::{
-        hex::Hex,
-        keys::{PassKey, random},
-        note::Manifest,
-    },
+    transfer::{hex::Hex, note::Manifest},
 };
 
 /// How long a relay may take to answer.
@@ -66,71 +61,6 @@ pub async fn share(
     end
 }
 
-/// A room that was opened.
-struct Opened {
-    code: String,
-    token: Option<String>,
-    /// Until when it can be joined.
-    until: Instant,
-}
-
-/// What a share is known by, whichever process has it.
-struct Share {
-    transfer: Hex<16>,
-    salt: Hex<32>,
-    pass: PassKey,
-    room: Option<Opened>,
-}
-
-/// Opens what is shared, and takes up what was kept of it or begins anew; this blocks.
-fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
-    let source = match &options.what {
-        What::Path(path) => Source::open(path),
-        What::Stdin => Ok(Source::stdin("stdin")),
-    };
-    let source = source.map_err(|error| complaint::of_source(&error))?;
-    let keeper = Keeper::new(options)?;
-    // Under another passphrase than it was begun with it is another share.
-    let is_meant = |state: &ShareState| {
-        let key = |passphrase: &Secret| PassKey::derive(passphrase.text(), &state.salt);
-        let given = options.passphrase.as_ref().map(key);
-        !options.anew && given.is_none_or(|key| key == PassKey::from_bytes(state.pass_key.0))
-    };
-    let share = match keeper.load().filter(is_meant) {
-        Some(state) => Share::from(state),
-        None => Share::new(options.passphrase.as_ref().ok_or(Fault::NothingToTakeUp)?)?,
-    };
-    Ok((source, keeper, share))
-}
-
-impl Share {
-    fn new(passphrase: &Secret) -> Result<Self, Fault> {
-        let salt = Hex(random().map_err(no_randomness)?);
-        Ok(Self {
-            transfer: Hex(random().map_err(no_randomness)?),
-            salt,
-            pass: PassKey::derive(passphrase.text(), &salt),
-            room: None,
-        })
-    }
-}
-
-impl From<ShareState> for Share {
-    fn from(state: ShareState) -> Self {
-        let left = state.expires.saturating_sub(keeper::now());
-        Self {
-            transfer: state.transfer,
-            salt: state.salt,
-            pass: PassKey::from_bytes(state.pass_key.0),
-            room: Some(Opened {
-                code: state.code,
-                token: Some(state.resume_token),
-                until: Instant::now() + Duration::from_secs(left),
-            }),
-        }
-    }
-}
-
 /// A sender at work.
 struct Sender {
     options: ShareOptions,
@@ -151,7 +81,7 @@ impl Sender {
     /// With all that a share needs before there is a line: what is shared, its state, its key.
     async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
         let wanted = options.clone();
-        let opening = spawn_blocking(move || open(&wanted)).await;
+        let opening = spawn_blocking(move || keeper::open(&wanted)).await;
         let (source, keeper, share) = opening.map_err(|_| Fault::failed())??;
         let left_out = source.left_out();
         let left_out = left_out.links + left_out.devices;

@@ -1,5 +1,4 @@
 //! Both ends of a share, by the library: what they are started with, what they tell, how they end.
-#![allow(dead_code, reason = "each of the tests uses some of it")]
 
 use std::{
     fs,

@@ -112,6 +112,37 @@ fn the_messages_of_version_2_are_those_of_the_vectors() {
     }
 }
 
+/// PROTOCOL.md has a part of the vectors, some of them over several lines.
+#[test]
+fn the_page_has_the_vectors() {
+    let page = include_str!("../../../../../PROTOCOL.md");
+    let page: String = page.split_whitespace().collect();
+    let it = vectors("version_2");
+    for name in [
+        "passphrase",
+        "room",
+        "salt",
+        "nonce",
+        "receiver_private",
+        "receiver_key",
+        "sender_private",
+        "sender_key",
+        "shared",
+        "pass_key",
+        "transcript",
+        "proof",
+        "to_receiver",
+        "to_sender",
+        "transfer",
+        "digest",
+    ] {
+        assert!(page.contains(text(&it, name)), "{name}");
+    }
+    let record = text(&it["from_sender"][2], "message");
+    let delivered = text(&it["from_receiver"][2], "message");
+    assert!(page.contains(record) && page.contains(delivered));
+}
+
 /// Both sides of an exchange, with these passphrases.
 fn pair(room: [&str; 2], passphrases: [&[u8; 32]; 2]) -> (Schedule, Schedule) {
     let (receiver, sender) = (Ephemeral::new().unwrap(), Ephemeral::new().unwrap());
