@@ -1,6 +1,6 @@
 //! Where a transfer is written to: a file or folder that is called `.part` until it is whole, or a stream.
 //!
-//! [`Ledger`] says what may come, and [`Part`] writes it to the part.
+//! [`Ledger`] says what may come, and `Part` writes it to the disk.
 
 use std::{
     fmt,

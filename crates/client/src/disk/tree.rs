@@ -1,7 +1,7 @@
 //! The files and folders in a folder: a folder before what is in it, and by name within each. The order is
 //! the same whenever it is walked, which is how a transfer goes on where it was.
 //!
-//! Of a folder at most [`BATCH`] names are held at a time, so that one with millions of files takes no more
+//! Of a folder at most 4,096 names are held at a time, so that one with millions of files takes no more
 //! memory, but is listed several times.
 
 use std::{

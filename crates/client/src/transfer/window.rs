@@ -1,13 +1,13 @@
 //! How much a sender may have on its way: what is sent and not yet confirmed to be on the receiver's disk.
 //!
 //! All of it is sent again after a lost line, so it is kept as little as the line allows: twice what arrives
-//! in a round trip. It begins at [`LEAST`], and grows by itself: as long as the line takes all that it is given,
+//! in a round trip. It begins at 64 KiB, and grows by itself: as long as the line takes all that it is given,
 //! the double of it is allowed.
 //!
-//! A round trip here is the usual one of a line that is not full: of messages that had no more than [`LEAST`] on
+//! A round trip here is the usual one of a line that is not full: of messages that had no more than 64 KiB on
 //! their way with them, since what waits on the line makes a trip longer. It is not the shortest that was seen: on
 //! a machine that is busy most last longer, and a window for the shortest would shrink until nothing
-//! moved. Where more is on its way, no more than [`LEAST`] is allowed for two trips every [`LOOK_EVERY`], to see.
+//! moved. Where more is on its way, every 5 seconds no more than 64 KiB is allowed for some messages, to see.
 
 use std::{
     collections::VecDeque,
