@@ -58,6 +58,8 @@ pub(super) struct Door {
     /// The last key that was derived, and its salt.
     derived: Option<(Hex<32>, PassKey)>,
     warned: bool,
+    /// Whether the sender has gone on in version 2: it has no reason to speak version 1 later.
+    second: bool,
 }
 
 impl Door {
@@ -73,6 +75,7 @@ impl Door {
             known: false,
             derived: None,
             warned: false,
+            second: false,
         })
     }
 
@@ -120,6 +123,9 @@ impl Door {
         let line = self.line()?;
         line.say(hello.to_text())?;
         let Challenge { salt, nonce, key } = challenge(line, patience).await?;
+        if key.is_none() && self.second {
+            return Err(Parting::Misbehaved("version 1 in the midst of version 2"));
+        }
         (self.tell)(Event::Proving);
         let pass = self.derive(salt).await?;
         let line = self.line()?;
@@ -144,7 +150,10 @@ impl Door {
         line.say(Word::Auth { proof }.to_text())?;
         let heard = timeout(STALL, line.hear()).await;
         match heard.map_err(|_| Parting::Stalled)?? {
-            Heard::Binary(first) => Ok(Proved::Second(Box::new(schedule), first)),
+            Heard::Binary(first) => {
+                self.second = true;
+                Ok(Proved::Second(Box::new(schedule), first))
+            }
             Heard::Text(text) => match Word::parse(&text) {
                 Some(Word::Denied { reason }) => Err(denied(&reason).into()),
                 _ => Err(Parting::Misbehaved("no manifest where one is due")),
