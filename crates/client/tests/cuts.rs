@@ -26,8 +26,8 @@ use tempfile::TempDir;
 
 use self::distill::Distill;
 
-/// Bytes a second that a line carries: so that each cut falls into a transfer, and not behind it.
-const RATE: u64 = 50_000_000;
+/// Bytes a second that a line carries. What is on its way is lost with a cut, and grows with the line's rate.
+const RATE: u64 = 16_000_000;
 /// How long any of these may take.
 const LIMIT: Duration = Duration::from_secs(240);
 const MIB: u64 = 1 << 20;

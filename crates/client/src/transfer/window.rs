@@ -26,6 +26,8 @@ const MOST_RECORDS: usize = 1024;
 const FADING: f64 = 16.0;
 /// A round trip is worth one part in so many of what is taken for the usual one.
 const SMOOTHING: f64 = 4.0;
+/// How many times what arrives in a round trip is allowed: enough to grow by, and no more, as it is lost with the line.
+const GAIN: f64 = 1.5;
 /// How long what is known of the usual round trip is good for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Messages that are looked at.
@@ -76,7 +78,7 @@ impl Window {
         }
         let trip = self.trip.unwrap_or_default();
         // Rounding does not matter, and a float beyond the range of an integer becomes its greatest.
-        ((2.0 * self.rate * trip) as u64).clamp(LEAST, MOST)
+        ((GAIN * self.rate * trip) as u64).clamp(LEAST, MOST)
     }
 
     /// Bytes on their way.
