@@ -1,8 +1,7 @@
 //! How much a sender may have on its way: what is sent and not yet confirmed to be on the receiver's disk.
 //!
-//! All of it is sent again after a lost line, so it is kept as little as the line allows: twice what arrives
-//! in a round trip. It begins at 64 KiB, and grows by itself: as long as the line takes all that it is given,
-//! the double of it is allowed.
+//! All of it is sent again after a lost line, so it is kept as little as the line allows: half as much again as
+//! arrives in a round trip. It begins at 64 KiB, and grows by itself, as long as the line takes all that it is given.
 //!
 //! A round trip here is the usual one of a line that is not full: of messages that had no more than 64 KiB on
 //! their way with them, since what waits on the line makes a trip longer. It is not the shortest that was seen: on
