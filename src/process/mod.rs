@@ -96,8 +96,9 @@ impl Relay {
     /// The operating system's own; one without a number of its kind is a host that does not
     /// resolve.
     pub fn bind(config: Config) -> io::Result<Self> {
+        let tokens = TokenFile::open(&config)?;
         let listeners = listening::bind(&config.host, config.port)?;
-        Self::new(listeners, Origin::Own, config)
+        Self::new(listeners, Origin::Own, config, tokens)
     }
 
     /// Takes listeners that outlive this relay, as a service manager hands them over: one at least. When
@@ -107,17 +108,23 @@ impl Relay {
     ///
     /// Where a listener has no address.
     pub fn inherit(listeners: Vec<TcpListener>, config: Config) -> io::Result<Self> {
-        Self::new(listeners, Origin::Inherited, config)
+        let tokens = TokenFile::open(&config)?;
+        Self::new(listeners, Origin::Inherited, config, tokens)
     }
 
-    fn new(listeners: Vec<TcpListener>, origin: Origin, mut config: Config) -> io::Result<Self> {
+    fn new(
+        listeners: Vec<TcpListener>,
+        origin: Origin,
+        mut config: Config,
+        tokens: TokenFile,
+    ) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr);
         let addresses = addresses.collect::<io::Result<_>>()?;
         let handshakes = descriptors::fit(&mut config, listeners.len());
         let store = orders::store(&config);
         let settings = config.cluster();
         let state = State::new(config.clone());
-        let tokens = TokenFile::open(&config, &state)?;
+        tokens.apply(&config, &state);
         let cluster = settings.map(|it| Cluster::new(&it, Arc::clone(&state.rules)));
         let state = state.in_cluster(cluster.transpose()?.map(Arc::new));
         state

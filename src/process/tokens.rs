@@ -51,19 +51,23 @@ struct Kept {
 pub(super) struct TokenFile {
     folder: Option<PathBuf>,
     kept: Kept,
+    /// Whether the file is there.
+    is_there: bool,
 }
 
 impl TokenFile {
-    /// Reads the file for another start, and has its keys count. It is made where there is none.
+    /// Reads the file for another start, and makes it where there is none. It waits for the disk, so that this is
+    /// done before anybody can connect.
     ///
     /// # Errors
     ///
     /// Where the system has no randomness.
-    pub(super) fn open(config: &Config, state: &State) -> Result<Self, getrandom::Error> {
+    pub(super) fn open(config: &Config) -> Result<Self, getrandom::Error> {
         let folder = config.state_dir.clone().or_else(systemd::state_directory);
         let mut file = Self {
             kept: Kept::default(),
             folder,
+            is_there: false,
         };
         let mut known = false;
         if let Some(folder) = &file.folder {
@@ -80,19 +84,25 @@ impl TokenFile {
         }
         file.kept.starts += 1;
         file.renew(now(), fresh()?);
-        if file.write() {
-            let Kept { codes, starts, .. } = &file.kept;
-            state.tokens.set_slot(Slot::new(codes, *starts));
-        } else if !config.room_grace.is_zero() && config.cluster().is_none() {
+        file.is_there = file.write();
+        if !file.is_there && !config.room_grace.is_zero() && config.cluster().is_none() {
             info!(
                 "no room can be taken up after a restart of this relay: there is no RELAY_STATE_DIR"
             );
         }
+        Ok(file)
+    }
+
+    /// Has its keys count, and new codes be of this start.
+    pub(super) fn apply(&self, config: &Config, state: &State) {
+        if self.is_there {
+            let Kept { codes, starts, .. } = &self.kept;
+            state.tokens.set_slot(Slot::new(codes, *starts));
+        }
         state.tokens.set_keyring(match config.cluster() {
             Some(cluster) => Keyring::of_cluster(&cluster.secret),
-            None => file.keyring(),
+            None => self.keyring(),
         });
-        Ok(file)
     }
 
     /// Makes a new key each day, for as long as it is polled.
@@ -190,7 +200,8 @@ mod tests {
             ..Config::default()
         };
         let state = State::new(config.clone());
-        let file = TokenFile::open(&config, &state).unwrap();
+        let file = TokenFile::open(&config).unwrap();
+        file.apply(&config, &state);
         (state, file)
     }
 
