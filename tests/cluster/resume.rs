@@ -33,6 +33,17 @@ async fn take_up(node: SocketAddr, ticket: &Value) -> Client {
     sender
 }
 
+/// Opens a room on the first node, which is then killed; the others know that it is gone.
+async fn orphan(cluster: &mut Cluster) -> Value {
+    let mut sender = Client::at(cluster[0].addr()).await;
+    let ticket = open(&mut sender).await;
+    let dead = cluster.nodes.remove(0);
+    dead.signal(Signal::SIGKILL);
+    drop(dead);
+    until_settled(cluster[0].addr()).await;
+    ticket
+}
+
 /// What both say arrives, whole and at once.
 async fn assert_paired(sender: &mut Client, receiver: &mut Client) {
     let large = Message::binary(noise(&mut seeded(5), 3 << 20));
@@ -78,13 +89,8 @@ async fn a_room_whose_node_is_gone_is_opened_on_another() {
     let Some(mut cluster) = Cluster::start().await else {
         return;
     };
-    let mut sender = Client::at(cluster[0].addr()).await;
-    let ticket = open(&mut sender).await;
+    let ticket = orphan(&mut cluster).await;
     let code = ticket["room_id"].as_str().unwrap();
-    let dead = cluster.nodes.remove(0);
-    dead.signal(Signal::SIGKILL);
-    drop(dead);
-    until_settled(cluster[0].addr()).await;
     let nodes = [cluster[0].addr(), cluster[1].addr()];
     let mut again = take_up(nodes[0], &ticket).await;
     let mut receiver = Client::at(nodes[1]).await;
@@ -98,13 +104,8 @@ async fn two_nodes_that_are_asked_at_once_do_not_both_open_it() {
     let Some(mut cluster) = Cluster::start().await else {
         return;
     };
-    let mut sender = Client::at(cluster[0].addr()).await;
-    let ticket = open(&mut sender).await;
+    let ticket = orphan(&mut cluster).await;
     let code = ticket["room_id"].as_str().unwrap();
-    let dead = cluster.nodes.remove(0);
-    dead.signal(Signal::SIGKILL);
-    drop(dead);
-    until_settled(cluster[0].addr()).await;
     let nodes = [cluster[0].addr(), cluster[1].addr()];
     let mut senders = [Client::at(nodes[0]).await, Client::at(nodes[1]).await];
     for sender in &mut senders {
