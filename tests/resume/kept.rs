@@ -6,15 +6,21 @@ use relay_testing::{Client, TestRelay, reply, text};
 
 use super::{Ticket, answer, close, open, resume, take_up};
 
-#[tokio::test]
-async fn a_room_waits_for_a_sender_whose_line_is_cut() {
-    let relay = TestRelay::start(|_| {});
-    let mut sender = Client::connect(&relay).await;
+/// Opens a room whose sender's line is cut then.
+async fn left(relay: &TestRelay) -> Ticket {
+    let mut sender = Client::connect(relay).await;
     let ticket = open(&mut sender).await;
     sender.reset();
     relay
         .until("a sender that is away", |it| it.away == 1)
         .await;
+    ticket
+}
+
+#[tokio::test]
+async fn a_room_waits_for_a_sender_whose_line_is_cut() {
+    let relay = TestRelay::start(|_| {});
+    let ticket = left(&relay).await;
     let mut receiver = Client::connect(&relay).await;
     receiver.join(&ticket.code).await;
     receiver.expect_silence().await;
@@ -126,12 +132,7 @@ async fn a_connection_that_seems_alive_is_replaced_and_told() {
 #[tokio::test]
 async fn a_room_whose_sender_does_not_come_back_ends() {
     let relay = TestRelay::start(|config| config.room_grace = Duration::from_secs(1));
-    let mut sender = Client::connect(&relay).await;
-    let ticket = open(&mut sender).await;
-    sender.reset();
-    relay
-        .until("a sender that is away", |it| it.away == 1)
-        .await;
+    let ticket = left(&relay).await;
     let mut queued = Client::connect(&relay).await;
     queued.join(&ticket.code).await;
     queued
@@ -246,7 +247,7 @@ async fn a_relay_that_stops_says_when_to_come_back() {
 async fn a_token_of_a_room_that_has_ended_opens_none() {
     let relay = TestRelay::start(|config| config.room_ttl = Duration::from_secs(1));
     let mut sender = Client::connect(&relay).await;
-    let ticket: Ticket = open(&mut sender).await;
+    let ticket = open(&mut sender).await;
     sender.expect_close_after_error("room_expired", 1001).await;
     let mut again = Client::connect(&relay).await;
     assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
