@@ -85,16 +85,17 @@ impl TokenFile {
         file.kept.starts += 1;
         file.renew(now(), fresh()?);
         file.is_there = file.write();
-        if !file.is_there && !config.room_grace.is_zero() && config.cluster().is_none() {
+        Ok(file)
+    }
+
+    /// Has its keys count, and new codes be of this start. It says what does without a file, which a relay that
+    /// could not listen has no need to say.
+    pub(super) fn apply(&self, config: &Config, state: &State) {
+        if self.folder.is_none() && !config.room_grace.is_zero() && config.cluster().is_none() {
             info!(
                 "no room can be taken up after a restart of this relay: there is no RELAY_STATE_DIR"
             );
         }
-        Ok(file)
-    }
-
-    /// Has its keys count, and new codes be of this start.
-    pub(super) fn apply(&self, config: &Config, state: &State) {
         if self.is_there {
             let Kept { codes, starts, .. } = &self.kept;
             state.tokens.set_slot(Slot::new(codes, *starts));
