@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { whenFree } from "../src/disk/private_folder.ts";
 import { Source } from "../src/disk/source.ts";
 import { Inbox } from "../src/engine/line.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
@@ -154,6 +155,15 @@ test("what a stranger may have waiting is bounded, by its bytes and by its messa
   assert.ok(small > 1000 && small < 40_000, String(small));
   // What is our own is heard all the same.
   inbox.add(4);
+});
+
+test("what is locked is tried again until it is free, and nothing else is", async () => {
+  const failing = (name: string, times: number) => async () => {
+    if (times-- > 0) throw new DOMException("", name);
+    return "done";
+  };
+  assert.equal(await whenFree(failing("NoModificationAllowedError", 2)), "done");
+  await assert.rejects(whenFree(failing("QuotaExceededError", 1)), { name: "QuotaExceededError" });
 });
 
 test("a code that was never right fails at once; a full room and a spent budget wait", () => {
