@@ -28,6 +28,8 @@ export type Input =
   | { readonly is: "ready"; readonly start: Start; readonly header: Header | null; readonly bytes: number }
   /** What was received is whole and under its name. */
   | { readonly is: "finished" }
+  /** A payload of version 1, of so many bytes, is opened and kept. */
+  | { readonly is: "kept"; readonly bytes: number }
   | { readonly is: "disk"; readonly reason: Reason }
   | { readonly is: "list" }
   | { readonly is: "select"; readonly id: string }
@@ -137,6 +139,8 @@ export class Receiving {
         return this.ready(input.start, input.header, input.bytes, now);
       case "finished":
         return this.delivered();
+      case "kept":
+        return this.kept(input.bytes);
       case "disk":
         return this.abort(input.reason, { word: "disk", reason: input.reason });
       case "list":
@@ -262,12 +266,13 @@ export class Receiving {
   private v1(word: Word | null): Effect[] {
     if (word?.type === "SESSION_LIST" && this.phase === "sessions") return [tell({ is: "sessions", sessions: word.sessions })];
     if (word?.type === "ERROR") return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
-    if (word?.type !== "PAYLOAD") return this.fail({ word: "misbehaved" });
-    const bytes = Math.max(0, word.ciphertext.length - 16);
+    return word?.type === "PAYLOAD" ? [{ do: "keep_payload", payload: word }] : this.fail({ word: "misbehaved" });
+  }
+
+  private kept(bytes: number): Effect[] {
     this.bytes = bytes;
-    const keep: Effect = { do: "keep_payload", payload: word };
-    if (this.phase === "sessions") return [keep, tell({ is: "delivered", bytes, end: false })];
-    return [keep, say({ type: "ACK" }), ...this.over()];
+    if (this.phase === "sessions") return [tell({ is: "delivered", bytes, end: false })];
+    return [say({ type: "ACK" }), ...this.over()];
   }
 
   /** Everything has come. */
