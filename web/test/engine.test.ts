@@ -6,10 +6,11 @@ import { memorySink, openFlow } from "../src/disk/flow.ts";
 import { Source } from "../src/disk/source.ts";
 import type { Saved, Target } from "../src/disk/target.ts";
 import type { Event } from "../src/engine/event.ts";
+import { Inbox, weightOf } from "../src/engine/line.ts";
 import { Receive, type ReceiveOptions } from "../src/engine/receiving.ts";
 import { Share } from "../src/engine/sharing.ts";
 import { type Bytes, fromText, random } from "../src/transfer/bytes.ts";
-import { wordText } from "../src/transfer/hello.ts";
+import { MAX_V1_CONTENT, MAX_V1_MESSAGE, wordText } from "../src/transfer/hello.ts";
 import { passKey } from "../src/transfer/keys.ts";
 import { sealPayload } from "../src/transfer/v1.ts";
 import { TestRelay, TestSocket } from "./relay.ts";
@@ -63,7 +64,7 @@ async function sharer(content: Bytes) {
 }
 
 /** A sender of version 1 that lets anybody in, and says this for AUTH; `gone` is what it has heard by the end of that. */
-async function oldSender(payload: object): Promise<{ gone: Promise<string[]> }> {
+async function oldSender(payload: object): Promise<{ gone: Promise<string[]>; socket: TestSocket }> {
   const socket = new TestSocket();
   const heard: string[] = [];
   let left: (heard: string[]) => void;
@@ -80,7 +81,7 @@ async function oldSender(payload: object): Promise<{ gone: Promise<string[]> }> 
     };
     socket.send(JSON.stringify({ type: "CREATE_ROOM" }));
   });
-  return { gone };
+  return { gone, socket };
 }
 
 async function payload(content: Bytes, by = passphrase) {
@@ -126,4 +127,39 @@ test("a payload of version 1 that does not open, or cannot be kept, is not ackno
     assert.ok(!heard.words().includes("delivered"));
     assert.deepEqual(await gone, ["PEER_JOINED"]);
   }
+});
+
+test("the longest payload of version 1 has a place", { timeout }, async () => {
+  new TestRelay();
+  const content = new Uint8Array(MAX_V1_CONTENT).fill(65);
+  await oldSender(await payload(content));
+  const { receive, heard, texts } = receiver();
+  await receive.run();
+  assert.deepEqual(heard.words().at(-1), "delivered");
+  assert.equal(texts[0]?.length, MAX_V1_CONTENT);
+});
+
+test("what waits has a bound by its weight and by its number, and is heard no more beyond it", () => {
+  const inbox = new Inbox<number>();
+  const few = weightOf({ is: "text", text: "x".repeat(MAX_V1_MESSAGE) });
+  assert.ok(inbox.add(0, few));
+  assert.ok(!inbox.add(1, few));
+  const short = weightOf({ is: "binary", bytes: new Uint8Array(0) });
+  let count = 0;
+  while (inbox.add(2, short)) assert.ok(++count < 100_000);
+  // It can be told that this is too much.
+  assert.ok(inbox.add(3));
+});
+
+test("a sender that says more than can wait is left, and heard no more", { timeout }, async () => {
+  const between = new TestRelay();
+  const sender = await oldSender({});
+  // The receiver is busy with its key meanwhile.
+  sender.socket.onmessage = ({ data }) => {
+    if (!String(data).includes("HELLO")) return;
+    sender.socket.send(wordText({ type: "CHALLENGE", salt: random(32), nonce: random(16) }));
+    for (let at = 0; at < 70; at++) sender.socket.send("x".repeat(1024 * 1024));
+  };
+  await receiver().receive.run();
+  assert.deepEqual(between.closed, [4000]);
 });

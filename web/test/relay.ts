@@ -77,6 +77,7 @@ export class TestRelay {
 export class TestSocket {
   static readonly OPEN = 1;
   static relay: TestRelay;
+  private readonly relay = TestSocket.relay;
   readyState = 0;
   /** Whether it has asked for nothing yet. */
   isNew = true;
@@ -95,13 +96,13 @@ export class TestSocket {
 
   send(data: string | Uint8Array): void {
     const sent = typeof data === "string" ? data : data.slice().buffer;
-    setImmediate(() => TestSocket.relay.hear(this, sent as Data));
+    setImmediate(() => this.relay.hear(this, sent as Data));
   }
 
   close(code: number): void {
     if (this.readyState > TestSocket.OPEN) return;
     this.readyState = 3;
-    setImmediate(() => TestSocket.relay.left(this, code));
+    setImmediate(() => this.relay.left(this, code));
   }
 
   hears(data: Data): void {

@@ -3,8 +3,10 @@
 import { type Bytes } from "../transfer/bytes.ts";
 import type { Down } from "./relay.ts";
 
-/** The most that may have come and not been handled: twice the window, and one message of version 1. */
+/** The most that may have come of a line and not been handled: twice the window, and one message of version 1. */
 const MOST_WAITING = 68 * 1024 * 1024;
+/** What a message weighs besides what is in it, so that many short ones have a bound, too. */
+const LEAST_WEIGHT = 1024;
 /** How long a handshake may take, in ms. */
 const HANDSHAKE = 20_000;
 
@@ -97,17 +99,23 @@ export class Line {
   }
 }
 
+/** What one thing that was heard weighs while it waits, in bytes; a text by its length, as ours are of ASCII. */
+export function weightOf(heard: Heard): number {
+  const content = heard.is === "binary" ? heard.bytes.length : heard.is === "text" ? heard.text.length : 0;
+  return LEAST_WEIGHT + content;
+}
+
 /** What has come and waits to be handled, in order. */
 export class Inbox<T> {
-  private waiting: { item: T; bytes: number }[] = [];
-  private bytes = 0;
+  private waiting: { item: T; weight: number }[] = [];
+  private weight = 0;
   private wake: (() => void) | null = null;
 
-  /** Adds one; `false` where too much waits already. */
-  add(item: T, bytes = 0): boolean {
-    if (this.bytes + bytes > MOST_WAITING) return false;
-    this.bytes += bytes;
-    this.waiting.push({ item, bytes });
+  /** Adds one; `false` where too much waits already. What weighs nothing always has a place. */
+  add(item: T, weight = 0): boolean {
+    if (weight > 0 && this.weight + weight > MOST_WAITING) return false;
+    this.weight += weight;
+    this.waiting.push({ item, weight });
     this.wake?.();
     return true;
   }
@@ -121,7 +129,7 @@ export class Inbox<T> {
     for (;;) {
       const first = this.waiting.shift();
       if (first) {
-        this.bytes -= first.bytes;
+        this.weight -= first.weight;
         return first.item;
       }
       await new Promise<void>((wake) => (this.wake = wake));
