@@ -266,3 +266,15 @@ test("a source is walked again from where a receiver is, and only if it is the s
   await assert.rejects(source.walkFrom({ ...from, offset: 4 }), { reason: "source_changed" });
   await assert.rejects(source.walkFrom({ ...from, entries: 3 }), { reason: "source_changed" });
 });
+
+test("no file is left out for another of the same path", async () => {
+  const file = (path: string) => ({ path: path.split("/"), file: new File([path], "x", { lastModified: 5 }) });
+  // A folder comes first, whatever was picked first; and some names are the same once they are safe.
+  const source = await Source.of([file("a"), file("a/b"), file("a/b"), file("c?.txt"), file("c_.txt")], "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  let step = await walk.next();
+  for (; step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path.join("/"));
+  assert.deepEqual(paths, ["a", "a/b", "a/b (2)", "a (2)", "c_ (2).txt", "c_.txt"]);
+  assert.equal(step.bytes, source.size);
+});
