@@ -278,3 +278,12 @@ test("no file is left out for another of the same path", async () => {
   assert.deepEqual(paths, ["a", "a/b", "a/b (2)", "a (2)", "c_ (2).txt", "c_.txt"]);
   assert.equal(step.bytes, source.size);
 });
+
+test("a folder comes in the order of UTF-8", async () => {
+  const names = ["b", "a😀", "a", "（1）.txt", "😀.txt", "😁.txt", "한.txt"];
+  const source = await Source.of(names.map((it) => ({ path: [it], file: new File([], it) })), "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  for (let step = await walk.next(); step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path[0]);
+  assert.deepEqual(paths, [...names].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+});

@@ -184,6 +184,13 @@ function compare(left: readonly string[], right: readonly string[]): number {
     const [one, other] = [left[depth], right[depth]];
     if (one === other && one !== undefined) continue;
     if (one === undefined || other === undefined) return (one === undefined ? 0 : 1) - (other === undefined ? 0 : 1);
-    return one < other ? -1 : 1;
+    return compareNames(one, other);
   }
+}
+
+/** As bytes of UTF-8 are compared, which is by characters: UTF-16 has some of its units in another order. */
+function compareNames(one: string, other: string): number {
+  let at = 0;
+  while (at < one.length && one[at] === other[at]) at++;
+  return (one.codePointAt(at) ?? -1) - (other.codePointAt(at) ?? -1);
 }
