@@ -36,7 +36,7 @@ function brief(effects: readonly (ReceiveEffect | ShareEffect)[]): string[] {
 
 /** A machine that is fed, at a time that only this moves. */
 function receiver(known = false) {
-  const machine = new Receiving("a7f3k2", 0, known);
+  const machine = new Receiving("a7f3k2", known);
   const at = { now: 0 };
   const feed = (input: ReceiveInput) => brief(machine.handle(input, at.now, 0));
   return { machine, at, feed };
@@ -155,7 +155,7 @@ test("a line on which nothing comes any more is given up", () => {
 
 /** A share whose room is open. */
 function sharer(token = true) {
-  const machine = new Sharing(manifest, 0);
+  const machine = new Sharing(manifest);
   const at = { now: 0 };
   const feed = (input: ShareInput) => brief(machine.handle(input, at.now, 0));
   feed({ is: "start" });
@@ -236,13 +236,13 @@ test("a receiver that says nothing is left", () => {
 });
 
 test("waits double up to their bound, are spread, and end with patience", () => {
-  const waits = new Waits(0);
+  const waits = new Waits();
   assert.equal(waits.next(0, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", null, 1), 1000);
   for (let tries = 0; tries < 20; tries++) waits.next(0, "quick", null, 0);
   assert.equal(waits.next(0, "quick", null, 1), 15_000);
   assert.equal(waits.next(PATIENCE, "quick", null, 0), null);
-  waits.progress(PATIENCE);
+  waits.progress();
   assert.equal(waits.next(PATIENCE, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", 100_000, 0), 100_000);
 });
@@ -286,4 +286,19 @@ test("a folder comes in the order of UTF-8", async () => {
   const paths = [];
   for (let step = await walk.next(); step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path[0]);
   assert.deepEqual(paths, [...names].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+});
+
+test("patience is for one trouble, however long all was well before it", () => {
+  const share = sharer();
+  share.at.now = 2 * PATIENCE;
+  assert.deepEqual(share.feed(down), ["tell waiting", "hang_up 4000", "dial 250"]);
+  share.feed({ is: "up" });
+  share.feed(say({ type: "ROOM_RESUMED", room_id: "a7f3k2", expires_in: 900, resume_token: "t" }));
+  share.at.now = 4 * PATIENCE;
+  assert.equal(share.feed(down)[0], "tell waiting");
+  share.at.now = 5 * PATIENCE + 1;
+  assert.deepEqual(share.feed(down), ["hang_up 1000", "tell failed unreachable"]);
+  const receive = begun();
+  receive.at.now = 2 * PATIENCE;
+  assert.equal(receive.feed(down)[0], "tell waiting");
 });

@@ -79,10 +79,7 @@ const ASLEEP = 20_000;
 
 export class Receiving {
   private phase: Phase = "away";
-  private waits: Waits;
-  private code: string;
-  /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
-  private known = false;
+  private readonly waits = new Waits();
   /** What an `ERROR` on this line has said: a wait counts where the Close says the same. */
   private error: { reason: string; told: number | null } | null = null;
   private heard = 0;
@@ -98,11 +95,11 @@ export class Receiving {
   /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
   private mayHurry = true;
 
-  constructor(code: string, now: number, known = false) {
-    this.code = code;
-    this.known = known;
-    this.waits = new Waits(now);
-  }
+  constructor(
+    private code: string,
+    /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
+    private known = false,
+  ) {}
 
   isOver(): boolean {
     return this.phase === "over";
@@ -296,6 +293,7 @@ export class Receiving {
     const other = this.manifest && !same(this.manifest.transfer, manifest.transfer);
     if (other) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.manifest = manifest;
+    this.waits.well();
     this.phase = "choosing";
     return [tell({ is: "offered", manifest }), { do: "open_target", manifest }];
   }
@@ -332,7 +330,7 @@ export class Receiving {
     if (!fits || !belongs || content.length === 0) return this.abort("protocol", { word: "misbehaved" });
     this.offset += content.length;
     this.bytes += content.length;
-    this.waits.progress(now);
+    this.waits.progress();
     return [{ do: "write", content }, ...this.confirm(more), ...this.progress(now)];
   }
 

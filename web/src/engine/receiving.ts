@@ -32,7 +32,7 @@ export class Receive extends Driver<Input, Effect> {
   private target: Promise<Target> | null = null;
 
   constructor(private readonly options: ReceiveOptions) {
-    super(new Receiving(options.code, performance.now(), options.known), options.relay, options.tell);
+    super(new Receiving(options.code, options.known), options.relay, options.tell);
     this.keys = new PassKeys(options.passphrase);
   }
 

@@ -85,7 +85,7 @@ const ASLEEP = 20_000;
 
 export class Sharing {
   private phase: Phase = "away";
-  private waits: Waits;
+  private readonly waits = new Waits();
   private window = new Window();
   private heard = 0;
   private wrong = 0;
@@ -99,11 +99,8 @@ export class Sharing {
 
   constructor(
     private readonly manifest: Manifest,
-    now: number,
     private room: Room | null = null,
-  ) {
-    this.waits = new Waits(now);
-  }
+  ) {}
 
   /** Whether the next step of the source is to be sent. */
   wants(): boolean {
@@ -141,7 +138,7 @@ export class Sharing {
       case "sought":
         this.window = new Window();
         this.enter("content", now);
-        this.waits.progress(now);
+        this.waits.progress();
         return [tell({ is: "begun", total: this.manifest.size, from: input.bytes })];
       case "step":
         return this.step(input.step, now);
@@ -244,6 +241,7 @@ export class Sharing {
     if (!granted || typeof code !== "string") return [];
     this.room = typeof token === "string" ? { code, resumeToken: token } : null;
     this.code = code;
+    this.waits.well();
     this.enter("waiting", now);
     const expiresIn = typeof left === "number" ? left : 0;
     return [tell({ is: "opened", code, expiresIn, resumeToken: this.room?.resumeToken ?? null })];
@@ -305,7 +303,7 @@ export class Sharing {
   private confirmed(records: number, bytes: number, now: number): Effect[] {
     if (!this.window.confirmed(records, now)) return this.drop("protocol", { word: "misbehaved" }, now);
     this.heard = now;
-    this.waits.progress(now);
+    this.waits.progress();
     if (now - this.lastTold < 200) return [];
     this.lastTold = now;
     const total = this.manifest.size;
