@@ -6,7 +6,7 @@ import { Source } from "../src/disk/source.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
 import { type Effect as ShareEffect, type Input as ShareInput, Sharing } from "../src/engine/share.ts";
 import { PATIENCE, Waits } from "../src/engine/waits.ts";
-import { type Header, KIND, type Manifest, NO_HEADERS } from "../src/transfer/note.ts";
+import { type Header, KIND, type Manifest, NO_HEADERS, type Reason } from "../src/transfer/note.ts";
 
 const transfer = new Uint8Array(16).fill(7);
 const manifest: Manifest = { transfer, what: "file", name: "a.txt", size: 6, files: 1 };
@@ -301,4 +301,10 @@ test("patience is for one trouble, however long all was well before it", () => {
   const receive = begun();
   receive.at.now = 2 * PATIENCE;
   assert.equal(receive.feed(down)[0], "tell waiting");
+});
+
+test("a receiver that was too slow comes back, and one that is sent away otherwise does not", () => {
+  const abort = (reason: Reason) => begun().feed({ is: "note", note: { kind: KIND.ABORT, reason }, more: false });
+  assert.deepEqual(abort("stalled"), ["tell waiting", "hang_up 4000", "dial 250"]);
+  assert.deepEqual(abort("source_changed"), ["hang_up 1000", "tell failed aborted"]);
 });

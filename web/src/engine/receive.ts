@@ -129,7 +129,7 @@ export class Receiving {
         return this.phase === "hello" ? [{ do: "say", text: helloText(input.key) }] : [];
       case "note":
         this.heard = now;
-        return this.note(input.note, input.more, now);
+        return this.note(input.note, input.more, now, chance);
       case "not_opened":
         return this.abort("protocol", { word: "not_authentic" });
       case "ready":
@@ -278,8 +278,8 @@ export class Receiving {
     return [{ do: "hang_up", code: 1000 }, tell({ is: "delivered", bytes: this.bytes, end: true })];
   }
 
-  private note(note: Note, more: boolean, now: number): Effect[] {
-    if (note.kind === KIND.ABORT) return this.fail({ word: "aborted", reason: note.reason });
+  private note(note: Note, more: boolean, now: number, chance: number): Effect[] {
+    if (note.kind === KIND.ABORT) return this.aborted(note.reason, now, chance);
     if (this.phase === "proved" && note.kind === KIND.MANIFEST) return this.offered(note.manifest);
     if (this.phase === "content") {
       if (note.kind === KIND.ENTRY) return this.entry(note.header, note.json, more);
@@ -287,6 +287,12 @@ export class Receiving {
       if (note.kind === KIND.END) return this.end(note.entries, note.bytes, note.digest);
     }
     return this.abort("protocol", { word: "misbehaved" });
+  }
+
+  /** Only of one that has stopped because this side was slow there is more to be had. */
+  private aborted(reason: Reason, now: number, chance: number): Effect[] {
+    if (reason === "stalled") return this.again({ why: "line", pace: "quick", told: null }, now, chance);
+    return this.fail({ word: "aborted", reason });
   }
 
   private offered(manifest: Manifest): Effect[] {
