@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { whenFree } from "../src/disk/private_folder.ts";
 import { Source } from "../src/disk/source.ts";
-import { Inbox } from "../src/engine/line.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
 import { type Effect as ShareEffect, type Input as ShareInput, Sharing } from "../src/engine/share.ts";
 import { PATIENCE, Waits } from "../src/engine/waits.ts";
-import { type Header, KIND, type Manifest, NO_HEADERS } from "../src/transfer/note.ts";
+import { type Header, KIND, type Manifest, NO_HEADERS, type Reason } from "../src/transfer/note.ts";
 
 const transfer = new Uint8Array(16).fill(7);
 const manifest: Manifest = { transfer, what: "file", name: "a.txt", size: 6, files: 1 };
@@ -38,7 +37,7 @@ function brief(effects: readonly (ReceiveEffect | ShareEffect)[]): string[] {
 
 /** A machine that is fed, at a time that only this moves. */
 function receiver(known = false) {
-  const machine = new Receiving("a7f3k2", 0, known);
+  const machine = new Receiving("a7f3k2", known);
   const at = { now: 0 };
   const feed = (input: ReceiveInput) => brief(machine.handle(input, at.now, 0));
   return { machine, at, feed };
@@ -50,8 +49,8 @@ const challenge = say({ type: "CHALLENGE", version: 2, salt: "00".repeat(32), no
 const start = { entries: 0, offset: 0, digest: NO_HEADERS };
 const data = (offset: number, length: number) => ({ kind: KIND.DATA, entry: 0, offset, content: new Uint8Array(length) }) as const;
 
-/** One that content is on its way to. */
-function begun() {
+/** One that content is on its way to, whose header has come or is yet to come. */
+function begun(withHeader = true) {
   const it = receiver();
   it.feed({ is: "start" });
   assert.deepEqual(it.feed({ is: "up" }), ["say JOIN_ROOM"]);
@@ -60,7 +59,7 @@ function begun() {
   assert.deepEqual(it.feed(challenge), ["tell proving", "prove"]);
   assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false }), ["tell offered", "open_target"]);
   assert.deepEqual(it.feed({ is: "ready", start, header: null, bytes: 0 }), ["seal 2", "tell begun"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header, json }, more: true }), ["entry"]);
+  if (withHeader) assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header, json }, more: true }), ["entry"]);
   return it;
 }
 
@@ -90,6 +89,9 @@ test("a receiver takes nothing out of its order", () => {
     assert.deepEqual(begun().feed({ is: "note", note, more: false }), ["seal 8 protocol", "hang_up 1000", "tell failed misbehaved"]);
   }
   assert.deepEqual(begun().feed(say({ type: "CHALLENGE" })).at(-1), "tell failed misbehaved");
+  // No file at all is not an empty one.
+  const none = begun(false).feed({ is: "note", note: { kind: KIND.END, entries: 0, bytes: 0, digest: NO_HEADERS }, more: false });
+  assert.equal(none.at(-1), "tell failed misbehaved");
 });
 
 test("a receiver whose line is lost comes back, and goes on with what it has", () => {
@@ -139,22 +141,11 @@ test("a receiver of sessions takes those that it has asked for, each once, and n
   const { feed } = listed();
   assert.deepEqual(feed({ is: "select", id: "a" }), ["say SELECT_SESSION"]);
   assert.deepEqual(feed({ is: "select", id: "a" }), []);
-  assert.deepEqual(feed(payload("a")), ["keep_payload", "tell delivered"]);
+  assert.deepEqual(feed(payload("a")), ["keep_payload"]);
+  assert.deepEqual(feed({ is: "kept", bytes: 4 }), ["tell delivered"]);
   assert.equal(feed(payload("a")).at(-1), "tell failed misbehaved");
   assert.equal(listed().feed(payload("a")).at(-1), "tell failed misbehaved");
   assert.equal(begun().feed(say({ type: "DENIED", reason: "invalid_proof" })).at(-1), "tell failed misbehaved");
-});
-
-test("what a stranger may have waiting is bounded, by its bytes and by its messages", () => {
-  const inbox = new Inbox<number>();
-  const MIB = 1024 * 1024;
-  assert.ok(inbox.addOfStranger(1, 60 * MIB));
-  assert.ok(!inbox.addOfStranger(2, 60 * MIB));
-  let small = 0;
-  while (inbox.addOfStranger(3, 1)) small++;
-  assert.ok(small > 1000 && small < 40_000, String(small));
-  // What is our own is heard all the same.
-  inbox.add(4);
 });
 
 test("what is locked is tried again until it is free, and nothing else is", async () => {
@@ -199,7 +190,7 @@ test("a line on which nothing comes any more is given up", () => {
 
 /** A share whose room is open. */
 function sharer(token = true) {
-  const machine = new Sharing(manifest, 0);
+  const machine = new Sharing(manifest);
   const at = { now: 0 };
   const feed = (input: ShareInput) => brief(machine.handle(input, at.now, 0));
   feed({ is: "start" });
@@ -280,13 +271,13 @@ test("a receiver that says nothing is left", () => {
 });
 
 test("waits double up to their bound, are spread, and end with patience", () => {
-  const waits = new Waits(0);
+  const waits = new Waits();
   assert.equal(waits.next(0, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", null, 1), 1000);
   for (let tries = 0; tries < 20; tries++) waits.next(0, "quick", null, 0);
   assert.equal(waits.next(0, "quick", null, 1), 15_000);
   assert.equal(waits.next(PATIENCE, "quick", null, 0), null);
-  waits.progress(PATIENCE);
+  waits.progress();
   assert.equal(waits.next(PATIENCE, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", 100_000, 0), 100_000);
 });
@@ -309,4 +300,46 @@ test("a source is walked again from where a receiver is, and only if it is the s
   await assert.rejects(changed.walkFrom(from), { reason: "source_changed" });
   await assert.rejects(source.walkFrom({ ...from, offset: 4 }), { reason: "source_changed" });
   await assert.rejects(source.walkFrom({ ...from, entries: 3 }), { reason: "source_changed" });
+});
+
+test("no file is left out for another of the same path", async () => {
+  const file = (path: string) => ({ path: path.split("/"), file: new File([path], "x", { lastModified: 5 }) });
+  // A folder comes first, whatever was picked first; and some names are the same once they are safe.
+  const source = await Source.of([file("a"), file("a/b"), file("a/b"), file("c?.txt"), file("c_.txt")], "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  let step = await walk.next();
+  for (; step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path.join("/"));
+  assert.deepEqual(paths, ["a", "a/b", "a/b (2)", "a (2)", "c_ (2).txt", "c_.txt"]);
+  assert.equal(step.bytes, source.size);
+});
+
+test("a folder comes in the order of UTF-8", async () => {
+  const names = ["b", "a😀", "a", "（1）.txt", "😀.txt", "😁.txt", "한.txt"];
+  const source = await Source.of(names.map((it) => ({ path: [it], file: new File([], it) })), "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  for (let step = await walk.next(); step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path[0]);
+  assert.deepEqual(paths, [...names].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+});
+
+test("patience is for one trouble, however long all was well before it", () => {
+  const share = sharer();
+  share.at.now = 2 * PATIENCE;
+  assert.deepEqual(share.feed(down), ["tell waiting", "hang_up 4000", "dial 250"]);
+  share.feed({ is: "up" });
+  share.feed(say({ type: "ROOM_RESUMED", room_id: "a7f3k2", expires_in: 900, resume_token: "t" }));
+  share.at.now = 4 * PATIENCE;
+  assert.equal(share.feed(down)[0], "tell waiting");
+  share.at.now = 5 * PATIENCE + 1;
+  assert.deepEqual(share.feed(down), ["hang_up 1000", "tell failed unreachable"]);
+  const receive = begun();
+  receive.at.now = 2 * PATIENCE;
+  assert.equal(receive.feed(down)[0], "tell waiting");
+});
+
+test("a receiver that was too slow comes back, and one that is sent away otherwise does not", () => {
+  const abort = (reason: Reason) => begun().feed({ is: "note", note: { kind: KIND.ABORT, reason }, more: false });
+  assert.deepEqual(abort("stalled"), ["tell waiting", "hang_up 4000", "dial 250"]);
+  assert.deepEqual(abort("source_changed"), ["hang_up 1000", "tell failed aborted"]);
 });

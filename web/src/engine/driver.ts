@@ -6,9 +6,9 @@
 import type { Bytes } from "../transfer/bytes.ts";
 import { KIND, type Note, type Reason } from "../transfer/note.ts";
 import { NotOpened, type Opener, type Sealer } from "../transfer/seal.ts";
-import type { CommonEffect, Event } from "./event.ts";
+import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import { DiskFault } from "../disk/fault.ts";
-import { Inbox, Line, type Relay } from "./line.ts";
+import { Inbox, Line, type Relay, weightOf } from "./line.ts";
 import { nudgeCollector } from "./nudge.ts";
 import type { Down } from "./relay.ts";
 
@@ -90,10 +90,16 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
       if (!this.opener) throw new NotOpened("no keys yet");
       const note = await this.opener.open(message);
       if (note.kind === KIND.MANIFEST) this.bind(note.manifest.transfer);
-      return this.noted(note, !this.inbox.isEmpty());
+      return this.noted(note, this.hasMore());
     } catch {
       return { is: "not_opened" };
     }
+  }
+
+  /** Whether the next to be handled is a sealed message of this line: anything else keeps the other side waiting. */
+  private hasMore(): boolean {
+    const next = this.inbox.first();
+    return next !== null && next.line === this.line && isBinary(next.input);
   }
 
   private bind(transfer: Bytes): void {
@@ -139,10 +145,9 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
     this.line?.close(1000);
     this.sealer = this.opener = null;
     const line: Line = new Line(this.relay, (input) => {
-      const bytes = input.is === "binary" ? input.bytes.length : input.is === "text" ? 2 * input.text.length : 0;
-      if (this.inbox.addOfStranger({ line, input }, bytes)) return;
-      // Whoever sends more than the window allows is no sender of ours, and is not heard any further.
-      line.close(1000);
+      if (this.inbox.add({ line, input }, weightOf(input))) return;
+      // Whoever sends more than the window allows is no sender of ours: nothing more is heard of it.
+      line.close(COMING_BACK);
       this.post({ is: "not_opened" });
     });
     this.line = line;

@@ -28,6 +28,8 @@ export type Input =
   | { readonly is: "ready"; readonly start: Start; readonly header: Header | null; readonly bytes: number }
   /** What was received is whole and under its name. */
   | { readonly is: "finished" }
+  /** A payload of version 1, of so many bytes, is opened and kept. */
+  | { readonly is: "kept"; readonly bytes: number }
   | { readonly is: "disk"; readonly reason: Reason }
   | { readonly is: "list" }
   | { readonly is: "select"; readonly id: string }
@@ -77,10 +79,7 @@ const ASLEEP = 20_000;
 
 export class Receiving {
   private phase: Phase = "away";
-  private waits: Waits;
-  private code: string;
-  /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
-  private known = false;
+  private readonly waits = new Waits();
   /** What an `ERROR` on this line has said: a wait counts where the Close says the same. */
   private error: { reason: string; told: number | null } | null = null;
   private heard = 0;
@@ -98,11 +97,11 @@ export class Receiving {
   /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
   private mayHurry = true;
 
-  constructor(code: string, now: number, known = false) {
-    this.code = code;
-    this.known = known;
-    this.waits = new Waits(now);
-  }
+  constructor(
+    private code: string,
+    /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
+    private known = false,
+  ) {}
 
   isOver(): boolean {
     return this.phase === "over";
@@ -132,13 +131,15 @@ export class Receiving {
         return this.phase === "hello" ? [{ do: "say", text: helloText(input.key) }] : [];
       case "note":
         this.heard = now;
-        return this.note(input.note, input.more, now);
+        return this.note(input.note, input.more, now, chance);
       case "not_opened":
         return this.abort("protocol", { word: "not_authentic" });
       case "ready":
         return this.ready(input.start, input.header, input.bytes, now);
       case "finished":
         return this.delivered();
+      case "kept":
+        return this.kept(input.bytes);
       case "disk":
         return this.abort(input.reason, { word: "disk", reason: input.reason });
       case "list":
@@ -279,11 +280,13 @@ export class Receiving {
     const place = this.selected.indexOf(word.sessionId ?? "");
     if (this.phase === "sessions" && place < 0) return this.fail({ word: "misbehaved" });
     this.selected.splice(place, 1);
-    const bytes = Math.max(0, word.ciphertext.length - 16);
+    return [{ do: "keep_payload", payload: word }];
+  }
+
+  private kept(bytes: number): Effect[] {
     this.bytes = bytes;
-    const keep: Effect = { do: "keep_payload", payload: word };
-    if (this.phase === "sessions") return [keep, tell({ is: "delivered", bytes, end: false })];
-    return [keep, say({ type: "ACK" }), ...this.over()];
+    if (this.phase === "sessions") return [tell({ is: "delivered", bytes, end: false })];
+    return [say({ type: "ACK" }), ...this.over()];
   }
 
   /** Everything has come. */
@@ -292,8 +295,8 @@ export class Receiving {
     return [{ do: "hang_up", code: 1000 }, tell({ is: "delivered", bytes: this.bytes, end: true })];
   }
 
-  private note(note: Note, more: boolean, now: number): Effect[] {
-    if (note.kind === KIND.ABORT) return this.fail({ word: "aborted", reason: note.reason });
+  private note(note: Note, more: boolean, now: number, chance: number): Effect[] {
+    if (note.kind === KIND.ABORT) return this.aborted(note.reason, now, chance);
     if (this.phase === "proved" && note.kind === KIND.MANIFEST) return this.offered(note.manifest);
     if (this.phase === "content") {
       if (note.kind === KIND.ENTRY) return this.entry(note.header, note.json, more);
@@ -303,10 +306,17 @@ export class Receiving {
     return this.abort("protocol", { word: "misbehaved" });
   }
 
+  /** Only of one that has stopped because this side was slow there is more to be had. */
+  private aborted(reason: Reason, now: number, chance: number): Effect[] {
+    if (reason === "stalled") return this.again({ why: "line", pace: "quick", told: null }, now, chance);
+    return this.fail({ word: "aborted", reason });
+  }
+
   private offered(manifest: Manifest): Effect[] {
     const other = this.manifest && !same(this.manifest.transfer, manifest.transfer);
     if (other) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.manifest = manifest;
+    this.waits.well();
     this.phase = "choosing";
     return [tell({ is: "offered", manifest }), { do: "open_target", manifest }];
   }
@@ -343,7 +353,7 @@ export class Receiving {
     if (!fits || !belongs || content.length === 0) return this.abort("protocol", { word: "misbehaved" });
     this.offset += content.length;
     this.bytes += content.length;
-    this.waits.progress(now);
+    this.waits.progress();
     return [{ do: "write", content }, ...this.confirm(more), ...this.progress(now)];
   }
 
@@ -363,7 +373,7 @@ export class Receiving {
   }
 
   private end(entries: number, bytes: number, digest: Bytes): Effect[] {
-    const whole = !this.header || isWhole(this.header, this.offset);
+    const whole = this.header ? isWhole(this.header, this.offset) : this.manifest?.what === "folder";
     if (entries !== this.entries || bytes !== this.bytes || !whole) return this.abort("protocol", { word: "misbehaved" });
     this.phase = "finishing";
     const last: Note = { kind: KIND.CONFIRM, records: this.records, bytes: this.bytes };

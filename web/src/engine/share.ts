@@ -87,7 +87,7 @@ const ASLEEP = 20_000;
 
 export class Sharing {
   private phase: Phase = "away";
-  private waits: Waits;
+  private readonly waits = new Waits();
   private window = new Window();
   private heard = 0;
   private wrong = 0;
@@ -101,11 +101,8 @@ export class Sharing {
 
   constructor(
     private readonly manifest: Manifest,
-    now: number,
     private room: Room | null = null,
-  ) {
-    this.waits = new Waits(now);
-  }
+  ) {}
 
   /** Whether the next step of the source is to be sent. */
   wants(): boolean {
@@ -143,7 +140,7 @@ export class Sharing {
       case "sought":
         this.window = new Window();
         this.enter("content", now);
-        this.waits.progress(now);
+        this.waits.progress();
         return [tell({ is: "begun", total: this.manifest.size, from: input.bytes })];
       case "step":
         return this.step(input.step, now);
@@ -246,6 +243,7 @@ export class Sharing {
     if (!granted || typeof code !== "string" || code.length > LONGEST_CODE) return [];
     this.room = typeof token === "string" ? { code, resumeToken: token } : null;
     this.code = code;
+    this.waits.well();
     this.enter("waiting", now);
     const expiresIn = typeof left === "number" ? left : 0;
     return [tell({ is: "opened", code, expiresIn, resumeToken: this.room?.resumeToken ?? null })];
@@ -307,7 +305,7 @@ export class Sharing {
   private confirmed(records: number, bytes: number, now: number): Effect[] {
     if (!this.window.confirmed(records, now)) return this.drop("protocol", { word: "misbehaved" }, now);
     this.heard = now;
-    this.waits.progress(now);
+    this.waits.progress();
     if (now - this.lastTold < 200) return [];
     this.lastTold = now;
     const total = this.manifest.size;

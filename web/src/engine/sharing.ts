@@ -36,7 +36,7 @@ export class Share extends Driver<Input, Effect> {
 
   constructor(private readonly options: ShareOptions) {
     const manifest = options.source.manifest(options.transfer);
-    super(new Sharing(manifest, performance.now(), options.room), options.relay, options.tell);
+    super(new Sharing(manifest, options.room), options.relay, options.tell);
     this.keys = new PassKeys(options.passphrase);
     // The key takes a while: it is there when the first receiver comes.
     void this.keys.under(this.salt);
