@@ -24,6 +24,7 @@ use crate::{
         keys::{Ephemeral, Exchange, PassKey, Schedule},
         note::{Confirm, Data, End, Header, Manifest, Note, Start, What},
         seal::{Opener, Sealer},
+        window::Holds,
     },
 };
 
@@ -96,7 +97,7 @@ async fn sender_of(receiver: impl FnOnce(&mut Other)) -> Parting {
         _opener: opener,
     };
     let manifest = source.manifest(TRANSFER);
-    let mut sending = Sending::new(&mut line, own.of_sender(), &source);
+    let mut sending = Sending::new(&mut line, own.of_sender(), &source, Holds::default());
     other.sealer.bind(TRANSFER);
     receiver(&mut other);
     let tell = silent();

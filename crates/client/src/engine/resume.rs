@@ -20,7 +20,7 @@ use super::{
 use crate::{
     disk::source::Source,
     stream::Bounded,
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{hex::Hex, note::Manifest, window::Holds},
 };
 
 /// How one attempt goes.
@@ -64,7 +64,7 @@ async fn run(
     let (of_sender, of_receiver) = keys();
     let sending = async {
         let mut line = line(Box::new(Bounded::new(here, attempt.up)), Role::Client).await;
-        let mut sending = Sending::new(&mut line, of_sender.of_sender(), source);
+        let mut sending = Sending::new(&mut line, of_sender.of_sender(), source, Holds::default());
         // How it ends for the sender follows from what the receiver has.
         drop(sending.run(manifest, &tell).await);
         sending.sent

@@ -35,7 +35,7 @@ use crate::{
         note::{Abort, Confirm, Data, End, Header, Manifest, Note, RECORD, Reason, Start},
         packing::Packer,
         seal::{Opener, Sealer, TAG},
-        window::Window,
+        window::{Holds, Window},
     },
 };
 
@@ -74,8 +74,13 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// With the keys of this attempt.
-    pub(super) fn new(line: &'a mut Line, keys: (Sealer, Opener), source: &'a Source) -> Self {
+    /// With the keys of this attempt, on lines that usually hold for so much.
+    pub(super) fn new(
+        line: &'a mut Line,
+        keys: (Sealer, Opener),
+        source: &'a Source,
+        holds: Holds,
+    ) -> Self {
         let (sealer, opener) = keys;
         Self {
             line,
@@ -84,11 +89,16 @@ impl<'a> Sending<'a> {
             source,
             sent: 0,
             moved: false,
-            window: Window::default(),
+            window: Window::of(holds),
             until: Instant::now() + STALL,
             ended: None,
             wait_for: Slow::Source,
         }
+    }
+
+    /// What the lines usually hold for, where they were lost now.
+    pub(super) fn dropped(&self) -> Holds {
+        self.window.dropped()
     }
 
     /// Until the receiver has everything by its own word; then how many bytes that were.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     disk::{share_state::ShareState, source::Source},
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{hex::Hex, note::Manifest, window::Holds},
 };
 
 /// How long a relay may take to answer.
@@ -75,6 +75,8 @@ struct Sender {
     shared: Shared,
     /// Bytes of content put on the line since the last delivery.
     sent: u64,
+    /// What its lines usually hold for.
+    holds: Holds,
 }
 
 impl Sender {
@@ -100,6 +102,7 @@ impl Sender {
             line: None,
             shared: Shared::default(),
             sent: 0,
+            holds: Holds::default(),
         })
     }
 
@@ -273,12 +276,16 @@ impl Sender {
             .await?;
         match proved {
             Proved::Second(schedule) => {
-                let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
+                let keys = schedule.of_sender();
+                let mut sending = Sending::new(line, keys, &self.source, self.holds);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
                 self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
+                    if end.is_err() {
+                        self.holds = sending.dropped();
+                    }
                 }
                 end
             }
