@@ -106,20 +106,38 @@ impl Sender {
         })
     }
 
-    /// Leaves, which ends the room. What was kept of the share goes with it, unless another process has it now.
+    /// Leaves, which ends the room, and forgets what was kept of the share; unless another process has it now, or it
+    /// can still be taken up when what has failed is mended.
     async fn close(mut self, why: Option<&Fault>) {
+        let goes_on = matches!(
+            why,
+            Some(
+                Fault::Replaced
+                    | Fault::Unreachable(_)
+                    | Fault::NotARelay(_)
+                    | Fault::KeyRefused
+                    | Fault::Busy(_)
+                    | Fault::PeerLost(_)
+                    | Fault::Machine(_)
+            )
+        );
+        if goes_on {
+            return;
+        }
         if let Some(line) = self.line.take() {
             line.close().await;
         }
-        if why != Some(&Fault::Replaced) {
-            self.keeper.forget();
-        }
+        self.keeper.forget();
     }
 
     async fn run(&mut self) -> Result<Shared, Fault> {
         loop {
             let trouble = match self.on_a_line().await {
                 Ok(()) => return Ok(self.shared),
+                // Anybody who knows the code can say it. It costs the line, and no share.
+                Err(Trouble::Over(Fault::TooLong)) => {
+                    Trouble::later(Kind::Peer, "a receiver says more than it may", None)
+                }
                 Err(trouble) => trouble,
             };
             if let Trouble::Over(fault) = trouble {
@@ -152,6 +170,8 @@ impl Sender {
                     self.part().await?;
                 }
                 Err(Parting::Trouble(trouble)) => return Err(trouble),
+                // Another receiver begins anew, and finds what is there now.
+                Err(Parting::NotThere(fault)) if !self.options.stay => return Err(fault.into()),
                 Err(parting) => {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
@@ -256,8 +276,8 @@ impl Sender {
                 continue;
             };
             match Says::parse(&text) {
-                Some(Says::PeerJoined) => {
-                    line.note(None);
+                Some(Says::PeerJoined { peer_id }) => {
+                    line.pair_with(peer_id);
                     return Ok(());
                 }
                 Some(Says::Error(refusal)) => line.note(Some(refusal)),
@@ -318,7 +338,8 @@ impl Sender {
 /// Waits until the receiver has left. What else it says is for nobody.
 async fn left(line: &mut Line) -> Result<(), Trouble> {
     loop {
-        if let Err(Parting::Left) = pairing::sift(line.hear().await?) {
+        let heard = line.hear().await?;
+        if let Err(Parting::Left) = pairing::sift(line, heard) {
             return Ok(());
         }
     }

@@ -137,12 +137,12 @@ impl Window {
         });
     }
 
-    /// The receiver has written so many messages of this attempt in all.
+    /// The receiver has written so many messages of this attempt in all; whether any of them is news.
     ///
     /// # Errors
     ///
     /// [`NeverSent`] where these are more than were sent, or fewer than it has confirmed before.
-    pub fn confirmed(&mut self, records: u64, now: Instant) -> Result<(), NeverSent> {
+    pub fn confirmed(&mut self, records: u64, now: Instant) -> Result<bool, NeverSent> {
         let new = records.checked_sub(self.records).ok_or(NeverSent)?;
         let new = usize::try_from(new).map_err(|_| NeverSent)?;
         if new > self.on_its_way.len() {
@@ -155,10 +155,10 @@ impl Window {
             self.delivered += sent.bytes;
             last = Some(sent);
         }
-        if let Some(last) = last {
-            self.measure(&last, now);
+        if let Some(last) = &last {
+            self.measure(last, now);
         }
-        Ok(())
+        Ok(last.is_some())
     }
 
     /// Learns from the last message that was confirmed.

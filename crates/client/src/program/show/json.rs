@@ -58,7 +58,7 @@ impl Json {
         self.last = Some(now);
         let Pace { rate, left } = pace;
         let slow = match slow {
-            Slow::Source => "source",
+            Slow::Here => "here",
             Slow::Line => "line",
         };
         let left = left.map(|left| left.as_secs());

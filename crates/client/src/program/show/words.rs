@@ -141,10 +141,10 @@ pub(super) fn progress(
         text += &format!("  {} left", HumanDuration(left));
     }
     text += match (slow, role) {
-        (Slow::Source, Role::Sender) => "  slow: reading here",
-        (Slow::Source, Role::Receiver) => "  slow: the sender",
+        (Slow::Here, Role::Sender) => "  slow: reading here",
+        (Slow::Here, Role::Receiver) => "  slow: writing here",
         (Slow::Line, Role::Sender) => "  slow: line or receiver",
-        (Slow::Line, Role::Receiver) => "  slow: the line",
+        (Slow::Line, Role::Receiver) => "  slow: line or sender",
     };
     text
 }
@@ -262,7 +262,7 @@ mod tests {
             rate: 0,
             left: None,
         };
-        assert!(progress(5, None, unknown, Slow::Source, Role::Sender).starts_with("5 B  0 B/s  "));
+        assert!(progress(5, None, unknown, Slow::Here, Role::Sender).starts_with("5 B  0 B/s  "));
     }
 
     #[test]

@@ -122,8 +122,8 @@ fn what_was_never_sent_cannot_be_confirmed() {
     assert_eq!(window.confirmed(1, now), Err(NeverSent));
     window.sent(10, now);
     window.sent(10, now);
-    assert_eq!(window.confirmed(2, now), Ok(()));
-    assert_eq!(window.confirmed(2, now), Ok(()));
+    assert_eq!(window.confirmed(2, now), Ok(true));
+    assert_eq!(window.confirmed(2, now), Ok(false));
     assert_eq!(window.confirmed(1, now), Err(NeverSent));
     assert_eq!(window.confirmed(u64::MAX, now), Err(NeverSent));
 }
