@@ -6,17 +6,19 @@
 //! so that a slot that was half written leaves the one before it. The file is locked while a receiver has it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read},
+    fs::{self, File, OpenOptions},
+    io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Point;
+use super::{
+    files::{self, Lock},
+    ledger::Point,
+};
 use crate::transfer::hex::Hex;
 
 /// What the file begins with; the transfer's number follows.
@@ -94,7 +96,7 @@ impl Journal {
     /// [`JournalError`].
     pub fn create(path: &Path, transfer: &Hex<16>) -> Result<Self, JournalError> {
         let file = options().create_new(true).open(path)?;
-        lock(&file)?;
+        lock(&file, path)?;
         file.write_all_at(&[MAGIC.as_slice(), &transfer.0].concat(), 0)?;
         Ok(Self {
             file,
@@ -115,10 +117,11 @@ impl Journal {
             io::ErrorKind::NotFound => JournalError::Other,
             _ => why.into(),
         })?;
-        let mut bytes = Vec::new();
-        (&file).take(LENGTH as u64).read_to_end(&mut bytes)?;
-        let points = Points::parse(&bytes, transfer).ok_or(JournalError::Other)?;
-        lock(&file)?;
+        // One of another transfer is not locked: whoever has it, or wants it, is not to find it in use.
+        points(&file, transfer)?;
+        lock(&file, path)?;
+        // Whoever had it before may have written to it until now.
+        let points = points(&file, transfer)?;
         let boot = boot();
         let journal = Self {
             file,
@@ -224,21 +227,31 @@ impl Slot {
 }
 
 fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    options
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(flags.bits());
+    let mut options = files::options();
+    options.read(true).write(true).mode(0o600);
     options
 }
 
-fn lock(file: &File) -> Result<(), JournalError> {
-    file.try_lock().map_err(|why| match why {
-        TryLockError::WouldBlock => JournalError::InUse,
-        TryLockError::Error(why) => JournalError::Io(why),
-    })
+/// What the journal in `file` says.
+fn points(file: &File, transfer: &Hex<16>) -> Result<Points, JournalError> {
+    let mut bytes = vec![0; LENGTH];
+    let mut read = 0;
+    while read < LENGTH {
+        match file.read_at(&mut bytes[read..], read as u64)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Points::parse(&bytes[..read], transfer).ok_or(JournalError::Other)
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    match files::lock(file, path)? {
+        Lock::Ours => Ok(()),
+        Lock::InUse => Err(JournalError::InUse),
+        // The transfer is whole, or was given up.
+        Lock::Removed => Err(JournalError::Other),
+    }
 }
 
 /// What is another text after each start of the machine; empty where the system does not say.

@@ -4,17 +4,18 @@
 //! are neither made nor followed.
 
 use std::{
-    fs::{self, DirBuilder, File, FileTimes, OpenOptions},
+    fs::{self, DirBuilder, File, FileTimes},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::PathBuf,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use nix::{fcntl::OFlag, unistd::syncfs};
+use nix::unistd::syncfs;
 
 use super::{
     errors::TargetError,
+    files,
     journal::{Journal, JournalError, Resumed},
     ledger::{Ledger, Point},
     place::{self, Place},
@@ -125,7 +126,7 @@ impl Part {
         if last.kind == What::Folder {
             return fs::symlink_metadata(path).ok()?.is_dir().then_some(point);
         }
-        let file = options().open(path).ok()?;
+        let file = files::options().write(true).open(path).ok()?;
         let found = file.metadata().ok().filter(|found| found.is_file())?;
         let offset = offset.unwrap_or(found.len());
         let fits = offset <= found.len() && last.size.is_none_or(|size| offset <= size);
@@ -154,7 +155,11 @@ impl Part {
             return DirBuilder::new().create(&path).map_err(failed);
         }
         let mode = if header.executable { 0o777 } else { 0o666 };
-        let file = options().create_new(true).mode(mode).open(&path);
+        let file = files::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path);
         self.file = Some(file.map_err(failed)?);
         Ok(())
     }
@@ -269,11 +274,4 @@ impl Part {
             fs::remove_file(self.place.journal()).ok();
         }
     }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    options.write(true).custom_flags(flags.bits());
-    options
 }

@@ -1,19 +1,19 @@
 //! One attempt's way through a source, from wherever the receiver wants it.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::UNIX_EPOCH,
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 
 use super::{
     errors::SourceError,
+    files,
     source::{Content, Source},
     stream::{Bytes, Stream},
     tree::{Found, Tree},
@@ -288,10 +288,8 @@ impl Open {
 
 /// Opens a regular file, which may have become something else since its folder was listed.
 fn open(place: &Path) -> Result<(File, Metadata), SourceError> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new()
+    let opened = files::options()
         .read(true)
-        .custom_flags(flags.bits())
         .open(place)
         .and_then(|file| file.metadata().map(|found| (file, found)));
     match opened {
