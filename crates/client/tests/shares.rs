@@ -10,7 +10,7 @@ use std::fs;
 use relay_client::engine::{
     event::{Event, Warning},
     fault::Fault,
-    options::{Secret, Shared, What, Where},
+    options::{Secret, Shared, Where},
 };
 use relay_testing::{
     client::{Client, text},
@@ -167,7 +167,6 @@ async fn what_is_no_code_no_file_or_no_relay_is_said_at_once() {
     );
     let mut options = receiving(&url(&relay), "a7f3k2", &folders.there);
     options.to = Where::Stdout;
-    let _ = What::Stdin;
     assert_eq!(start_receive(options).end().await, Err(Fault::NoSuchRoom));
 }
 

@@ -190,7 +190,7 @@ impl Fault {
             }
             Self::NotARelay(_) => "Look at the address of the relay.",
             Self::KeyRefused => {
-                "Ask the relay's operator for a key, and give it by DISTILL_KEY or --key-file."
+                "Ask the relay's operator for a key, and give it by --key-file, or beside the relay in the settings."
             }
             Self::SentAway => "Ask the relay's operator.",
             Self::Busy(_) => "Try again later.",

@@ -205,7 +205,7 @@ async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
     }));
     other.sealer.bind(TRANSFER);
     sender(&mut other);
-    let mut home = Home::new(Where::Folder(folder.path().to_owned()));
+    let mut home = Home::new(Where::Path(folder.path().to_owned()));
     let receiving = async {
         let Heard::Binary(first) = line.hear().await.unwrap() else {
             unreachable!("a manifest");

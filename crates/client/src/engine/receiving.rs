@@ -153,8 +153,9 @@ impl<'a> Receiving<'a> {
                 self.say(&Note::Delivered)?;
                 Ok(received)
             }
+            // It may have failed as the line was lost: a disk says so once, and nobody goes on as if it had not.
+            (Err(error), _) => Err(self.failed(error)),
             (_, Some(parting)) => Err(parting),
-            (Err(error), None) => Err(self.failed(error)),
             (Ok(None), None) => Err(Fault::failed().into()),
         }
     }

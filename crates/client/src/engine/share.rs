@@ -13,7 +13,7 @@ use super::{
     fault::Fault,
     keeper::{self, Keeper, Opened},
     line::{Heard, Line},
-    options::{ShareOptions, Shared},
+    options::{ShareOptions, Shared, What},
     pairing::{self, LONGEST, Parting},
     proof::{Guard, Proved},
     retry::Retry,
@@ -35,6 +35,11 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// without its passphrase.
 pub fn can_be_taken_up(options: &ShareOptions) -> bool {
     Keeper::new(options).is_ok_and(Keeper::any_kept)
+}
+
+/// Whether today's other clients can receive it, too. A file that is not too long for them is read for that.
+pub fn is_for_others(what: &What) -> bool {
+    version1::is_served(what)
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
