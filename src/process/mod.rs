@@ -39,7 +39,7 @@ use clap::ArgMatches;
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use log::info;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Barrier, Notify, mpsc, oneshot, watch};
 
 use self::{
     reload::{Reload, Running},
@@ -241,6 +241,7 @@ impl Relay {
             directory: Arc::clone(&directory),
             handshakes,
             closed,
+            all: Arc::new(Barrier::new(config.workers)),
         };
         let (report_failure, mut failures) = mpsc::unbounded_channel();
         let mut threads = Vec::new();
