@@ -125,7 +125,8 @@ impl Relay {
         let settings = config.cluster();
         let state = State::new(config.clone());
         tokens.apply(&config, &state);
-        let cluster = settings.map(|it| Cluster::new(&it, Arc::clone(&state.rules)));
+        let patience = nodes::patience(&config);
+        let cluster = settings.map(|it| Cluster::new(&it, patience, Arc::clone(&state.rules)));
         let state = state.in_cluster(cluster.transpose()?.map(Arc::new));
         state
             .rules

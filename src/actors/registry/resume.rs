@@ -158,7 +158,7 @@ impl RoomRegistry {
         else {
             return;
         };
-        let taking = async move { cluster.take(&code).await };
+        let taking = async move { cluster.take_again(&code).await };
         let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
             registry.opened_anew(id, code, &resume, taken);
             registry.set_alarm(ctx);
