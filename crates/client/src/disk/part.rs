@@ -7,7 +7,7 @@ use std::{
     fs::{self, DirBuilder, File, FileTimes, OpenOptions},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
@@ -16,8 +16,9 @@ use nix::{fcntl::OFlag, unistd::syncfs};
 use super::{
     errors::TargetError,
     journal::{Journal, JournalError, Resumed},
-    ledger::{Ledger, Point},
+    ledger::Point,
     place::{self, Place},
+    whole::Whole,
 };
 use crate::transfer::note::{Header, Manifest, What};
 
@@ -38,13 +39,15 @@ pub(super) struct Part {
     settled: Instant,
 }
 
+/// What was begun, and how far it is.
+pub(super) enum Begun {
+    Part(Box<Part>, Point),
+    Whole(Whole, Point),
+}
+
 impl Part {
     /// Goes on at `place`, if this transfer was begun there.
-    pub(super) fn take_up(
-        place: Place,
-        manifest: &Manifest,
-        ledger: &mut Ledger,
-    ) -> Option<Result<Self, TargetError>> {
+    pub(super) fn take_up(place: Place, manifest: &Manifest) -> Option<Result<Begun, TargetError>> {
         let path = place.journal();
         let (journal, resumed) = match Journal::open(&path, &manifest.transfer) {
             Ok(opened) => opened,
@@ -53,11 +56,13 @@ impl Part {
             // One that nobody can read is somebody else's.
             Err(JournalError::Io(_)) => return None,
         };
+        if let Some((path, point)) = Whole::find(&place, resumed.as_ref()) {
+            let whole = Whole::new(path, &place, journal);
+            return Some(Ok(Begun::Whole(whole, point)));
+        }
         let mut part = Self::new(place, manifest.kind, journal);
-        Some(part.go_on(resumed).map(|point| {
-            ledger.take_up(point);
-            part
-        }))
+        let went_on = part.go_on(resumed);
+        Some(went_on.map(|point| Begun::Part(Box::new(part), point)))
     }
 
     /// Begins a transfer at `place`, which is free.
@@ -68,8 +73,13 @@ impl Part {
             JournalError::InUse | JournalError::Other => TargetError::InUse(path.clone()),
         })?;
         let part = Self::new(place, manifest.kind, journal);
-        part.make_folder()?;
-        Ok(part)
+        match part.make_folder() {
+            Ok(()) => Ok(part),
+            Err(why) => {
+                part.discard_if_empty(&Point::default());
+                Err(why)
+            }
+        }
     }
 
     fn new(place: Place, kind: What, journal: Journal) -> Self {
@@ -93,9 +103,10 @@ impl Part {
 
     /// Brings what is on the disk to where the journal says, or to the beginning.
     fn go_on(&mut self, resumed: Option<Resumed>) -> Result<Point, TargetError> {
+        let was_whole = matches!(resumed, Some(Resumed::Whole(..)));
         let point = match resumed {
             Some(Resumed::Written(point)) => self.open_last(point, None),
-            Some(Resumed::Durable(point)) => {
+            Some(Resumed::Durable(point) | Resumed::Whole(point, _)) => {
                 let offset = point.offset;
                 self.open_last(point, Some(offset))
             }
@@ -111,6 +122,10 @@ impl Part {
             place::sweep(&part, last).map_err(failed)?;
         } else if point.entries == 0 && !place::is_missing(&part) {
             fs::remove_file(&part).map_err(failed)?;
+        }
+        if was_whole {
+            // It would be believed before all that is noted from here on.
+            self.note_durable(&point)?;
         }
         self.note_written(&point)?;
         Ok(point)
@@ -198,16 +213,24 @@ impl Part {
 
     /// Makes what is written durable, and notes it.
     pub(super) fn settle(&mut self, point: &Point) -> Result<(), TargetError> {
-        self.sync()
-            .map_err(|why| TargetError::io(&self.place.part(), why))?;
-        let noted = self.journal.note_durable(point);
-        noted.map_err(|why| TargetError::io(&self.place.journal(), why))?;
+        self.sync()?;
+        self.note_durable(point)?;
         self.unsettled = 0;
         self.settled = Instant::now();
         Ok(())
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn note_durable(&mut self, point: &Point) -> Result<(), TargetError> {
+        let noted = self.journal.note_durable(point);
+        noted.map_err(|why| TargetError::io(&self.place.journal(), why))
+    }
+
+    fn sync(&self) -> Result<(), TargetError> {
+        let synced = self.sync_all();
+        synced.map_err(|why| TargetError::io(&self.place.part(), why))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
         match (self.kind, &self.file) {
             // One call for any number of files and folders that were made since the last.
             (What::Folder, _) => Ok(syncfs(File::open(self.place.part())?)?),
@@ -233,32 +256,30 @@ impl Part {
         Ok(())
     }
 
-    /// Everything is written: gives it its name, which is returned.
-    pub(super) fn finish(mut self, point: &Point) -> Result<PathBuf, TargetError> {
-        self.finish_file(point)?;
+    /// Everything is written: makes it durable, and gives it its name.
+    pub(super) fn finish(mut self, point: &Point) -> Result<Whole, TargetError> {
+        self.sync()?;
         let part = self.place.part();
-        let mut places = std::iter::once(self.place.clone()).chain(Place::all(
-            self.place.folder(),
-            self.place.name(),
-            self.kind == What::Folder,
-        ));
-        let done = loop {
-            let Some(place) = places.next() else {
-                return Err(TargetError::NoName(self.place.done()));
-            };
-            let done = place.done();
-            match place::rename(&part, &done) {
-                Ok(()) => break done,
+        let failed = |why| TargetError::io(&part, why);
+        let inode = place::inode(&part).ok_or_else(|| TargetError::Disturbed(part.clone()))?;
+        self.journal.note_whole(point, inode).map_err(failed)?;
+        self.finish_file(point)?;
+        let done = self.rename(&part)?;
+        place::sync_folder(self.place.folder()).map_err(failed)?;
+        Ok(Whole::new(done, &self.place, self.journal))
+    }
+
+    /// Gives it the first of its names that is free.
+    fn rename(&self, part: &Path) -> Result<PathBuf, TargetError> {
+        for done in self.place.and_others().map(|it| it.done()) {
+            match place::rename(part, &done) {
+                Ok(()) => return Ok(done),
                 // Somebody has taken the name meanwhile.
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(why) => return Err(TargetError::io(&part, why)),
+                Err(why) => return Err(TargetError::io(part, why)),
             }
-        };
-        let journal = self.place.journal();
-        fs::remove_file(&journal).map_err(|why| TargetError::io(&journal, why))?;
-        let synced = place::sync_folder(self.place.folder());
-        synced.map_err(|why| TargetError::io(&done, why))?;
-        Ok(done)
+        }
+        Err(TargetError::NoName(self.place.done()))
     }
 
     /// Leaves nothing behind where nothing has come yet.

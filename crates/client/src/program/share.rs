@@ -34,6 +34,7 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
         patience: settings::patience(flags),
         state: settings::own_folder("XDG_STATE_HOME", ".local/state"),
         anew: flags.get_flag("new"),
+        version_2_only: flags.get_flag("version-2-only") || settings::refuse_version_1()?,
     };
     let mut made_up = None;
     // The passphrase of a share that is taken up is the one that it was begun with.
@@ -49,7 +50,7 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
     show.say(News::Invitation(Box::new(Invitation {
         relay: options.relay.url.clone(),
         made_up,
-        for_others: is_for_others(&options.what),
+        for_others: !options.version_2_only && is_for_others(&options.what),
     })));
     share::share(options, show.tell(), signals::came(stop)).await?;
     Ok(())
