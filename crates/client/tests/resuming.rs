@@ -5,12 +5,21 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod ends;
 
-use std::fs;
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use relay_client::engine::{event::Event, fault::Fault, options::Secret, share::can_be_taken_up};
 use relay_testing::{
+    cluster::Cluster,
     line::{Line, mbit},
     process::{Relay, Start},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
 };
 
 use self::ends::{Folders, noise, receiving, sharing, start_receive, start_share};
@@ -211,4 +220,54 @@ async fn a_share_outlives_a_relay_that_is_away_for_too_long() {
     let again = start_share(options);
     assert_eq!(again.code().await, code);
     assert_eq!(again.stop().await, Err(Fault::Interrupted));
+}
+
+/// What stands before the nodes of a cluster: it leads everybody to one of them.
+struct Balancer {
+    addr: SocketAddr,
+    node: Arc<Mutex<SocketAddr>>,
+}
+
+impl Balancer {
+    async fn to(node: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let node = Arc::new(Mutex::new(node));
+        let to = Arc::clone(&node);
+        tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let node = *to.lock().unwrap();
+                tokio::spawn(async move {
+                    // A node that is gone ends the connection, as it would be ended.
+                    if let Ok(mut relay) = TcpStream::connect(node).await {
+                        drop(copy_bidirectional(&mut client, &mut relay).await);
+                    }
+                });
+            }
+        });
+        Self { addr, node }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_that_has_the_room_is_killed_in_the_middle() {
+    const BYTES: u64 = 16 << 20;
+    let Some(mut cluster) = Cluster::start().await else {
+        return;
+    };
+    let folders = Folders::new();
+    let content = noise(BYTES as usize);
+    let balancer = Balancer::to(cluster[0].addr()).await;
+    let url = format!("ws://{}/", balancer.addr);
+    let share = start_share(sharing(&url, &folders.file("noise", &content)));
+    let code = share.code().await;
+    let line = Line::of(mbit(100.0)).lay(cluster[1].addr());
+    let receiver = start_receive(receiving(&line.url(), &code, &folders.there));
+    receiver.told.until("progress", more_than(BYTES / 4)).await;
+    *balancer.node.lock().unwrap() = cluster[2].addr();
+    drop(cluster.nodes.remove(0));
+    let received = receiver.end().await.unwrap();
+    assert!(fs::read(received.path.unwrap()).unwrap() == content);
+    assert!(share.end().await.unwrap().sent < BYTES + (8 << 20));
 }

@@ -73,8 +73,12 @@ impl Receiver {
                 Ok(received) => return Ok(self.done(received)),
                 Err(parting) => parting.of_receiver(),
             };
-            // Without a Close, or after one of the relay's.
-            self.door.line = None;
+            match &trouble {
+                // The line is lost, or closed by the relay.
+                Trouble::Later(later) if later.kind != Kind::Peer => self.door.line = None,
+                // The other side may still have to be told why, which goes out before the Close.
+                _ => drop(self.door.leave().await),
+            }
             if let Some(received) = self.home.received() {
                 // All that is missing is that the sender hears of it, and one that is gone may have.
                 match &trouble {

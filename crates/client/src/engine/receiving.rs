@@ -12,7 +12,7 @@
 
 use bytes::Bytes;
 use tokio::{
-    sync::watch,
+    sync::{mpsc::error::TrySendError, watch},
     task::{JoinError, JoinHandle},
 };
 
@@ -151,6 +151,7 @@ impl<'a> Receiving<'a> {
             let due = self.is_due(now);
             tokio::select! {
                 biased;
+                ended = &mut *writer => return Ok(ended),
                 turn = self.line.turn(due) => match turn? {
                     Turn::Heard(heard) => self.take(heard, &queue, now)?,
                     Turn::Room => {
@@ -159,7 +160,6 @@ impl<'a> Receiving<'a> {
                         meter.moved(now.confirm.bytes, Slow::Line);
                     }
                 },
-                ended = &mut *writer => return Ok(ended),
                 Ok(()) = written.changed() => {}
             }
         }
@@ -197,10 +197,12 @@ impl<'a> Receiving<'a> {
             self.records += 1;
         }
         self.taken += length;
-        if self.taken - written.taken > MOST_QUEUED || queue.try_send((length, work)).is_err() {
-            return Err(Parting::Misbehaved("more than may be on its way"));
+        match queue.try_send((length, work)) {
+            // The disk has failed, which the other side is told in a moment.
+            Err(TrySendError::Closed(_)) => Ok(()),
+            Ok(()) if self.taken - written.taken <= MOST_QUEUED => Ok(()),
+            _ => Err(Parting::Misbehaved("more than may be on its way")),
         }
-        Ok(())
     }
 
     /// Tells the other side that this side's disk has failed.

@@ -189,7 +189,7 @@ async fn a_sender_that_is_gone_for_longer_than_its_room_waits_is_told_in_a_sente
     let code = line.split_whitespace().nth(2).unwrap();
     writer.write_all(b"the beginning").unwrap();
     let mut receiver = bob.in_json_under(PASSPHRASE, ["receive", code, "-o", "out"]);
-    receiver.event("begun");
+    receiver.event("progress");
     sender.signal(Signal::SIGKILL);
     // It waits first, and says for what.
     assert_eq!(
