@@ -109,7 +109,8 @@ async fn sender_of(receiver: impl FnOnce(&mut Other)) -> Parting {
         again: None,
     };
     let manifest = source.manifest(TRANSFER);
-    let mut sending = Sending::new(&mut line, own.of_sender(), &source, Holds::default());
+    let mut keys = own.of_sender();
+    let mut sending = Sending::new(&mut line, &mut keys, &source, Holds::default());
     other.sealer.bind(TRANSFER);
     receiver(&mut other);
     let tell = silent();
@@ -210,7 +211,8 @@ async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
         let Heard::Binary(first) = line.hear().await.unwrap() else {
             unreachable!("a manifest");
         };
-        let mut receiving = Receiving::new(&mut line, own.of_receiver());
+        let mut keys = own.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         receiving
             .run(first, &mut home, &silent())
             .await

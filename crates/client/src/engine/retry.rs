@@ -64,6 +64,10 @@ impl Retry {
             Some(stood) if stood >= STOOD => self.progress(),
             _ => {}
         }
+        if later.kind == Kind::Busy {
+            // It has said so itself: its address is right.
+            self.waits.reached(Instant::now(), self.patience);
+        }
         let chance = rand::random();
         let wait = self
             .waits

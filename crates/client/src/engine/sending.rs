@@ -59,8 +59,8 @@ enum Made {
 /// A sender's side of one attempt.
 pub(super) struct Sending<'a> {
     line: &'a mut Line,
-    sealer: Sealer,
-    opener: Opener,
+    sealer: &'a mut Sealer,
+    opener: &'a mut Opener,
     source: &'a Source,
     /// Bytes of content put on the line.
     pub(super) sent: u64,
@@ -77,11 +77,10 @@ impl<'a> Sending<'a> {
     /// With the keys of this attempt, on lines that usually hold for so much.
     pub(super) fn new(
         line: &'a mut Line,
-        keys: (Sealer, Opener),
+        (sealer, opener): &'a mut (Sealer, Opener),
         source: &'a Source,
         holds: Holds,
     ) -> Self {
-        let (sealer, opener) = keys;
         Self {
             line,
             sealer,
@@ -119,7 +118,7 @@ impl<'a> Sending<'a> {
         let Heard::Binary(message) = pairing::of_receiver(self.line, self.until).await? else {
             return Err(Parting::Misbehaved("a text within version 2"));
         };
-        let Note::Start(start) = pairing::note(&mut self.opener, message)? else {
+        let Note::Start(start) = pairing::note(self.opener, message)? else {
             return Err(Parting::Misbehaved("no START behind MANIFEST"));
         };
         let (walk, from) = self.walk(&start).await?;
@@ -162,7 +161,7 @@ impl<'a> Sending<'a> {
         match pairing::sift(self.line, heard)? {
             None => Ok(()),
             Some(Heard::Binary(message)) => {
-                pairing::note(&mut self.opener, message)?;
+                pairing::note(self.opener, message)?;
                 Err(Parting::Misbehaved("a note that is not due"))
             }
             Some(Heard::Text(_)) => Err(Parting::Misbehaved("a text within version 2")),
@@ -243,7 +242,7 @@ impl<'a> Sending<'a> {
             Some(Heard::Binary(message)) => message,
             Some(Heard::Text(_)) => return Err(Parting::Misbehaved("a text within version 2")),
         };
-        match (pairing::note(&mut self.opener, message)?, self.ended) {
+        match (pairing::note(self.opener, message)?, self.ended) {
             (Note::Confirm(Confirm { records, bytes }), _) => {
                 let now = Instant::now();
                 let confirmed = self.window.confirmed(records, now.into_std());

@@ -23,7 +23,12 @@ use super::{
 };
 use crate::{
     disk::{share_state::ShareState, source::Source},
-    transfer::{hex::Hex, note::Manifest, window::Holds},
+    transfer::{
+        hex::Hex,
+        note::Manifest,
+        seal::{Opener, Sealer},
+        window::Holds,
+    },
 };
 
 /// How long a relay may take to answer.
@@ -76,6 +81,8 @@ struct Sender {
     room: Option<Opened>,
     keeper: Keeper,
     line: Option<Line>,
+    /// The keys of the attempt that goes on.
+    keys: Option<(Sealer, Opener)>,
     retry: Retry,
     shared: Shared,
     /// Bytes of content put on the line since the last delivery.
@@ -98,38 +105,32 @@ impl Sender {
         Ok(Self {
             retry: Retry::new(options.patience, &tell),
             manifest: source.manifest(share.transfer),
-            guard: Guard::new(share.salt, share.pass),
+            guard: Guard {
+                salt: share.salt,
+                pass: share.pass,
+                wrong: share.wrong,
+                version_2_only: options.version_2_only,
+            },
             room: share.room,
             options,
             tell,
             source,
             keeper,
             line: None,
+            keys: None,
             shared: Shared::default(),
             sent: 0,
             holds: Holds::default(),
         })
     }
 
-    /// Leaves, which ends the room, and forgets what was kept of the share; unless another process has it now, or it
-    /// can still be taken up when what has failed is mended.
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless it may still be taken up.
     async fn close(mut self, why: Option<&Fault>) {
-        let goes_on = matches!(
-            why,
-            Some(
-                Fault::Replaced
-                    | Fault::Unreachable(_)
-                    | Fault::NotARelay(_)
-                    | Fault::KeyRefused
-                    | Fault::Busy(_)
-                    | Fault::PeerLost(_)
-                    | Fault::Machine(_)
-            )
-        );
-        if goes_on {
+        if why.is_some_and(leaves_the_room) && self.keeper.load().is_some() {
             return;
         }
-        if let Some(line) = self.line.take() {
+        if let Some(mut line) = self.line.take() {
+            pairing::say_interrupted(&mut line, self.keys.take());
             line.close().await;
         }
         self.keeper.forget();
@@ -162,6 +163,9 @@ impl Sender {
         self.enter().await?;
         self.retry.reached();
         loop {
+            if self.guard.is_over() {
+                return Err(Fault::TooManyWrongPassphrases.into());
+            }
             self.receiver().await?;
             (self.tell)(Event::PeerJoined);
             match self.serve().await {
@@ -180,10 +184,9 @@ impl Sender {
                 Err(parting) => {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
-                    if self.guard.is_over() {
-                        return Err(Fault::TooManyWrongPassphrases.into());
-                    }
-                    if parting != Parting::Left {
+                    // A restart is no way to guess on.
+                    self.keep()?;
+                    if parting != Parting::Left && !self.guard.is_over() {
                         self.part().await?;
                     }
                 }
@@ -237,7 +240,7 @@ impl Sender {
             token: room.resume_token,
             until: Instant::now() + expires_in,
         });
-        self.keep(expires_in)?;
+        self.keep()?;
         if again {
             (self.tell)(Event::Resumed { code, expires_in });
             return Ok(());
@@ -254,15 +257,16 @@ impl Sender {
     }
 
     /// Keeps what it takes to go on should this process be killed.
-    fn keep(&self, left: Duration) -> Result<(), Fault> {
+    fn keep(&self) -> Result<(), Fault> {
         let Some(Opened {
             code,
             token: Some(token),
-            ..
+            until,
         }) = &self.room
         else {
             return Ok(());
         };
+        let left = until.saturating_duration_since(Instant::now());
         self.keeper.save(&ShareState {
             code: code.clone(),
             resume_token: token.clone(),
@@ -270,6 +274,7 @@ impl Sender {
             pass_key: Hex(*self.guard.pass.as_bytes()),
             transfer: self.manifest.transfer,
             expires: keeper::now() + left.as_secs(),
+            wrong: self.guard.wrong,
         })
     }
 
@@ -301,7 +306,7 @@ impl Sender {
             .await?;
         match proved {
             Proved::Second(schedule) => {
-                let keys = schedule.of_sender();
+                let keys = self.keys.insert(schedule.of_sender());
                 let mut sending = Sending::new(line, keys, &self.source, self.holds);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
@@ -312,6 +317,7 @@ impl Sender {
                         self.holds = sending.dropped();
                     }
                 }
+                self.keys = None;
                 end
             }
             Proved::First => {
@@ -338,6 +344,20 @@ impl Sender {
             Err(_) => left(line).await,
         }
     }
+}
+
+/// Whether the room may still be there, for the same share to be taken up.
+fn leaves_the_room(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Replaced
+            | Fault::Unreachable(_)
+            | Fault::NotARelay(_)
+            | Fault::Busy(_)
+            | Fault::KeyRefused
+            | Fault::PeerLost(_)
+            | Fault::Machine(_)
+    )
 }
 
 /// Waits until the receiver has left. What else it says is for nobody.
