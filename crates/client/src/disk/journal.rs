@@ -5,6 +5,9 @@
 //! went, a stick was pulled), or the disk has failed, what the system had not put on the disk may be lost, and only
 //! what was made durable counts. Each point has two slots that are written in turn, with a checksum,
 //! so that a slot that was half written leaves the one before it. The file is locked while a receiver has it.
+//!
+//! Before what is whole gets its name, the durable point says so, and what it is known by under any name. The file
+//! stays until the sender knows, so that a receiver that was killed in between does not receive it again.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -62,6 +65,9 @@ struct Slot {
 struct Kept {
     mount: String,
     point: Point,
+    /// The number of the inode of what is whole, and is about to get its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<u64>,
 }
 
 /// Where a receiver goes on.
@@ -71,6 +77,8 @@ pub enum Resumed {
     Written(Point),
     /// Here.
     Durable(Point),
+    /// Here, which is the end: what has this inode may have got its name.
+    Whole(Point, u64),
 }
 
 /// Why a journal cannot be taken up.
@@ -98,9 +106,15 @@ impl Journal {
     /// [`JournalError`].
     pub fn create(path: &Path, transfer: &Hex<16>) -> Result<Self, JournalError> {
         let file = options().create_new(true).open(path)?;
-        lock(&file, path)?;
-        file.write_all_at(&[MAGIC.as_slice(), &transfer.0].concat(), 0)?;
-        Ok(Self {
+        let begun = lock(&file, path).and_then(|()| {
+            let head = [MAGIC.as_slice(), &transfer.0].concat();
+            Ok(file.write_all_at(&head, 0)?)
+        });
+        if begun.is_err() {
+            // A journal of nothing would keep its name from being free.
+            fs::remove_file(path).ok();
+        }
+        begun.map(|()| Self {
             mount: mount(&file),
             file,
             written: 0,
@@ -141,7 +155,7 @@ impl Journal {
     /// As the system gives them.
     pub fn note_written(&mut self, point: &Point) -> io::Result<()> {
         self.written += 1;
-        self.write(self.written % 2, self.written, point)
+        self.write(self.written % 2, self.written, point, None)
     }
 
     /// Notes what is durable; so is the note.
@@ -150,8 +164,21 @@ impl Journal {
     ///
     /// As the system gives them.
     pub fn note_durable(&mut self, point: &Point) -> io::Result<()> {
+        self.settle(point, None)
+    }
+
+    /// Notes that what has this inode is whole and durable, and is about to get its name; so is the note.
+    ///
+    /// # Errors
+    ///
+    /// As the system gives them.
+    pub fn note_whole(&mut self, point: &Point, inode: u64) -> io::Result<()> {
+        self.settle(point, Some(inode))
+    }
+
+    fn settle(&mut self, point: &Point, whole: Option<u64>) -> io::Result<()> {
         self.durable += 1;
-        self.write(2 + self.durable % 2, self.durable, point)?;
+        self.write(2 + self.durable % 2, self.durable, point, whole)?;
         self.file.sync_data()
     }
 
@@ -163,7 +190,7 @@ impl Journal {
     pub fn withdraw(&mut self, point: &Point) -> io::Result<()> {
         self.mount.clear();
         // In place of the newest note: a full disk takes that, too.
-        self.write(self.written % 2, self.written, point)
+        self.write(self.written % 2, self.written, point, None)
     }
 
     /// What is noted from here on is of another mount, as it looks after the next start of the machine.
@@ -172,10 +199,11 @@ impl Journal {
         "before".clone_into(&mut self.mount);
     }
 
-    fn write(&self, slot: u64, count: u64, point: &Point) -> io::Result<()> {
+    fn write(&self, slot: u64, count: u64, point: &Point, whole: Option<u64>) -> io::Result<()> {
         let kept = Kept {
             mount: self.mount.clone(),
             point: point.clone(),
+            whole,
         };
         let json = serde_json::to_vec(&kept)?;
         let mut bytes = count.to_be_bytes().to_vec();
@@ -207,6 +235,14 @@ impl Points {
 
     /// Where to go on in this mount; `None`: from the beginning.
     pub fn resumed(self, mount: &str) -> Option<Resumed> {
+        if let Some(Kept {
+            point,
+            whole: Some(inode),
+            ..
+        }) = self.durable.kept
+        {
+            return Some(Resumed::Whole(point, inode));
+        }
         let written = self
             .written
             .kept

@@ -9,6 +9,7 @@
 //! | [`stream`] | standard input, of which the last is kept |
 //! | [`target`] | where a transfer is written to |
 //! | `part` | a transfer on a disk that is not whole yet |
+//! | `whole` | one that is, and whose sender does not know yet |
 //! | [`ledger`] | what may come next, whoever sends it: pure |
 //! | [`journal`] | how far a transfer has come, kept beside it |
 //! | [`place`] | names that are free, and what is left behind |
@@ -28,3 +29,4 @@ pub mod stream;
 pub mod target;
 pub mod tree;
 pub mod walk;
+mod whole;

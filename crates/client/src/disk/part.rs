@@ -7,7 +7,7 @@ use std::{
     fs::{self, DirBuilder, File, FileTimes},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
@@ -17,8 +17,9 @@ use super::{
     errors::TargetError,
     files,
     journal::{Journal, JournalError, Resumed},
-    ledger::{Ledger, Point},
+    ledger::Point,
     place::{self, Place},
+    whole::Whole,
 };
 use crate::transfer::note::{Header, Manifest, What};
 
@@ -42,13 +43,15 @@ pub(super) struct Part {
     pub(super) settled: Instant,
 }
 
+/// What was begun, and how far it is.
+pub(super) enum Begun {
+    Part(Box<Part>, Point),
+    Whole(Whole, Point),
+}
+
 impl Part {
     /// Goes on at `place`, if this transfer was begun there.
-    pub(super) fn take_up(
-        place: Place,
-        manifest: &Manifest,
-        ledger: &mut Ledger,
-    ) -> Option<Result<Self, TargetError>> {
+    pub(super) fn take_up(place: Place, manifest: &Manifest) -> Option<Result<Begun, TargetError>> {
         let path = place.journal();
         let (journal, resumed) = match Journal::open(&path, &manifest.transfer) {
             Ok(opened) => opened,
@@ -57,11 +60,13 @@ impl Part {
             // One that cannot be read is left as it is, as another's is.
             Err(JournalError::Io(_)) => return None,
         };
+        if let Some((path, point)) = Whole::find(&place, resumed.as_ref()) {
+            let whole = Whole::new(path, &place, journal);
+            return Some(Ok(Begun::Whole(whole, point)));
+        }
         let mut part = Self::new(place, manifest.kind, journal);
-        Some(part.go_on(resumed).map(|point| {
-            ledger.take_up(point);
-            part
-        }))
+        let went_on = part.go_on(resumed);
+        Some(went_on.map(|point| Begun::Part(Box::new(part), point)))
     }
 
     /// Begins a transfer at `place`, which is free.
@@ -72,8 +77,13 @@ impl Part {
             JournalError::InUse | JournalError::Other => TargetError::InUse(path.clone()),
         })?;
         let mut part = Self::new(place, manifest.kind, journal);
-        part.make_folder()?;
-        Ok(part)
+        match part.make_folder() {
+            Ok(()) => Ok(part),
+            Err(why) => {
+                part.discard_if_empty(&Point::default());
+                Err(why)
+            }
+        }
     }
 
     fn new(place: Place, kind: What, journal: Journal) -> Self {
@@ -104,9 +114,10 @@ impl Part {
 
     /// Brings what is on the disk to where the journal says, or to the beginning.
     fn go_on(&mut self, resumed: Option<Resumed>) -> Result<Point, TargetError> {
+        let was_whole = matches!(resumed, Some(Resumed::Whole(..)));
         let point = match resumed {
             Some(Resumed::Written(point)) => self.open_last(point, None),
-            Some(Resumed::Durable(point)) => {
+            Some(Resumed::Durable(point) | Resumed::Whole(point, _)) => {
                 let offset = point.offset;
                 self.open_last(point, Some(offset))
             }
@@ -122,6 +133,10 @@ impl Part {
             place::sweep(&part, last).map_err(failed)?;
         } else if point.entries == 0 && !place::is_missing(&part) {
             fs::remove_file(&part).map_err(failed)?;
+        }
+        if was_whole {
+            // It would be believed before all that is noted from here on.
+            self.note_durable(&point)?;
         }
         self.note_written(&point)?;
         Ok(point)
@@ -213,27 +228,32 @@ impl Part {
 
     /// Makes what is written durable, and notes it.
     pub(super) fn settle(&mut self, point: &Point) -> Result<(), TargetError> {
-        if let Err(why) = self.sync() {
-            self.withdraw(point);
-            return Err(TargetError::io(&self.place.part(), why));
-        }
-        let noted = self.journal.note_durable(point);
-        noted.map_err(|why| TargetError::io(&self.place.journal(), why))?;
+        self.sync(point)?;
+        self.note_durable(point)?;
         self.unsettled = 0;
         self.settled = Instant::now();
         Ok(())
     }
 
-    /// The disk has lost something of what was written, and says so only once. Who goes on later is not to believe
-    /// the length of a file.
-    fn withdraw(&mut self, point: &Point) {
+    fn note_durable(&mut self, point: &Point) -> Result<(), TargetError> {
+        let noted = self.journal.note_durable(point);
+        noted.map_err(|why| TargetError::io(&self.place.journal(), why))
+    }
+
+    /// Makes what is written durable. A disk says only once that it has lost some of that: whoever goes on later is
+    /// then not to believe the length of a file.
+    fn sync(&mut self, point: &Point) -> Result<(), TargetError> {
+        let Err(why) = self.sync_all() else {
+            return Ok(());
+        };
         if self.journal.withdraw(point).is_err() {
             // Without its journal nobody goes on there: it begins anew, under another name.
             fs::remove_file(self.place.journal()).ok();
         }
+        Err(TargetError::io(&self.place.part(), why))
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync_all(&self) -> io::Result<()> {
         match (&self.folder, &self.file) {
             // One call for any number of files and folders that were made since the last.
             (Some(folder), _) => Ok(syncfs(folder)?),
@@ -258,32 +278,30 @@ impl Part {
         }
     }
 
-    /// Everything is written: gives it its name, which is returned.
-    pub(super) fn finish(mut self, point: &Point) -> Result<PathBuf, TargetError> {
-        self.finish_file(point);
+    /// Everything is written: makes it durable, and gives it its name.
+    pub(super) fn finish(mut self, point: &Point) -> Result<Whole, TargetError> {
+        self.sync(point)?;
         let part = self.place.part();
-        let mut places = std::iter::once(self.place.clone()).chain(Place::all(
-            self.place.folder(),
-            self.place.name(),
-            self.kind == What::Folder,
-        ));
-        let done = loop {
-            let Some(place) = places.next() else {
-                return Err(TargetError::NoName(self.place.done()));
-            };
-            let done = place.done();
-            match place::rename(&part, &done) {
-                Ok(()) => break done,
+        let failed = |why| TargetError::io(&part, why);
+        let inode = place::inode(&part).ok_or_else(|| TargetError::Disturbed(part.clone()))?;
+        self.journal.note_whole(point, inode).map_err(failed)?;
+        self.finish_file(point);
+        let done = self.rename(&part)?;
+        place::sync_folder(self.place.folder()).map_err(failed)?;
+        Ok(Whole::new(done, &self.place, self.journal))
+    }
+
+    /// Gives it the first of its names that is free.
+    fn rename(&self, part: &Path) -> Result<PathBuf, TargetError> {
+        for done in self.place.and_others().map(|it| it.done()) {
+            match place::rename(part, &done) {
+                Ok(()) => return Ok(done),
                 // Somebody has taken the name meanwhile.
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(why) => return Err(TargetError::io(&part, why)),
+                Err(why) => return Err(TargetError::io(part, why)),
             }
-        };
-        let journal = self.place.journal();
-        fs::remove_file(&journal).map_err(|why| TargetError::io(&journal, why))?;
-        let synced = place::sync_folder(self.place.folder());
-        synced.map_err(|why| TargetError::io(&done, why))?;
-        Ok(done)
+        }
+        Err(TargetError::NoName(self.place.done()))
     }
 
     /// Leaves nothing behind where nothing has come yet.

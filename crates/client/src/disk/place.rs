@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -43,6 +44,12 @@ impl Place {
         self.with("")
     }
 
+    /// This place, and then all names that its own may become.
+    pub fn and_others(&self) -> impl Iterator<Item = Self> {
+        let others = Self::all(&self.folder, &self.name, self.is_folder);
+        std::iter::once(self.clone()).chain(others)
+    }
+
     /// Where it is while it is not finished.
     pub fn part(&self) -> PathBuf {
         self.with(".part")
@@ -51,11 +58,6 @@ impl Place {
     /// Where its journal is.
     pub fn journal(&self) -> PathBuf {
         self.with(".part.journal")
-    }
-
-    /// The name it would have if it were free.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The folder it is in.
@@ -95,6 +97,11 @@ impl Place {
 /// Whether nothing is at `path`, not even a link that leads nowhere.
 pub fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// What is at `path` is known by, under whatever name in its folder; `None` where nothing is there.
+pub fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|found| found.ino())
 }
 
 /// Renames, unless something has the new name.

@@ -32,6 +32,9 @@ pub struct Walk {
     entries: u64,
     bytes: u64,
     chain: Chain,
+    /// Files, and bytes of them, that may begin yet: no more than the receiver was told there are.
+    files_left: u64,
+    bytes_left: u64,
 }
 
 /// What comes next.
@@ -127,6 +130,8 @@ impl Walk {
             entries: 0,
             bytes: 0,
             chain: Chain::default(),
+            files_left: source.files.unwrap_or(u64::MAX),
+            bytes_left: source.size.unwrap_or(u64::MAX),
         })
     }
 
@@ -197,6 +202,10 @@ impl Walk {
 
     fn file(&mut self, path: Vec<String>, place: PathBuf) -> Result<Header, SourceError> {
         let (file, found) = open(&place)?;
+        let left = self.files_left.checked_sub(1);
+        let left = left.zip(self.bytes_left.checked_sub(found.len()));
+        (self.files_left, self.bytes_left) =
+            left.ok_or_else(|| SourceError::Changed(place.clone()))?;
         let header = self.header(path, What::File, Some(&found));
         self.open = Some(Open {
             input: Input::File {

@@ -123,8 +123,8 @@ impl Door {
         let line = self.line()?;
         line.say(hello.to_text())?;
         let Challenge { salt, nonce, key } = challenge(line, patience).await?;
-        if key.is_none() && self.second {
-            return Err(Parting::Misbehaved("version 1 in the midst of version 2"));
+        if key.is_none() && (self.second || self.options.version_2_only) {
+            return Err(Fault::Version1.into());
         }
         (self.tell)(Event::Proving);
         let pass = self.derive(salt).await?;
@@ -228,6 +228,10 @@ async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Par
     }
     Err(Parting::Misbehaved("no challenge, but much else"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 /// What a sender of version 1 says.
 pub(super) fn text(heard: Heard) -> Result<Option<Word>, Parting> {

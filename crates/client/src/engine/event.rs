@@ -97,10 +97,10 @@ pub enum Slow {
 pub enum Warning {
     /// The relay knows no rooms that outlive a line: when the line is lost, so is the code.
     NotResumable,
-    /// The receiver is one of today's other clients: everything goes in one message, and what is lost
-    /// with the line is sent anew.
+    /// The receiver speaks version 1, as today's other clients do: everything goes in one message, what is lost
+    /// with the line is sent anew, and who hears it can try passphrases on it.
     OldReceiver,
-    /// The sender is one of today's other clients.
+    /// The sender speaks version 1.
     OldSender,
     /// The sender says nothing: it may share sessions, of which one has to be picked.
     PerhapsSessions,
@@ -122,10 +122,10 @@ impl Warning {
                     .to_owned()
             }
             Self::OldReceiver => {
-                "The receiver's program cannot resume: if the line is lost, everything is sent anew.".to_owned()
+                "The receiver speaks version 1: the relay, and who listens, could try passphrases on all of it.".to_owned()
             }
             Self::OldSender => {
-                "The sender's program cannot resume: if the line is lost, everything comes anew.".to_owned()
+                "The sender speaks version 1: the relay, and who listens, could try passphrases on all of it.".to_owned()
             }
             Self::PerhapsSessions => {
                 "The sender says nothing: if it shares sessions, use `distill sessions` to pick one.".to_owned()

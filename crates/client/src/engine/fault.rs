@@ -57,6 +57,8 @@ pub enum Fault {
     Aborted(String),
     /// The other side does not keep to the protocol; with what it did.
     Misbehaved(&'static str),
+    /// The other side speaks version 1, which is refused here, or has begun in version 2.
+    Version1,
     /// What came cannot be opened: it was changed on its way, or is another's.
     NotAuthentic,
     /// A message is longer than the relay, or this program, takes.
@@ -97,6 +99,7 @@ impl Fault {
             Self::Denied(_) => "denied",
             Self::Aborted(_) => "aborted",
             Self::Misbehaved(_) => "misbehaved",
+            Self::Version1 => "version_1",
             Self::NotAuthentic => "not_authentic",
             Self::TooBig => "too_big",
             Self::Unfit(_) => "unfit",
@@ -122,6 +125,9 @@ impl Fault {
             }
             Self::Replaced => "This share was taken up by another process.",
             Self::SenderGone => "The sender has left.",
+            Self::Version1 => {
+                "The sender speaks version 1, or somebody in between has made it look so."
+            }
             Self::NotAuthentic => "What came was changed on its way.",
             Self::TooBig => "A message is longer than the relay or the other side takes.",
             Self::Unreachable(how) => return format!("The relay is not reached: {how}."),
@@ -163,6 +169,7 @@ impl Fault {
             | Self::Denied(_)
             | Self::Aborted(_)
             | Self::Misbehaved(_)
+            | Self::Version1
             | Self::Unfit(_) => Side::There,
         }
     }
@@ -197,6 +204,9 @@ impl Fault {
             }
             Self::Denied(_) | Self::Aborted(_) => "Ask the other side, and start this again.",
             Self::Misbehaved(_) => "Have the other side update its program.",
+            Self::Version1 => {
+                "If it has distill or the relay's page, share by another relay, under another passphrase."
+            }
             Self::NotAuthentic => {
                 "Start it again; if it happens again, trust neither the relay nor the line."
             }
@@ -227,6 +237,7 @@ impl Fault {
             | Self::Denied(_)
             | Self::Aborted(_)
             | Self::Misbehaved(_)
+            | Self::Version1
             | Self::NotAuthentic
             | Self::Unfit(_) => 6,
             Self::Disk(_) => 7,
@@ -242,3 +253,51 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_and_its_status_is_told_to_who_writes_scripts() {
+        let text = String::new;
+        let all = [
+            Fault::Interrupted,
+            Fault::NothingToTakeUp,
+            Fault::NotACode,
+            Fault::NoSuchRoom,
+            Fault::Expired,
+            Fault::WrongPassphrase,
+            Fault::TooManyWrongPassphrases,
+            Fault::Unreachable(text()),
+            Fault::NotARelay(text()),
+            Fault::KeyRefused,
+            Fault::SentAway,
+            Fault::Busy(text()),
+            Fault::RoomLost,
+            Fault::Replaced,
+            Fault::SenderGone,
+            Fault::PeerLost(text()),
+            Fault::Denied(text()),
+            Fault::Aborted(text()),
+            Fault::Misbehaved(""),
+            Fault::Version1,
+            Fault::NotAuthentic,
+            Fault::TooBig,
+            Fault::Unfit(""),
+            Fault::Disk(text()),
+            Fault::Machine(text()),
+        ];
+        let guide = include_str!("../../../../SHARING.md");
+        for fault in all {
+            let (row, word) = (
+                format!("| {} | ", fault.exit_status()),
+                format!("`{}`", fault.word()),
+            );
+            let told = guide
+                .lines()
+                .any(|line| line.starts_with(&row) && line.contains(&word));
+            assert!(told, "{word} is not in a row {row}");
+        }
+    }
+}

@@ -96,7 +96,8 @@ async fn sender_of(receiver: impl FnOnce(&mut Other)) -> Parting {
         _opener: opener,
     };
     let manifest = source.manifest(TRANSFER);
-    let mut sending = Sending::new(&mut line, own.of_sender(), &source);
+    let mut keys = own.of_sender();
+    let mut sending = Sending::new(&mut line, &mut keys, &source);
     other.sealer.bind(TRANSFER);
     receiver(&mut other);
     let tell = silent();
@@ -175,7 +176,8 @@ async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
         let Heard::Binary(first) = line.hear().await.unwrap() else {
             unreachable!("a manifest");
         };
-        let mut receiving = Receiving::new(&mut line, own.of_receiver());
+        let mut keys = own.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         receiving
             .run(first, &mut home, &silent())
             .await

@@ -40,6 +40,7 @@ impl Keeper {
         let path = path.canonicalize();
         let path = path.as_deref().unwrap_or(Path::new(""));
         let relay = options.relay.url.to_string();
+        StateFile::sweep(folder, now());
         let claimed = StateFile::claim(folder, path, &relay);
         Ok(Self(Some(
             claimed.map_err(|error| complaint::of_state(&error))?,
@@ -96,6 +97,8 @@ pub(super) struct Share {
     pub(super) transfer: Hex<16>,
     pub(super) salt: Hex<32>,
     pub(super) pass: PassKey,
+    /// How many have come with a wrong one.
+    pub(super) wrong: u32,
     pub(super) room: Option<Opened>,
 }
 
@@ -127,6 +130,7 @@ impl Share {
             transfer: Hex(random().map_err(no_randomness)?),
             salt,
             pass: PassKey::derive(passphrase.text(), &salt),
+            wrong: 0,
             room: None,
         })
     }
@@ -139,6 +143,7 @@ impl From<ShareState> for Share {
             transfer: state.transfer,
             salt: state.salt,
             pass: PassKey::from_bytes(state.pass_key.0),
+            wrong: state.wrong,
             room: Some(Opened {
                 code: state.code,
                 token: Some(state.resume_token),

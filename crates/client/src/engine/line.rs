@@ -245,6 +245,16 @@ async fn dial(relay: &Relay) -> Result<Stream, Trouble> {
     Ok(secured.stream)
 }
 
+#[cfg(test)]
+impl Line {
+    /// Has all that was said go out, and hears nothing meanwhile.
+    pub(super) async fn flush(&mut self) -> Result<(), Lost> {
+        poll_fn(|cx| Pin::new(&mut self.socket).poll_flush(cx))
+            .await
+            .map_err(Lost::from)
+    }
+}
+
 /// Two lines that lead to each other, with `buffer` bytes between them.
 #[cfg(test)]
 pub(super) mod testing {

@@ -66,6 +66,8 @@ pub struct ShareOptions {
     pub state: Option<PathBuf>,
     /// Whether to begin a new share, even where one of this could be taken up.
     pub anew: bool,
+    /// Whether receivers that speak version 1 alone are sent away.
+    pub version_2_only: bool,
 }
 
 /// Where what is received goes.
@@ -88,6 +90,8 @@ pub struct ReceiveOptions {
     pub passphrase: Secret,
     /// Where to.
     pub to: Where,
+    /// Whether a sender that speaks version 1 is refused.
+    pub version_2_only: bool,
     /// How long to try without any progress.
     pub patience: Duration,
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::transfer::{
     names::shown,
     note::{Abort, Note, Reason},
-    seal::{NotOpened, Opened, Opener},
+    seal::{NotOpened, Opened, Opener, Sealer},
 };
 
 /// How long the other side may leave out what it owes: a confirmation, an answer, a proof.
@@ -112,7 +112,7 @@ pub(super) fn words(reason: Reason) -> &'static str {
         Reason::InUse => "another program receives it already",
         Reason::Protocol => "it says that this side breaks the protocol",
         Reason::Stalled => "it says that nothing has moved for too long",
-        Reason::Interrupted => "it was stopped",
+        Reason::Interrupted => "somebody has stopped it there",
         Reason::Other => "it does not say why",
     }
 }
@@ -146,6 +146,16 @@ pub(super) fn note(opener: &mut Opener, message: Bytes) -> Result<Note, Parting>
         Opened::Note(Note::Abort(Abort { reason }), _) => Err(Parting::Aborted(reason)),
         Opened::Note(note, _) => Ok(note),
         Opened::Data(..) => Err(Parting::Misbehaved("content where none is due")),
+    }
+}
+
+/// Tells the other side of an attempt that goes on that this side is stopped.
+pub(super) fn say_interrupted(line: &mut Line, keys: Option<(Sealer, Opener)>) {
+    if let Some((mut sealer, _)) = keys {
+        let reason = Reason::Interrupted;
+        let message = sealer.note(&Note::Abort(Abort { reason }));
+        // A line that is lost says it in its own way.
+        drop(line.say(Bytes::from(message)));
     }
 }
 

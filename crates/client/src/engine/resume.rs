@@ -66,7 +66,8 @@ async fn run(
     let (of_sender, of_receiver) = keys();
     let sending = async {
         let mut line = line(Box::new(Bounded::new(here, attempt.up)), Role::Client).await;
-        let mut sending = Sending::new(&mut line, of_sender.of_sender(), source);
+        let mut keys = of_sender.of_sender();
+        let mut sending = Sending::new(&mut line, &mut keys, source);
         // How it ends for the sender follows from what the receiver has.
         drop(sending.run(manifest, &tell).await);
         sending.sent
@@ -77,7 +78,8 @@ async fn run(
             Heard::Binary(first) => first,
             Heard::Text(_) => return Err(Parting::Misbehaved("a text")),
         };
-        let mut receiving = Receiving::new(&mut line, of_receiver.of_receiver());
+        let mut keys = of_receiver.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         let received = receiving.run(first, home, &tell).await?;
         line.close().await;
         Ok(received)
@@ -103,14 +105,16 @@ async fn play(path: &Path, there: &Path, attempts: &[Attempt]) -> (Received, u64
         if attempt.sender_is_new {
             source = Source::open(path).unwrap();
         }
-        if attempt.receiver_is_new && home.received().is_none() {
+        // Also where it was killed between the last byte and its word that all is there.
+        if attempt.receiver_is_new {
             home = Home::new(Where::Path(there.to_owned()));
         }
         let (_, sent) = run(&source, &manifest, &mut home, attempt).await;
         all += sent;
     }
-    let received = home.received().cloned();
-    (received.unwrap(), all)
+    let received = home.received().unwrap();
+    home.forget();
+    (received, all)
 }
 
 fn content(bytes: usize, seed: u8) -> Vec<u8> {
@@ -160,6 +164,7 @@ proptest! {
             fs::write(inner.join(format!("{number}")), content(bytes, number as u8)).unwrap();
         }
         let (received, _) = block_on(play(&path, &there, &attempts));
+        prop_assert_eq!(fs::read_dir(&there).unwrap().count(), 1);
         let there = received.path.unwrap();
         for (number, &bytes) in sizes.iter().enumerate() {
             let file = there.join(format!("{}/{number}", number % 3));
@@ -181,7 +186,8 @@ async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
     let (here, other) = tokio::io::duplex(64 << 10);
     let sending = async {
         let mut line = line(Box::new(here), Role::Client).await;
-        let mut sending = Sending::new(&mut line, of_sender.of_sender(), &source);
+        let mut keys = of_sender.of_sender();
+        let mut sending = Sending::new(&mut line, &mut keys, &source);
         let part = there.join("a.part");
         let written = async {
             while fs::metadata(&part).map_or(0, |it| it.len()) < 1000 {
@@ -201,7 +207,8 @@ async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
             unreachable!("a manifest");
         };
         let mut home = Home::new(Where::Path(there.clone()));
-        let mut receiving = Receiving::new(&mut line, of_receiver.of_receiver());
+        let mut keys = of_receiver.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         receiving.run(first, &mut home, &tell).await
     };
     let ((), end) = tokio::join!(sending, receiving);

@@ -65,6 +65,10 @@ impl Retry {
         {
             self.progress();
         }
+        if later.kind == Kind::Busy {
+            // It has said so itself: its address is right.
+            self.waits.reached(Instant::now(), self.patience);
+        }
         let chance = rand::random();
         let wait = self
             .waits

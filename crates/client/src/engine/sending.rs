@@ -59,8 +59,8 @@ enum Made {
 /// A sender's side of one attempt.
 pub(super) struct Sending<'a> {
     line: &'a mut Line,
-    sealer: Sealer,
-    opener: Opener,
+    sealer: &'a mut Sealer,
+    opener: &'a mut Opener,
     source: &'a Source,
     /// Bytes of content put on the line.
     pub(super) sent: u64,
@@ -75,8 +75,11 @@ pub(super) struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     /// With the keys of this attempt.
-    pub(super) fn new(line: &'a mut Line, keys: (Sealer, Opener), source: &'a Source) -> Self {
-        let (sealer, opener) = keys;
+    pub(super) fn new(
+        line: &'a mut Line,
+        (sealer, opener): &'a mut (Sealer, Opener),
+        source: &'a Source,
+    ) -> Self {
         Self {
             line,
             sealer,
@@ -109,7 +112,7 @@ impl<'a> Sending<'a> {
         let Heard::Binary(message) = pairing::of_receiver(self.line, self.until).await? else {
             return Err(Parting::Misbehaved("a text within version 2"));
         };
-        let Note::Start(start) = pairing::note(&mut self.opener, message)? else {
+        let Note::Start(start) = pairing::note(self.opener, message)? else {
             return Err(Parting::Misbehaved("no START behind MANIFEST"));
         };
         let (walk, from) = self.walk(&start).await?;
@@ -211,7 +214,7 @@ impl<'a> Sending<'a> {
             Some(Heard::Binary(message)) => message,
             Some(Heard::Text(_)) => return Err(Parting::Misbehaved("a text within version 2")),
         };
-        match (pairing::note(&mut self.opener, message)?, self.ended) {
+        match (pairing::note(self.opener, message)?, self.ended) {
             (Note::Confirm(Confirm { records, bytes }), _) => {
                 let now = Instant::now();
                 let confirmed = self.window.confirmed(records, now.into_std());

@@ -23,7 +23,11 @@ use super::{
 };
 use crate::{
     disk::{share_state::ShareState, source::Source},
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{
+        hex::Hex,
+        note::Manifest,
+        seal::{Opener, Sealer},
+    },
 };
 
 /// How long a relay may take to answer.
@@ -76,6 +80,8 @@ struct Sender {
     room: Option<Opened>,
     keeper: Keeper,
     line: Option<Line>,
+    /// The keys of the attempt that goes on.
+    keys: Option<(Sealer, Opener)>,
     retry: Retry,
     shared: Shared,
     /// Bytes of content put on the line since the last delivery.
@@ -96,24 +102,31 @@ impl Sender {
         Ok(Self {
             retry: Retry::new(options.patience, &tell),
             manifest: source.manifest(share.transfer),
-            guard: Guard::new(share.salt, share.pass),
+            guard: Guard {
+                salt: share.salt,
+                pass: share.pass,
+                wrong: share.wrong,
+                version_2_only: options.version_2_only,
+            },
             room: share.room,
             options,
             tell,
             source,
             keeper,
             line: None,
+            keys: None,
             shared: Shared::default(),
             sent: 0,
         })
     }
 
-    /// Leaves, which ends the room. What was kept of the share goes with it, unless another process has it now.
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless it may still be taken up.
     async fn close(mut self, why: Option<&Fault>) {
-        if let Some(line) = self.line.take() {
+        if let Some(mut line) = self.line.take() {
+            pairing::say_interrupted(&mut line, self.keys.take());
             line.close().await;
         }
-        if why != Some(&Fault::Replaced) {
+        if !why.is_some_and(leaves_the_room) || self.keeper.load().is_none() {
             self.keeper.forget();
         }
     }
@@ -141,6 +154,9 @@ impl Sender {
         self.enter().await?;
         self.retry.reached();
         loop {
+            if self.guard.is_over() {
+                return Err(Fault::TooManyWrongPassphrases.into());
+            }
             self.receiver().await?;
             (self.tell)(Event::PeerJoined);
             match self.serve().await {
@@ -157,10 +173,9 @@ impl Sender {
                 Err(parting) => {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
-                    if self.guard.is_over() {
-                        return Err(Fault::TooManyWrongPassphrases.into());
-                    }
-                    if parting != Parting::Left {
+                    // A restart is no way to guess on.
+                    self.keep()?;
+                    if parting != Parting::Left && !self.guard.is_over() {
                         self.part().await?;
                     }
                 }
@@ -214,7 +229,7 @@ impl Sender {
             token: room.resume_token,
             until: Instant::now() + expires_in,
         });
-        self.keep(expires_in)?;
+        self.keep()?;
         if again {
             (self.tell)(Event::Resumed { code, expires_in });
             return Ok(());
@@ -231,15 +246,16 @@ impl Sender {
     }
 
     /// Keeps what it takes to go on should this process be killed.
-    fn keep(&self, left: Duration) -> Result<(), Fault> {
+    fn keep(&self) -> Result<(), Fault> {
         let Some(Opened {
             code,
             token: Some(token),
-            ..
+            until,
         }) = &self.room
         else {
             return Ok(());
         };
+        let left = until.saturating_duration_since(Instant::now());
         self.keeper.save(&ShareState {
             code: code.clone(),
             resume_token: token.clone(),
@@ -247,6 +263,7 @@ impl Sender {
             pass_key: Hex(*self.guard.pass.as_bytes()),
             transfer: self.manifest.transfer,
             expires: keeper::now() + left.as_secs(),
+            wrong: self.guard.wrong,
         })
     }
 
@@ -278,13 +295,15 @@ impl Sender {
             .await?;
         match proved {
             Proved::Second(schedule) => {
-                let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
+                let keys = self.keys.insert(schedule.of_sender());
+                let mut sending = Sending::new(line, keys, &self.source);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
                 self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
                 }
+                self.keys = None;
                 end
             }
             Proved::First => {
@@ -311,6 +330,18 @@ impl Sender {
             Err(_) => left(line).await,
         }
     }
+}
+
+/// Whether the room may still be there, for the same share to be taken up.
+fn leaves_the_room(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Replaced
+            | Fault::Unreachable(_)
+            | Fault::NotARelay(_)
+            | Fault::Busy(_)
+            | Fault::KeyRefused
+    )
 }
 
 /// Waits until the receiver has left. What else it says is for nobody.

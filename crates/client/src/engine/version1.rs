@@ -9,7 +9,7 @@ use super::{
     complaint,
     event::Tell,
     fault::Fault,
-    line::{Heard, Line},
+    line::{Heard, Line, Turn},
     meter::tell_begun,
     options::What,
     pairing::{self, Parting, STALL},
@@ -156,18 +156,39 @@ async fn sessions(
         };
         match word {
             Some(Word::ListSessions) => {
+                gone_out(line).await?;
                 let path = path.to_owned();
                 let listing = spawn_blocking(move || session_files::list(&path)).await;
                 let sessions = listing.map_err(|_| Fault::failed())?;
                 line.say(Word::SessionList { sessions }.to_text())?;
             }
             Some(Word::SelectSession { session_id }) => {
+                gone_out(line).await?;
                 owed = session(line, path, session_id, guard, tell).await?;
             }
             Some(Word::Ack) => taken += std::mem::take(&mut owed),
             Some(Word::Done) if taken > 0 => return Ok(taken),
             Some(Word::Done) => return Err(Parting::Refused("it has picked nothing")),
-            _ => answer(line, "unknown_request")?,
+            _ => {
+                gone_out(line).await?;
+                answer(line, "unknown_request")?;
+            }
+        }
+    }
+}
+
+/// Waits until what was said before has gone out: who asks without taking the answers would fill the memory.
+async fn gone_out(line: &mut Line) -> Result<(), Parting> {
+    loop {
+        match line.turn(true).await? {
+            Turn::Room => return Ok(()),
+            Turn::Heard(heard) => {
+                if pairing::sift(heard)?.is_some() {
+                    return Err(Parting::Misbehaved(
+                        "it asks on before it has what it asked for",
+                    ));
+                }
+            }
         }
     }
 }
@@ -210,9 +231,13 @@ fn answer(line: &mut Line, reason: &str) -> Result<(), Parting> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::fs::{self, File};
+    use std::{
+        fs::{self, File},
+        sync::Arc,
+    };
 
-    use super::*;
+    use super::{super::line::testing::pair, *};
+    use crate::transfer::{hex::Hex, keys::PassKey};
 
     #[test]
     fn texts_and_sessions_are_for_these_clients() {
@@ -238,5 +263,32 @@ mod tests {
             assert_eq!(is_served(&What::Path(path(name))), served, "{name}");
         }
         assert!(!is_served(&What::Stdin));
+    }
+
+    #[tokio::test]
+    async fn who_asks_without_taking_the_answers_is_sent_away() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.jsonl"), "{}\n".repeat(100_000)).unwrap();
+        let (mut here, mut there) = pair(64 << 10).await;
+        let guard = Guard {
+            salt: Hex([1; 32]),
+            pass: PassKey::from_bytes([2; 32]),
+            wrong: 0,
+            version_2_only: false,
+        };
+        let asking = async {
+            let session_id = "a".to_owned();
+            let select = Word::SelectSession { session_id }.to_text();
+            // Until the sender is gone: it takes nothing in.
+            while there.say(select.clone()).is_ok() && there.flush().await.is_ok() {}
+            std::future::pending::<()>().await
+        };
+        let what = What::Path(folder.path().to_owned());
+        let tell: Tell = Arc::new(|_| {});
+        let end = tokio::select! {
+            end = serve(&mut here, &what, &guard, &tell) => end,
+            () = asking => unreachable!("the sender ends"),
+        };
+        assert!(matches!(end, Err(Parting::Misbehaved(_))), "{end:?}");
     }
 }

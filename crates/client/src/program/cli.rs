@@ -14,7 +14,8 @@ const AFTER_HELP: &str = "\
     relay = \"wss://relay.example.com\" in ~/.config/distill/settings.toml ($XDG_CONFIG_HOME is \
     heeded). The access key, where a relay asks for one, is what the file of --key-file has, else \
     DISTILL_KEY, which goes to the relay of DISTILL_RELAY, or of the settings where that is not set, \
-    and to no other; else the line key = \"...\", which goes to the relay of the settings alone.\n\n\
+    and to no other; else the line key = \"...\", which goes to the relay of the settings alone. With a \
+    line version_2_only = true every command refuses version 1.\n\n\
     Exit status: 0 done; 1 failed for another reason; 2 wrong usage or settings; 3 wrong or expired \
     code; 4 wrong passphrase; 5 the relay cannot be reached or refuses; 6 the other side left or \
     gave up; 7 this machine's disk or file; 130 stopped by a signal.\n\n\
@@ -94,6 +95,7 @@ fn share() -> Command {
             "ask-passphrase",
             "Ask for a passphrase of your own, twice",
         ))
+        .arg(version_2_only())
         .arg(flag(
             "new",
             "Begin anew, under a new code, where an earlier share could be taken up",
@@ -110,6 +112,7 @@ fn receive() -> Command {
             "Where it goes: into this folder, or else under this name; - is standard output \
                     (of files and streams)",
         ))
+        .arg(version_2_only())
         .args(common())
 }
 
@@ -166,6 +169,13 @@ fn common() -> [Arg; 6] {
         )
         .short('q'),
     ]
+}
+
+fn version_2_only() -> Arg {
+    flag(
+        "version-2-only",
+        "Refuse version 1, which the Python clients of today speak: whoever hears it can try passphrases on it",
+    )
 }
 
 fn code() -> Arg {

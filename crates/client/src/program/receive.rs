@@ -19,13 +19,17 @@ use crate::engine::{
 
 /// Receives until it has it all.
 pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Result<(), Failure> {
-    let options = options(flags, stop).await?;
+    let version_2_only = flags.get_flag("version-2-only") || settings::refuse_version_1()?;
+    let options = ReceiveOptions {
+        version_2_only,
+        ..options(flags, stop).await?
+    };
     let received = receive::receive(options, show.tell(), signals::came(stop)).await?;
     show.say(News::Received(received));
     Ok(())
 }
 
-/// What it takes, from the command line and from whom it asks.
+/// What it takes, from the command line and from whom it asks; in either version.
 pub(super) async fn options(
     flags: &ArgMatches,
     stop: &mut Stop,
@@ -44,6 +48,7 @@ pub(super) async fn options(
         code: code.unwrap_or_default(),
         passphrase: passphrase::to_receive(flags, stop).await?,
         to,
+        version_2_only: false,
         patience: settings::patience(flags),
     })
 }

@@ -26,6 +26,8 @@ const MAX_FILE: u64 = 64 << 10;
 struct Settings {
     relay: Option<String>,
     key: Option<String>,
+    #[serde(default)]
+    version_2_only: bool,
 }
 
 /// The relay to use.
@@ -35,10 +37,7 @@ struct Settings {
 /// A sentence where none is named, or where what is named cannot be used.
 pub(super) fn relay(flags: &ArgMatches) -> Result<Relay, Usage> {
     let file = file();
-    let settings = match &file {
-        Some(path) => in_file(path)?,
-        None => Settings::default(),
-    };
+    let settings = read_settings()?;
     let place = file.as_deref().map_or("the settings".into(), shown);
     let in_file = settings.relay.map(|text| (text, place.clone()));
     let in_variable = variable("DISTILL_RELAY")?.map(|text| (text, "DISTILL_RELAY".to_owned()));
@@ -65,6 +64,15 @@ pub(super) fn relay(flags: &ArgMatches) -> Result<Relay, Usage> {
         .map(Secret::new),
         url,
     })
+}
+
+/// Whether the settings refuse version 1 of the exchange.
+///
+/// # Errors
+///
+/// A sentence where they cannot be read.
+pub(super) fn refuse_version_1() -> Result<bool, Usage> {
+    Ok(read_settings()?.version_2_only)
 }
 
 /// The access key. It is never an argument, as other users of the machine can read those. Those of the variable and
@@ -138,11 +146,11 @@ pub(super) fn patience(flags: &ArgMatches) -> Duration {
 }
 
 /// What the settings file has; nothing where there is none.
-fn in_file(path: &Path) -> Result<Settings, Usage> {
-    if !path.exists() {
+fn read_settings() -> Result<Settings, Usage> {
+    let Some(path) = file().filter(|path| path.exists()) else {
         return Ok(Settings::default());
-    }
-    parse(&read(path)?).map_err(|why| Usage(format!("{} cannot be used: {why}", shown(path))))
+    };
+    parse(&read(&path)?).map_err(|why| Usage(format!("{} cannot be used: {why}", shown(&path))))
 }
 
 fn parse(text: &str) -> Result<Settings, String> {
@@ -195,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settings_file_has_a_relay_and_a_key_and_nothing_else() {
+    fn a_settings_file_has_what_is_known_and_nothing_else() {
         let both = parse("relay = \"wss://a.example\"\nkey = \"secret\"\n").unwrap();
         let expected = ("wss://a.example", "secret");
         assert_eq!(
@@ -203,6 +211,7 @@ mod tests {
             expected
         );
         assert_eq!(parse(""), Ok(Settings::default()));
+        assert!(parse("version_2_only = true").unwrap().version_2_only);
     }
 
     #[test]

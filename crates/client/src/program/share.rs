@@ -31,6 +31,7 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
         patience: settings::patience(flags),
         state: settings::own_folder("XDG_STATE_HOME", ".local/state"),
         anew: flags.get_flag("new"),
+        version_2_only: flags.get_flag("version-2-only") || settings::refuse_version_1()?,
     };
     let mut made_up = None;
     // The passphrase of a share that is taken up is the one that it was begun with.
@@ -47,7 +48,7 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
     show.say(News::Invitation(Box::new(Invitation {
         relay: url.clone(),
         made_up,
-        for_others: share::is_for_others(&options.what),
+        for_others: !options.version_2_only && share::is_for_others(&options.what),
         keyed: key.is_some() || url.user.is_some() || url.path.contains('?'),
     })));
     share::share(options, show.tell(), signals::came(stop)).await?;

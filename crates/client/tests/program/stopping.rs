@@ -62,6 +62,7 @@ async fn a_receiver_that_is_stopped_keeps_what_has_come() {
     receiver.signal(Signal::SIGINT);
     assert_eq!(receiver.ended().await.code(), Some(130));
     assert_eq!(receiver.lines_with("goes on from there"), 1);
+    sender.line_with("The other side has left: somebody has stopped it there.");
     assert!(part.exists() && bob.home().join("out.part.journal").exists());
 
     // The same command goes on from there.
@@ -103,6 +104,7 @@ async fn a_receiver_whose_sender_is_stopped_is_told() {
     let mut receiver = receiver.spawn().unwrap();
     receiver.line_with("Receiving ");
     sender.signal(Signal::SIGINT);
+    receiver.line_with("The other side has given up: somebody has stopped it there.");
     assert_eq!(receiver.ended().await.code(), Some(6));
     assert_eq!(sender.ended().await.code(), Some(130));
 }
