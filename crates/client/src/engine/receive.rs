@@ -80,7 +80,7 @@ impl Receiver {
             }
             let trouble = parting.of_receiver();
             if let Some(received) = self.home.received() {
-                // All that is missing is that the sender hears of it, and one that is gone may have.
+                // All that is missing is that the sender hears of it. One that is gone cannot hear, or has heard.
                 match &trouble {
                     Trouble::Later(later) if later.kind != Kind::Peer => {}
                     _ => return Ok(self.done(received)),

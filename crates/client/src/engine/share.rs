@@ -171,7 +171,7 @@ impl Sender {
             match self.serve().await {
                 Ok(bytes) => {
                     self.delivered(bytes);
-                    // Whether the receiver leaves matters to the next one alone.
+                    // Where no other receiver is served, nobody needs this one to leave.
                     if !self.options.stay {
                         drop(timeout(LEAVE, self.part()).await);
                         return Ok(());

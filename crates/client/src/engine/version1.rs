@@ -268,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn who_asks_without_taking_the_answers_is_sent_away() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.jsonl"), "{}\n".repeat(100_000)).unwrap();
+        fs::write(folder.path().join("a.jsonl"), "{}\n".repeat(100_000)).unwrap();
         let (mut here, mut there) = pair(64 << 10).await;
         let guard = Guard {
             salt: Hex([1; 32]),
