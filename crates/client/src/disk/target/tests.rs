@@ -1,6 +1,7 @@
 use std::{
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
+    path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
 
