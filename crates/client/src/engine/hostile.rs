@@ -151,6 +151,42 @@ async fn a_sender_does_not_wait_for_ever() {
     assert!(began.elapsed() < 2 * STALL);
 }
 
+/// A receiver that confirms nothing, again and again.
+#[tokio::test(start_paused = true)]
+async fn a_sender_does_not_wait_for_who_only_talks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, vec![1; 1000]).unwrap();
+    let source = Source::open(&path).unwrap();
+    let (mut line, there) = pair(1 << 20).await;
+    let (own, other) = keys();
+    let (mut keys, (sealer, opener)) = (own.of_sender(), other.of_receiver());
+    let mut other = Other {
+        line: there,
+        sealer,
+        _opener: opener,
+    };
+    let (manifest, tell) = (source.manifest(TRANSFER), silent());
+    let mut sending = Sending::new(&mut line, &mut keys, &source);
+    other.sealer.bind(TRANSFER);
+    other.note(&start());
+    let talking = async {
+        loop {
+            let next = tokio::time::sleep(STALL / 4);
+            tokio::pin!(next);
+            tokio::select! {
+                heard = other.line.hear() => drop(heard.unwrap()),
+                () = &mut next => other.note(&Note::Confirm(Confirm { records: 0, bytes: 0 })),
+            }
+        }
+    };
+    let end = tokio::select! {
+        end = sending.run(&manifest, &tell) => end.unwrap_err(),
+        () = talking => unreachable!("it talks on"),
+    };
+    assert_eq!(end, Parting::Stalled);
+}
+
 /// How it ends for a receiver whose sender does this.
 async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
     let folder = tempfile::tempdir().unwrap();

@@ -217,10 +217,14 @@ impl<'a> Sending<'a> {
         match (pairing::note(self.opener, message)?, self.ended) {
             (Note::Confirm(Confirm { records, bytes }), _) => {
                 let now = Instant::now();
+                let before = self.window.bytes();
                 let confirmed = self.window.confirmed(records, now.into_std());
                 confirmed.map_err(|_| Parting::Misbehaved("it confirms what was not sent"))?;
-                self.moved = true;
-                self.until = now + STALL;
+                // Who only says the same again moves nothing.
+                if self.window.bytes() < before {
+                    self.moved = true;
+                    self.until = now + STALL;
+                }
                 meter.moved(bytes, self.wait_for);
                 Ok(None)
             }
