@@ -106,6 +106,8 @@ pub enum Warning {
     PerhapsSessions,
     /// So many links, devices and other things that are neither file nor folder are left out.
     LeftOut(u64),
+    /// The share cannot be taken up if this process is killed; with a sentence that says why.
+    NotKept(String),
     /// Somebody has come with a wrong passphrase.
     WrongPassphrase {
         /// How many more are let try before the share ends.
@@ -132,6 +134,9 @@ impl Warning {
             }
             Self::LeftOut(count) => {
                 format!("Left out: {count} that are neither file nor folder (links, devices).")
+            }
+            Self::NotKept(why) => {
+                format!("If this program is killed, the share cannot be taken up: {why}")
             }
             Self::WrongPassphrase { left } => {
                 format!("A receiver came with a wrong passphrase; after {left} more the share ends.")

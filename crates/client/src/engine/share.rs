@@ -94,8 +94,8 @@ struct Sender {
 impl Sender {
     /// With all that a share needs before there is a line: what is shared, its state, its key.
     async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
-        let wanted = options.clone();
-        let opening = spawn_blocking(move || keeper::open(&wanted)).await;
+        let (wanted, told) = (options.clone(), Tell::clone(&tell));
+        let opening = spawn_blocking(move || keeper::open(&wanted, &told)).await;
         let (source, keeper, share) = opening.map_err(|_| Fault::failed())??;
         let left_out = source.left_out();
         let left_out = left_out.links + left_out.devices;
@@ -185,7 +185,7 @@ impl Sender {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
                     // A restart is no way to guess on.
-                    self.keep()?;
+                    self.keep();
                     if parting != Parting::Left && !self.guard.is_over() {
                         self.part().await?;
                     }
@@ -219,7 +219,7 @@ impl Sender {
             Err(Trouble::Over(Fault::NoSuchRoom)) => return Err(self.lost().into()),
             Err(trouble) => return Err(trouble),
         };
-        self.entered(room)?;
+        self.entered(room);
         Ok(())
     }
 
@@ -231,7 +231,7 @@ impl Sender {
         }
     }
 
-    fn entered(&mut self, room: Room) -> Result<(), Fault> {
+    fn entered(&mut self, room: Room) {
         let expires_in = room.life();
         let (code, resumable) = (room.room_id.clone(), room.resume_token.is_some());
         let again = self.room.is_some();
@@ -240,10 +240,10 @@ impl Sender {
             token: room.resume_token,
             until: Instant::now() + expires_in,
         });
-        self.keep()?;
+        self.keep();
         if again {
             (self.tell)(Event::Resumed { code, expires_in });
-            return Ok(());
+            return;
         }
         (self.tell)(Event::Opened {
             code,
@@ -253,21 +253,20 @@ impl Sender {
         if !resumable {
             (self.tell)(Event::Warning(Warning::NotResumable));
         }
-        Ok(())
     }
 
     /// Keeps what it takes to go on should this process be killed.
-    fn keep(&self) -> Result<(), Fault> {
+    fn keep(&mut self) {
         let Some(Opened {
             code,
             token: Some(token),
             until,
         }) = &self.room
         else {
-            return Ok(());
+            return;
         };
         let left = until.saturating_duration_since(Instant::now());
-        self.keeper.save(&ShareState {
+        let state = ShareState {
             code: code.clone(),
             resume_token: token.clone(),
             salt: self.guard.salt,
@@ -275,7 +274,12 @@ impl Sender {
             transfer: self.manifest.transfer,
             expires: keeper::now() + left.as_secs(),
             wrong: self.guard.wrong,
-        })
+        };
+        if let Err(error) = self.keeper.save(&state) {
+            (self.tell)(keeper::not_kept(&error));
+            // A half of it would be of no use.
+            std::mem::take(&mut self.keeper).forget();
+        }
     }
 
     /// Waits for the next receiver.

@@ -54,6 +54,9 @@ const JSON: &str = "\
     warning (text); failed (reason, side, sentence, advice, status). Sizes are bytes, times seconds, \
     rates bytes a second, and what is not known is null. Further events and fields may join.";
 
+/// The longest time that can be given: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// All of it.
 pub fn command() -> Command {
     Command::new("distill")
@@ -216,8 +219,8 @@ fn room_code(text: &str) -> Result<RoomCode, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_secs(1) => Ok(time),
-        Ok(_) => Err("it must be a second at least".to_owned()),
+        Ok(time) if (Duration::from_secs(1)..=LONGEST).contains(&time) => Ok(time),
+        Ok(_) => Err("it must be a second at least, and ten years at most".to_owned()),
         Err(_) => Err("a time is given as 90s, 10m or 1h30m".to_owned()),
     }
 }
@@ -237,6 +240,8 @@ mod tests {
         assert_eq!(room_code("A7F-3K2").unwrap().reveal(), "a7f3k2");
         assert!(room_code("a-7/f").is_err());
         assert_eq!(time("1h30m"), Ok(Duration::from_secs(5400)));
-        assert!(time("0s").is_err() && time("soon").is_err());
+        for none in ["0s", "soon", "11years", "200000000000years"] {
+            assert!(time(none).is_err(), "{none}");
+        }
     }
 }

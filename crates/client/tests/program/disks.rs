@@ -177,3 +177,21 @@ async fn a_file_that_has_grown_before_anybody_came_ends_the_share() {
     assert!(said.err.contains("has changed"), "{}", said.err);
     assert_eq!(sender.status().await, 7);
 }
+
+#[tokio::test]
+async fn a_home_that_cannot_be_written_keeps_nobody_from_sharing() {
+    let relay = relay();
+    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    alice.file("a.txt", b"a");
+    let sender = alice.run(IN_JSON, ["share", "a.txt"]);
+    let sender = sender.env("XDG_STATE_HOME", "/proc/nobody");
+    let mut sender = Talker(sender.spawn().unwrap());
+    let warning = sender.event("warning");
+    let text = warning["text"].as_str().unwrap();
+    assert!(text.starts_with("If this program is killed"), "{text}");
+    let (code, passphrase) = sender.opened();
+    let receiver = bob.distill(["receive", &code]);
+    let said = ended(receiver.env("DISTILL_PASSPHRASE", passphrase)).await;
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert_eq!(sender.status().await, 0);
+}
