@@ -4,17 +4,18 @@
 //! are neither made nor followed.
 
 use std::{
-    fs::{self, DirBuilder, File, FileTimes, OpenOptions},
+    fs::{self, DirBuilder, File, FileTimes},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::PathBuf,
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use nix::{fcntl::OFlag, unistd::syncfs};
+use nix::unistd::syncfs;
 
 use super::{
     errors::TargetError,
+    files,
     journal::{Journal, JournalError, Resumed},
     ledger::{Ledger, Point},
     place::{self, Place},
@@ -23,7 +24,7 @@ use crate::transfer::note::{Header, Manifest, What};
 
 /// What is written is made durable after so many bytes,
 const SETTLE_BYTES: u64 = 64 * 1024 * 1024;
-/// or, with the first record after it, so much time.
+/// or, with the first record or header after it, so much time.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// A transfer on a disk that is not whole yet.
@@ -32,10 +33,13 @@ pub(super) struct Part {
     place: Place,
     kind: What,
     pub(super) journal: Journal,
+    /// The folder that is received. It stays open, as what its disk has failed to take is told by a descriptor only
+    /// since that was opened.
+    folder: Option<File>,
     /// The last entry, where it is a file.
     file: Option<File>,
     unsettled: u64,
-    settled: Instant,
+    pub(super) settled: Instant,
 }
 
 impl Part {
@@ -50,7 +54,7 @@ impl Part {
             Ok(opened) => opened,
             Err(JournalError::Other) => return None,
             Err(JournalError::InUse) => return Some(Err(TargetError::InUse(path))),
-            // One that nobody can read is somebody else's.
+            // One that cannot be read is left as it is, as another's is.
             Err(JournalError::Io(_)) => return None,
         };
         let mut part = Self::new(place, manifest.kind, journal);
@@ -67,7 +71,7 @@ impl Part {
             JournalError::Io(why) => TargetError::io(&path, why),
             JournalError::InUse | JournalError::Other => TargetError::InUse(path.clone()),
         })?;
-        let part = Self::new(place, manifest.kind, journal);
+        let mut part = Self::new(place, manifest.kind, journal);
         part.make_folder()?;
         Ok(part)
     }
@@ -77,17 +81,24 @@ impl Part {
             place,
             kind,
             journal,
+            folder: None,
             file: None,
             unsettled: 0,
             settled: Instant::now(),
         }
     }
 
-    fn make_folder(&self) -> Result<(), TargetError> {
-        let part = self.place.part();
-        if self.kind == What::Folder && place::is_missing(&part) {
-            fs::create_dir(&part).map_err(|why| TargetError::io(&part, why))?;
+    fn make_folder(&mut self) -> Result<(), TargetError> {
+        if self.kind != What::Folder {
+            return Ok(());
         }
+        let part = self.place.part();
+        let failed = |why| TargetError::io(&part, why);
+        if place::is_missing(&part) {
+            fs::create_dir(&part).map_err(failed)?;
+        }
+        let opened = files::options().read(true).open(&part);
+        self.folder = Some(opened.map_err(failed)?);
         Ok(())
     }
 
@@ -125,7 +136,7 @@ impl Part {
         if last.kind == What::Folder {
             return fs::symlink_metadata(path).ok()?.is_dir().then_some(point);
         }
-        let file = options().open(path).ok()?;
+        let file = files::options().write(true).open(path).ok()?;
         let found = file.metadata().ok().filter(|found| found.is_file())?;
         let offset = offset.unwrap_or(found.len());
         let fits = offset <= found.len() && last.size.is_none_or(|size| offset <= size);
@@ -154,7 +165,11 @@ impl Part {
             return DirBuilder::new().create(&path).map_err(failed);
         }
         let mode = if header.executable { 0o777 } else { 0o666 };
-        let file = options().create_new(true).mode(mode).open(&path);
+        let file = files::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path);
         self.file = Some(file.map_err(failed)?);
         Ok(())
     }
@@ -198,8 +213,10 @@ impl Part {
 
     /// Makes what is written durable, and notes it.
     pub(super) fn settle(&mut self, point: &Point) -> Result<(), TargetError> {
-        self.sync()
-            .map_err(|why| TargetError::io(&self.place.part(), why))?;
+        if let Err(why) = self.sync() {
+            self.withdraw(point);
+            return Err(TargetError::io(&self.place.part(), why));
+        }
         let noted = self.journal.note_durable(point);
         noted.map_err(|why| TargetError::io(&self.place.journal(), why))?;
         self.unsettled = 0;
@@ -207,20 +224,29 @@ impl Part {
         Ok(())
     }
 
+    /// The disk has lost something of what was written, and says so only once. Who goes on later is not to believe
+    /// the length of a file.
+    fn withdraw(&mut self, point: &Point) {
+        if self.journal.withdraw(point).is_err() {
+            // Without its journal nobody goes on there: it begins anew, under another name.
+            fs::remove_file(self.place.journal()).ok();
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
-        match (self.kind, &self.file) {
+        match (&self.folder, &self.file) {
             // One call for any number of files and folders that were made since the last.
-            (What::Folder, _) => Ok(syncfs(File::open(self.place.part())?)?),
-            (_, Some(file)) => {
+            (Some(folder), _) => Ok(syncfs(folder)?),
+            (None, Some(file)) => {
                 file.sync_data()?;
                 place::sync_folder(self.place.folder())
             }
-            (_, None) => Ok(()),
+            (None, None) => Ok(()),
         }
     }
 
     /// The last entry is whole: gives it the time that it had at the sender's.
-    pub(super) fn finish_file(&mut self, point: &Point) -> Result<(), TargetError> {
+    pub(super) fn finish_file(&mut self, point: &Point) {
         let modified = point.last.as_ref().and_then(|last| last.modified);
         let since = modified
             .and_then(|ms| u64::try_from(ms).ok())
@@ -230,12 +256,11 @@ impl Part {
             // A file system that does not hold such a time does not keep the content from arriving.
             file.set_times(FileTimes::new().set_modified(time)).ok();
         }
-        Ok(())
     }
 
     /// Everything is written: gives it its name, which is returned.
     pub(super) fn finish(mut self, point: &Point) -> Result<PathBuf, TargetError> {
-        self.finish_file(point)?;
+        self.finish_file(point);
         let part = self.place.part();
         let mut places = std::iter::once(self.place.clone()).chain(Place::all(
             self.place.folder(),
@@ -269,11 +294,4 @@ impl Part {
             fs::remove_file(self.place.journal()).ok();
         }
     }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    options.write(true).custom_flags(flags.bits());
-    options
 }

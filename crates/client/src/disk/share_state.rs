@@ -2,16 +2,16 @@
 //! until the share ends. The passphrase is not in it, but the key that was made of it is.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File},
     io::{self, Read, Seek},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::files::{self, Lock};
 use crate::transfer::hex::Hex;
 
 /// The longest file that is read, in bytes.
@@ -74,15 +74,17 @@ impl StateFile {
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
-        let mut options = OpenOptions::new();
+        let mut options = files::options();
         options.read(true).write(true).create(true).mode(0o600);
-        options.custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(&path).map_err(failed)?;
-        file.try_lock().map_err(|why| match why {
-            TryLockError::WouldBlock => StateError::InUse,
-            TryLockError::Error(why) => failed(why),
-        })?;
-        Ok(Self { file, path })
+        loop {
+            let file = options.open(&path).map_err(failed)?;
+            match files::lock(&file, &path).map_err(failed)? {
+                Lock::Ours => return Ok(Self { file, path }),
+                Lock::InUse => return Err(StateError::InUse),
+                // The share of another process has ended just now.
+                Lock::Removed => {}
+            }
+        }
     }
 
     /// The share that was left there, if it can be read.
@@ -149,5 +151,25 @@ mod tests {
         let path = file.path.clone();
         file.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    /// One process ends its share while another begins the same one: who has the file has the one that has the name.
+    #[test]
+    fn a_file_that_is_removed_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let claims = || {
+            for _ in 0..2000 {
+                match StateFile::claim(folder.path(), Path::new("/a"), "wss://relay") {
+                    Ok(file) => file.remove().unwrap(),
+                    Err(StateError::InUse) => {}
+                    Err(why) => unreachable!("{why:?}"),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(claims);
+            }
+        });
     }
 }

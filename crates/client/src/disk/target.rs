@@ -108,14 +108,14 @@ impl Target {
     pub fn entry(&mut self, header: Header, json: &[u8]) -> Result<(), TargetError> {
         self.ledger.may_begin(&header)?;
         if let Onto::Disk(part) = &mut self.onto {
-            part.finish_file(self.ledger.point())?;
+            part.finish_file(self.ledger.point());
             part.begin_entry(&header)?;
         }
         self.ledger.enter(header, json);
-        match &mut self.onto {
-            Onto::Disk(part) => part.note_written(self.ledger.point()),
-            Onto::Output(_) => Ok(()),
+        if let Onto::Disk(part) = &mut self.onto {
+            part.note_written(self.ledger.point())?;
         }
+        self.settle_if_due()
     }
 
     /// Content of an entry comes.
@@ -133,6 +133,10 @@ impl Target {
             }
         }
         self.ledger.add(content.len());
+        self.settle_if_due()
+    }
+
+    fn settle_if_due(&mut self) -> Result<(), TargetError> {
         match &self.onto {
             Onto::Disk(part) if part.is_due() => self.settle(),
             _ => Ok(()),

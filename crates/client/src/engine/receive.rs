@@ -11,7 +11,7 @@ use super::{
     home::Home,
     meter::tell_begun,
     options::{ReceiveOptions, Received},
-    pairing::Parting,
+    pairing::{Parting, STALL},
     receiving::Receiving,
     retry::Retry,
     trouble::{Kind, Trouble},
@@ -62,12 +62,17 @@ impl Receiver {
     async fn run(&mut self) -> Result<Received, Fault> {
         loop {
             let before = self.home.bytes();
-            let trouble = match self.attempt().await {
+            let parting = match self.attempt().await {
                 Ok(received) => return Ok(received),
-                Err(parting) => parting.of_receiver(),
+                Err(parting) => parting,
             };
-            // Without a Close, or after one of the relay's.
-            self.door.line = None;
+            if let Some(line) = self.door.line.take()
+                && parting.leaves_the_line()
+            {
+                // With what the sender was told last, which has not gone out yet.
+                line.close().await;
+            }
+            let trouble = parting.of_receiver();
             if let Some(received) = self.home.received().cloned() {
                 // All that is missing is that the sender hears of it, and one that is gone may have.
                 match &trouble {
@@ -78,7 +83,9 @@ impl Receiver {
             if self.home.bytes() > before {
                 self.retry.progress();
             }
-            self.retry.wait(trouble).await?;
+            if let Err(fault) = self.retry.wait(trouble).await {
+                return self.home.received().cloned().ok_or(fault);
+            }
         }
     }
 
@@ -109,7 +116,8 @@ impl Receiver {
             Ok(heard) => heard?,
             Err(_) => {
                 tell(Event::Warning(Warning::PerhapsSessions));
-                line.hear().await?
+                let heard = timeout(STALL, line.hear()).await;
+                heard.map_err(|_| Parting::Stalled)??
             }
         };
         let payload = match text(heard)? {

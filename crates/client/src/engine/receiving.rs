@@ -12,7 +12,7 @@
 
 use bytes::Bytes;
 use tokio::{
-    sync::watch,
+    sync::{mpsc::error::TrySendError, watch},
     task::{JoinError, JoinHandle},
     time::{Instant, timeout_at},
 };
@@ -153,8 +153,9 @@ impl<'a> Receiving<'a> {
                 self.say(&Note::Delivered)?;
                 Ok(received)
             }
+            // It may have failed as the line was lost: a disk says so once, and nobody goes on as if it had not.
+            (Err(error), _) => Err(self.failed(error)),
             (_, Some(parting)) => Err(parting),
-            (Err(error), None) => Err(self.failed(error)),
             (Ok(None), None) => Err(Fault::failed().into()),
         }
     }
@@ -171,15 +172,20 @@ impl<'a> Receiving<'a> {
             let due = self.is_due(now);
             tokio::select! {
                 biased;
+                // First, as what comes for a thread that has ended is for nobody.
+                ended = &mut *writer => return Ok(ended),
                 turn = self.line.turn(due) => match turn? {
                     Turn::Heard(heard) => self.take(heard, &queue, now)?,
                     Turn::Room => {
                         self.confirmed = now.confirm;
                         self.say(&Note::Confirm(now.confirm))?;
-                        meter.moved(now.confirm.bytes, Slow::Line);
+                        let slow = match self.taken - now.taken > CONFIRM_EVERY {
+                            true => Slow::Here,
+                            false => Slow::Line,
+                        };
+                        meter.moved(now.confirm.bytes, slow);
                     }
                 },
-                ended = &mut *writer => return Ok(ended),
                 Ok(()) = written.changed() => {}
             }
         }
@@ -217,7 +223,10 @@ impl<'a> Receiving<'a> {
             self.records += 1;
         }
         self.taken += length;
-        if self.taken - written.taken > MOST_QUEUED || queue.try_send((length, work)).is_err() {
+        let queued = queue.try_send((length, work));
+        // Where the queue is closed the thread has ended, and says why.
+        let is_full = matches!(queued, Err(TrySendError::Full(_)));
+        if self.taken - written.taken > MOST_QUEUED || is_full {
             return Err(Parting::Misbehaved("more than may be on its way"));
         }
         Ok(())

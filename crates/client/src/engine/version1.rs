@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
+    complaint,
     event::Tell,
     fault::Fault,
     line::{Heard, Line},
@@ -15,7 +16,10 @@ use super::{
     proof::{Guard, no_randomness, refuse},
     session_files::{self, Missing},
 };
-use crate::transfer::{hello::Word, v1};
+use crate::{
+    disk::errors::SourceError,
+    transfer::{hello::Word, v1},
+};
 
 /// The most content that fits: 50 MiB, which today's clients take, hold twice as many digits, and what is
 /// around them.
@@ -24,6 +28,14 @@ pub(super) const MOST: u64 = (25 << 20) - 1024;
 const LEISURE: Duration = Duration::from_secs(3600);
 /// The slowest line that is waited for, in bytes a second.
 const SLOWEST: u64 = 8 << 10;
+
+/// Whether there is anything in it that these clients take.
+pub(super) fn is_served(what: &What) -> bool {
+    match what {
+        What::Path(path) => session_files::are_at(path) || distillation(path).is_ok(),
+        What::Stdin => false,
+    }
+}
 
 /// Serves a receiver that has proved itself; how many bytes of content it has got.
 pub(super) async fn serve(
@@ -48,8 +60,8 @@ pub(super) async fn serve(
             Ok(bytes)
         }
         Err(Unfit::Disk(error)) => {
-            let sentence = format!("{} cannot be read: {error}.", path.display());
-            Err(Fault::Disk(sentence).into())
+            let unreadable = SourceError::Unreadable(path.clone(), error);
+            Err(complaint::of_source(&unreadable).into())
         }
         Err(Unfit::TooLong) => Err(refuse(line, TOO_LONG, "it takes 25 MiB at most")),
         Err(Unfit::NoText) => Err(refuse(line, NO_TEXT, "it takes text alone")),
@@ -193,4 +205,38 @@ async fn session(
 fn answer(line: &mut Line, reason: &str) -> Result<(), Parting> {
     let reason = reason.to_owned();
     Ok(line.say(Word::Error { reason }.to_text())?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[test]
+    fn texts_and_sessions_are_for_these_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("text"), "어느 것이나").unwrap();
+        fs::write(path("picture"), b"\xff\xd8\xff\xe0").unwrap();
+        File::create(path("long"))
+            .unwrap()
+            .set_len(MOST + 1)
+            .unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        fs::create_dir(path("sessions")).unwrap();
+        fs::write(path("sessions/a.jsonl"), "{}\n").unwrap();
+        for (name, served) in [
+            ("text", true),
+            ("sessions", true),
+            ("picture", false),
+            ("long", false),
+            ("folder", false),
+            ("missing", false),
+        ] {
+            assert_eq!(is_served(&What::Path(path(name))), served, "{name}");
+        }
+        assert!(!is_served(&What::Stdin));
+    }
 }
