@@ -58,7 +58,12 @@ impl Peer {
 
     /// Shares files, whose paths stand in lines, and waits for the code.
     pub(crate) fn share(&self, files: &str, passphrase: &str) -> String {
-        self.window().type_into("#files", files);
+        self.share_from("#files", files, passphrase)
+    }
+
+    /// The same, of what is typed or chosen in this field: `#files`, `#folder` or `#text`.
+    pub(crate) fn share_from(&self, field: &str, content: &str, passphrase: &str) -> String {
+        self.window().type_into(field, content);
         self.window().fill("#send-passphrase", passphrase);
         self.window().click("#send button.main");
         self.until("a code", DEADLINE, || {
@@ -134,16 +139,18 @@ impl Peer {
 
     /// Waits for the one file of this length that the browser saves, and says its name.
     pub(crate) fn saved_file(&self, length: u64) -> String {
+        self.saved_one(|it| it == length)
+    }
+
+    /// Waits for the one file that the browser saves and that is whole by its length, and says its name.
+    pub(crate) fn saved_one(&self, is_whole: impl Fn(u64) -> bool) -> String {
         self.until("a file of that length", TRANSFER, || {
             let fault = self.text("#fault");
             assert_eq!(fault, "", "{}", self.text("#status"));
             let files = self.files();
-            let is_whole = |name: &String| {
-                let file = self.browser.downloads().join(name);
-                fs::metadata(file).is_ok_and(|it| it.len() == length)
-            };
+            let length = |name: &String| fs::metadata(self.browser.downloads().join(name));
             match &files[..] {
-                [file] if is_whole(file) => Some(file.clone()),
+                [file] if length(file).is_ok_and(|it| is_whole(it.len())) => Some(file.clone()),
                 _ => None,
             }
         })

@@ -3,8 +3,6 @@
 #![cfg(feature = "distill")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod distill;
-
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -15,6 +13,7 @@ use std::{
 use nix::sys::signal::Signal;
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 use relay_testing::{
+    distill::Distill,
     line::{Forwarder, Line},
     noise::noise,
     process::{Relay, Start},
@@ -23,8 +22,6 @@ use relay_testing::{
 };
 use ring::digest::{Context, Digest, SHA256};
 use tempfile::TempDir;
-
-use self::distill::Distill;
 
 /// Bytes a second that a line carries. What is on its way is lost with a cut, and grows with the line's rate.
 const RATE: u64 = 16_000_000;
