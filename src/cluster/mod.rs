@@ -245,14 +245,23 @@ impl Cluster {
     /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
     /// far as they say within a moment. It is given back by [`Cluster::closed`].
     pub async fn take(&self, code: &RoomCode) -> bool {
-        let room = self.keys.room(code);
-        self.rooms
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .open
-            .insert(room);
+        let room = self.enter(code);
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))
+    }
+
+    /// A room is open. It is entered again, as it may be one that two sessions of its sender took, of which the first
+    /// has left and given it back.
+    pub fn opened(&self, code: &RoomCode) {
+        self.enter(code);
+    }
+
+    /// From here on this node says that it has a room of this code.
+    fn enter(&self, code: &RoomCode) -> RoomHash {
+        let room = self.keys.room(code);
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.open.insert(room);
+        room
     }
 
     /// Tells all others that a client has tried a wrong code.
@@ -332,5 +341,25 @@ impl Cluster {
             // Who has asked may be gone.
             let _ = asker.send(found);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Cluster {
+    /// A node that reaches nobody.
+    pub(crate) fn alone() -> Self {
+        let settings = config::Cluster {
+            nats: config::NatsServers::default(),
+            credentials: None,
+            address: relay_client::url::Url::parse("ws://127.0.0.1:1").unwrap(),
+            secret: "a secret of these tests".to_owned(),
+        };
+        Self::new(&settings, Arc::default()).unwrap()
+    }
+
+    /// Whether this node tells others that it has a room.
+    pub(crate) fn shows(&self, code: &RoomCode) -> bool {
+        self.has(&self.keys.room(code), Why::Join)
     }
 }
