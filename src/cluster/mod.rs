@@ -64,7 +64,10 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::{counts::Counts, peers::Change};
+pub use self::{
+    counts::Counts,
+    peers::{Change, Patience},
+};
 use self::{
     counts::Lost,
     lookup::{Found, Lookups},
@@ -93,6 +96,7 @@ pub struct Cluster {
     own: Node,
     began: Instant,
     keys: Keys,
+    patience: Patience,
     rooms: RwLock<Rooms>,
     known: Mutex<Known>,
     /// What is to be told to all others.
@@ -170,7 +174,11 @@ impl Cluster {
     /// # Errors
     ///
     /// Where the system has no randomness.
-    pub fn new(settings: &config::Cluster, rules: Arc<Rules>) -> Result<Self, getrandom::Error> {
+    pub fn new(
+        settings: &config::Cluster,
+        patience: Patience,
+        rules: Arc<Rules>,
+    ) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
         let (unsaid, words) = mpsc::channel(UNSAID);
@@ -181,6 +189,7 @@ impl Cluster {
             },
             began: Instant::now(),
             keys: Keys::new(&settings.secret, salt),
+            patience,
             rooms: RwLock::default(),
             known: Mutex::new(Known {
                 peers: Peers::default(),
@@ -248,6 +257,13 @@ impl Cluster {
         let room = self.enter(code);
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))
+    }
+
+    /// The same for a room that was on another node, for which a sender may ask several nodes at once: it is this node's
+    /// only once all others have said that they do not have it.
+    pub async fn take_again(&self, code: &RoomCode) -> bool {
+        let room = self.enter(code);
+        matches!(self.ask(room, Why::Resume).await, Ok(None))
     }
 
     /// A room is open. It is entered again, as it may be one that two sessions of its sender took, of which the first
@@ -355,7 +371,11 @@ impl Cluster {
             address: relay_client::url::Url::parse("ws://127.0.0.1:1").unwrap(),
             secret: "a secret of these tests".to_owned(),
         };
-        Self::new(&settings, Arc::default()).unwrap()
+        let patience = Patience {
+            any: Duration::from_secs(60),
+            left: Duration::from_secs(60),
+        };
+        Self::new(&settings, patience, Arc::default()).unwrap()
     }
 
     /// Whether this node tells others that it has a room.

@@ -6,7 +6,8 @@
 //! that is asked for is looked for outside of the program.
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder, dev::RequestHead,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    dev::RequestHead,
     http::{
         Method, StatusCode,
         header::{

@@ -310,7 +310,10 @@ async fn the_page_is_told_what_holds_and_what_it_would_be_refused_for() {
     assert_eq!(answer.status, 200, "the page itself is for everybody");
     drop(pair);
     relay.settled().await;
-    assert_eq!(told(&relay, "", "").await["refused"], serde_json::Value::Null);
+    assert_eq!(
+        told(&relay, "", "").await["refused"],
+        serde_json::Value::Null
+    );
 }
 
 #[tokio::test]

@@ -137,10 +137,6 @@ impl RoomRegistry {
         if grace.is_zero() {
             return Err(self.over());
         }
-        if self.state.placement.home(&code) != self.worker {
-            // The worker that is to keep it starts at this moment.
-            return Err(Ending::TooManyRooms);
-        }
         let until = Duration::from_secs(claim.until);
         let terms = Terms {
             life: until.saturating_sub(since_1970()),
@@ -169,7 +165,7 @@ impl RoomRegistry {
                 return self.refuse(id, kind, ending.into(), Duration::ZERO);
             }
         };
-        let taking = async move { cluster.take(&code).await };
+        let taking = async move { cluster.take_again(&code).await };
         let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
             registry.opened_anew(id, code, &resume, taken);
             registry.set_alarm(ctx);
@@ -177,7 +173,13 @@ impl RoomRegistry {
         ctx.spawn(opening);
     }
 
-    pub(super) fn opened_anew(&mut self, id: SessionId, code: RoomCode, resume: &Resume, taken: bool) {
+    pub(super) fn opened_anew(
+        &mut self,
+        id: SessionId,
+        code: RoomCode,
+        resume: &Resume,
+        taken: bool,
+    ) {
         let now = now();
         let entered = match (self.client(id), self.claim(resume)) {
             // It has left meanwhile, or is told that the relay stops.

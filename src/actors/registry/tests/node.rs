@@ -79,7 +79,11 @@ async fn a_room_is_shown_to_others_though_another_session_has_given_its_code_bac
     }
     // Its line was cut meanwhile.
     let first = SessionId(u64::MAX);
-    worker.registry.send(OpenedAnew(first, ticket)).await.unwrap();
+    worker
+        .registry
+        .send(OpenedAnew(first, ticket))
+        .await
+        .unwrap();
     assert!(!cluster.shows(&code), "nobody has it");
     worker
         .registry
