@@ -9,6 +9,8 @@
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
 //! | [`nats`] | a nats-server |
+//! | [`certificate`] | certificates of servers, good and bad |
+//! | [`mod@proxy`] | a proxy before a relay, with or without TLS |
 //! | [`nginx`] | how nginx is started |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`cluster`] | several relays that are one |
@@ -38,6 +40,7 @@
 )]
 
 pub mod browser;
+pub mod certificate;
 pub mod client;
 pub mod cluster;
 pub mod distill;
@@ -55,6 +58,7 @@ pub mod pairs;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod reply;
