@@ -129,7 +129,7 @@ test("a payload of version 1 that does not open, or cannot be kept, is not ackno
   }
 });
 
-test("the longest payload of version 1 has a place", { timeout }, async () => {
+test("the longest payload of version 1 has a place", { timeout: 6 * timeout }, async () => {
   new TestRelay();
   const content = new Uint8Array(MAX_V1_CONTENT).fill(65);
   await oldSender(await payload(content));

@@ -49,16 +49,16 @@ const start = { entries: 0, offset: 0, digest: NO_HEADERS };
 const data = (offset: number, length: number) => ({ kind: KIND.DATA, entry: 0, offset, content: new Uint8Array(length) }) as const;
 
 /** One that content is on its way to. */
-function begun() {
+function begun(offered: Manifest = manifest, first = header) {
   const it = receiver();
   it.feed({ is: "start" });
   assert.deepEqual(it.feed({ is: "up" }), ["say JOIN_ROOM"]);
   assert.deepEqual(it.feed(joined), ["tell joined", "make_key"]);
   assert.deepEqual(it.feed({ is: "key", key: new Uint8Array(65) }), ["say HELLO"]);
   assert.deepEqual(it.feed(challenge), ["tell proving", "prove"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false }), ["tell offered", "open_target"]);
+  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: offered }, more: false }), ["tell offered", "open_target"]);
   assert.deepEqual(it.feed({ is: "ready", start, header: null, bytes: 0 }), ["seal 2", "tell begun"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header, json }, more: true }), ["entry"]);
+  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header: first, json }, more: true }), ["entry"]);
   return it;
 }
 
@@ -147,9 +147,9 @@ test("a page that wakes tries again at once, but not where the relay has told it
 
 test("a line on which nothing comes any more is given up", () => {
   const { feed, at } = begun();
-  at.now = 44_000;
+  at.now = 119_000;
   assert.deepEqual(feed({ is: "tick" }), []);
-  at.now = 46_000;
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
 });
 
@@ -307,4 +307,13 @@ test("a receiver that was too slow comes back, and one that is sent away otherwi
   const abort = (reason: Reason) => begun().feed({ is: "note", note: { kind: KIND.ABORT, reason }, more: false });
   assert.deepEqual(abort("stalled"), ["tell waiting", "hang_up 4000", "dial 250"]);
   assert.deepEqual(abort("source_changed"), ["hang_up 1000", "tell failed aborted"]);
+});
+
+test("a stream that has nothing to say keeps its line for a while", () => {
+  const { feed, at } = begun({ ...manifest, what: "stream", size: null }, { ...header, what: "stream", size: null });
+  at.now = 300_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  // A line may be dead unheard.
+  at.now = PATIENCE + 1;
+  assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
 });

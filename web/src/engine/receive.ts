@@ -9,7 +9,7 @@ import { KIND, type Header, type Manifest, type Note, type Reason, type Start } 
 import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import type { Fault } from "./fault.ts";
 import { type Down, ofDown, ofReason, parseRelayWord, type Trouble } from "./relay.ts";
-import { Waits } from "./waits.ts";
+import { PATIENCE, Waits } from "./waits.ts";
 
 type Challenge = Extract<Word, { type: "CHALLENGE" }>;
 
@@ -72,8 +72,8 @@ type Phase =
 
 /** Records between two confirmations where more have come already. */
 const CONFIRM_EVERY = 8;
-/** How long the other side may say nothing while content is due, in ms. */
-const SILENCE = 45_000;
+/** How long the other side may say nothing in a phase before another line is tried, in ms. */
+const SILENCE: Partial<Record<Phase, number>> = { joining: 45_000, proved: 120_000, content: 120_000 };
 /** A page that was hidden for so long may have lost its line unheard, in ms. */
 const ASLEEP = 20_000;
 
@@ -150,13 +150,14 @@ export class Receiving {
       case "woke":
         return this.woke(input.hidden, now);
       case "tick":
-        return this.isDue() && now - this.heard > SILENCE ? this.redial(now) : [];
+        return now - this.heard > this.patience() ? this.redial(now) : [];
     }
   }
 
-  /** Whether the other side is the one to speak. */
-  private isDue(): boolean {
-    return this.phase === "joining" || this.phase === "proved" || this.phase === "content";
+  /** A stream may have nothing for a while, and its sender owes nothing then. */
+  private patience(): number {
+    const silent = this.phase === "content" && this.manifest?.what === "stream" ? PATIENCE : SILENCE[this.phase];
+    return silent ?? Infinity;
   }
 
   private dial(after: number, mayHurry = true): Effect[] {
