@@ -163,3 +163,20 @@ test("a sender that says more than can wait is left, and heard no more", { timeo
   await receiver().receive.run();
   assert.deepEqual(between.closed, [4000]);
 });
+
+test("a tick between records holds no confirmation back", { timeout }, async () => {
+  const between = new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1_000_000));
+  const { receive } = receiver();
+  // It is posted while a record is opened, which takes a while.
+  between.between = (from, data) => {
+    if (from === "sender" && typeof data !== "string") setImmediate(() => setImmediate(() => receive.post({ is: "tick" })));
+    return data;
+  };
+  const sharing = share.run();
+  const delivered = heard.until("delivered");
+  await receive.run();
+  await delivered;
+  share.post({ is: "stop" });
+  await sharing;
+});

@@ -90,7 +90,9 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
       if (!this.opener) throw new NotOpened("no keys yet");
       const note = await this.opener.open(message);
       if (note.kind === KIND.MANIFEST) this.bind(note.manifest.transfer);
-      return this.noted(note, !this.inbox.isEmpty());
+      // A tick that waits is nothing that the other side has said.
+      const more = this.inbox.has(({ line, input }) => line === this.line && isBinary(input));
+      return this.noted(note, more);
     } catch {
       return { is: "not_opened" };
     }

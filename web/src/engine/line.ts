@@ -124,6 +124,11 @@ export class Inbox<T> {
     return this.waiting.length === 0;
   }
 
+  /** Whether one like this waits. */
+  has(like: (item: T) => boolean): boolean {
+    return this.waiting.some(({ item }) => like(item));
+  }
+
   /** The next one, once there is one. */
   async next(): Promise<T> {
     for (;;) {
