@@ -317,3 +317,18 @@ test("a stream that has nothing to say keeps its line for a while", () => {
   at.now = PATIENCE + 1;
   assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
 });
+
+test("a sender may not send much more than it has offered, nor a file of another size", () => {
+  const folder = begun({ ...manifest, what: "folder", size: 10 }, { ...header, size: null });
+  const record = new Uint8Array(32 * 1024);
+  let offset = 0;
+  const next = () => folder.feed({ is: "note", note: { kind: KIND.DATA, entry: 0, offset, content: record }, more: true });
+  for (; offset <= 64 * 1024 * 1024 - record.length; offset += record.length) assert.equal(next()[0], "write");
+  assert.equal(next().at(-1), "tell failed misbehaved");
+  const it = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }, challenge] as const) it.feed(input);
+  it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false });
+  it.feed({ is: "ready", start, header: null, bytes: 0 });
+  const longer = { kind: KIND.ENTRY, header: { ...header, size: 7 }, json } as const;
+  assert.deepEqual(it.feed({ is: "note", note: longer, more: false }), ["seal 8 interrupted", "hang_up 1000", "tell failed aborted"]);
+});

@@ -74,6 +74,8 @@ type Phase =
 const CONFIRM_EVERY = 8;
 /** How long the other side may say nothing in a phase before another line is tried, in ms. */
 const SILENCE: Partial<Record<Phase, number>> = { joining: 45_000, proved: 120_000, content: 120_000 };
+/** By how much a folder may grow while it is shared, and by its size, in bytes. */
+const GROWTH = 64 * 1024 * 1024;
 /** A page that was hidden for so long may have lost its line unheard, in ms. */
 const ASLEEP = 20_000;
 
@@ -320,10 +322,13 @@ export class Receiving {
 
   private entry(header: Header, json: Bytes, more: boolean): Effect[] {
     const whole = this.entries === 0 || !this.header || isWhole(this.header, this.offset);
-    const one = this.manifest?.what !== "folder";
-    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what === "folder"))) {
+    const { what, size } = this.manifest ?? {};
+    const one = what !== "folder";
+    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what !== what))) {
       return this.abort("protocol", { word: "misbehaved" });
     }
+    // The person has agreed to a file of that size, and a download has announced it.
+    if (what === "file" && header.size !== size) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.header = header;
     this.offset = 0;
     this.entries++;
@@ -332,7 +337,7 @@ export class Receiving {
 
   private data(entry: number, offset: number, content: Bytes, more: boolean, now: number): Effect[] {
     const size = this.header?.size ?? null;
-    const fits = size === null || offset + content.length <= size;
+    const fits = (size === null || offset + content.length <= size) && this.bytes + content.length <= mostOf(this.manifest);
     const belongs = entry === this.entries - 1 && offset === this.offset && this.header?.what !== "folder";
     if (!fits || !belongs || content.length === 0) return this.abort("protocol", { word: "misbehaved" });
     this.offset += content.length;
@@ -370,6 +375,9 @@ export class Receiving {
 }
 
 const isWhole = (header: Header, offset: number): boolean => header.size === null || header.size === offset;
+
+/** The most that may come: the size of a folder that changes while it is shared is about what it was. */
+const mostOf = (manifest: Manifest | null): number => (manifest?.size == null ? Infinity : 2 * manifest.size + GROWTH);
 
 const tell = (event: Event): Effect => ({ do: "tell", event });
 const say = (word: Record<string, unknown>): Effect => ({ do: "say", text: wordText(word) });
