@@ -10,7 +10,7 @@ import { Inbox, weightOf } from "../src/engine/line.ts";
 import { Receive, type ReceiveOptions } from "../src/engine/receiving.ts";
 import { Share } from "../src/engine/sharing.ts";
 import { type Bytes, fromText, random } from "../src/transfer/bytes.ts";
-import { MAX_V1_CONTENT, MAX_V1_MESSAGE, wordText } from "../src/transfer/hello.ts";
+import { helloText, MAX_V1_CONTENT, MAX_V1_MESSAGE, wordText } from "../src/transfer/hello.ts";
 import { passKey } from "../src/transfer/keys.ts";
 import { sealPayload } from "../src/transfer/v1.ts";
 import { TestRelay, TestSocket } from "./relay.ts";
@@ -177,6 +177,21 @@ test("a tick between records holds no confirmation back", { timeout }, async () 
   const delivered = heard.until("delivered");
   await receive.run();
   await delivered;
+  share.post({ is: "stop" });
+  await sharing;
+});
+
+test("a receiver whose key is no point of the curve is told so", { timeout }, async () => {
+  new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1));
+  const [sharing, opened] = [share.run(), heard.until("opened")];
+  await opened;
+  const socket = new TestSocket();
+  const denied = new Promise<string>((told) => {
+    socket.onopen = () => socket.send(JSON.stringify({ type: "JOIN_ROOM", room_id: "a7f3k2" }));
+    socket.onmessage = ({ data }) => (String(data).includes("ROOM_JOINED") ? socket.send(helloText(new Uint8Array(65).fill(4))) : told(String(data)));
+  });
+  assert.deepEqual(JSON.parse(await denied), { type: "DENIED", reason: "bad_key" });
   share.post({ is: "stop" });
   await sharing;
 });

@@ -202,9 +202,16 @@ test("a sender leaves a receiver that breaks the rules, and is there for the nex
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.CONFIRM, records: 1, bytes: 0 } }), gone);
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.DELIVERED } }), gone);
   assert.deepEqual(sending().feed(hello), gone);
-  const early = sharer();
-  early.feed(peer);
-  assert.deepEqual(early.feed(auth), gone);
+  const denied = ["say DENIED", "tell receiver_failed misbehaved"];
+  const early = (...inputs: ShareInput[]) => {
+    const it = sharer();
+    it.feed(peer);
+    return inputs.map((input) => it.feed(input)).at(-1);
+  };
+  assert.deepEqual(early(auth), denied);
+  assert.deepEqual(early({ is: "not_opened" }), denied);
+  assert.deepEqual(early(hello, hello), denied);
+  assert.deepEqual(early(hello, { is: "bad_key" }), denied);
 });
 
 test("a sender that was lost resumes its room; without a token the room is lost", () => {
@@ -231,7 +238,9 @@ test("a receiver cannot end a share by words of the relay's, and the tenth wrong
 test("a receiver that says nothing is left", () => {
   const { feed, at } = sending();
   feed({ is: "step", step: { is: "entry", header, json } });
-  at.now = 61_000;
+  at.now = 120_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["seal 8 stalled", "tell receiver_failed peer_lost", "hang_up 4000", "dial 1000"]);
 });
 
@@ -331,4 +340,13 @@ test("a sender may not send much more than it has offered, nor a file of another
   it.feed({ is: "ready", start, header: null, bytes: 0 });
   const longer = { kind: KIND.ENTRY, header: { ...header, size: 7 }, json } as const;
   assert.deepEqual(it.feed({ is: "note", note: longer, more: false }), ["seal 8 interrupted", "hang_up 1000", "tell failed aborted"]);
+});
+
+test("a receiver has time to type its passphrase", () => {
+  const { feed, at } = sharer();
+  feed(peer);
+  feed(hello);
+  at.now = 299_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  assert.deepEqual(feed(auth), ["verify"]);
 });
