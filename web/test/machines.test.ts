@@ -350,3 +350,12 @@ test("a receiver has time to type its passphrase", () => {
   assert.deepEqual(feed({ is: "tick" }), []);
   assert.deepEqual(feed(auth), ["verify"]);
 });
+
+test("what was meant for the receiver before is passed over", () => {
+  const { feed } = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }] as const) feed(input);
+  assert.deepEqual(feed(say({ type: "PAYLOAD", salt: "00".repeat(32), nonce: "00".repeat(12), ciphertext: "" })), []);
+  assert.deepEqual(feed({ is: "not_opened" }), []);
+  assert.deepEqual(receiver().feed({ is: "flooded" }), ["hang_up 1000", "tell failed misbehaved"]);
+  assert.deepEqual(feed(challenge), ["tell proving", "prove"]);
+});

@@ -14,7 +14,7 @@ import type { Down } from "./relay.ts";
 
 /** Inputs that both machines know. */
 export type CommonInput =
-  | { readonly is: "start" | "up" | "not_opened" | "stop" | "tick" }
+  | { readonly is: "start" | "up" | "not_opened" | "flooded" | "stop" | "tick" }
   | ({ readonly is: "down" } & Down)
   | { readonly is: "text"; readonly text: string }
   | { readonly is: "disk"; readonly reason: Reason }
@@ -144,7 +144,7 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
       if (this.inbox.add({ line, input }, weightOf(input))) return;
       // Whoever sends more than the window allows is no sender of ours: nothing more is heard of it.
       line.close(COMING_BACK);
-      this.post({ is: "not_opened" });
+      this.post({ is: "flooded" });
     });
     this.line = line;
   }

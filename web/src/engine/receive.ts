@@ -24,6 +24,8 @@ export type Input =
   | { readonly is: "note"; readonly note: Note; readonly more: boolean }
   /** What came does not open. */
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
   /** The target is there, and has so much; `header` is the last it knows. */
   | { readonly is: "ready"; readonly start: Start; readonly header: Header | null; readonly bytes: number }
   /** What was received is whole and under its name. */
@@ -133,7 +135,10 @@ export class Receiving {
         this.heard = now;
         return this.note(input.note, input.more, now, chance);
       case "not_opened":
-        return this.abort("protocol", { word: "not_authentic" });
+        // It may have been meant for the receiver before this one, as may a text.
+        return this.phase === "hello" ? [] : this.abort("protocol", { word: "not_authentic" });
+      case "flooded":
+        return this.fail({ word: "misbehaved" });
       case "ready":
         return this.ready(input.start, input.header, input.bytes, now);
       case "finished":
@@ -233,6 +238,7 @@ export class Receiving {
     if (word?.type === "DENIED") return this.denied(word.reason);
     if (this.phase === "hello" && word?.type === "CHALLENGE") return this.challenged(word);
     if (this.phase === "v1" || this.phase === "sessions") return this.v1(word);
+    if (this.phase === "hello") return [];
     return this.abort("protocol", { word: "misbehaved" });
   }
 

@@ -21,6 +21,8 @@ export type Input =
   | { readonly is: "text"; readonly text: string }
   | { readonly is: "note"; readonly note: Note }
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
   /** The receiver's key is no point of the curve. */
   | { readonly is: "bad_key" }
   /** Whether the receiver's proof is right. */
@@ -136,6 +138,8 @@ export class Sharing {
         return this.note(input.note, now);
       case "not_opened":
         return this.isClear() ? this.deny("unexpected_message", { word: "misbehaved" }, now) : this.drop("protocol", { word: "not_authentic" }, now);
+      case "flooded":
+        return this.room ? this.drop("protocol", { word: "misbehaved" }, now) : this.fail({ word: "misbehaved" });
       case "bad_key":
         return this.deny("bad_key", { word: "misbehaved" }, now);
       case "verified":
