@@ -98,7 +98,7 @@ test("content goes from one side to the other", { timeout }, async () => {
   await receive.run();
   await delivered;
   assert.deepEqual(new Uint8Array((await saved[0]?.blob?.arrayBuffer()) ?? new ArrayBuffer(0)), content);
-  share.post({ is: "stop" });
+  share.stop();
   await sharing;
 });
 
@@ -177,7 +177,7 @@ test("a tick between records holds no confirmation back", { timeout }, async () 
   const delivered = heard.until("delivered");
   await receive.run();
   await delivered;
-  share.post({ is: "stop" });
+  share.stop();
   await sharing;
 });
 
@@ -192,6 +192,25 @@ test("a receiver whose key is no point of the curve is told so", { timeout }, as
     socket.onmessage = ({ data }) => (String(data).includes("ROOM_JOINED") ? socket.send(helloText(new Uint8Array(65).fill(4))) : told(String(data)));
   });
   assert.deepEqual(JSON.parse(await denied), { type: "DENIED", reason: "bad_key" });
-  share.post({ is: "stop" });
+  share.stop();
+  await sharing;
+});
+
+test("a receiver stops at once, also while a write waits", { timeout }, async () => {
+  const between = new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1_000_000));
+  const [sharing, failed] = [share.run(), heard.until("receiver_failed")];
+  let waits = (): void => undefined;
+  const writing = new Promise<void>((begun) => (waits = begun));
+  const sink = { ...memorySink(), write: () => (waits(), new Promise<void>(() => undefined)) };
+  const { receive, heard: here } = receiver({ openTarget: async (manifest) => openFlow(manifest, sink, () => undefined) });
+  const receiving = receive.run();
+  await writing;
+  receive.stop();
+  await receiving;
+  await failed;
+  assert.equal(here.words().at(-1), "begun");
+  assert.deepEqual(between.closed, [1000]);
+  share.stop();
   await sharing;
 });

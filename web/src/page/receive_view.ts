@@ -87,7 +87,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   let stopped = false;
   stop.onclick = () => {
     stopped = true;
-    driver.post({ is: "stop" });
+    driver.stop();
     status(texts.stopped);
   };
   startRunning(driver);
