@@ -214,3 +214,25 @@ test("a receiver stops at once, also while a write waits", { timeout }, async ()
   share.stop();
   await sharing;
 });
+
+test("a place that is found once it is too late is left again", { timeout }, async () => {
+  new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1));
+  const [sharing, failed] = [share.run(), heard.until("receiver_failed")];
+  let asks = (): void => undefined;
+  let found = (_: Target): void => undefined;
+  const asked = new Promise<void>((begun) => (asks = begun));
+  const { receive } = receiver({ openTarget: () => (asks(), new Promise((there) => (found = there))) });
+  const receiving = receive.run();
+  await asked;
+  receive.stop();
+  await Promise.all([receiving, failed]);
+  receive.leave(false);
+  const left = new Promise<void>((aborted) => {
+    const sink = { ...memorySink(), abort: async () => aborted() };
+    found(openFlow({ transfer: random(16), what: "file", name: "a", size: 1, files: 1 }, sink, () => undefined));
+  });
+  await left;
+  share.stop();
+  await sharing;
+});

@@ -49,7 +49,6 @@ export async function receive(code: string, passphrase: string, known: boolean):
   byId("offer").textContent = "";
   endWays();
   const { relay } = await askRelay();
-  let target: Target | null = null;
   let failure = false;
   const tell = (event: Event): void => {
     mark(event);
@@ -77,10 +76,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
     showEvent(event);
   };
   const saved = (of: Saved): void => showSaved(of);
-  const openTarget = async (manifest: Manifest): Promise<Target> => {
-    target = await chooseTarget(manifest, saved, code);
-    return target;
-  };
+  const openTarget = (manifest: Manifest): Promise<Target> => chooseTarget(manifest, saved, code);
   const driver: Receive = new Receive({ relay, code, passphrase, known, tell, openTarget, keepText });
   const stop = byId("stop");
   stop.textContent = texts.stop;
@@ -95,7 +91,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   endRunning();
   endWays();
   await forget();
-  if (stopped || failure) await (target as Target | null)?.leave(!stopped);
+  if (stopped || failure) driver.leave(!stopped);
   stop.textContent = texts.start_again;
   stop.onclick = () => {
     // The code is still there: a passphrase may just have been mistyped.
