@@ -7,6 +7,7 @@ import { Source } from "../src/disk/source.ts";
 import type { Saved, Target } from "../src/disk/target.ts";
 import type { Event } from "../src/engine/event.ts";
 import { Inbox, weightOf } from "../src/engine/line.ts";
+import { nudgeCollector } from "../src/engine/nudge.ts";
 import { Receive, type ReceiveOptions } from "../src/engine/receiving.ts";
 import { Share } from "../src/engine/sharing.ts";
 import { type Bytes, fromText, random } from "../src/transfer/bytes.ts";
@@ -235,4 +236,16 @@ test("a place that is found once it is too late is left again", { timeout }, asy
   await left;
   share.stop();
   await sharing;
+});
+
+test("a machine that has little memory goes on", () => {
+  const { ArrayBuffer } = globalThis;
+  globalThis.ArrayBuffer = function () {
+    throw new RangeError("Array buffer allocation failed");
+  } as unknown as typeof ArrayBuffer;
+  try {
+    nudgeCollector(8 * 1024 * 1024);
+  } finally {
+    globalThis.ArrayBuffer = ArrayBuffer;
+  }
 });
