@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { firstThatOpens, type Way } from "../src/disk/choose.ts";
+import { downloadSink } from "../src/disk/download.ts";
+import { DiskFault } from "../src/disk/fault.ts";
 import { forget, keep, kept, keptPicked } from "../src/disk/keep.ts";
 import { openPrivate } from "../src/disk/private.ts";
 
@@ -35,4 +38,17 @@ test("a private folder that does not open is free for the next try", async () =>
   const manifest = { transfer: new Uint8Array(16), what: "file", name: "a", size: 1, files: 1 } as const;
   await assert.rejects(openPrivate(manifest, () => undefined), { reason: "target_failed" });
   assert.deepEqual([ended, released], [1, 1]);
+});
+
+test("where a way does not open there is the next", async () => {
+  const register = () => Promise.reject(new DOMException("no workers here", "SecurityError"));
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { serviceWorker: { register } } });
+  const opened = (fault: DiskFault) => (way: Way) => {
+    if (way === "private") return Promise.reject(fault);
+    return way === "download" ? downloadSink({ id: "00", name: "a", size: 1 }, () => undefined).then(() => way) : Promise.resolve(way);
+  };
+  const found = ["private", "download", "memory"] as const;
+  assert.equal(await firstThatOpens(found, opened(new DiskFault("target_failed"))), "memory");
+  await assert.rejects(firstThatOpens(found, opened(new DiskFault("in_use"))), { reason: "in_use" });
+  await assert.rejects(firstThatOpens(["download"], opened(new DiskFault("in_use"))), { reason: "denied" });
 });

@@ -1,6 +1,6 @@
 /** Receiving: the code, where it is to go, and what has come. */
 
-import { ASK_FROM, type Can, type Way, ways } from "../disk/choose.ts";
+import { ASK_FROM, type Can, firstThatOpens, type Way, ways } from "../disk/choose.ts";
 import { downloadSink, hasDownload } from "../disk/download.ts";
 import { flowName, MAX_MEMORY, memorySink, openFlow } from "../disk/flow.ts";
 import { forget, keep } from "../disk/keep.ts";
@@ -123,24 +123,18 @@ async function abilities(manifest: Manifest): Promise<Can> {
 async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, code: string): Promise<Target> {
   const found = ways(manifest, await abilities(manifest));
   const [best, second] = found;
+  const openFirst = (ways: readonly Way[]): Promise<Target> => firstThatOpens(ways, (way) => open(way, manifest, saved, code));
   if (best === undefined) {
     byId("ways-hint").textContent = `${texts.no_room} ${say("memory_hint", size(MAX_MEMORY))}`;
     throw new DiskFault("no_space");
   }
-  if (best !== "pick") {
-    // A private file system may be there and not work; then there is the next way.
-    return open(best, manifest, saved, code).catch((error: unknown) => {
-      const elsewhere = error instanceof DiskFault && error.reason === "target_failed" ? second : undefined;
-      if (elsewhere === undefined) throw error;
-      return open(elsewhere, manifest, saved, code);
-    });
-  }
+  if (best !== "pick") return openFirst(found);
   status(texts.is_offered);
   const hint = second === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
   byId("ways-hint").textContent = second && (manifest.size ?? ASK_FROM) > 0 ? hint : "";
   return new Promise((resolve, reject) => {
-    const choose = (way: Way) => () => {
-      open(way, manifest, saved, code).then(
+    const choose = (ways: readonly Way[]) => () => {
+      openFirst(ways).then(
         (target) => {
           endWays();
           resolve(target);
@@ -149,8 +143,8 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
         (error: unknown) => (error instanceof DOMException && error.name === "AbortError" ? undefined : reject(error as Error)),
       );
     };
-    const buttons = [button(texts.choose_place, choose("pick"), "main")];
-    if (second && second !== "pick") buttons.push(button(say(`way_${second}`), choose(second)));
+    const buttons = [button(texts.choose_place, choose(["pick"]), "main")];
+    if (second && second !== "pick") buttons.push(button(say(`way_${second}`), choose(found.slice(1))));
     byId("ways").replaceChildren(...buttons);
     buttons[0]?.focus();
   });
