@@ -7,10 +7,11 @@ import { Source } from "../src/disk/source.ts";
 import type { Saved, Target } from "../src/disk/target.ts";
 import type { Event } from "../src/engine/event.ts";
 import { Inbox, weightOf } from "../src/engine/line.ts";
+import { nudgeCollector } from "../src/engine/nudge.ts";
 import { Receive, type ReceiveOptions } from "../src/engine/receiving.ts";
 import { Share } from "../src/engine/sharing.ts";
 import { type Bytes, fromText, random } from "../src/transfer/bytes.ts";
-import { MAX_V1_CONTENT, MAX_V1_MESSAGE, wordText } from "../src/transfer/hello.ts";
+import { helloText, MAX_V1_CONTENT, MAX_V1_MESSAGE, wordText } from "../src/transfer/hello.ts";
 import { passKey } from "../src/transfer/keys.ts";
 import { sealPayload } from "../src/transfer/v1.ts";
 import { TestRelay, TestSocket } from "./relay.ts";
@@ -98,7 +99,7 @@ test("content goes from one side to the other", { timeout }, async () => {
   await receive.run();
   await delivered;
   assert.deepEqual(new Uint8Array((await saved[0]?.blob?.arrayBuffer()) ?? new ArrayBuffer(0)), content);
-  share.post({ is: "stop" });
+  share.stop();
   await sharing;
 });
 
@@ -145,7 +146,7 @@ test("a payload of version 1 that does not open, or cannot be kept, is not ackno
   }
 });
 
-test("the longest payload of version 1 has a place", { timeout }, async () => {
+test("the longest payload of version 1 has a place", { timeout: 6 * timeout }, async () => {
   new TestRelay();
   const content = new Uint8Array(MAX_V1_CONTENT).fill(65);
   await oldSender(await payload(content));
@@ -178,4 +179,89 @@ test("a sender that says more than can wait is left, and heard no more", { timeo
   };
   await receiver().receive.run();
   assert.deepEqual(between.closed, [4000]);
+});
+
+test("a tick between records holds no confirmation back", { timeout }, async () => {
+  const between = new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1_000_000));
+  const { receive } = receiver();
+  // It is posted while a record is opened, which takes a while.
+  between.between = (from, data) => {
+    if (from === "sender" && typeof data !== "string") setImmediate(() => setImmediate(() => receive.post({ is: "tick" })));
+    return data;
+  };
+  const sharing = share.run();
+  const delivered = heard.until("delivered");
+  await receive.run();
+  await delivered;
+  share.stop();
+  await sharing;
+});
+
+test("a receiver whose key is no point of the curve is told so", { timeout }, async () => {
+  new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1));
+  const [sharing, opened] = [share.run(), heard.until("opened")];
+  await opened;
+  const socket = new TestSocket();
+  const denied = new Promise<string>((told) => {
+    socket.onopen = () => socket.send(JSON.stringify({ type: "JOIN_ROOM", room_id: "a7f3k2" }));
+    socket.onmessage = ({ data }) => (String(data).includes("ROOM_JOINED") ? socket.send(helloText(new Uint8Array(65).fill(4))) : told(String(data)));
+  });
+  assert.deepEqual(JSON.parse(await denied), { type: "DENIED", reason: "bad_key" });
+  share.stop();
+  await sharing;
+});
+
+test("a receiver stops at once, also while a write waits", { timeout }, async () => {
+  const between = new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1_000_000));
+  const [sharing, failed] = [share.run(), heard.until("receiver_failed")];
+  let waits = (): void => undefined;
+  const writing = new Promise<void>((begun) => (waits = begun));
+  const sink = { ...memorySink(), write: () => (waits(), new Promise<void>(() => undefined)) };
+  const { receive, heard: here } = receiver({ openTarget: async (manifest) => openFlow(manifest, sink, () => undefined) });
+  const receiving = receive.run();
+  await writing;
+  receive.stop();
+  await receiving;
+  await failed;
+  assert.equal(here.words().at(-1), "begun");
+  assert.deepEqual(between.closed, [1000]);
+  share.stop();
+  await sharing;
+});
+
+test("a place that is found once it is too late is left again", { timeout }, async () => {
+  new TestRelay();
+  const { share, heard } = await sharer(new Uint8Array(1));
+  const [sharing, failed] = [share.run(), heard.until("receiver_failed")];
+  let asks = (): void => undefined;
+  let found = (_: Target): void => undefined;
+  const asked = new Promise<void>((begun) => (asks = begun));
+  const { receive } = receiver({ openTarget: () => (asks(), new Promise((there) => (found = there))) });
+  const receiving = receive.run();
+  await asked;
+  receive.stop();
+  await Promise.all([receiving, failed]);
+  receive.leave(false);
+  const left = new Promise<void>((aborted) => {
+    const sink = { ...memorySink(), abort: async () => aborted() };
+    found(openFlow({ transfer: random(16), what: "file", name: "a", size: 1, files: 1 }, sink, () => undefined));
+  });
+  await left;
+  share.stop();
+  await sharing;
+});
+
+test("a machine that has little memory goes on", () => {
+  const { ArrayBuffer } = globalThis;
+  globalThis.ArrayBuffer = function () {
+    throw new RangeError("Array buffer allocation failed");
+  } as unknown as typeof ArrayBuffer;
+  try {
+    nudgeCollector(8 * 1024 * 1024);
+  } finally {
+    globalThis.ArrayBuffer = ArrayBuffer;
+  }
 });

@@ -49,17 +49,17 @@ const challenge = say({ type: "CHALLENGE", version: 2, salt: "00".repeat(32), no
 const start = { entries: 0, offset: 0, digest: NO_HEADERS };
 const data = (offset: number, length: number) => ({ kind: KIND.DATA, entry: 0, offset, content: new Uint8Array(length) }) as const;
 
-/** One that content is on its way to, whose header has come or is yet to come. */
-function begun(withHeader = true) {
+/** One that content is on its way to; without a `first` header it is yet to come. */
+function begun(offered: Manifest = manifest, first: Header | null = header) {
   const it = receiver();
   it.feed({ is: "start" });
   assert.deepEqual(it.feed({ is: "up" }), ["say JOIN_ROOM"]);
   assert.deepEqual(it.feed(joined), ["tell joined", "make_key"]);
   assert.deepEqual(it.feed({ is: "key", key: new Uint8Array(65) }), ["say HELLO"]);
   assert.deepEqual(it.feed(challenge), ["tell proving", "prove"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false }), ["tell offered", "open_target"]);
+  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: offered }, more: false }), ["tell offered", "open_target"]);
   assert.deepEqual(it.feed({ is: "ready", start, header: null, bytes: 0 }), ["seal 2", "tell begun"]);
-  if (withHeader) assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header, json }, more: true }), ["entry"]);
+  if (first) assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header: first, json }, more: true }), ["entry"]);
   return it;
 }
 
@@ -90,7 +90,7 @@ test("a receiver takes nothing out of its order", () => {
   }
   assert.deepEqual(begun().feed(say({ type: "CHALLENGE" })).at(-1), "tell failed misbehaved");
   // No file at all is not an empty one.
-  const none = begun(false).feed({ is: "note", note: { kind: KIND.END, entries: 0, bytes: 0, digest: NO_HEADERS }, more: false });
+  const none = begun(manifest, null).feed({ is: "note", note: { kind: KIND.END, entries: 0, bytes: 0, digest: NO_HEADERS }, more: false });
   assert.equal(none.at(-1), "tell failed misbehaved");
 });
 
@@ -182,9 +182,9 @@ test("a page that wakes tries again at once, but not where the relay has told it
 
 test("a line on which nothing comes any more is given up", () => {
   const { feed, at } = begun();
-  at.now = 44_000;
+  at.now = 119_000;
   assert.deepEqual(feed({ is: "tick" }), []);
-  at.now = 46_000;
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
 });
 
@@ -237,9 +237,16 @@ test("a sender leaves a receiver that breaks the rules, and is there for the nex
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.CONFIRM, records: 1, bytes: 0 } }), gone);
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.DELIVERED } }), gone);
   assert.deepEqual(sending().feed(hello), gone);
-  const early = sharer();
-  early.feed(peer);
-  assert.deepEqual(early.feed(auth), gone);
+  const denied = ["say DENIED", "tell receiver_failed misbehaved"];
+  const early = (...inputs: ShareInput[]) => {
+    const it = sharer();
+    it.feed(peer);
+    return inputs.map((input) => it.feed(input)).at(-1);
+  };
+  assert.deepEqual(early(auth), denied);
+  assert.deepEqual(early({ is: "not_opened" }), denied);
+  assert.deepEqual(early(hello, hello), denied);
+  assert.deepEqual(early(hello, { is: "bad_key" }), denied);
 });
 
 test("a sender that was lost resumes its room; without a token the room is lost", () => {
@@ -266,7 +273,9 @@ test("a receiver cannot end a share by words of the relay's, and the tenth wrong
 test("a receiver that says nothing is left", () => {
   const { feed, at } = sending();
   feed({ is: "step", step: { is: "entry", header, json } });
-  at.now = 61_000;
+  at.now = 120_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["seal 8 stalled", "tell receiver_failed peer_lost", "hang_up 4000", "dial 1000"]);
 });
 
@@ -342,4 +351,46 @@ test("a receiver that was too slow comes back, and one that is sent away otherwi
   const abort = (reason: Reason) => begun().feed({ is: "note", note: { kind: KIND.ABORT, reason }, more: false });
   assert.deepEqual(abort("stalled"), ["tell waiting", "hang_up 4000", "dial 250"]);
   assert.deepEqual(abort("source_changed"), ["hang_up 1000", "tell failed aborted"]);
+});
+
+test("a stream that has nothing to say keeps its line for a while", () => {
+  const { feed, at } = begun({ ...manifest, what: "stream", size: null }, { ...header, what: "stream", size: null });
+  at.now = 300_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  // A line may be dead unheard.
+  at.now = PATIENCE + 1;
+  assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
+});
+
+test("a sender may not send much more than it has offered, nor a file of another size", () => {
+  const folder = begun({ ...manifest, what: "folder", size: 10 }, { ...header, size: null });
+  const record = new Uint8Array(32 * 1024);
+  let offset = 0;
+  const next = () => folder.feed({ is: "note", note: { kind: KIND.DATA, entry: 0, offset, content: record }, more: true });
+  for (; offset <= 64 * 1024 * 1024 - record.length; offset += record.length) assert.equal(next()[0], "write");
+  assert.equal(next().at(-1), "tell failed misbehaved");
+  const it = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }, challenge] as const) it.feed(input);
+  it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false });
+  it.feed({ is: "ready", start, header: null, bytes: 0 });
+  const longer = { kind: KIND.ENTRY, header: { ...header, size: 7 }, json } as const;
+  assert.deepEqual(it.feed({ is: "note", note: longer, more: false }), ["seal 8 interrupted", "hang_up 1000", "tell failed aborted"]);
+});
+
+test("a receiver has time to type its passphrase", () => {
+  const { feed, at } = sharer();
+  feed(peer);
+  feed(hello);
+  at.now = 299_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  assert.deepEqual(feed(auth), ["verify"]);
+});
+
+test("what was meant for the receiver before is passed over", () => {
+  const { feed } = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }] as const) feed(input);
+  assert.deepEqual(feed(say({ type: "PAYLOAD", salt: "00".repeat(32), nonce: "00".repeat(12), ciphertext: "" })), []);
+  assert.deepEqual(feed({ is: "not_opened" }), []);
+  assert.deepEqual(receiver().feed({ is: "flooded" }), ["hang_up 1000", "tell failed misbehaved"]);
+  assert.deepEqual(feed(challenge), ["tell proving", "prove"]);
 });

@@ -124,9 +124,9 @@ export class Inbox<T> {
     return this.waiting.length === 0;
   }
 
-  /** The next one, which stays; `null` where there is none yet. */
-  first(): T | null {
-    return this.waiting[0]?.item ?? null;
+  /** Whether one like this waits. */
+  has(like: (item: T) => boolean): boolean {
+    return this.waiting.some(({ item }) => like(item));
   }
 
   /** The next one, once there is one. */

@@ -9,7 +9,7 @@ import { KIND, type Header, type Manifest, type Note, type Reason, type Start } 
 import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import type { Fault } from "./fault.ts";
 import { type Down, ofDown, ofReason, parseRelayWord, type Trouble } from "./relay.ts";
-import { Waits } from "./waits.ts";
+import { PATIENCE, Waits } from "./waits.ts";
 
 type Challenge = Extract<Word, { type: "CHALLENGE" }>;
 
@@ -24,6 +24,8 @@ export type Input =
   | { readonly is: "note"; readonly note: Note; readonly more: boolean }
   /** What came does not open. */
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
   /** The target is there, and has so much; `header` is the last it knows. */
   | { readonly is: "ready"; readonly start: Start; readonly header: Header | null; readonly bytes: number }
   /** What was received is whole and under its name. */
@@ -72,8 +74,10 @@ type Phase =
 
 /** Records between two confirmations where more have come already. */
 const CONFIRM_EVERY = 8;
-/** How long the other side may say nothing while content is due, in ms. */
-const SILENCE = 45_000;
+/** How long the other side may say nothing in a phase before another line is tried, in ms. */
+const SILENCE: Partial<Record<Phase, number>> = { joining: 45_000, proved: 120_000, content: 120_000 };
+/** By how much a folder may grow while it is shared, and by its size, in bytes. */
+const GROWTH = 64 * 1024 * 1024;
 /** A page that was hidden for so long may have lost its line unheard, in ms. */
 const ASLEEP = 20_000;
 
@@ -133,7 +137,10 @@ export class Receiving {
         this.heard = now;
         return this.note(input.note, input.more, now, chance);
       case "not_opened":
-        return this.abort("protocol", { word: "not_authentic" });
+        // It may have been meant for the receiver before this one, as may a text.
+        return this.phase === "hello" ? [] : this.abort("protocol", { word: "not_authentic" });
+      case "flooded":
+        return this.fail({ word: "misbehaved" });
       case "ready":
         return this.ready(input.start, input.header, input.bytes, now);
       case "finished":
@@ -152,13 +159,14 @@ export class Receiving {
       case "woke":
         return this.woke(input.hidden, now);
       case "tick":
-        return this.isDue() && now - this.heard > SILENCE ? this.redial(now) : [];
+        return now - this.heard > this.patience() ? this.redial(now) : [];
     }
   }
 
-  /** Whether the other side is the one to speak. */
-  private isDue(): boolean {
-    return this.phase === "joining" || this.phase === "proved" || this.phase === "content";
+  /** A stream may have nothing for a while, and its sender owes nothing then. */
+  private patience(): number {
+    const silent = this.phase === "content" && this.manifest?.what === "stream" ? PATIENCE : SILENCE[this.phase];
+    return silent ?? Infinity;
   }
 
   private dial(after: number, mayHurry = true): Effect[] {
@@ -233,6 +241,7 @@ export class Receiving {
     if (isJudged && word?.type === "DENIED") return this.denied(word.reason);
     if (this.phase === "hello" && word?.type === "CHALLENGE") return this.challenged(word);
     if (this.phase === "v1" || this.phase === "sessions") return this.v1(word);
+    if (this.phase === "hello") return [];
     return this.abort("protocol", { word: "misbehaved" });
   }
 
@@ -336,10 +345,13 @@ export class Receiving {
 
   private entry(header: Header, json: Bytes, more: boolean): Effect[] {
     const whole = this.entries === 0 || !this.header || isWhole(this.header, this.offset);
-    const one = this.manifest?.what !== "folder";
-    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what === "folder"))) {
+    const { what, size } = this.manifest ?? {};
+    const one = what !== "folder";
+    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what !== what))) {
       return this.abort("protocol", { word: "misbehaved" });
     }
+    // The person has agreed to a file of that size, and a download has announced it.
+    if (what === "file" && header.size !== size) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.header = header;
     this.offset = 0;
     this.entries++;
@@ -348,7 +360,7 @@ export class Receiving {
 
   private data(entry: number, offset: number, content: Bytes, more: boolean, now: number): Effect[] {
     const size = this.header?.size ?? null;
-    const fits = size === null || offset + content.length <= size;
+    const fits = (size === null || offset + content.length <= size) && this.bytes + content.length <= mostOf(this.manifest);
     const belongs = entry === this.entries - 1 && offset === this.offset && this.header?.what !== "folder";
     if (!fits || !belongs || content.length === 0) return this.abort("protocol", { word: "misbehaved" });
     this.offset += content.length;
@@ -386,6 +398,9 @@ export class Receiving {
 }
 
 const isWhole = (header: Header, offset: number): boolean => header.size === null || header.size === offset;
+
+/** The most that may come: the size of a folder that changes while it is shared is about what it was. */
+const mostOf = (manifest: Manifest | null): number => (manifest?.size == null ? Infinity : 2 * manifest.size + GROWTH);
 
 const tell = (event: Event): Effect => ({ do: "tell", event });
 const say = (word: Record<string, unknown>): Effect => ({ do: "say", text: wordText(word) });

@@ -36,6 +36,11 @@ export class Receive extends Driver<Input, Effect> {
     this.keys = new PassKeys(options.passphrase);
   }
 
+  /** Leaves what was received, also where its place is found only now; what can be gone on with is kept if wanted. */
+  leave(keep: boolean): void {
+    this.target?.then((target) => target.leave(keep)).catch(() => undefined);
+  }
+
   protected noted(note: Note, more: boolean): Input {
     return { is: "note", note, more };
   }

@@ -21,6 +21,10 @@ export type Input =
   | { readonly is: "text"; readonly text: string }
   | { readonly is: "note"; readonly note: Note }
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
+  /** The receiver's key is no point of the curve. */
+  | { readonly is: "bad_key" }
   /** Whether the receiver's proof is right. */
   | { readonly is: "verified"; readonly ok: boolean }
   /** The source goes on from where the receiver wants it to. */
@@ -71,12 +75,13 @@ type Phase =
 const SILENCE: Partial<Record<Phase, number>> = {
   asking: 45_000,
   paired: 60_000,
-  challenged: 60_000,
+  // Somebody may have to type the passphrase.
+  challenged: 300_000,
   offered: PATIENCE,
-  content: 60_000,
+  content: 120_000,
   ended: 120_000,
   v1: PATIENCE,
-  leaving: 15_000,
+  leaving: 10_000,
 };
 /** Wrong proofs, in all, after which a share ends. */
 const MOST_WRONG = 10;
@@ -134,7 +139,11 @@ export class Sharing {
       case "note":
         return this.note(input.note, now);
       case "not_opened":
-        return this.drop("protocol", { word: "not_authentic" }, now);
+        return this.isClear() ? this.deny("unexpected_message", { word: "misbehaved" }, now) : this.drop("protocol", { word: "not_authentic" }, now);
+      case "flooded":
+        return this.room ? this.drop("protocol", { word: "misbehaved" }, now) : this.fail({ word: "misbehaved" });
+      case "bad_key":
+        return this.deny("bad_key", { word: "misbehaved" }, now);
       case "verified":
         return this.verified(input.ok, now);
       case "sought":
@@ -145,7 +154,7 @@ export class Sharing {
       case "step":
         return this.step(input.step, now);
       case "payload":
-        if (input.bytes === null) return this.unfit(now);
+        if (input.bytes === null) return this.deny("needs_newer_client", { word: "denied", said: "needs_newer_client" }, now);
         this.bytes = input.bytes;
         this.enter("v1", now);
         return [];
@@ -258,7 +267,12 @@ export class Sharing {
     }
     if (this.phase === "challenged" && word?.type === "AUTH") return [{ do: "verify", proof: word.proof }];
     if (this.phase === "v1" && word?.type === "ACK") return this.delivered(now);
-    return this.drop("protocol", { word: "misbehaved" }, now);
+    return this.isClear() ? this.deny("unexpected_message", { word: "misbehaved" }, now) : this.drop("protocol", { word: "misbehaved" }, now);
+  }
+
+  /** Whether HELLO or AUTH is due: nothing can be sealed yet. */
+  private isClear(): boolean {
+    return this.phase === "paired" || this.phase === "challenged";
   }
 
   private verified(ok: boolean, now: number): Effect[] {
@@ -277,9 +291,10 @@ export class Sharing {
     return [denied, tell({ is: "wrong_proof", left })];
   }
 
-  private unfit(now: number): Effect[] {
+  /** Sends this receiver away for good. */
+  private deny(reason: string, fault: Fault, now: number): Effect[] {
     this.enter("leaving", now);
-    return [say({ type: "DENIED", reason: "needs_newer_client" }), tell({ is: "receiver_failed", fault: { word: "denied", said: "needs_newer_client" } })];
+    return [say({ type: "DENIED", reason }), tell({ is: "receiver_failed", fault })];
   }
 
   private delivered(now: number): Effect[] {

@@ -78,7 +78,7 @@ export class Share extends Driver<Input, Effect> {
     }
     const mine = await ephemeral();
     const agreed = await mine.agree(receiverKey).catch(() => null);
-    if (!agreed) return { is: "not_opened" };
+    if (!agreed) return { is: "bad_key" };
     const said = { code, receiverKey, senderKey: mine.point, salt, nonce };
     this.schedule = await schedule(said, agreed, await this.keys.under(salt));
     this.say(wordText({ type: "CHALLENGE", version: 2, salt, nonce, key: mine.point }));

@@ -159,7 +159,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
   const stop = byId("stop");
   stop.textContent = texts.stop_sharing;
   stop.onclick = () => {
-    share.post({ is: "stop" });
+    share.stop();
     status(texts.stopped);
   };
   startRunning(share);
