@@ -10,7 +10,10 @@ use actix_http::{
     h1::{Codec, Message},
     ws,
 };
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{
+    StatusCode,
+    header::{self, HeaderName},
+};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use log::warn;
@@ -35,7 +38,7 @@ use crate::{
     limits::{
         access::{Shown, Visitor},
         address::{Client, Named, Source, Trust, client_addr},
-        origin::may_connect,
+        origin::{may_connect, may_have_a_page},
         rules::Rule,
     },
     observe::logging::log_client,
@@ -269,18 +272,32 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, trust: &Trust) -> Client 
 
 /// Whether a request is of no web page, or of one that may connect.
 fn is_of_allowed_page(head: &RequestHead, client: &Client, allowed: &Sites) -> bool {
-    let lines = |name| head.headers.get_all(name).map(|line| line.as_bytes());
+    may_connect(allowed, lines(head, header::ORIGIN), hosts(head, client))
+}
+
+/// Whether a page of the relay's own could connect that is asked for by this request.
+pub(super) fn may_show_page(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    let client = client(head, peer, &live.trust);
+    may_have_a_page(&live.sites, hosts(head, &client))
+}
+
+/// The names by which the relay is asked for.
+fn hosts<'a>(head: &'a RequestHead, client: &Client) -> impl Iterator<Item = &'a [u8]> {
     // RFC 9112 §3.2.2: a target with a host goes over the header.
     let target = head
         .uri
         .authority()
         .map(|target| target.as_str().as_bytes());
-    let host = target.or_else(|| lines(header::HOST).next());
+    let host = target.or_else(|| lines(head, header::HOST).next());
     // Of proxies that ask for the relay by a name of their own. A page cannot set it.
-    let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
+    let is_of_proxy = client.source != Source::Peer;
+    let forwarded = lines(head, header::X_FORWARDED_HOST).filter(move |_| is_of_proxy);
     let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
-    let hosts = host.into_iter().chain(forwarded);
-    may_connect(allowed, lines(header::ORIGIN), hosts)
+    host.into_iter().chain(forwarded)
+}
+
+fn lines(head: &RequestHead, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    head.headers.get_all(name).map(|line| line.as_bytes())
 }
 
 fn ending_of(error: &HandshakeError) -> Ending {

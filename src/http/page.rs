@@ -25,6 +25,9 @@ use crate::{limits::access::Visitor, state::State};
 const CONFIG: &str = "/page/config";
 /// Where the page has its browser go for a download that its service worker answers, from its own folder on.
 const DOWNLOAD: &str = "/download";
+/// What a browser is told where no page of the relay's own could connect.
+const NOT_ALLOWED: &str =
+    "This relay shows no page here: RELAY_ALLOWED_ORIGINS has neither \"own\" nor this address.";
 /// What a browser may do with the page: run and show what comes from here, and connect to here (which for a
 /// WebSocket is `'self'` as well, CSP Level 3 §6.7.2.8).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -49,13 +52,18 @@ const CODINGS: [ContentEncoding; 3] = [
 /// else.
 ///
 /// The page itself is for browsers, which name it in their `Accept`: programs that ask for a folder have
-/// forgotten to upgrade, and are told so elsewhere.
+/// forgotten to upgrade, and are told so elsewhere. Where no page of the relay's own could connect, there is none,
+/// and a browser is told why.
 pub(super) fn answer(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     if !reads || !state.live().config.page {
         return None;
     }
     let path = request.path();
+    if !is_allowed(request, state) {
+        let asked = path.ends_with('/') && names_a_page(request);
+        return asked.then(|| HttpResponse::Forbidden().body(format!("{NOT_ALLOWED}\n")));
+    }
     if path.ends_with(CONFIG) {
         return Some(config(request, state));
     }
@@ -68,6 +76,12 @@ pub(super) fn answer(request: &HttpRequest, state: &State) -> Option<HttpRespons
         "" => names_a_page(request).then(|| file(INDEX, request))?,
         name => file(name, request),
     }
+}
+
+/// Whether the page could connect that is asked for.
+fn is_allowed(request: &HttpRequest, state: &State) -> bool {
+    let peer = request.peer_addr();
+    peer.is_some_and(|peer| handshake::may_show_page(request.head(), peer.ip(), &state.live()))
 }
 
 /// Whether `Accept` names a page (RFC 9110 §12.5.1). Browsers do where somebody goes to an address;

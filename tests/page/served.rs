@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use claude_distill_relay::config::Config;
+use claude_distill_relay::config::{Config, Sites};
 use flate2::read::GzDecoder;
 use relay_testing::{Raw, TestRelay, http::Response, http::UPGRADE, raw_pair};
 
@@ -84,6 +84,38 @@ async fn a_relay_without_the_page_has_a_word_for_everybody() {
 }
 
 #[tokio::test]
+async fn there_is_no_page_where_none_could_connect_and_a_browser_is_told_why() {
+    let own = |relay: &TestRelay| format!("http://{}", relay.addr());
+    for (sites, status) in [
+        ("", 403),
+        ("https://app.example", 403),
+        ("*", 200),
+        ("own,https://app.example", 200),
+    ] {
+        let relay =
+            TestRelay::start(|config| config.allowed_origins = Sites::parse(sites).unwrap());
+        let (answer, body) = get(&relay, "/", BROWSER).await;
+        assert_eq!(answer.status, status, "{sites}: {answer:?}");
+        let told = String::from_utf8_lossy(&body);
+        assert_eq!(
+            told.contains("RELAY_ALLOWED_ORIGINS"),
+            status == 403,
+            "{told}"
+        );
+        let (answer, _) = get(&relay, "/", "").await;
+        assert_eq!(answer.status, 426, "{sites}: {answer:?}");
+        let (answer, _) = get(&relay, "/index.html", BROWSER).await;
+        assert_eq!(answer.status == 200, status == 200, "{sites}: {answer:?}");
+        // As a handshake of such a page is answered.
+        let origin = format!("Origin: {}\r\n", own(&relay));
+        let host = format!("Host: {}\r\n", relay.addr());
+        let request = UPGRADE.replace("Host: relay.example\r\n", &host) + &origin + "\r\n";
+        let opens = Raw::ask(&relay, &request).await.status == 101;
+        assert_eq!(opens, status == 200, "{sites}");
+    }
+}
+
+#[tokio::test]
 async fn every_file_is_served_as_it_was_built_in_the_coding_that_is_liked_best() {
     let relay = TestRelay::start(|_| {});
     for name in relay_page::names() {
@@ -115,6 +147,32 @@ async fn every_file_is_served_as_it_was_built_in_the_coding_that_is_liked_best()
     let packed = built("index.html", "gzip").unwrap();
     GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
     assert!(Some(plain) == built("index.html", "identity"));
+}
+
+#[tokio::test]
+async fn the_published_digests_are_those_of_all_that_is_served() {
+    let relay = TestRelay::start(|_| {});
+    let published = include_str!("../../web/dist/DIGESTS");
+    let (_, served) = get(&relay, "/DIGESTS", "").await;
+    assert!(served == published.as_bytes());
+    let mut listed = Vec::new();
+    for line in published.lines() {
+        let (expected, name) = line.split_once("  ").unwrap();
+        let (_, body) = get(&relay, &format!("/{name}"), "").await;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &body);
+        let digest: String = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(digest, expected, "{name}");
+        listed.push(name.to_owned());
+    }
+    let mut names: Vec<_> = relay_page::names()
+        .filter(|name| name != "DIGESTS")
+        .collect();
+    names.sort();
+    assert_eq!(listed, names);
 }
 
 #[tokio::test]

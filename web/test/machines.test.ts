@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { whenFree } from "../src/disk/private_folder.ts";
 import { Source } from "../src/disk/source.ts";
+import { Inbox } from "../src/engine/line.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
 import { type Effect as ShareEffect, type Input as ShareInput, Sharing } from "../src/engine/share.ts";
 import { PATIENCE, Waits } from "../src/engine/waits.ts";
@@ -120,6 +122,48 @@ test("a receiver that comes back takes no other transfer for its own, and no ver
   assert.equal(second.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: other }, more: false }).at(-1), "tell failed aborted");
   const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
   assert.equal(again().feed(first).at(-1), "tell failed misbehaved");
+});
+
+test("a receiver of sessions takes those that it has asked for, each once, and no verdict once content flows", () => {
+  const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
+  const payload = (sessionId: string) => say({ type: "PAYLOAD", salt: "00".repeat(32), nonce: "00".repeat(12), ciphertext: "00".repeat(20), sessionId });
+  const listed = () => {
+    const it = receiver();
+    it.feed({ is: "start" });
+    it.feed({ is: "up" });
+    it.feed(joined);
+    assert.deepEqual(it.feed(first), ["tell proving", "prove", "tell waits_for_content"]);
+    assert.deepEqual(it.feed({ is: "list" }), ["say LIST_SESSIONS"]);
+    return it;
+  };
+  const { feed } = listed();
+  assert.deepEqual(feed({ is: "select", id: "a" }), ["say SELECT_SESSION"]);
+  assert.deepEqual(feed({ is: "select", id: "a" }), []);
+  assert.deepEqual(feed(payload("a")), ["keep_payload", "tell delivered"]);
+  assert.equal(feed(payload("a")).at(-1), "tell failed misbehaved");
+  assert.equal(listed().feed(payload("a")).at(-1), "tell failed misbehaved");
+  assert.equal(begun().feed(say({ type: "DENIED", reason: "invalid_proof" })).at(-1), "tell failed misbehaved");
+});
+
+test("what a stranger may have waiting is bounded, by its bytes and by its messages", () => {
+  const inbox = new Inbox<number>();
+  const MIB = 1024 * 1024;
+  assert.ok(inbox.addOfStranger(1, 60 * MIB));
+  assert.ok(!inbox.addOfStranger(2, 60 * MIB));
+  let small = 0;
+  while (inbox.addOfStranger(3, 1)) small++;
+  assert.ok(small > 1000 && small < 40_000, String(small));
+  // What is our own is heard all the same.
+  inbox.add(4);
+});
+
+test("what is locked is tried again until it is free, and nothing else is", async () => {
+  const failing = (name: string, times: number) => async () => {
+    if (times-- > 0) throw new DOMException("", name);
+    return "done";
+  };
+  assert.equal(await whenFree(failing("NoModificationAllowedError", 2)), "done");
+  await assert.rejects(whenFree(failing("QuotaExceededError", 1)), { name: "QuotaExceededError" });
 });
 
 test("a code that was never right fails at once; a full room and a spent budget wait", () => {

@@ -16,6 +16,7 @@
 //! | [`cluster`] | several relays that are one |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`browser`] | a browser, steered |
+//! | [`distill`] | `distill`, at work |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
 //! | [`pairs`] | two clients in one room |
 //! | [`wire`] | frames by hand, right or wrong |
@@ -42,6 +43,7 @@ pub mod browser;
 pub mod certificate;
 pub mod client;
 pub mod cluster;
+pub mod distill;
 pub mod http;
 pub mod line;
 pub mod local;

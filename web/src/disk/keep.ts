@@ -26,12 +26,21 @@ const MAX_KEPT = 64 * 1024 * 1024;
 /** How long files of a tab that never came back are kept, in ms. */
 const KEPT = 24 * 60 * 60 * 1000;
 
+/** This tab's own storage; `null` in a browser that lets pages keep nothing. */
+function ownStorage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 export function keep(kept: Kept): void {
-  sessionStorage.setItem(NAME, JSON.stringify(kept));
+  ownStorage()?.setItem(NAME, JSON.stringify(kept));
 }
 
 export function kept(): Kept | null {
-  const fields = object(sessionStorage.getItem(NAME));
+  const fields = object(ownStorage()?.getItem(NAME) ?? null);
   const [code, transfer] = [text(fields?.["code"], 64), text(fields?.["transfer"], 32)];
   const [resumeToken, name, until] = [text(fields?.["resumeToken"], 1000), text(fields?.["name"], 1000), count(fields?.["until"])];
   if (!fields || code === null) return null;
@@ -43,7 +52,7 @@ export function kept(): Kept | null {
 /** Forgets this tab's transfer, and its files. */
 export async function forget(): Promise<void> {
   const last = kept();
-  sessionStorage.removeItem(NAME);
+  ownStorage()?.removeItem(NAME);
   if (last?.role === "share") await inStore("readwrite", (store) => store.delete(last.transfer)).catch(() => undefined);
 }
 

@@ -140,8 +140,10 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
     this.sealer = this.opener = null;
     const line: Line = new Line(this.relay, (input) => {
       const bytes = input.is === "binary" ? input.bytes.length : input.is === "text" ? 2 * input.text.length : 0;
-      // Whoever sends more than the window allows is no sender of ours.
-      if (!this.inbox.add({ line, input }, bytes)) this.post({ is: "not_opened" });
+      if (this.inbox.addOfStranger({ line, input }, bytes)) return;
+      // Whoever sends more than the window allows is no sender of ours, and is not heard any further.
+      line.close(1000);
+      this.post({ is: "not_opened" });
     });
     this.line = line;
   }

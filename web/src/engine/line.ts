@@ -5,6 +5,8 @@ import type { Down } from "./relay.ts";
 
 /** The most that may have come and not been handled: twice the window, and one message of version 1. */
 const MOST_WAITING = 68 * 1024 * 1024;
+/** What a message counts for beside its bytes: many small ones take memory, too. */
+const EACH = 256;
 /** How long a handshake may take, in ms. */
 const HANDSHAKE = 20_000;
 
@@ -103,13 +105,23 @@ export class Inbox<T> {
   private bytes = 0;
   private wake: (() => void) | null = null;
 
-  /** Adds one; `false` where too much waits already. */
-  add(item: T, bytes = 0): boolean {
-    if (this.bytes + bytes > MOST_WAITING) return false;
+  /** Adds one of our own. */
+  add(item: T): void {
+    this.put(item, 0);
+  }
+
+  /** Adds one that a stranger has sent; `false` where too much waits already. */
+  addOfStranger(item: T, bytes: number): boolean {
+    const weight = bytes + EACH;
+    if (this.bytes + weight > MOST_WAITING) return false;
+    this.put(item, weight);
+    return true;
+  }
+
+  private put(item: T, bytes: number): void {
     this.bytes += bytes;
     this.waiting.push({ item, bytes });
     this.wake?.();
-    return true;
   }
 
   isEmpty(): boolean {

@@ -90,6 +90,8 @@ export class Receiving {
   private offset = 0;
   private entries = 0;
   private bytes = 0;
+  /** Sessions that were asked for and have not come. */
+  private selected: string[] = [];
   private records = 0;
   private unconfirmed = 0;
   private lastTold = 0;
@@ -143,7 +145,7 @@ export class Receiving {
         if (this.phase === "v1") this.phase = "sessions";
         return this.phase === "sessions" ? [say({ type: "LIST_SESSIONS" })] : [];
       case "select":
-        return this.phase === "sessions" ? [say({ type: "SELECT_SESSION", sessionId: input.id })] : [];
+        return this.select(input.id);
       case "stop":
         return this.stop();
       case "woke":
@@ -226,7 +228,8 @@ export class Receiving {
       if (word?.type === "ERROR") return this.refused(word.reason, word.told, now, chance);
     }
     const word = parseWord(text);
-    if (word?.type === "DENIED") return this.denied(word.reason);
+    const isJudged = ["hello", "proved", "v1", "sessions"].includes(this.phase);
+    if (isJudged && word?.type === "DENIED") return this.denied(word.reason);
     if (this.phase === "hello" && word?.type === "CHALLENGE") return this.challenged(word);
     if (this.phase === "v1" || this.phase === "sessions") return this.v1(word);
     return this.abort("protocol", { word: "misbehaved" });
@@ -259,10 +262,23 @@ export class Receiving {
     return [tell({ is: "proving" }), { do: "prove", challenge, code: this.code }, ...last];
   }
 
+  private select(id: string): Effect[] {
+    if (this.phase !== "sessions" || this.selected.includes(id)) return [];
+    this.selected.push(id);
+    return [say({ type: "SELECT_SESSION", sessionId: id })];
+  }
+
   private v1(word: Word | null): Effect[] {
     if (word?.type === "SESSION_LIST" && this.phase === "sessions") return [tell({ is: "sessions", sessions: word.sessions })];
-    if (word?.type === "ERROR") return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
+    if (word?.type === "ERROR") {
+      this.selected.shift();
+      return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
+    }
     if (word?.type !== "PAYLOAD") return this.fail({ word: "misbehaved" });
+    // A browser saves what comes without asking: of sessions only those that its person has picked.
+    const place = this.selected.indexOf(word.sessionId ?? "");
+    if (this.phase === "sessions" && place < 0) return this.fail({ word: "misbehaved" });
+    this.selected.splice(place, 1);
     const bytes = Math.max(0, word.ciphertext.length - 16);
     this.bytes = bytes;
     const keep: Effect = { do: "keep_payload", payload: word };

@@ -19,7 +19,9 @@ async function start(): Promise<void> {
   setUpReceiving(fromHash(location.hash));
   addEventListener("hashchange", () => {
     const code = fromHash(location.hash);
-    if (code !== null) field("code").value = code;
+    if (code === null || byId("start").hidden) return;
+    field("code").value = code;
+    showStart();
   });
   const last = kept();
   // A link that was opened in this tab is what its person wants now.
@@ -34,7 +36,6 @@ async function start(): Promise<void> {
 function showStart(): void {
   const code = fromHash(location.hash);
   show("start", false);
-  document.body.classList.toggle("invited", code !== null);
   if (code === null) return;
   // Who was sent a link came to receive.
   byId("start").prepend(byId("receive-title").closest("section") as HTMLElement);

@@ -1,5 +1,5 @@
-//! What is read from a disk to be sent, and written to one as it arrives. Everything here blocks: it is called
-//! from threads of its own.
+//! What is read from a disk to be sent, and written to one as it arrives. What touches the disk blocks: it is
+//! called from threads of its own.
 //!
 //! | module | contents |
 //! |---|---|
@@ -13,10 +13,12 @@
 //! | [`ledger`] | what may come next, whoever sends it: pure |
 //! | [`journal`] | how far a transfer has come, kept beside it |
 //! | [`place`] | names that are free, and what is left behind |
+//! | [`files`] | how files are opened, and had alone |
 //! | [`errors`] | why something cannot be sent, or received |
 //! | [`share_state`] | what lets a sender that was killed go on |
 
 pub mod errors;
+pub mod files;
 pub mod journal;
 pub mod ledger;
 mod part;

@@ -15,6 +15,8 @@ use nix::{
 
 /// How many names are tried: `a.txt`, `a (2).txt` and so on.
 const NAMES: usize = 1000;
+/// The longest extension, in bytes: what is longer behind a dot is a part of the name like any other.
+const EXTENSION: usize = 64;
 
 /// A name that a transfer may have in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +72,13 @@ impl Place {
             .all(|path| is_missing(path))
     }
 
-    /// The name with its number and `suffix`; a name too long for that loses some of its end.
+    /// The name with its number and `suffix`; a name too long for that loses some of its end, or of what is before
+    /// its extension.
     fn with(&self, suffix: &str) -> PathBuf {
         let (stem, extension) = match self.name.rsplit_once('.') {
-            Some((stem, extension)) if !self.is_folder && !stem.is_empty() => {
+            Some((stem, extension))
+                if !self.is_folder && !stem.is_empty() && extension.len() <= EXTENSION =>
+            {
                 (stem, format!(".{extension}"))
             }
             _ => (self.name.as_str(), String::new()),
@@ -191,6 +196,15 @@ mod tests {
             assert!(path.file_name().unwrap().len() <= 255);
         }
         assert_eq!(place.done(), Path::new("/x").join(&name));
+        for name in [
+            format!("a.{}", "x".repeat(253)),
+            format!("{}.txt", "x".repeat(251)),
+        ] {
+            let second = Place::all(Path::new("/x"), &name, false).nth(1).unwrap();
+            for path in [second.done(), second.part(), second.journal()] {
+                assert!(path.file_name().unwrap().len() <= 255, "{path:?}");
+            }
+        }
     }
 
     #[test]

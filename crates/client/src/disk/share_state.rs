@@ -2,16 +2,16 @@
 //! until the share ends. The passphrase is not in it, but the key that was made of it is.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Seek},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::files::{self, Lock};
 use crate::transfer::hex::Hex;
 
 /// The longest file that is read, in bytes.
@@ -77,13 +77,11 @@ impl StateFile {
             .map_err(failed)?;
         loop {
             let file = options().create(true).open(&path).map_err(failed)?;
-            file.try_lock().map_err(|why| match why {
-                TryLockError::WouldBlock => StateError::InUse,
-                TryLockError::Error(why) => failed(why),
-            })?;
-            // Whoever had it may have removed it before it was locked.
-            if is_at(&file, &path) {
-                return Ok(Self { file, path });
+            match files::lock(&file, &path).map_err(failed)? {
+                Lock::Ours => return Ok(Self { file, path }),
+                Lock::InUse => return Err(StateError::InUse),
+                // The share of another process has ended just now.
+                Lock::Removed => {}
             }
         }
     }
@@ -96,7 +94,7 @@ impl StateFile {
             let Ok(file) = options().open(&path) else {
                 continue;
             };
-            let free = file.try_lock().is_ok() && is_at(&file, &path);
+            let free = matches!(files::lock(&file, &path), Ok(Lock::Ours));
             let state = Self { file, path };
             if free && state.load().is_some_and(|it| it.expires <= now) {
                 state.remove().ok();
@@ -136,17 +134,9 @@ impl StateFile {
     }
 }
 
-/// Whether a file still has its name.
-fn is_at(file: &File, path: &Path) -> bool {
-    let (named, held) = (fs::symlink_metadata(path), file.metadata());
-    let both = named.ok().zip(held.ok());
-    both.is_some_and(|(named, held)| named.ino() == held.ino())
-}
-
 fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
+    let mut options = files::options();
     options.read(true).write(true).mode(0o600);
-    options.custom_flags(OFlag::O_NOFOLLOW.bits());
     options
 }
 
@@ -210,5 +200,25 @@ mod tests {
         let path = file.path.clone();
         file.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    /// One process ends its share while another begins the same one: who has the file has the one that has the name.
+    #[test]
+    fn a_file_that_is_removed_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let claims = || {
+            for _ in 0..2000 {
+                match StateFile::claim(folder.path(), Path::new("/a"), "wss://relay") {
+                    Ok(file) => file.remove().unwrap(),
+                    Err(StateError::InUse) => {}
+                    Err(why) => unreachable!("{why:?}"),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(claims);
+            }
+        });
     }
 }

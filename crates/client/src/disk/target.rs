@@ -116,17 +116,17 @@ impl Target {
         self.ledger.may_begin(&header)?;
         match &mut self.onto {
             Onto::Disk(part) => {
-                part.finish_file(self.ledger.point())?;
+                part.finish_file(self.ledger.point());
                 part.begin_entry(&header)?;
             }
             Onto::Output(_) => {}
             Onto::Done(_) => return Err(Refused::OutOfTurn.into()),
         }
         self.ledger.enter(header, json);
-        match &mut self.onto {
-            Onto::Disk(part) => part.note_written(self.ledger.point()),
-            Onto::Output(_) | Onto::Done(_) => Ok(()),
+        if let Onto::Disk(part) = &mut self.onto {
+            part.note_written(self.ledger.point())?;
         }
+        self.settle_if_due()
     }
 
     /// Content of an entry comes.
@@ -145,6 +145,10 @@ impl Target {
             Onto::Done(_) => return Err(Refused::OutOfTurn.into()),
         }
         self.ledger.add(content.len());
+        self.settle_if_due()
+    }
+
+    fn settle_if_due(&mut self) -> Result<(), TargetError> {
         match &self.onto {
             Onto::Disk(part) if part.is_due() => self.settle(),
             _ => Ok(()),

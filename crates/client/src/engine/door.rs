@@ -199,10 +199,13 @@ async fn answer(line: &mut Line) -> Result<String, Trouble> {
 
 /// Waits for the sender's challenge: as long as others have their turn, and then not for ever.
 async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Parting> {
-    let mut until = Instant::now() + patience;
+    let mut until = Instant::now().checked_add(patience);
     // What comes before may be for the receiver that was here before.
     for _ in 0..STRAYS {
-        let heard = timeout_at(until, line.hear()).await;
+        let heard = match until {
+            Some(until) => timeout_at(until, line.hear()).await,
+            None => Ok(line.hear().await),
+        };
         let Heard::Text(text) = heard.map_err(|_| Parting::Stalled)?? else {
             continue;
         };
@@ -220,8 +223,9 @@ async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Par
                 return Ok(Challenge { salt, nonce, key });
             }
             (_, Some(Word::Denied { reason })) => return Err(denied(&reason).into()),
-            (Some(Says::Queued { position: 0 }), _) => until = Instant::now() + STALL,
-            (Some(Says::Queued { .. }), _) => until = Instant::now() + patience,
+            (Some(Says::Queued { position: 0 }), _) => until = Some(Instant::now() + STALL),
+            // Whoever leaves the queue joins it again at its end. The room's time ends it.
+            (Some(Says::Queued { .. }), _) => until = None,
             (Some(Says::Error(refusal)), _) => line.note(Some(refusal)),
             _ => {}
         }

@@ -86,9 +86,9 @@ pub enum Event {
 /// Whom a transfer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
-    /// Whoever reads the source.
-    Source,
-    /// The line, or the receiver behind it: what was sent is not confirmed yet.
+    /// This side: a sender that reads, or a receiver that writes.
+    Here,
+    /// The line, or the other side behind it.
     Line,
 }
 

@@ -69,7 +69,7 @@ impl Home {
         }
         let (to, manifest) = (self.to.clone(), manifest.clone());
         let opening = spawn_blocking(move || match to {
-            Where::Folder(path) | Where::Path(path) => Ok(Target::open(&path, &manifest)?),
+            Where::Path(path) => Ok(Target::open(&path, &manifest)?),
             Where::Stdout => Ok(Target::output(stdout(), &manifest)?),
         });
         opening.await.map_err(|_| WriteError::Failed)?

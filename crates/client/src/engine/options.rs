@@ -73,9 +73,7 @@ pub struct ShareOptions {
 /// Where what is received goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Where {
-    /// Into this folder, under the name that the sender gives it.
-    Folder(PathBuf),
-    /// To this path.
+    /// Into this folder, under the name that the sender gives it; where it is no folder, under this name.
     Path(PathBuf),
     /// To standard output: a file, or what has come by the sender's standard input.
     Stdout,

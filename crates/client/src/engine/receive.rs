@@ -11,7 +11,7 @@ use super::{
     home::Home,
     meter::tell_begun,
     options::{ReceiveOptions, Received},
-    pairing::{self, Parting},
+    pairing::{self, Parting, STALL},
     receiving::Receiving,
     retry::Retry,
     trouble::{Kind, Trouble},
@@ -69,16 +69,17 @@ impl Receiver {
     async fn run(&mut self) -> Result<Received, Fault> {
         loop {
             let before = self.home.bytes();
-            let trouble = match self.attempt().await {
+            let parting = match self.attempt().await {
                 Ok(received) => return Ok(self.done(received)),
-                Err(parting) => parting.of_receiver(),
+                Err(parting) => parting,
             };
-            match &trouble {
-                // The line is lost, or closed by the relay.
-                Trouble::Later(later) if later.kind != Kind::Peer => self.door.line = None,
-                // The other side may still have to be told why, which goes out before the Close.
-                _ => drop(self.door.leave().await),
+            if let Some(line) = self.door.line.take()
+                && parting.leaves_the_line()
+            {
+                // With what the sender was told last, which has not gone out yet.
+                line.close().await;
             }
+            let trouble = parting.of_receiver();
             if let Some(received) = self.home.received() {
                 // All that is missing is that the sender hears of it, and one that is gone may have.
                 match &trouble {
@@ -89,7 +90,10 @@ impl Receiver {
             if self.home.bytes() > before {
                 self.retry.progress();
             }
-            self.retry.wait(trouble).await?;
+            if let Err(fault) = self.retry.wait(trouble).await {
+                let received = self.home.received().ok_or(fault)?;
+                return Ok(self.done(received));
+            }
         }
     }
 
@@ -135,7 +139,8 @@ impl Receiver {
             Ok(heard) => heard?,
             Err(_) => {
                 tell(Event::Warning(Warning::PerhapsSessions));
-                line.hear().await?
+                let heard = timeout(STALL, line.hear()).await;
+                heard.map_err(|_| Parting::Stalled)??
             }
         };
         let payload = match text(heard)? {

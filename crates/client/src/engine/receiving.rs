@@ -128,9 +128,10 @@ impl<'a> Receiving<'a> {
         let Ended { target, end } = ended.map_err(|_| Fault::failed())?;
         home.leave(manifest, target);
         match (end, parting) {
+            // It may have failed as the line was lost: a disk says so once, and nobody goes on as if it had not.
+            (Err(error), _) => Err(self.failed(error)),
             // It may have become whole while the line was lost: the next attempt says so.
-            (_, Some(parting)) => Err(parting),
-            (Err(error), None) => Err(self.failed(error)),
+            (Ok(()), Some(parting)) => Err(parting),
             (Ok(()), None) => {
                 let received = home.received().ok_or_else(Fault::failed)?;
                 self.say(&Note::Delivered)?;
@@ -151,13 +152,18 @@ impl<'a> Receiving<'a> {
             let due = self.is_due(now);
             tokio::select! {
                 biased;
+                // First, as what comes for a thread that has ended is for nobody.
                 ended = &mut *writer => return Ok(ended),
                 turn = self.line.turn(due) => match turn? {
                     Turn::Heard(heard) => self.take(heard, &queue, now)?,
                     Turn::Room => {
                         self.confirmed = now.confirm;
                         self.say(&Note::Confirm(now.confirm))?;
-                        meter.moved(now.confirm.bytes, Slow::Line);
+                        let slow = match self.taken - now.taken > CONFIRM_EVERY {
+                            true => Slow::Here,
+                            false => Slow::Line,
+                        };
+                        meter.moved(now.confirm.bytes, slow);
                     }
                 },
                 Ok(()) = written.changed() => {}
@@ -197,12 +203,13 @@ impl<'a> Receiving<'a> {
             self.records += 1;
         }
         self.taken += length;
-        match queue.try_send((length, work)) {
-            // The disk has failed, which the other side is told in a moment.
-            Err(TrySendError::Closed(_)) => Ok(()),
-            Ok(()) if self.taken - written.taken <= MOST_QUEUED => Ok(()),
-            _ => Err(Parting::Misbehaved("more than may be on its way")),
+        let queued = queue.try_send((length, work));
+        // Where the queue is closed the thread has ended, and says why.
+        let is_full = matches!(queued, Err(TrySendError::Full(_)));
+        if self.taken - written.taken > MOST_QUEUED || is_full {
+            return Err(Parting::Misbehaved("more than may be on its way"));
         }
+        Ok(())
     }
 
     /// Tells the other side that this side's disk has failed.

@@ -2,13 +2,14 @@
 //! against each other here, over lines in memory that end after so many bytes.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{
     event::Tell,
+    fault::Fault,
     home::Home,
     hostile::keys,
     line::{Heard, testing::line},
@@ -16,11 +17,12 @@ use super::{
     pairing::Parting,
     receiving::Receiving,
     sending::Sending,
+    trouble::Trouble,
 };
 use crate::{
     disk::source::Source,
     stream::Bounded,
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{hex::Hex, note::Manifest, window::Holds},
 };
 
 /// How one attempt goes.
@@ -65,7 +67,7 @@ async fn run(
     let sending = async {
         let mut line = line(Box::new(Bounded::new(here, attempt.up)), Role::Client).await;
         let mut keys = of_sender.of_sender();
-        let mut sending = Sending::new(&mut line, &mut keys, source);
+        let mut sending = Sending::new(&mut line, &mut keys, source, Holds::default());
         // How it ends for the sender follows from what the receiver has.
         drop(sending.run(manifest, &tell).await);
         sending.sent
@@ -97,7 +99,7 @@ const UNCUT: Attempt = Attempt {
 async fn play(path: &Path, there: &Path, attempts: &[Attempt]) -> (Received, u64) {
     let mut source = Source::open(path).unwrap();
     let manifest = source.manifest(Hex([7; 16]));
-    let mut home = Home::new(Where::Folder(there.to_owned()));
+    let mut home = Home::new(Where::Path(there.to_owned()));
     let mut all = 0;
     for attempt in attempts.iter().chain([&UNCUT]) {
         if attempt.sender_is_new {
@@ -105,7 +107,7 @@ async fn play(path: &Path, there: &Path, attempts: &[Attempt]) -> (Received, u64
         }
         // Also where it was killed between the last byte and its word that all is there.
         if attempt.receiver_is_new {
-            home = Home::new(Where::Folder(there.to_owned()));
+            home = Home::new(Where::Path(there.to_owned()));
         }
         let (_, sent) = run(&source, &manifest, &mut home, attempt).await;
         all += sent;
@@ -169,4 +171,47 @@ proptest! {
             prop_assert!(fs::read(file).unwrap() == content(bytes, number as u8));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [there, away] = ["there", "away"].map(|name| folder.path().join(name));
+    fs::create_dir(&there).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b'a'; 1000]).unwrap();
+    let source = Source::stream("a", reader);
+    let manifest = source.manifest(Hex([7; 16]));
+    let (tell, (of_sender, of_receiver)): (Tell, _) = (Arc::new(|_| {}), keys());
+    let (here, other) = tokio::io::duplex(64 << 10);
+    let sending = async {
+        let mut line = line(Box::new(here), Role::Client).await;
+        let mut sending = Sending::new(&mut line, of_sender.of_sender(), &source);
+        let part = there.join("a.part");
+        let written = async {
+            while fs::metadata(&part).map_or(0, |it| it.len()) < 1000 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            end = sending.run(&manifest, &tell) => unreachable!("{end:?}"),
+            () = written => {}
+        }
+        // Now it cannot be made durable, and the line is dropped.
+        fs::rename(&there, &away).unwrap();
+    };
+    let receiving = async {
+        let mut line = line(Box::new(other), Role::Server).await;
+        let Heard::Binary(first) = line.hear().await.unwrap() else {
+            unreachable!("a manifest");
+        };
+        let mut home = Home::new(Where::Path(there.clone()));
+        let mut receiving = Receiving::new(&mut line, of_receiver.of_receiver());
+        receiving.run(first, &mut home, &tell).await
+    };
+    let ((), end) = tokio::join!(sending, receiving);
+    assert!(
+        matches!(end, Err(Parting::Trouble(Trouble::Over(Fault::Disk(_))))),
+        "{end:?}"
+    );
 }

@@ -13,7 +13,7 @@ use super::{
     fault::Fault,
     keeper::{self, Keeper, Opened},
     line::{Heard, Line},
-    options::{ShareOptions, Shared},
+    options::{ShareOptions, Shared, What},
     pairing::{self, LONGEST, Parting},
     proof::{Guard, Proved},
     retry::Retry,
@@ -27,6 +27,7 @@ use crate::{
         hex::Hex,
         note::Manifest,
         seal::{Opener, Sealer},
+        window::Holds,
     },
 };
 
@@ -39,6 +40,11 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// without its passphrase.
 pub fn can_be_taken_up(options: &ShareOptions) -> bool {
     Keeper::new(options).is_ok_and(Keeper::any_kept)
+}
+
+/// Whether today's other clients can receive it, too. A file that is not too long for them is read for that.
+pub fn is_for_others(what: &What) -> bool {
+    version1::is_served(what)
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
@@ -81,6 +87,8 @@ struct Sender {
     shared: Shared,
     /// Bytes of content put on the line since the last delivery.
     sent: u64,
+    /// What its lines usually hold for.
+    holds: Holds,
 }
 
 impl Sender {
@@ -112,24 +120,31 @@ impl Sender {
             keys: None,
             shared: Shared::default(),
             sent: 0,
+            holds: Holds::default(),
         })
     }
 
-    /// Leaves, which ends the room. What was kept of the share goes with it, unless it may still be taken up.
+    /// Leaves, which ends the room, and forgets what was kept of the share; unless another process has it now, or it
+    /// can still be taken up when what has failed is mended.
     async fn close(mut self, why: Option<&Fault>) {
+        if why.is_some_and(leaves_the_room) && self.keeper.load().is_some() {
+            return;
+        }
         if let Some(mut line) = self.line.take() {
             pairing::say_interrupted(&mut line, self.keys.take());
             line.close().await;
         }
-        if !why.is_some_and(leaves_the_room) || self.keeper.load().is_none() {
-            self.keeper.forget();
-        }
+        self.keeper.forget();
     }
 
     async fn run(&mut self) -> Result<Shared, Fault> {
         loop {
             let trouble = match self.on_a_line().await {
                 Ok(()) => return Ok(self.shared),
+                // Anybody who knows the code can say it. It costs the line, and no share.
+                Err(Trouble::Over(Fault::TooLong)) => {
+                    Trouble::later(Kind::Peer, "a receiver says more than it may", None)
+                }
                 Err(trouble) => trouble,
             };
             if let Trouble::Over(fault) = trouble {
@@ -165,6 +180,8 @@ impl Sender {
                     self.part().await?;
                 }
                 Err(Parting::Trouble(trouble)) => return Err(trouble),
+                // Another receiver begins anew, and finds what is there now.
+                Err(Parting::NotThere(fault)) if !self.options.stay => return Err(fault.into()),
                 Err(parting) => {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
@@ -274,8 +291,8 @@ impl Sender {
                 continue;
             };
             match Says::parse(&text) {
-                Some(Says::PeerJoined) => {
-                    line.note(None);
+                Some(Says::PeerJoined { peer_id }) => {
+                    line.pair_with(peer_id);
                     return Ok(());
                 }
                 Some(Says::Error(refusal)) => line.note(Some(refusal)),
@@ -295,12 +312,15 @@ impl Sender {
         match proved {
             Proved::Second(schedule) => {
                 let keys = self.keys.insert(schedule.of_sender());
-                let mut sending = Sending::new(line, keys, &self.source);
+                let mut sending = Sending::new(line, keys, &self.source, self.holds);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
                 self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
+                    if end.is_err() {
+                        self.holds = sending.dropped();
+                    }
                 }
                 self.keys = None;
                 end
@@ -338,15 +358,18 @@ fn leaves_the_room(fault: &Fault) -> bool {
         Fault::Replaced
             | Fault::Unreachable(_)
             | Fault::NotARelay(_)
-            | Fault::Busy(_)
             | Fault::KeyRefused
+            | Fault::Busy(_)
+            | Fault::PeerLost(_)
+            | Fault::Machine(_)
     )
 }
 
 /// Waits until the receiver has left. What else it says is for nobody.
 async fn left(line: &mut Line) -> Result<(), Trouble> {
     loop {
-        if let Err(Parting::Left) = pairing::sift(line.hear().await?) {
+        let heard = line.hear().await?;
+        if let Err(Parting::Left) = pairing::sift(line, heard) {
             return Ok(());
         }
     }

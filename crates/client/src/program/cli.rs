@@ -13,8 +13,9 @@ const AFTER_HELP: &str = "\
     Settings: the relay is the one of --relay, else of the variable DISTILL_RELAY, else of a line \
     relay = \"wss://relay.example.com\" in ~/.config/distill/settings.toml ($XDG_CONFIG_HOME is \
     heeded). The access key, where a relay asks for one, is what the file of --key-file has, else \
-    DISTILL_KEY, else the line key = \"...\". With a line version_2_only = true every command refuses \
-    version 1.\n\n\
+    DISTILL_KEY, which goes to the relay of DISTILL_RELAY, or of the settings where that is not set, \
+    and to no other; else the line key = \"...\", which goes to the relay of the settings alone. With a \
+    line version_2_only = true every command refuses version 1.\n\n\
     Exit status: 0 done; 1 failed for another reason; 2 wrong usage or settings; 3 wrong or expired \
     code; 4 wrong passphrase; 5 the relay cannot be reached or refuses; 6 the other side left or \
     gave up; 7 this machine's disk or file; 130 stopped by a signal.\n\n\

@@ -1,11 +1,6 @@
 //! `distill share`.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::ArgMatches;
 
@@ -19,14 +14,9 @@ use super::{
     signals::{self, Stop},
 };
 use crate::engine::{
-    options::{ShareOptions, What},
+    options::{Relay, ShareOptions, What},
     share,
 };
-
-/// The most bytes that today's other clients take: 50 MiB of hex.
-const MOST_FOR_OTHERS: u64 = 26_000_000;
-/// Bytes by which it is told whether a file is a text.
-const HEAD: u64 = 64 << 10;
 
 /// Shares until somebody has it all.
 pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Result<(), Failure> {
@@ -54,10 +44,12 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
             show.say(News::Warning(warning));
         }
     }
+    let Relay { url, key } = &options.relay;
     show.say(News::Invitation(Box::new(Invitation {
-        relay: options.relay.url.clone(),
+        relay: url.clone(),
         made_up,
-        for_others: !options.version_2_only && is_for_others(&options.what),
+        for_others: !options.version_2_only && share::is_for_others(&options.what),
+        keyed: key.is_some() || url.user.is_some() || url.path.contains('?'),
     })));
     share::share(options, show.tell(), signals::came(stop)).await?;
     Ok(())
@@ -75,44 +67,5 @@ fn what(flags: &ArgMatches) -> Result<What, Usage> {
             "standard input cannot be both what is shared and the passphrase".to_owned(),
         )),
         true => Ok(What::Stdin),
-    }
-}
-
-/// Whether it seems to be something that today's other clients can receive: one text.
-fn is_for_others(what: &What) -> bool {
-    match what {
-        What::Path(path) => is_text(path).unwrap_or(false),
-        What::Stdin => false,
-    }
-}
-
-fn is_text(path: &Path) -> io::Result<bool> {
-    let found = path.metadata()?;
-    if !found.is_file() || found.len() > MOST_FOR_OTHERS {
-        return Ok(false);
-    }
-    let mut head = Vec::new();
-    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
-    let cut_off = |error: std::str::Utf8Error| error.error_len().is_none();
-    Ok(std::str::from_utf8(&head).map_or_else(cut_off, |_| true))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_for_others_and_nothing_else_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let is = |content: &[u8]| {
-            std::fs::write(&path, content).unwrap();
-            is_for_others(&What::Path(path.clone()))
-        };
-        assert!(is(b"") && is("보고서 ".repeat(10_000).as_bytes()));
-        assert!(!is(b"\x00\xff\xd8"));
-        assert!(!is_for_others(&What::Path(folder.path().to_owned())));
-        assert!(!is_for_others(&What::Stdin));
     }
 }

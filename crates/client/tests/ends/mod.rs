@@ -148,7 +148,7 @@ pub fn receiving(url: &str, code: &str, to: &Path) -> ReceiveOptions {
         relay: relay(url),
         code: code.to_owned(),
         passphrase: Secret::new(PASSPHRASE),
-        to: Where::Folder(to.to_owned()),
+        to: Where::Path(to.to_owned()),
         version_2_only: false,
         patience: LIMIT,
     }

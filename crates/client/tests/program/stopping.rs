@@ -143,6 +143,24 @@ async fn a_share_that_was_killed_is_taken_up_by_the_same_command() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_what_waits_for_a_reader() {
+    let relay = relay();
+    let user = User::of(&relay);
+    user.file("a.txt", b"a");
+    let (mut writer, reader) = pipe();
+    // As much as a pipe takes, so that the first line that it prints has to wait.
+    writer.write_all(&[b' '; 64 << 10]).unwrap();
+    let sender = user.distill(["share", "a.txt", "--json"]);
+    let mut sender = sender.stdout(writer).spawn().unwrap();
+    relay.until("relay_rooms", |rooms| rooms == 1).await;
+    sender.signal(Signal::SIGINT);
+    relay.until("relay_rooms", |rooms| rooms == 0).await;
+    sender.signal(Signal::SIGINT);
+    assert_eq!(sender.ended().await.code(), Some(130));
+    drop(reader);
+}
+
+#[tokio::test]
 async fn what_nohup_ignores_is_ignored() {
     let relay = relay();
     let user = User::of(&relay);

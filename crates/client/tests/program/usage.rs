@@ -136,6 +136,41 @@ async fn a_key_lets_in_and_is_never_shown() {
 }
 
 #[tokio::test]
+async fn a_key_goes_to_no_relay_but_the_one_that_is_named_beside_it() {
+    const KEY: &str = "an-access-key-of-alice-0123456789";
+    let relay = Start::new()
+        .env("RELAY_ACCESS_KEYS", format!("alice:{KEY}"))
+        .run();
+    let (own, other) = (format!("ws://{}", relay.addr()), "ws://127.0.0.1:9");
+    let user = User::of(&relay);
+    let tried = async |variables: [&str; 2], settings: &str, is_let_in: bool| {
+        user.file(".config/distill/settings.toml", settings.as_bytes());
+        let program = user.distill(["receive", "aaaaaa", "--relay", &own]);
+        let program = program
+            .env("DISTILL_PASSPHRASE", PASSPHRASE)
+            .env("DISTILL_RELAY", variables[0])
+            .env("DISTILL_KEY", variables[1]);
+        let said = ended(program).await;
+        // Who is let in hears that there is no such room.
+        let status = if is_let_in { 3 } else { 5 };
+        assert_eq!(
+            said.status, status,
+            "{variables:?} {settings}: {}",
+            said.err
+        );
+    };
+    let settings = |relay: &str| format!("relay = \"{relay}\"\nkey = \"{KEY}\"\n");
+    tried(["", ""], &settings(&own), true).await;
+    tried(["", ""], &settings(other), false).await;
+    tried([&own, ""], &settings(other), false).await;
+    tried(["", ""], &format!("key = \"{KEY}\"\n"), false).await;
+    tried([&own, KEY], "", true).await;
+    tried([other, KEY], "", false).await;
+    tried(["", KEY], &format!("relay = \"{own}\"\n"), true).await;
+    tried(["", KEY], "", false).await;
+}
+
+#[tokio::test]
 async fn a_wrong_code_is_status_3_and_a_wrong_passphrase_status_4() {
     let relay = relay();
     let (alice, bob) = (User::of(&relay), User::of(&relay));
