@@ -106,15 +106,14 @@ impl Journal {
     /// [`JournalError`].
     pub fn create(path: &Path, transfer: &Hex<16>) -> Result<Self, JournalError> {
         let file = options().create_new(true).open(path)?;
-        let begun = lock(&file, path).and_then(|()| {
-            let head = [MAGIC.as_slice(), &transfer.0].concat();
-            Ok(file.write_all_at(&head, 0)?)
-        });
-        if begun.is_err() {
+        lock(&file, path)?;
+        let head = [MAGIC.as_slice(), &transfer.0].concat();
+        if let Err(why) = file.write_all_at(&head, 0) {
             // A journal of nothing would keep its name from being free.
             fs::remove_file(path).ok();
+            return Err(why.into());
         }
-        begun.map(|()| Self {
+        Ok(Self {
             mount: mount(&file),
             file,
             written: 0,

@@ -292,6 +292,7 @@ mod tests {
             Fault::Version1,
             Fault::NotAuthentic,
             Fault::TooBig,
+            Fault::TooLong,
             Fault::Unfit(""),
             Fault::Disk(text()),
             Fault::Machine(text()),

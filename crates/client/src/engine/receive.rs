@@ -90,7 +90,8 @@ impl Receiver {
                 self.retry.progress();
             }
             if let Err(fault) = self.retry.wait(trouble).await {
-                return self.home.received().ok_or(fault);
+                let received = self.home.received().ok_or(fault)?;
+                return Ok(self.done(received));
             }
         }
     }

@@ -357,8 +357,8 @@ fn leaves_the_room(fault: &Fault) -> bool {
         Fault::Replaced
             | Fault::Unreachable(_)
             | Fault::NotARelay(_)
-            | Fault::Busy(_)
             | Fault::KeyRefused
+            | Fault::Busy(_)
             | Fault::PeerLost(_)
             | Fault::Machine(_)
     )
