@@ -292,7 +292,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::config;
+    use crate::{cluster::Patience, config};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn cluster() -> Cluster {
         Cluster::new(
@@ -301,6 +303,10 @@ mod tests {
                 credentials: None,
                 address: Url::parse("ws://127.0.0.1:1").unwrap(),
                 secret: "a secret of these tests".to_owned(),
+            },
+            Patience {
+                any: PATIENCE,
+                left: PATIENCE,
             },
             Arc::default(),
         )

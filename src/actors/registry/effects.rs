@@ -5,7 +5,10 @@ use std::fmt::Display;
 
 use relay_wire::code::RoomCode;
 
-use super::{RoomRegistry, member::Member};
+use super::{
+    RoomRegistry,
+    member::{Absent, Member},
+};
 use crate::{
     actors::{messages::Deliver, now},
     flow::credit::Share,
@@ -72,8 +75,11 @@ impl RoomRegistry {
     }
 
     fn room_away(&mut self, away: &Away, cause: Option<&Member>) {
-        let counted = Share::take(&self.state.pools.away, 1);
-        self.away.insert(away.code, counted);
+        let absent = Absent {
+            visitor: cause.map(|it| it.visitor.clone()),
+            _counted: Share::take(&self.state.pools.away, 1),
+        };
+        self.away.insert(away.code, absent);
         self.state.metrics.resumes.away();
         self.log_room(&away.code, cause, away);
         self.tell(away.code, cause, || Event {

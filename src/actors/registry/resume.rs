@@ -137,10 +137,6 @@ impl RoomRegistry {
         if grace.is_zero() {
             return Err(self.over());
         }
-        if self.state.placement.home(&code) != self.worker {
-            // The worker that is to keep it starts at this moment.
-            return Err(Ending::TooManyRooms);
-        }
         let until = Duration::from_secs(claim.until);
         let terms = Terms {
             life: until.saturating_sub(since_1970()),
@@ -162,7 +158,7 @@ impl RoomRegistry {
         else {
             return;
         };
-        let taking = async move { cluster.take(&code).await };
+        let taking = async move { cluster.take_again(&code).await };
         let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
             registry.opened_anew(id, code, &resume, taken);
             registry.set_alarm(ctx);
