@@ -266,6 +266,12 @@ impl Cluster {
         matches!(self.ask(room, Why::Resume).await, Ok(None))
     }
 
+    /// A room is open. It is entered again, as it may be one that two sessions of its sender took, of which the first
+    /// has left and given it back.
+    pub fn opened(&self, code: &RoomCode) {
+        self.enter(code);
+    }
+
     /// From here on this node says that it has a room of this code.
     fn enter(&self, code: &RoomCode) -> RoomHash {
         let room = self.keys.room(code);
@@ -351,5 +357,29 @@ impl Cluster {
             // Who has asked may be gone.
             let _ = asker.send(found);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Cluster {
+    /// A node that reaches nobody.
+    pub(crate) fn alone() -> Self {
+        let settings = config::Cluster {
+            nats: config::NatsServers::default(),
+            credentials: None,
+            address: relay_client::url::Url::parse("ws://127.0.0.1:1").unwrap(),
+            secret: "a secret of these tests".to_owned(),
+        };
+        let patience = Patience {
+            any: Duration::from_secs(60),
+            left: Duration::from_secs(60),
+        };
+        Self::new(&settings, patience, Arc::default()).unwrap()
+    }
+
+    /// Whether this node tells others that it has a room.
+    pub(crate) fn shows(&self, code: &RoomCode) -> bool {
+        self.has(&self.keys.room(code), Why::Join)
     }
 }

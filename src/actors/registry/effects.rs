@@ -59,6 +59,9 @@ impl RoomRegistry {
 
     fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<&Member>) {
         self.state.placement.opened(self.worker);
+        if let Some(cluster) = &self.state.cluster {
+            cluster.opened(&code);
+        }
         let is_check = |it: &Member| it.visitor.check;
         if self.members.get(&sender).is_some_and(is_check) {
             self.checks.insert(code);
