@@ -361,15 +361,11 @@ impl Rooms {
             return;
         };
         self.looks.remove(&room.look());
+        if let Some(until) = room.void_until(ending) {
+            self.ended.insert(code, until);
+        }
         for member in room.close(code, ending, departure, effects) {
             self.members.remove(&member);
-        }
-        if let Some(Effect::Closed(Summary {
-            void_until: Some(until),
-            ..
-        })) = effects.last()
-        {
-            self.ended.insert(code, *until);
         }
     }
 }
