@@ -129,7 +129,7 @@ impl Rooms {
         self.rooms.insert(code, room);
         self.members.insert(sender, (code, Role::Sender));
         effects.extend([
-            Effect::Opened(sender, code),
+            Effect::Opened(sender, code, now + terms.life),
             Effect::Reply(sender, terms.told(&code)),
         ]);
         if terms.anew {
