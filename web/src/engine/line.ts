@@ -36,7 +36,9 @@ export async function askConfig(relay: Relay): Promise<Config> {
   const headers: Record<string, string> = relay.key ? { Authorization: `Bearer ${relay.key}` } : {};
   const likely = { accessKey: false, maxMessage: 64 * 1024 * 1024, refused: null };
   try {
-    const answer = await fetch(new URL("page/config", relay.base), { headers, cache: "no-store", signal: AbortSignal.timeout(HANDSHAKE) });
+    // Which a browser says of itself with a WebSocket, and not with this.
+    const origin = new URL(relay.base).origin;
+    const answer = await fetch(new URL(`page/config?origin=${origin}`, relay.base), { headers, cache: "no-store", signal: AbortSignal.timeout(HANDSHAKE) });
     const fields = answer.ok ? ((await answer.json()) as Record<string, unknown>) : {};
     const max = fields["max_message"];
     return {

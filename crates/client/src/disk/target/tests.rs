@@ -144,9 +144,6 @@ fn a_receiver_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
-}
-
-#[test]
 fn what_was_taken_away_meanwhile_is_asked_for_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let mut target = Target::open(folder.path(), &manifest(What::File, Some(3))).unwrap();
