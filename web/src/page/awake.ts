@@ -30,8 +30,12 @@ export function beginDownload(): void {
 
 async function holdScreen(): Promise<void> {
   if (!running || document.hidden) return;
-  // A battery that is low, or a browser that has none.
-  lock = await navigator.wakeLock?.request("screen").catch(() => null);
+  // None where the browser knows no such lock, or the battery is low.
+  const held = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
+  void lock?.release().catch(() => undefined);
+  lock = held;
+  // It may have ended meanwhile.
+  if (!running) endRunning();
 }
 
 export function watchPage(): void {
