@@ -61,7 +61,7 @@ export const en = {
 
   receiving_title: "You are receiving",
   go_on_title: "Go on with a transfer",
-  go_on_share: "You were sharing “{0}” under the code {1}. Type the same passphrase again to go on; it is not stored.",
+  go_on_share: "You were sharing “{0}” under the code {1}. To go on type the very same passphrase again, which is not stored: with any other, receivers are sent away.",
   go_on_receive: "You were receiving under the code {0}. Type the passphrase again to go on; it is not stored.",
   go_on: "Go on",
   forget: "Forget it",
