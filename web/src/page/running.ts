@@ -18,6 +18,8 @@ export function clear(): void {
   for (const name of Object.keys(byId("running").dataset)) delete byId("running").dataset[name];
   for (const id of ["status", "delivered", "fault"]) byId(id).textContent = "";
   byId("numbers").textContent = "\u00a0";
+  // Until there is something to stop.
+  byId("stop").hidden = true;
 }
 
 export function status(sentence: string): void {
