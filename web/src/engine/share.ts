@@ -263,7 +263,7 @@ export class Sharing {
     if (this.phase === "paired" && word?.type === "HELLO") {
       this.second = word.versions.includes(2) && word.key !== null;
       this.enter("challenged", now);
-      return [tell({ is: "proving" }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
+      return [tell({ is: "proving", first: !this.second }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
     }
     if (this.phase === "challenged" && word?.type === "AUTH") return [{ do: "verify", proof: word.proof }];
     if (this.phase === "v1" && word?.type === "ACK") return this.delivered(now);

@@ -93,6 +93,7 @@ export const en = {
   is_joined: "The code is right. Waiting for the sender…",
   is_peer_joined: "A receiver is here.",
   is_proving: "Checking the passphrase…",
+  first_version: "The other side has a program of the first version, or somebody in between makes it look so. The key is made from the passphrase alone: whoever records this can try passphrases on it.",
   is_wrong_proof: "A receiver had a wrong passphrase. Sharing ends after {0} more.",
   is_offered: "The passphrase is right. Where shall it go?",
   is_begun: "On its way.",
@@ -155,7 +156,7 @@ export const en = {
   reason_other: "it gave no reason that is known here.",
 
   trust_title: "What protects this, and what does not",
-  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay.",
+  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides; with a program of the first version on the other side from the passphrase alone, and then this page says so. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay.",
   trust_2: "You do trust this page, though, and the server that sent it: whoever runs it, or breaks into it, could send another page that passes on what you type. What your browser shows as this page’s files can be compared with the published digests:",
   trust_digests: "digests of these files",
   trust_3: "Who does not want to trust the server uses “distill”, the program of the same project: it is installed once and takes no code from the relay.",
