@@ -8,6 +8,7 @@
  * each: at ten million a second, half of 2^62 take 7,000 years. In version 2 nobody who listens can try any.
  */
 
+/*! Words: the EFF's first short list, CC BY 3.0 US, https://www.eff.org/dice */
 import list from "./eff_short_wordlist_1.txt";
 
 const WORDS = list.trim().split("\n");
