@@ -16,9 +16,9 @@ mod ways;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use relay_testing::{Client, TestRelay, pair, port::Port, reply};
+use relay_testing::{Client, TestRelay, pair, port::Port, proxy::Proxy, reply};
 
-use self::doubles::{Double, Proxy, command::Check};
+use self::doubles::{Double, command::Check};
 
 #[tokio::test]
 async fn a_relay_that_works_is_well_in_every_step_and_keeps_no_room() {

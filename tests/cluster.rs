@@ -10,8 +10,6 @@ mod clients;
 #[allow(dead_code, reason = "the tests of compression need more of it")]
 #[path = "compression/deflated.rs"]
 mod deflated;
-#[allow(dead_code, reason = "the tests of checks need more of it")]
-mod doubles;
 #[path = "cluster/faults.rs"]
 mod faults;
 #[path = "cluster/found.rs"]

@@ -1,4 +1,4 @@
-//! What guessing a room's code costs: a budget for each address, one for the whole relay, and
+//! What guessing a room's code, or its token, costs: a budget for each address, one for the whole relay, and
 //! answers that tell nothing. Who waits for a turn is in `turns`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -9,11 +9,12 @@ use relay_testing::{
     Raw, frame,
     http::UPGRADE,
     process::{Relay, Start},
-    reply,
+    reply::{self, Ticket},
     skip::size,
     wire::TEXT,
     within,
 };
+use serde_json::json;
 use tokio::{task::JoinSet, time::sleep_until};
 
 /// Refused joins a second that are answered at once.
@@ -35,8 +36,13 @@ async fn an_address_has_so_many_wrong_codes_and_no_other_pays_for_it() {
     let code = sender.create_room().await;
 
     let mut guesser = connect_for(&relay, "198.51.100.2").await;
-    for _ in 0..GUESSES {
-        guesser.send(frame(TEXT, reply::join("wrong1"))).await;
+    let wrong = "A".repeat(71);
+    for guess in [
+        reply::join("wrong1"),
+        reply::resume(&code, &wrong),
+        reply::resume("wrong1", &wrong),
+    ] {
+        guesser.send(frame(TEXT, guess)).await;
         guesser.expect_error("room_not_found").await;
     }
     // Not even the right one, from there; and not in a new session.
@@ -60,8 +66,19 @@ async fn an_address_has_so_many_wrong_codes_and_no_other_pays_for_it() {
     sender.expect_peer().await;
 }
 
-/// Wrong codes of every kind there is, and the pair in the room of one of them.
-async fn wrong_codes(relay: &Relay) -> (Vec<(&'static str, String)>, (Raw, Raw)) {
+/// Opens a room that outlives its sender's line.
+async fn lasting_room(sender: &mut Raw, life: u64) -> Ticket {
+    let create = json!({"type": "CREATE_ROOM", "resume": true, "expires_in": life});
+    sender.send(frame(TEXT, create.to_string())).await;
+    Ticket::of(&sender.next_json("ROOM_CREATED").await)
+}
+
+/// Requests for rooms that nobody gets into, of every kind there is, and who is in the rooms of some of them.
+async fn wrong_requests(relay: &Relay) -> (Vec<(&'static str, String)>, [Raw; 3]) {
+    let mut present = relay.connect().await;
+    let open = lasting_room(&mut present, 3600).await;
+    let mut over = relay.connect().await;
+    let dead = lasting_room(&mut over, 1).await;
     let mut closed = relay.connect().await;
     let closed_code = closed.create_room().await;
     closed.vanish();
@@ -73,35 +90,43 @@ async fn wrong_codes(relay: &Relay) -> (Vec<(&'static str, String)>, (Raw, Raw))
     let mut expired = relay.connect().await;
     let expired_code = expired.create_room().await;
     expired.expect_error("room_expired").await;
+    over.expect_error("room_expired").await;
     lasting.round_trip().await;
-    let codes = [
-        ("unknown", "yyyyyy".to_owned()),
-        ("too long", "a".repeat(100)),
-        ("malformed", "방7f3k2".to_owned()),
-        ("empty", String::new()),
-        ("closed", closed_code),
-        ("expired", expired_code),
-        ("expired, with a pair in it", lasting_code),
+    let other = "A".repeat(open.token.len());
+    let requests = [
+        ("unknown", reply::join("yyyyyy")),
+        ("too long", reply::join(&"a".repeat(100))),
+        ("malformed", reply::join("방7f3k2")),
+        ("empty", reply::join("")),
+        ("closed", reply::join(&closed_code)),
+        ("expired", reply::join(&expired_code)),
+        ("expired, with a pair in it", reply::join(&lasting_code)),
+        ("another's token", reply::resume(&open.code, &dead.token)),
+        ("its token, no room", reply::resume("yyyyyy", &open.token)),
+        ("a made-up token", reply::resume(&open.code, &other)),
+        ("no token", reply::resume(&open.code, "no token")),
+        ("a made-up token, no room", reply::resume("yyyyyy", &other)),
+        ("a dead token", dead.request()),
     ];
-    (codes.into(), (lasting, receiver))
+    (requests.into(), [lasting, receiver, present])
 }
 
 #[tokio::test]
-async fn every_wrong_code_gets_the_same_answer_as_fast() {
+async fn every_wrong_code_or_token_gets_the_same_answer_as_fast() {
     let relay = Start::new().env("RELAY_ROOM_TTL", 1).run();
-    let (codes, _pair) = wrong_codes(&relay).await;
-    let mut took = vec![Vec::new(); codes.len()];
+    let (requests, _members) = wrong_requests(&relay).await;
+    let mut took = vec![Vec::new(); requests.len()];
     let mut answers = Vec::new();
     let mut session = relay.connect().await;
     // Slowly enough that none is held back.
     let step = Duration::from_secs(1) / AT_ONCE as u32 * 11 / 10;
     let mut next = tokio::time::Instant::now() + Duration::from_secs(1);
     for _ in 0..size(5, 12) {
-        for ((_, code), took) in codes.iter().zip(&mut took) {
+        for ((_, request), took) in requests.iter().zip(&mut took) {
             sleep_until(next).await;
             next += step;
             let began = Instant::now();
-            session.send(frame(TEXT, reply::join(code))).await;
+            session.send(frame(TEXT, request.clone())).await;
             answers.push(session.next_but_pings("a refusal").await);
             took.push(began.elapsed());
         }
@@ -116,7 +141,11 @@ async fn every_wrong_code_gets_the_same_answer_as_fast() {
     });
     let medians: Vec<_> = medians.collect();
     let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    let kinds: Vec<_> = codes.iter().map(|(kind, _)| kind).zip(&medians).collect();
+    let kinds: Vec<_> = requests
+        .iter()
+        .map(|(kind, _)| kind)
+        .zip(&medians)
+        .collect();
     println!("medians: {kinds:?}");
     assert!(*slowest < *fastest * 3, "{kinds:?}");
 }
@@ -126,12 +155,17 @@ async fn a_distributed_guess_is_answered_late_and_a_right_code_at_once() {
     const GUESSERS: usize = 60;
     let relay = Relay::start(&[]);
     let mut sender = relay.connect().await;
-    let code = sender.create_room().await;
+    let Ticket { code, token } = lasting_room(&mut sender, 3600).await;
+    let wrong = "A".repeat(token.len());
     let began = Instant::now();
     let mut guessing = JoinSet::new();
     for number in 0..GUESSERS {
         let mut guesser = connect_for(&relay, &format!("198.51.100.{number}")).await;
-        guesser.send(frame(TEXT, reply::join("wrong1"))).await;
+        let guess = match number % 2 {
+            0 => reply::join("wrong1"),
+            _ => reply::resume(&code, &wrong),
+        };
+        guesser.send(frame(TEXT, guess)).await;
         guessing.spawn(async move {
             guesser.expect_error("room_not_found").await;
             began.elapsed()

@@ -25,6 +25,24 @@ use relay_testing::{
 
 use self::until::{LOOK_AGAIN, until};
 
+/// Whoever reads why something was refused, ended or dropped finds there what that means.
+#[tokio::test]
+async fn every_word_for_why_is_explained() {
+    let pages = ["PROTOCOL.md", "OPERATING.md", "README.md"];
+    let pages = pages.map(|name| fs::read_to_string(name).unwrap());
+    let metrics = TestRelay::start(|_| {}).metrics();
+    let words = metrics.names().filter_map(|name| {
+        let (_, word) = name.split_once("reason=\"")?;
+        word.split('"').next()
+    });
+    let words: BTreeSet<_> = words.collect();
+    assert!(words.len() > 40, "{words:?}");
+    for word in words {
+        let word = format!("`{word}`");
+        assert!(pages.iter().any(|page| page.contains(&word)), "{word}");
+    }
+}
+
 /// Those that are counted by an `Ending` or for what was dropped are in `http`.
 #[tokio::test]
 async fn every_label_is_there_from_the_start() {

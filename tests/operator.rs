@@ -5,6 +5,8 @@
 
 #[path = "operator/decisions.rs"]
 mod decisions;
+#[path = "operator/lasting.rs"]
+mod lasting;
 #[path = "operator/nodes.rs"]
 mod nodes;
 #[path = "operator/orders.rs"]

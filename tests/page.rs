@@ -3,6 +3,8 @@
 
 #[path = "page/access.rs"]
 mod access;
+#[path = "page/distill.rs"]
+mod distill;
 #[path = "page/double.rs"]
 mod double;
 #[path = "page/hostile.rs"]

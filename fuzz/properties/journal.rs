@@ -29,7 +29,9 @@ pub fn check(bytes: &[u8], written: &[u8], changes: &[Change]) {
     let Some(points) = Points::parse(&changed, &TRANSFER) else {
         return;
     };
-    if let Some(Resumed::Written(point) | Resumed::Durable(point)) = points.resumed("boot") {
+    if let Some(Resumed::Written(point) | Resumed::Durable(point) | Resumed::Whole(point, _)) =
+        points.resumed("boot")
+    {
         assert!(point.entries == 1 || point.entries == 2);
         assert_eq!(point.before, point.entries * 1000);
     }

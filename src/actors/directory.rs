@@ -39,8 +39,6 @@ impl Directory {
                 thread: Arbiter::current(),
             });
         }
-        // Not before it can be found.
-        state.placement.started(worker);
         registry
     }
 

@@ -25,7 +25,11 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use relay_wire::code::RoomCode;
 
-use self::{line::Line, member::Member, visits::Visits};
+use self::{
+    line::Line,
+    member::{Absent, Member},
+    visits::Visits,
+};
 use super::{
     messages::{
         Alive, Ask, Attach, Cleared, Deliver, Fault, Forward, Leave, Moved, Parted, Shutdown,
@@ -35,7 +39,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    flow::credit::Share,
     limits::budget::Spent,
     observe::logging,
     rooms::{BySession, Effect, Limits, Rooms, SessionId},
@@ -55,8 +58,8 @@ pub struct RoomRegistry {
     leavers: BySession<Member>,
     /// The open rooms of checks, which are logged and counted apart.
     checks: HashSet<RoomCode>,
-    /// The rooms that wait for their senders, each counted for as long.
-    away: HashMap<RoomCode, Share>,
+    /// The rooms that wait for their senders.
+    away: HashMap<RoomCode, Absent>,
     line: Line,
     visits: Visits,
     draining: bool,

@@ -1,6 +1,10 @@
 //! The question who has a room, which a node asks all others, and what it does about those that do not answer.
 
-use std::{collections::HashSet, pin::pin, time::Duration};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{Either, join_all, pending, select};
 use tokio::{
@@ -35,7 +39,7 @@ impl Cluster {
             return Err(Unknown);
         };
         let (asker, found) = oneshot::channel();
-        let asked = Asked::new(self, asker);
+        let asked = Asked::new(self, why, asker);
         let subject = subjects::question(&self.keys, &room);
         let question = Question {
             from: self.own.id,
@@ -67,7 +71,7 @@ impl Cluster {
             }
         }
         let settled = since.elapsed() >= SETTLING;
-        match settled && !self.known().peers.any_doubtful() {
+        match settled && self.doubtful(why).is_empty() {
             true => Ok(None),
             false => Err(Unknown),
         }
@@ -86,6 +90,22 @@ impl Cluster {
             self.look_at(missing).await;
         }
         pending().await
+    }
+
+    /// For how long a node that is silent is asked, and waited for.
+    fn patience(&self, why: Why) -> Duration {
+        match why {
+            Why::Resume => self.patience.left,
+            Why::Join | Why::Open => self.patience.any,
+        }
+    }
+
+    /// Those that have not answered, and may have what is asked for.
+    fn doubtful(&self, why: Why) -> HashSet<NodeId> {
+        let known = self.known();
+        let peers = known.peers.within(self.patience(why), Instant::now());
+        let doubtful = peers.filter(|(_, peer)| peer.doubtful);
+        doubtful.map(|(id, _)| id).collect()
     }
 
     fn doubt(&self, nodes: &HashSet<NodeId>) {
@@ -131,12 +151,13 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(cluster: &'a Cluster, asker: oneshot::Sender<Found>) -> Self {
+    fn new(cluster: &'a Cluster, why: Why, asker: oneshot::Sender<Found>) -> Self {
+        let doubtful = cluster.doubtful(why);
         let known = &mut *cluster.known();
+        let peers = known.peers.within(cluster.patience(why), Instant::now());
         // This node too: that it hears its own question shows that NATS passes them on.
-        let nodes = known.peers.ids().chain([cluster.own.id]);
+        let nodes = peers.map(|(id, _)| id).chain([cluster.own.id]);
         let number = known.lookups.ask(nodes, asker);
-        let doubtful = known.peers.doubtful().collect();
         Self {
             cluster,
             number,

@@ -46,7 +46,6 @@ impl Cluster {
     pub async fn join(
         self: &Arc<Self>,
         settings: config::Cluster,
-        forget: Duration,
         tell: impl Fn(News) + Send + Sync + 'static,
     ) -> Result<(), String> {
         let words = self
@@ -60,7 +59,7 @@ impl Cluster {
         // Nobody has before: the words begin once.
         let _ = self.listener.set(Box::new(tell));
         let nats = settings.nats.to_string();
-        start(Arc::clone(self), settings, forget, words).await?;
+        start(Arc::clone(self), settings, words).await?;
         let mut standing = self.standing.subscribe();
         let joined = standing.wait_for(|it| !matches!(it, Standing::Apart));
         if !matches!(timeout(JOINING, joined).await, Ok(Ok(_))) {
@@ -89,7 +88,6 @@ impl Cluster {
 async fn start(
     cluster: Arc<Cluster>,
     settings: config::Cluster,
-    forget: Duration,
     words: mpsc::Receiver<Word>,
 ) -> Result<(), String> {
     let (ready, started) = oneshot::channel();
@@ -107,7 +105,7 @@ async fn start(
             match connect(&settings, events).await {
                 Ok(nats) => {
                     let _ = ready.send(Ok(()));
-                    Link::new(cluster, nats, forget).run(words, happened).await;
+                    Link::new(cluster, nats).run(words, happened).await;
                 }
                 Err(why) => drop(ready.send(Err(why))),
             }

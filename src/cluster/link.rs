@@ -37,8 +37,6 @@ const LEAVING: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     cluster: Arc<Cluster>,
     nats: Client,
-    /// How long a room lives.
-    forget: Duration,
     /// What NATS complained of last.
     complaint: String,
     /// When the node that has our address was heard of last.
@@ -46,11 +44,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(cluster: Arc<Cluster>, nats: Client, forget: Duration) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, nats: Client) -> Self {
         Self {
             cluster,
             nats,
-            forget,
             complaint: String::new(),
             rival_heard: Instant::now(),
         }
@@ -219,7 +216,8 @@ impl Link {
         let now = Instant::now();
         let (changes, silent) = {
             let peers = &mut self.cluster.known().peers;
-            (peers.look(now, self.forget), peers.to_look_at(now))
+            let forget = self.cluster.patience.any;
+            (peers.look(now, forget), peers.to_look_at(now))
         };
         self.cluster.report(changes);
         if !silent.is_empty() {

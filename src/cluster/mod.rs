@@ -64,7 +64,10 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::{counts::Counts, peers::Change};
+pub use self::{
+    counts::Counts,
+    peers::{Change, Patience},
+};
 use self::{
     counts::Lost,
     lookup::{Found, Lookups},
@@ -93,6 +96,7 @@ pub struct Cluster {
     own: Node,
     began: Instant,
     keys: Keys,
+    patience: Patience,
     rooms: RwLock<Rooms>,
     known: Mutex<Known>,
     /// What is to be told to all others.
@@ -170,7 +174,11 @@ impl Cluster {
     /// # Errors
     ///
     /// Where the system has no randomness.
-    pub fn new(settings: &config::Cluster, rules: Arc<Rules>) -> Result<Self, getrandom::Error> {
+    pub fn new(
+        settings: &config::Cluster,
+        patience: Patience,
+        rules: Arc<Rules>,
+    ) -> Result<Self, getrandom::Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
         let (unsaid, words) = mpsc::channel(UNSAID);
@@ -181,6 +189,7 @@ impl Cluster {
             },
             began: Instant::now(),
             keys: Keys::new(&settings.secret, salt),
+            patience,
             rooms: RwLock::default(),
             known: Mutex::new(Known {
                 peers: Peers::default(),
@@ -245,14 +254,30 @@ impl Cluster {
     /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
     /// far as they say within a moment. It is given back by [`Cluster::closed`].
     pub async fn take(&self, code: &RoomCode) -> bool {
-        let room = self.keys.room(code);
-        self.rooms
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .open
-            .insert(room);
+        let room = self.enter(code);
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))
+    }
+
+    /// The same for a room that was on another node, for which a sender may ask several nodes at once: it is this node's
+    /// only once all others have said that they do not have it.
+    pub async fn take_again(&self, code: &RoomCode) -> bool {
+        let room = self.enter(code);
+        matches!(self.ask(room, Why::Resume).await, Ok(None))
+    }
+
+    /// A room is open. It is entered again, as it may be one that two sessions of its sender took, of which the first
+    /// has left and given it back.
+    pub fn opened(&self, code: &RoomCode) {
+        self.enter(code);
+    }
+
+    /// From here on this node says that it has a room of this code.
+    fn enter(&self, code: &RoomCode) -> RoomHash {
+        let room = self.keys.room(code);
+        let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.open.insert(room);
+        room
     }
 
     /// Tells all others that a client has tried a wrong code.
@@ -332,5 +357,29 @@ impl Cluster {
             // Who has asked may be gone.
             let _ = asker.send(found);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Cluster {
+    /// A node that reaches nobody.
+    pub(crate) fn alone() -> Self {
+        let settings = config::Cluster {
+            nats: config::NatsServers::default(),
+            credentials: None,
+            address: relay_client::url::Url::parse("ws://127.0.0.1:1").unwrap(),
+            secret: "a secret of these tests".to_owned(),
+        };
+        let patience = Patience {
+            any: Duration::from_secs(60),
+            left: Duration::from_secs(60),
+        };
+        Self::new(&settings, patience, Arc::default()).unwrap()
+    }
+
+    /// Whether this node tells others that it has a room.
+    pub(crate) fn shows(&self, code: &RoomCode) -> bool {
+        self.has(&self.keys.room(code), Why::Join)
     }
 }

@@ -20,6 +20,15 @@ const AT_ONCE: u64 = 1000;
 /// Nodes that are remembered.
 const MOST: usize = 1000;
 
+/// For how long a node that is not heard of, nor known to be dead, may have rooms.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Any room: longer than the longest lives, no node has one that anybody here was told of.
+    pub any: Duration,
+    /// A room whose sender is not on that node any more: it has waited for it and ended.
+    pub left: Duration,
+}
+
 /// All of them but this one.
 #[derive(Debug, Default)]
 pub(super) struct Peers(HashMap<NodeId, Peer>);
@@ -119,20 +128,15 @@ impl Peers {
         }
     }
 
-    /// Whether what nobody else has may be on a node that does not answer.
-    pub(super) fn any_doubtful(&self) -> bool {
-        self.0.values().any(|peer| peer.doubtful)
-    }
-
-    /// The names of all of them.
-    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
-        self.0.keys().copied()
-    }
-
-    /// Those that have not answered, and may be alive.
-    pub(super) fn doubtful(&self) -> impl Iterator<Item = NodeId> {
-        let peers = self.0.iter().filter(|(_, peer)| peer.doubtful);
-        peers.map(|(&id, _)| id)
+    /// Those that were heard of within this time.
+    pub(super) fn within(
+        &self,
+        time: Duration,
+        now: Instant,
+    ) -> impl Iterator<Item = (NodeId, &Peer)> {
+        let heard = move |peer: &Peer| now.saturating_duration_since(peer.heard) < time;
+        let peers = self.0.iter().filter(move |(_, peer)| heard(peer));
+        peers.map(|(&id, peer)| (id, peer))
     }
 
     /// Whose address has to be looked at: it owes an answer, or has been silent.
@@ -233,23 +237,27 @@ mod tests {
     fn who_owes_an_answer_is_doubtful_until_it_is_heard_of() {
         let (a, b, now) = (node("a"), node("b"), Instant::now());
         let mut peers = Peers::default();
+        let doubtful = |peers: &Peers| {
+            let peers = peers.within(SILENCE, now).filter(|(_, it)| it.doubtful);
+            peers.map(|(id, _)| id).collect::<Vec<_>>()
+        };
         peers.heard(&a, now);
         peers.heard(&b, now);
-        assert!(!peers.any_doubtful());
+        assert_eq!(doubtful(&peers), []);
         peers.doubt(a.id);
-        assert!(peers.any_doubtful());
         let counts = [("heard", 1), ("silent", 0), ("doubtful", 1)];
         assert_eq!(peers.counts(now), counts);
         let counts = [("heard", 0), ("silent", 1), ("doubtful", 1)];
         assert_eq!(peers.counts(now + SILENCE), counts);
-        assert_eq!(peers.doubtful().collect::<Vec<_>>(), [a.id]);
-        assert_eq!(peers.ids().count(), 2);
+        assert_eq!(doubtful(&peers), [a.id]);
+        assert_eq!(peers.within(SILENCE, now).count(), 2);
+        assert_eq!(peers.within(SILENCE, now + SILENCE).count(), 0);
         assert_eq!(peers.to_look_at(now).as_slice(), std::slice::from_ref(&a));
         peers.answered(a.id, now);
-        assert!(!peers.any_doubtful());
+        assert_eq!(doubtful(&peers), []);
         peers.doubt(a.id);
         assert_eq!(peers.gone(a.id), Some(Change::Gone(a)));
-        assert!(!peers.any_doubtful());
+        assert_eq!(doubtful(&peers), []);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use actix_http::{
     h1::{Codec, Message},
     ws,
 };
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{
+    StatusCode,
+    header::{self, HeaderName},
+};
 use actix_web_actors::ws::HandshakeError;
 use bytes::{Bytes, BytesMut};
 use log::warn;
@@ -30,12 +33,12 @@ use crate::{
     },
     cluster::roads::hold_little,
     cluster::visit::HEADER,
-    config::{Config, Sites},
+    config::Config,
     flow::credit::{Full, Share},
     limits::{
         access::{Shown, Visitor},
         address::{Client, Named, Source, Trust, client_addr},
-        origin::may_connect,
+        origin::{may_connect, may_have_a_page},
         rules::Rule,
     },
     observe::logging::log_client,
@@ -139,12 +142,39 @@ impl Door {
             check: ours,
             ..Visitor::new(client.addr)
         };
+        self.verify(head, client, &visitor, live)?;
         let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
-        if !upgrade::is_well_formed(head) {
-            return Err(refused(&visitor, Ending::BadHandshake));
+        let admitted = self.state.access.admit(shown(head));
+        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
+        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
+        let silent = client.source == Source::SilentProxy && !ours;
+        if silent && proxy::shows_itself(head, peer, live) {
+            warn_of_silent_proxy(live);
         }
-        if let Rule::Blocked = self.state.rule(&visitor) {
-            return Err(refused(&visitor, Ending::AddressBlocked));
+        let compression = self.compression(head, &live.config);
+        Ok(Admitted {
+            response: accepted(head, client, compression),
+            visitor,
+            slot,
+            compression: compression.is_some(),
+            brought: None,
+        })
+    }
+
+    /// Whether a request is a handshake, and of nobody who is kept out.
+    fn verify(
+        &self,
+        head: &RequestHead,
+        client: &Client,
+        visitor: &Visitor,
+        live: &Live,
+    ) -> Result<(), Response<BoxBody>> {
+        let refused = |ending| answer(ending, Some(visitor), &self.state);
+        if !upgrade::is_well_formed(head) {
+            return Err(refused(Ending::BadHandshake));
+        }
+        if let Rule::Blocked = self.state.rule(visitor) {
+            return Err(refused(Ending::AddressBlocked));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
@@ -153,52 +183,21 @@ impl Door {
                 "what is wrong with a handshake: {error}"
             );
             // With the headers that tell the client what would be right.
-            let plain = refused(&visitor, ending_of(&error));
-            Response::from(error).set_body(plain.into_body())
+            Response::from(error).set_body(refused(ending_of(&error)).into_body())
         })?;
-        if !is_of_allowed_page(head, client, &live.sites) {
-            let origin = head.headers.get(header::ORIGIN);
-            let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
-            let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
-            log_client!(
-                Debug,
-                visitor.network,
-                "a web page of {} may not connect",
-                escaped(&shown)
-            );
-            return Err(refused(&visitor, Ending::OriginNotAllowed));
+        let origins = || lines(head, header::ORIGIN);
+        if may_connect(&live.sites, origins(), hosts(head, client)) {
+            return Ok(());
         }
-        let admitted = self.state.access.admit(shown(head));
-        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
-        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
-        let silent = client.source == Source::SilentProxy && !ours;
-        if silent && proxy::shows_itself(head, peer, live) {
-            live.warn_unnamed(|| {
-                warn!(
-                    "a trusted proxy says nothing of who is behind it: all of its clients share \
-                     the budgets and shares of one address (set X-Forwarded-For there, or \
-                     RELAY_TRUSTED_PROXIES here)"
-                );
-            });
-        }
-        let whose = if client.forwarded() {
-            "forwarded"
-        } else {
-            "direct"
-        };
-        let mut response = ws::handshake_response(head);
-        response.insert_header(("x-relay-client", whose));
-        let compression = self.compression(head, &live.config);
-        if let Some(answer) = compression {
-            response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer.to_string()));
-        }
-        Ok(Admitted {
-            response: response.finish().map_into_boxed_body(),
-            visitor,
-            slot,
-            compression: compression.is_some(),
-            brought: None,
-        })
+        let origin = origins().next().unwrap_or_default();
+        let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
+        log_client!(
+            Debug,
+            visitor.network,
+            "a web page of {} may not connect",
+            escaped(&shown)
+        );
+        Err(refused(Ending::OriginNotAllowed))
     }
 
     /// What is answered to the client's offers of compression. Browsers, which have an `Origin`, are not
@@ -234,17 +233,51 @@ pub(super) fn slot(visitor: &Visitor, state: &State) -> Result<Share, Ending> {
     })
 }
 
-/// What a handshake of this visitor's would be refused for just now, if it showed the key that `head` shows.
-pub(super) fn refusal(head: &RequestHead, visitor: &Visitor, state: &State) -> Option<Ending> {
-    if let Rule::Blocked = state.rule(visitor) {
+/// What a handshake of a page of this origin would be refused for just now, if it came from where `head` did and
+/// showed the key that `head` shows.
+pub(super) fn refusal(
+    head: &RequestHead,
+    client: &Client,
+    origin: Option<&[u8]>,
+    state: &State,
+) -> Option<Ending> {
+    let visitor = Visitor::new(client.addr);
+    if let Rule::Blocked = state.rule(&visitor) {
         return Some(Ending::AddressBlocked);
     }
+    if !may_connect(&state.live().sites, origin.into_iter(), hosts(head, client)) {
+        return Some(Ending::OriginNotAllowed);
+    }
     let admitted = state.access.admit(shown(head));
-    admitted.and_then(|_| slot(visitor, state)).err()
+    admitted.and_then(|_| slot(&visitor, state)).err()
+}
+
+/// The answer to a handshake that is accepted, which tells a check whether the relay sees its client.
+fn accepted(head: &RequestHead, client: &Client, compression: Option<Answer>) -> Response<BoxBody> {
+    let whose = match client.forwarded() {
+        true => "forwarded",
+        false => "direct",
+    };
+    let mut response = ws::handshake_response(head);
+    response.insert_header(("x-relay-client", whose));
+    if let Some(answer) = compression {
+        response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer.to_string()));
+    }
+    response.finish().map_into_boxed_body()
+}
+
+fn warn_of_silent_proxy(live: &Live) {
+    live.warn_unnamed(|| {
+        warn!(
+            "a trusted proxy says nothing of who is behind it: all of its clients share \
+             the budgets and shares of one address (set X-Forwarded-For there, or \
+             RELAY_TRUSTED_PROXIES here)"
+        );
+    });
 }
 
 /// What a request shows of an access key.
-fn shown(head: &RequestHead) -> Shown<'_> {
+pub(super) fn shown(head: &RequestHead) -> Shown<'_> {
     let authorization = head.headers.get(header::AUTHORIZATION);
     Shown {
         query: head.uri.query(),
@@ -267,20 +300,29 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, trust: &Trust) -> Client 
     client_addr(peer, named, trust)
 }
 
-/// Whether a request is of no web page, or of one that may connect.
-fn is_of_allowed_page(head: &RequestHead, client: &Client, allowed: &Sites) -> bool {
-    let lines = |name| head.headers.get_all(name).map(|line| line.as_bytes());
+/// Whether a page of the relay's own could connect that is asked for by this request.
+pub(super) fn may_show_page(head: &RequestHead, peer: IpAddr, live: &Live) -> bool {
+    let client = client(head, peer, &live.trust);
+    may_have_a_page(&live.sites, hosts(head, &client))
+}
+
+/// The names by which the relay is asked for.
+fn hosts<'a>(head: &'a RequestHead, client: &Client) -> impl Iterator<Item = &'a [u8]> {
     // RFC 9112 §3.2.2: a target with a host goes over the header.
     let target = head
         .uri
         .authority()
         .map(|target| target.as_str().as_bytes());
-    let host = target.or_else(|| lines(header::HOST).next());
+    let host = target.or_else(|| lines(head, header::HOST).next());
     // Of proxies that ask for the relay by a name of their own. A page cannot set it.
-    let forwarded = lines(header::X_FORWARDED_HOST).filter(|_| client.source != Source::Peer);
+    let is_of_proxy = client.source != Source::Peer;
+    let forwarded = lines(head, header::X_FORWARDED_HOST).filter(move |_| is_of_proxy);
     let forwarded = forwarded.flat_map(|line| line.split(|&byte| byte == b','));
-    let hosts = host.into_iter().chain(forwarded);
-    may_connect(allowed, lines(header::ORIGIN), hosts)
+    host.into_iter().chain(forwarded)
+}
+
+fn lines(head: &RequestHead, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    head.headers.get_all(name).map(|line| line.as_bytes())
 }
 
 fn ending_of(error: &HandshakeError) -> Ending {

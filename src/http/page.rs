@@ -7,6 +7,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
+    dev::RequestHead,
     http::{
         Method, StatusCode,
         header::{
@@ -16,6 +17,7 @@ use actix_web::{
     },
 };
 use relay_page::{File, INDEX};
+use relay_wire::ending::Ending;
 use serde_json::json;
 
 use super::handshake;
@@ -25,11 +27,13 @@ use crate::{limits::access::Visitor, state::State};
 const CONFIG: &str = "/page/config";
 /// Where the page has its browser go for a download that its service worker answers, from its own folder on.
 const DOWNLOAD: &str = "/download";
+/// What a browser is told where no page of the relay's own could connect.
+const NOT_ALLOWED: &str =
+    "This relay shows no page here: RELAY_ALLOWED_ORIGINS has neither \"own\" nor this address.";
 /// What a browser may do with the page: run and show what comes from here, and connect to here (which for a
 /// WebSocket is `'self'` as well, CSP Level 3 §6.7.2.8).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What of a browser's the page may use: none of what asks people first.
 const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), midi=(), \
     payment=(), usb=(), screen-wake-lock=(self), clipboard-write=(self)";
@@ -49,13 +53,18 @@ const CODINGS: [ContentEncoding; 3] = [
 /// else.
 ///
 /// The page itself is for browsers, which name it in their `Accept`: programs that ask for a folder have
-/// forgotten to upgrade, and are told so elsewhere.
+/// forgotten to upgrade, and are told so elsewhere. Where no page of the relay's own could connect, there is none,
+/// and a browser is told why.
 pub(super) fn answer(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     if !reads || !state.live().config.page {
         return None;
     }
     let path = request.path();
+    if !is_allowed(request, state) {
+        let asked = path.ends_with('/') && names_a_page(request);
+        return asked.then(|| HttpResponse::Forbidden().body(format!("{NOT_ALLOWED}\n")));
+    }
     if path.ends_with(CONFIG) {
         return Some(config(request, state));
     }
@@ -68,6 +77,12 @@ pub(super) fn answer(request: &HttpRequest, state: &State) -> Option<HttpRespons
         "" => names_a_page(request).then(|| file(INDEX, request))?,
         name => file(name, request),
     }
+}
+
+/// Whether the page could connect that is asked for.
+fn is_allowed(request: &HttpRequest, state: &State) -> bool {
+    let peer = request.peer_addr();
+    peer.is_some_and(|peer| handshake::may_show_page(request.head(), peer.ip(), &state.live()))
 }
 
 /// Whether `Accept` names a page (RFC 9110 §12.5.1). Browsers do where somebody goes to an address;
@@ -135,15 +150,14 @@ fn matches(known: &IfNoneMatch, tag: &EntityTag) -> bool {
 /// What the page cannot find out by a WebSocket: what holds here, and for what one of this visitor's would be
 /// refused just now, as a browser keeps the answer to a handshake to itself.
 fn config(request: &HttpRequest, state: &State) -> HttpResponse {
-    let live = state.live();
+    let (live, head) = (state.live(), request.head());
     let peer = request.peer_addr();
-    let client = peer.map(|peer| handshake::client(request.head(), peer.ip(), &live.trust));
-    let visitor = client.map(|client| Visitor::new(client.addr));
-    let refusal = visitor.as_ref().and_then(|visitor| {
-        let refusal = handshake::refusal(request.head(), visitor, state)?;
+    let client = peer.map(|peer| handshake::client(head, peer.ip(), &live.trust));
+    let refusal = client.and_then(|client| {
+        let refusal = handshake::refusal(head, &client, origin(head), state)?;
         // Whoever tries keys here is counted as who tries them by handshakes.
-        if request.headers().contains_key(header::AUTHORIZATION) {
-            state.handshake_refused(Some(visitor), refusal);
+        if refusal == Ending::AccessKeyRequired && handshake::shown(head).is_any() {
+            state.handshake_refused(Some(&Visitor::new(client.addr)), refusal);
         }
         Some(refusal.name())
     });
@@ -153,10 +167,16 @@ fn config(request: &HttpRequest, state: &State) -> HttpResponse {
         .json(json!({
             "access_key": config.access_keys.required,
             "max_message": config.sender_message(),
-            "max_receiver_message": config.receiver_message(),
-            "room_ttl": config.room_ttl.as_secs(),
             "refused": refusal,
         }))
+}
+
+/// Which origin the page that asks says it is of. A browser says it of itself with a WebSocket, and not with what a page
+/// asks of its own host.
+fn origin(head: &RequestHead) -> Option<&[u8]> {
+    let mut fields = head.uri.query()?.split('&');
+    let origin = fields.find_map(|field| field.strip_prefix("origin="));
+    origin.map(str::as_bytes)
 }
 
 /// An answer that a browser lets nobody else use, and uses for nothing else.

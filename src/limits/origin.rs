@@ -34,6 +34,15 @@ pub fn may_connect<'a>(
     sites.named.contains(&site) || (sites.own && hosts.any(is_at))
 }
 
+/// Whether a page of the relay's own could connect that was asked for by one of `hosts`.
+pub fn may_have_a_page<'a>(sites: &Sites, mut hosts: impl Iterator<Item = &'a [u8]>) -> bool {
+    let is_named = |host: &[u8]| {
+        let host = str::from_utf8(host).unwrap_or_default().trim();
+        sites.named.iter().any(|site| site.is_at(host))
+    };
+    sites.any || sites.own || hosts.any(is_named)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -146,5 +155,25 @@ mod tests {
         assert!(ask(&Sites::default(), &[]) && ask(&own, &[]));
         let same = "https://relay.example";
         assert!(ask(&own, &[same]) && !ask(&own, &[same, same]));
+    }
+
+    #[test]
+    fn a_page_is_had_where_it_could_connect() {
+        for (allowed, host, may) in [
+            ("own", "relay.example", true),
+            ("*", "relay.example", true),
+            ("https://relay.example", "relay.example", true),
+            (
+                "https://app.example,https://relay.example:8443",
+                "relay.example:8443",
+                true,
+            ),
+            ("https://app.example", "relay.example", false),
+            ("", "relay.example", false),
+        ] {
+            let sites = Sites::parse(allowed).unwrap();
+            let hosts = [host.as_bytes()].into_iter();
+            assert_eq!(may_have_a_page(&sites, hosts), may, "{allowed} at {host}");
+        }
     }
 }

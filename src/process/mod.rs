@@ -39,7 +39,7 @@ use clap::ArgMatches;
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use log::info;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Barrier, Notify, mpsc, oneshot, watch};
 
 use self::{
     reload::{Reload, Running},
@@ -125,7 +125,8 @@ impl Relay {
         let settings = config.cluster();
         let state = State::new(config.clone());
         tokens.apply(&config, &state);
-        let cluster = settings.map(|it| Cluster::new(&it, Arc::clone(&state.rules)));
+        let patience = nodes::patience(&config);
+        let cluster = settings.map(|it| Cluster::new(&it, patience, Arc::clone(&state.rules)));
         let state = state.in_cluster(cluster.transpose()?.map(Arc::new));
         state
             .rules
@@ -241,6 +242,7 @@ impl Relay {
             directory: Arc::clone(&directory),
             handshakes,
             closed,
+            all: Arc::new(Barrier::new(config.workers)),
         };
         let (report_failure, mut failures) = mpsc::unbounded_channel();
         let mut threads = Vec::new();

@@ -5,7 +5,8 @@ use std::{io, sync::Arc, time::Instant};
 use tokio::sync::Notify;
 
 use crate::{
-    cluster::{Change, News},
+    cluster::{Change, News, Patience},
+    config::Config,
     observe::events::{Event, Kind},
     state::State,
 };
@@ -19,10 +20,25 @@ pub(super) async fn join(state: &Arc<State>, decided: &Arc<Notify>) -> io::Resul
     };
     let (listener, decided) = (Arc::clone(state), Arc::clone(decided));
     let tell = move |news| hear(&listener, &decided, news);
-    let joined = cluster
-        .join(settings, config.life(Some(u64::MAX)), tell)
-        .await;
+    let joined = cluster.join(settings, tell).await;
     joined.map_err(io::Error::other)
+}
+
+/// How long a node that falls silent is waited for. One whose process has died is known to be gone in seconds, as its
+/// machine says so; this is for a machine or a network of which nothing is heard.
+///
+/// A receiver hears `cluster_unavailable` for as long as the longest room lives, for every code that no other node has:
+/// that it hears `room_not_found` for a room that is only cut off would be worse, as it counts as a wrong code. All that
+/// it costs is an entry for the node. A sender that takes its room up would lose its share by that wait, and need
+/// not: it is here, and a node that has lost it ends the room after the grace. Where that node was cut off and comes
+/// back sooner than its room ends, both have the room for that while, and a receiver finds the one or the other.
+pub(super) fn patience(config: &Config) -> Patience {
+    // One that takes nothing is pinged after three intervals, and what waits for it has the time of a stall.
+    let noticed = config.ping_interval * 3 + config.ping_timeout + config.stall_timeout;
+    Patience {
+        any: config.life(Some(u64::MAX)),
+        left: noticed + config.room_grace,
+    }
 }
 
 fn hear(state: &State, decided: &Notify, news: News) {

@@ -2,11 +2,14 @@
 //! relay has started, so that it gives out no codes of the last starts.
 //!
 //! Without a state directory, or where the file cannot be written, the keys are this process's alone. In a cluster they
-//! follow from its secret, so that every node knows every token.
+//! follow from its secret, so that every node knows every token. Two relays may have one file, while one of them takes
+//! over from the other: each changes what it finds there, under a lock, and takes over the keys of the other.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, ErrorKind, Read},
+    mem,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -30,13 +33,15 @@ use crate::{
 
 /// The file's name.
 const NAME: &str = "resume.keys";
+/// The file beside it that is locked by whoever changes it: that one itself is another with each change.
+const LOCK: &str = "resume.keys.lock";
 /// The longest file that is read, in bytes: several times what all keys take.
 const MAX_FILE: u64 = 64 * 1024;
 /// How often it is seen whether a new key is due, which is once a day.
 const LOOK: Duration = Duration::from_secs(600);
 
 /// What the file has.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Kept {
     /// How often the relay has started.
     starts: u64,
@@ -47,7 +52,6 @@ struct Kept {
 }
 
 /// The keys of a relay, and where they are kept, if anywhere.
-#[derive(Clone)]
 pub(super) struct TokenFile {
     folder: Option<PathBuf>,
     kept: Kept,
@@ -64,27 +68,20 @@ impl TokenFile {
     /// Where the system has no randomness.
     pub(super) fn open(config: &Config) -> Result<Self, getrandom::Error> {
         let folder = config.state_dir.clone().or_else(systemd::state_directory);
+        let (codes, secret) = (fresh()?, fresh()?);
+        let kept = Kept {
+            codes,
+            ..Kept::default()
+        };
         let mut file = Self {
-            kept: Kept::default(),
             folder,
+            kept,
             is_there: false,
         };
-        let mut known = false;
-        if let Some(folder) = &file.folder {
-            match read(folder) {
-                Ok(kept) => {
-                    known = kept.is_some();
-                    file.kept = kept.unwrap_or_default();
-                }
-                Err(error) => lost(folder, &error),
-            }
-        }
-        if !known {
-            file.kept.codes = fresh()?;
-        }
-        file.kept.starts += 1;
-        file.renew(now(), fresh()?);
-        file.is_there = file.write();
+        file.change(|kept| {
+            kept.starts = kept.starts.wrapping_add(1);
+            kept.renew(now(), secret);
+        });
         Ok(file)
     }
 
@@ -113,14 +110,22 @@ impl TokenFile {
         }
         loop {
             sleep(LOOK).await;
-            let Ok(fresh) = fresh() else { continue };
-            if !self.renew(now(), fresh) {
+            let Ok(secret) = fresh() else { continue };
+            let now = now();
+            if renewed(self.kept.keys.clone(), now, secret) == self.kept.keys {
                 continue;
             }
-            state.tokens.set_keyring(self.keyring());
-            let file = self.clone();
             // Elsewhere, as nobody knows how long a disk takes.
-            let _ = spawn_blocking(move || file.write()).await;
+            let renewing = spawn_blocking(move || {
+                self.change(|kept| kept.renew(now, secret));
+                self
+            });
+            match renewing.await {
+                Ok(file) => self = file,
+                // The process ends.
+                Err(_) => return,
+            }
+            state.tokens.set_keyring(self.keyring());
         }
     }
 
@@ -128,31 +133,64 @@ impl TokenFile {
         Keyring::new(self.kept.keys.iter().map(|key| key.secret))
     }
 
-    /// Adds a key where one is due, and leaves out those that are of no use any more; whether anything changes.
-    fn renew(&mut self, now: u64, fresh: Secret) -> bool {
-        let keys = renewed(self.kept.keys.clone(), now, fresh);
-        let changes = keys != self.kept.keys;
-        self.kept.keys = keys;
-        changes
-    }
-
-    /// Writes the file, if there is a folder for it; whether it is there now.
-    fn write(&self) -> bool {
-        let Some(folder) = &self.folder else {
-            return false;
+    /// Changes what the file has by now, and this relay has of it, and writes it, if there is a folder for it. At most
+    /// one line of the log says what does not work.
+    fn change(&mut self, change: impl FnOnce(&mut Kept)) {
+        let Some(folder) = self.folder.clone() else {
+            return change(&mut self.kept);
         };
+        let path = folder.join(NAME);
+        let locked = lock(&folder);
+        let unread = match read(&folder) {
+            Ok(None) => None,
+            Ok(Some(found)) => {
+                self.kept.follow(found);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        change(&mut self.kept);
         // Numbers and lists of them: there is nothing that could fail to serialise.
         let text = serde_json::to_vec(&self.kept).unwrap_or_default();
-        let written = store::replace(folder, NAME, &text);
-        if let Err(error) = &written {
-            let path = folder.join(NAME);
-            error!(
-                "{} cannot be written, and no room can be taken up after a restart: {error}",
+        let written = locked.and_then(|_locked| store::replace(&folder, NAME, &text));
+        self.is_there = written.is_ok();
+        match (written, unread) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(error)) => error!(
+                "{} could not be read, and is made anew: no room of an earlier start can be taken up: {error}",
                 path.display()
-            );
+            ),
+            (Err(error), _) => error!(
+                "{} cannot be written, and rooms may not be taken up after a restart: {error}",
+                path.display()
+            ),
         }
-        written.is_ok()
     }
+}
+
+impl Kept {
+    /// Adds a key where one is due, and leaves out those that are of no use any more.
+    fn renew(&mut self, now: u64, fresh: Secret) {
+        self.keys = renewed(mem::take(&mut self.keys), now, fresh);
+    }
+
+    /// Goes on from what was found in the file. The keys of here count still, as tokens are signed with them.
+    fn follow(&mut self, found: Self) {
+        let own = mem::replace(self, found).keys;
+        let missing = own.into_iter().filter(|key| !self.keys.contains(key));
+        let missing: Vec<_> = missing.collect();
+        self.keys.extend(missing);
+    }
+}
+
+/// Waits until nobody else changes the file of this folder, who has it for as long as it takes to write it. Nobody else
+/// may open the lock, and so have the relay wait.
+fn lock(folder: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(folder.join(LOCK))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// The file of this folder, if there is one.
@@ -164,14 +202,6 @@ fn read(folder: &Path) -> io::Result<Option<Kept>> {
     let mut text = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
-}
-
-fn lost(folder: &Path, error: &io::Error) {
-    let path = folder.join(NAME);
-    error!(
-        "{} cannot be read, and is made anew: no room of an earlier start can be taken up: {error}",
-        path.display()
-    );
 }
 
 fn fresh() -> Result<Secret, getrandom::Error> {
@@ -187,88 +217,4 @@ fn now() -> u64 {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
-    use relay_wire::code::RoomCode;
-    use tempfile::TempDir;
-
-    use super::*;
-
-    fn start(folder: &Path) -> (State, TokenFile) {
-        let config = Config {
-            state_dir: Some(folder.to_owned()),
-            ..Config::default()
-        };
-        let state = State::new(config.clone());
-        let file = TokenFile::open(&config).unwrap();
-        file.apply(&config, &state);
-        (state, file)
-    }
-
-    #[test]
-    fn a_token_of_one_start_is_good_at_the_next_and_codes_differ() {
-        let folder = TempDir::new().unwrap();
-        let code = RoomCode::random(6).unwrap();
-        let (first, _) = start(folder.path());
-        let until = now() + 60;
-        let token = first.tokens.keyring().sign(&code, 1, until).unwrap();
-        let mode = fs::metadata(folder.path().join(NAME))
-            .unwrap()
-            .permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600);
-        let (second, _) = start(folder.path());
-        assert!(
-            second
-                .tokens
-                .keyring()
-                .verify(&code, &token, now())
-                .is_some()
-        );
-        for _ in 0..1000 {
-            let code = RoomCode::random(6).unwrap();
-            assert!(!first.tokens.prefers(&code) || !second.tokens.prefers(&code));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_made_anew() {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join(NAME), "{").unwrap();
-        let (_, file) = start(folder.path());
-        assert_eq!((file.kept.starts, file.kept.keys.len()), (1, 1));
-        let kept = read(folder.path()).unwrap().unwrap();
-        assert_eq!(kept.keys.len(), 1);
-    }
-
-    #[test]
-    fn without_a_folder_there_is_a_key_and_no_file() {
-        let state = State::new(Config::default());
-        let folder = TempDir::new().unwrap();
-        let gone = folder.path().join("gone");
-        let (there, file) = start(&gone);
-        assert!(!gone.exists() && file.kept.keys.len() == 1);
-        let code = RoomCode::random(6).unwrap();
-        for state in [state, there] {
-            assert!(state.tokens.keyring().sign(&code, 1, now() + 60).is_some());
-            assert!(state.tokens.prefers(&code));
-        }
-    }
-
-    #[test]
-    fn a_key_of_yesterday_is_followed_and_kept() {
-        let folder = TempDir::new().unwrap();
-        let (_, mut file) = start(folder.path());
-        file.kept.keys[0].made -= 25 * 3600;
-        assert!(file.write());
-        let old = file.keyring();
-        let code = RoomCode::random(6).unwrap();
-        let token = old.sign(&code, 1, now() + 60).unwrap();
-        let (state, file) = start(folder.path());
-        assert_eq!(file.kept.keys.len(), 2);
-        let keyring = state.tokens.keyring();
-        assert!(keyring.verify(&code, &token, now()).is_some());
-        let again = keyring.sign(&code, 1, now() + 60).unwrap();
-        assert!(old.verify(&code, &again, now()).is_none(), "by the new key");
-    }
-}
+mod tests;

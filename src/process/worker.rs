@@ -5,7 +5,7 @@ use std::{io, net::TcpListener, sync::Arc};
 use actix_rt::{System, SystemRunner};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::watch,
+    sync::{Barrier, watch},
 };
 
 use crate::{
@@ -51,10 +51,12 @@ pub(super) struct Start {
     pub(super) handshakes: usize,
     /// Becomes true when no more connections are to be accepted.
     pub(super) closed: watch::Receiver<bool>,
+    /// Where all workers wait for each other before they accept anybody: a client may ask for the room of any.
+    pub(super) all: Arc<Barrier>,
 }
 
 impl Start {
-    /// Starts worker `index` on the thread it is called on.
+    /// Starts worker `index` on the thread it is called on. It accepts connections once all workers have started.
     ///
     /// # Errors
     ///
@@ -71,12 +73,11 @@ impl Start {
             state: self.state,
             directory: self.directory,
         };
-        actix_rt::spawn(accept::accept(
-            listeners,
-            door,
-            self.handshakes,
-            self.closed,
-        ));
+        let accepting = accept::accept(listeners, door, self.handshakes, self.closed);
+        actix_rt::spawn(async move {
+            self.all.wait().await;
+            accepting.await;
+        });
         Ok(())
     }
 }
@@ -98,6 +99,7 @@ mod tests {
             directory: Arc::clone(&directory),
             handshakes: 1,
             closed,
+            all: Arc::new(Barrier::new(1)),
         };
         let file = File::open("/proc/self/exe").unwrap();
         let listener = TcpListener::from(OwnedFd::from(file));

@@ -4,44 +4,20 @@
 
 use std::{
     iter,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use relay_wire::code::RoomCode;
 
-/// The rooms of the workers, by the worker's number.
+/// How many rooms each worker keeps, by the worker's number. A hint: others read it while it changes.
 #[derive(Debug)]
-pub struct Placement(Vec<Worker>);
-
-#[derive(Debug, Default)]
-struct Worker {
-    /// Set once it has started.
-    started: OnceLock<()>,
-    /// How many rooms it keeps. A hint: others read it while it changes.
-    rooms: AtomicUsize,
-}
+pub struct Placement(Vec<AtomicUsize>);
 
 impl Placement {
-    /// The placement over so many workers, none of which has started yet.
+    /// The placement over so many workers.
     pub fn new(workers: usize) -> Self {
-        Self(iter::repeat_with(Worker::default).take(workers).collect())
-    }
-
-    /// From here on a worker may be given rooms.
-    pub fn started(&self, worker: usize) {
-        if let Some(worker) = self.0.get(worker) {
-            worker.started.get_or_init(|| ());
-        }
-    }
-
-    /// Whether a worker may be given rooms.
-    pub fn has_started(&self, worker: usize) -> bool {
-        self.0
-            .get(worker)
-            .is_some_and(|worker| worker.started.get().is_some())
+        let none = iter::repeat_with(AtomicUsize::default);
+        Self(none.take(workers).collect())
     }
 
     /// The worker that keeps the room of this code, if there is one; the same answer everywhere.
@@ -53,25 +29,21 @@ impl Placement {
     /// another has fewer.
     pub fn home_for_new(&self, here: usize) -> usize {
         let workers = self.0.iter().enumerate();
-        let started = workers.filter(|(_, worker)| worker.started.get().is_some());
-        let fewest = started.min_by_key(|&(index, worker)| {
-            let rooms = worker.rooms.load(Relaxed);
-            (rooms, index != here)
-        });
+        let fewest = workers.min_by_key(|&(index, rooms)| (rooms.load(Relaxed), index != here));
         fewest.map_or(here, |(index, _)| index)
     }
 
     /// A worker keeps one room more.
     pub fn opened(&self, worker: usize) {
-        if let Some(worker) = self.0.get(worker) {
-            worker.rooms.fetch_add(1, Relaxed);
+        if let Some(rooms) = self.0.get(worker) {
+            rooms.fetch_add(1, Relaxed);
         }
     }
 
     /// A worker keeps one room less.
     pub fn closed(&self, worker: usize) {
-        if let Some(worker) = self.0.get(worker) {
-            worker.rooms.fetch_sub(1, Relaxed);
+        if let Some(rooms) = self.0.get(worker) {
+            rooms.fetch_sub(1, Relaxed);
         }
     }
 }
@@ -92,12 +64,7 @@ mod tests {
 
     #[test]
     fn a_new_room_goes_to_the_worker_with_the_fewest_and_stays_where_that_is_no_other() {
-        let placement = Placement::new(3);
-        assert_eq!(placement.home_for_new(2), 2, "nobody else has started");
-        placement.started(0);
-        placement.started(1);
-        let started = [0, 1, 2, 3].map(|worker| placement.has_started(worker));
-        assert_eq!(started, [true, true, false, false]);
+        let placement = Placement::new(2);
         assert_eq!(placement.home_for_new(1), 1);
         placement.opened(1);
         assert_eq!(placement.home_for_new(1), 0);

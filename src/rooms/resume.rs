@@ -8,7 +8,7 @@ use relay_wire::{
     reply::{Reply, ResumeBy},
 };
 
-use super::{Departure, Effect, Role, Rooms, SessionId, Whereabouts};
+use super::{Departure, Effect, Role, Rooms, SessionId, Whereabouts, room::Room};
 
 impl Rooms {
     /// Where the room of this code is that was opened then.
@@ -22,7 +22,8 @@ impl Rooms {
     }
 
     /// Gives the room of this code that was opened then to another session of its sender, which is told the code and this
-    /// `token`: without one its client is elsewhere and is told both there, as on the way they could be read.
+    /// `token`. There is none for a client that another node brings: that node knows both and tells them, so that neither
+    /// is on the way between the two.
     ///
     /// # Errors
     ///
@@ -76,7 +77,16 @@ impl Rooms {
             self.members.remove(&receiver);
         }
         self.look_anew(code, now);
+        self.progress(code, effects);
         true
+    }
+
+    /// Ends a room that waits for its sender, which may not come back for this reason.
+    pub fn wait_no_more(&mut self, code: RoomCode, why: Ending, effects: &mut Vec<Effect>) {
+        if self.rooms.get(&code).is_some_and(Room::is_away) {
+            let ending = Ending::SenderDisconnected;
+            self.close(code, ending, Some(why.into()), effects);
+        }
     }
 
     /// Enters when a room is to be looked at next, which has changed.

@@ -171,7 +171,6 @@ impl Room {
             Stage::Paired(pair) => Some(pair),
             _ => None,
         };
-        let is_away = matches!(self.stage, Stage::Away { .. });
         let passed_now = pair.map(|pair| pair.passed).unwrap_or_default();
         let mut passed = self.passed;
         passed += passed_now;
@@ -179,7 +178,7 @@ impl Room {
             code,
             opened: self.opened,
             is_open: self.is_open(),
-            sender: (!is_away).then_some(self.sender),
+            sender: (!self.is_away()).then_some(self.sender),
             receiver: pair.map(|pair| pair.receiver),
             waiting: self.queue.len(),
             receivers: self.receivers,

@@ -3,9 +3,9 @@
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 use claude_distill_relay::config::AccessKeys;
-use relay_testing::TestRelay;
+use relay_testing::{TestRelay, proxy::Proxy};
 
-use crate::doubles::{Double, Proxy, command::Check};
+use crate::doubles::{Double, command::Check};
 
 const KEY: &str = "check-0123456789abcdef";
 /// Of another key.

@@ -1,9 +1,9 @@
 //! What a check says of certificates, and of ports that speak TLS where none was asked for or none where it
 //! was.
 
-use relay_testing::{TestRelay, metrics::Metrics};
+use relay_testing::{TestRelay, certificate::Certificate, metrics::Metrics, proxy::Proxy};
 
-use crate::doubles::{Certificate, Double, Proxy, command::Check};
+use crate::doubles::{Double, command::Check};
 
 #[test]
 fn bad_certificates_are_told_apart() {

@@ -4,10 +4,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
-use relay_testing::{TestRelay, port::Port};
+use relay_testing::{TestRelay, certificate::Certificate, port::Port, proxy::Proxy};
 
 use crate::doubles::{
-    Certificate, Double, Proxy,
+    Double,
     command::{Check, Outcome},
 };
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use relay_testing::{
     Client,
+    certificate::Certificate,
     cluster::{Cluster, Nats, pair_across},
     process::Start,
+    proxy::Proxy,
     python::{Share, with_websockets},
     skip::size,
     text,
 };
-
-use crate::doubles::{Certificate, Proxy};
 
 #[tokio::test]
 async fn clients_of_today_share_across_nodes() {

@@ -43,14 +43,33 @@ fn is_well(page: &Peer, axe: &str, state: &str) {
             window.devtools("Emulation.setDeviceMetricsOverride", &size);
             let what = format!("{state}, {scheme}, {width} wide");
             assert_eq!(complaints(page, axe), [""; 0], "{what}");
-            let widest = window.run("return document.documentElement.scrollWidth;", &[]);
-            assert_eq!(widest, width, "{what}");
+            let beside = "return document.documentElement.scrollWidth - innerWidth;";
+            let beside = window.run(beside, &[]).as_i64().expect("a number");
+            assert!(beside <= 0, "{what}: {beside}");
         }
     }
     window.devtools(
         "Emulation.clearDeviceMetricsOverride",
         &Value::Object(Default::default()),
     );
+}
+
+#[test]
+fn over_plain_http_from_another_machine_it_says_why_it_cannot_work() {
+    let relay = TestRelay::start(|_| {});
+    let Some(page) = Peer::idle(Kind::Chromium) else {
+        return;
+    };
+    page.window().go_to(&format!(
+        "http://relay.test:{}/#222222",
+        relay.addr().port()
+    ));
+    page.until_shows("#insecure");
+    let said = page.text("#insecure");
+    assert!(said.contains("https") && said.contains("distill"), "{said}");
+    let asked =
+        "return [...document.querySelectorAll('input')].some((it) => it.checkVisibility());";
+    assert_eq!(page.window().run(asked, &[]), false);
 }
 
 #[test]
@@ -80,6 +99,11 @@ fn axe_finds_nothing_in_any_state() {
     stranger.receive("222222", "another");
     stranger.fails();
     is_well(&stranger, &axe, "a wrong code");
+    stranger
+        .window()
+        .go_to(&format!("http://relay.test:{}/", relay.addr().port()));
+    stranger.until_shows("#insecure");
+    is_well(&stranger, &axe, "over plain http");
     // Nor has its browser anything to complain of, such as of what the policy forbids.
     assert_eq!(sender.browser().window().complaints(), [""; 0]);
     assert_eq!(receiver.browser().window().complaints(), [""; 0]);

@@ -15,6 +15,8 @@ use serde_json::Value;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a whole transfer may take, in a browser that shares two cores with others.
 const TRANSFER: Duration = Duration::from_secs(300);
+/// Bytes a second that a browser moves at least, of which a long file takes its time beyond that.
+const LEAST_RATE: u64 = 4_000_000;
 
 /// A browser that shows the page.
 pub(crate) struct Peer {
@@ -24,11 +26,15 @@ pub(crate) struct Peer {
 impl Peer {
     /// One of this kind at this address, or says why there can be none here.
     pub(crate) fn open(kind: Kind, url: &str) -> Option<Self> {
-        let peer = Self {
-            browser: Browser::of(kind)?,
-        };
+        let peer = Self::idle(kind)?;
         peer.begin_at(url);
         Some(peer)
+    }
+
+    /// One that shows nothing yet.
+    pub(crate) fn idle(kind: Kind) -> Option<Self> {
+        let browser = Browser::of(kind)?;
+        Some(Self { browser })
     }
 
     /// Begins at an address, which may be where it is.
@@ -58,7 +64,12 @@ impl Peer {
 
     /// Shares files, whose paths stand in lines, and waits for the code.
     pub(crate) fn share(&self, files: &str, passphrase: &str) -> String {
-        self.window().type_into("#files", files);
+        self.share_from("#files", files, passphrase)
+    }
+
+    /// The same, of what is typed or chosen in this field: `#files`, `#folder` or `#text`.
+    pub(crate) fn share_from(&self, field: &str, content: &str, passphrase: &str) -> String {
+        self.window().type_into(field, content);
         self.window().fill("#send-passphrase", passphrase);
         self.window().click("#send button.main");
         self.until("a code", DEADLINE, || {
@@ -134,16 +145,23 @@ impl Peer {
 
     /// Waits for the one file of this length that the browser saves, and says its name.
     pub(crate) fn saved_file(&self, length: u64) -> String {
-        self.until("a file of that length", TRANSFER, || {
+        let limit = TRANSFER + Duration::from_secs(length / LEAST_RATE);
+        self.saved_within(limit, |it| it == length)
+    }
+
+    /// Waits for the one file that the browser saves and that is whole by its length, and says its name.
+    pub(crate) fn saved_one(&self, is_whole: impl Fn(u64) -> bool) -> String {
+        self.saved_within(TRANSFER, is_whole)
+    }
+
+    fn saved_within(&self, limit: Duration, is_whole: impl Fn(u64) -> bool) -> String {
+        self.until("a file of that length", limit, || {
             let fault = self.text("#fault");
             assert_eq!(fault, "", "{}", self.text("#status"));
             let files = self.files();
-            let is_whole = |name: &String| {
-                let file = self.browser.downloads().join(name);
-                fs::metadata(file).is_ok_and(|it| it.len() == length)
-            };
+            let length = |name: &String| fs::metadata(self.browser.downloads().join(name));
             match &files[..] {
-                [file] if is_whole(file) => Some(file.clone()),
+                [file] if length(file).is_ok_and(|it| is_whole(it.len())) => Some(file.clone()),
                 _ => None,
             }
         })

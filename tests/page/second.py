@@ -3,7 +3,8 @@
     second.py send URL PASSPHRASE FILE [TWIST]      offers a file; TWIST is JSON with one or more of
         path: the entry's path       name: the manifest's name       size: that of the entry and the manifest
         kind: that of the manifest
-        say: "data_first", "big_record", "big_note", "garbage" or "text", in place of the content
+        say: in place of the content "data_first", "end_first", "manifest_again", "delivered", "big_record", "big_note",
+             "many_notes", "garbage" or "text"
         digest: that of the end
     second.py receive URL PASSPHRASE CODE           writes content to standard output
 
@@ -144,6 +145,18 @@ async def send(url, passphrase, file, twist="{}"):
             await ws.send(out.seal(DATA, b"content", data(0)))
         elif wrong == "big_note":
             await ws.send(out.seal(ENTRY, b'{"entry":0,"path":["' + b"a" * 17_000 + b'"]}'))
+        elif wrong == "end_first":
+            await ws.send(out.seal(END, json.dumps(dict(entries=0, bytes=0, digest="00" * 32)).encode()))
+        elif wrong == "manifest_again":
+            await ws.send(out.seal(MANIFEST, json.dumps(manifest).encode()))
+        elif wrong == "delivered":
+            await ws.send(out.seal(DELIVERED, b"{}"))
+        elif wrong == "many_notes":
+            # 40 MB of names, of files without content.
+            for number in range(2500):
+                long = [f"{number}"] + ["a" * 250] * 60
+                many = dict(entry, entry=number, path=long, size=0)
+                await ws.send(out.seal(ENTRY, json.dumps(many).encode()))
         elif wrong == "garbage":
             await ws.send(os.urandom(100))
         elif wrong == "text":

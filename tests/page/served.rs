@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use claude_distill_relay::config::Config;
+use claude_distill_relay::config::{Config, Sites};
 use flate2::read::GzDecoder;
 use relay_testing::{Raw, TestRelay, http::Response, http::UPGRADE, raw_pair};
 
@@ -84,6 +84,38 @@ async fn a_relay_without_the_page_has_a_word_for_everybody() {
 }
 
 #[tokio::test]
+async fn there_is_no_page_where_none_could_connect_and_a_browser_is_told_why() {
+    let own = |relay: &TestRelay| format!("http://{}", relay.addr());
+    for (sites, status) in [
+        ("", 403),
+        ("https://app.example", 403),
+        ("*", 200),
+        ("own,https://app.example", 200),
+    ] {
+        let relay =
+            TestRelay::start(|config| config.allowed_origins = Sites::parse(sites).unwrap());
+        let (answer, body) = get(&relay, "/", BROWSER).await;
+        assert_eq!(answer.status, status, "{sites}: {answer:?}");
+        let told = String::from_utf8_lossy(&body);
+        assert_eq!(
+            told.contains("RELAY_ALLOWED_ORIGINS"),
+            status == 403,
+            "{told}"
+        );
+        let (answer, _) = get(&relay, "/", "").await;
+        assert_eq!(answer.status, 426, "{sites}: {answer:?}");
+        let (answer, _) = get(&relay, "/index.html", BROWSER).await;
+        assert_eq!(answer.status == 200, status == 200, "{sites}: {answer:?}");
+        // As a handshake of such a page is answered.
+        let origin = format!("Origin: {}\r\n", own(&relay));
+        let host = format!("Host: {}\r\n", relay.addr());
+        let request = UPGRADE.replace("Host: relay.example\r\n", &host) + &origin + "\r\n";
+        let opens = Raw::ask(&relay, &request).await.status == 101;
+        assert_eq!(opens, status == 200, "{sites}");
+    }
+}
+
+#[tokio::test]
 async fn every_file_is_served_as_it_was_built_in_the_coding_that_is_liked_best() {
     let relay = TestRelay::start(|_| {});
     for name in relay_page::names() {
@@ -115,6 +147,32 @@ async fn every_file_is_served_as_it_was_built_in_the_coding_that_is_liked_best()
     let packed = built("index.html", "gzip").unwrap();
     GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
     assert!(Some(plain) == built("index.html", "identity"));
+}
+
+#[tokio::test]
+async fn the_published_digests_are_those_of_all_that_is_served() {
+    let relay = TestRelay::start(|_| {});
+    let published = include_str!("../../web/dist/DIGESTS");
+    let (_, served) = get(&relay, "/DIGESTS", "").await;
+    assert!(served == published.as_bytes());
+    let mut listed = Vec::new();
+    for line in published.lines() {
+        let (expected, name) = line.split_once("  ").unwrap();
+        let (_, body) = get(&relay, &format!("/{name}"), "").await;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &body);
+        let digest: String = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(digest, expected, "{name}");
+        listed.push(name.to_owned());
+    }
+    let mut names: Vec<_> = relay_page::names()
+        .filter(|name| name != "DIGESTS")
+        .collect();
+    names.sort();
+    assert_eq!(listed, names);
 }
 
 #[tokio::test]
@@ -225,9 +283,10 @@ async fn nothing_else_is_found_whatever_is_asked_for() {
     }
 }
 
-/// What the page is told of a relay with these settings.
-async fn told(relay: &TestRelay, lines: &str) -> serde_json::Value {
-    let (answer, body) = get(relay, "/relay/page/config", lines).await;
+/// What the page is told that asks with this query and these further lines.
+async fn told(relay: &TestRelay, query: &str, lines: &str) -> serde_json::Value {
+    let path = format!("/relay/page/config{query}");
+    let (answer, body) = get(relay, &path, lines).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     serde_json::from_slice(&body).unwrap()
@@ -242,18 +301,19 @@ async fn the_page_is_told_what_holds_and_what_it_would_be_refused_for() {
     let expected = serde_json::json!({
         "access_key": false,
         "max_message": 1_000_000,
-        "max_receiver_message": 1_000_000,
-        "room_ttl": 1800,
         "refused": null,
     });
-    assert_eq!(told(&relay, "").await, expected);
+    assert_eq!(told(&relay, "", "").await, expected);
     let pair = raw_pair(&relay).await;
-    assert_eq!(told(&relay, "").await["refused"], "relay_full");
+    assert_eq!(told(&relay, "", "").await["refused"], "relay_full");
     let (answer, _) = get(&relay, "/", BROWSER).await;
     assert_eq!(answer.status, 200, "the page itself is for everybody");
     drop(pair);
     relay.settled().await;
-    assert_eq!(told(&relay, "").await["refused"], serde_json::Value::Null);
+    assert_eq!(
+        told(&relay, "", "").await["refused"],
+        serde_json::Value::Null
+    );
 }
 
 #[tokio::test]
@@ -278,22 +338,41 @@ async fn the_page_is_for_everybody_and_a_session_for_who_has_a_key() {
     let with_key = Raw::ask(&relay, &upgrade(&format!("/?key={KEY}"))).await;
     assert_eq!(with_key.status, 101, "{with_key:?}");
     let refused = r#"relay_handshakes_refused_total{reason="access_key_required"}"#;
-    for (lines, word, counted) in [
-        ("".to_owned(), Some("access_key_required"), 1),
-        (format!("Authorization: Bearer {KEY}\r\n"), None, 1),
+    let required = Some("access_key_required");
+    let bearer = |key: &str| format!("Authorization: Bearer {key}\r\n");
+    for (query, lines, word, counted) in [
+        (String::new(), String::new(), required, 1),
+        (String::new(), bearer(KEY), None, 1),
+        (format!("?key={KEY}"), String::new(), None, 1),
         // Who tries keys is counted.
-        (
-            "Authorization: Bearer wrong\r\n".to_owned(),
-            Some("access_key_required"),
-            2,
-        ),
+        (String::new(), bearer("wrong"), required, 2),
+        ("?key=wrong".to_owned(), String::new(), required, 3),
     ] {
-        let told = told(&relay, &lines).await;
+        let told = told(&relay, &query, &lines).await;
         assert_eq!(
             (told["access_key"].as_bool(), told["refused"].as_str()),
             (Some(true), word)
         );
-        assert_eq!(relay.metrics().get(refused), counted, "{lines}");
+        assert_eq!(relay.metrics().get(refused), counted, "{query} {lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_behind_a_proxy_that_hides_its_host_is_told_why_it_cannot_connect() {
+    let relay = TestRelay::start(|_| {});
+    let own = format!("?origin=http://{}", relay.addr());
+    for (query, lines, word) in [
+        (own.as_str(), "", None),
+        ("", "", None),
+        ("?origin=https://a.example", "", Some("origin_not_allowed")),
+        (
+            "?origin=https://a.example",
+            "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: a.example\r\n",
+            None,
+        ),
+    ] {
+        let told = told(&relay, query, lines).await;
+        assert_eq!(told["refused"].as_str(), word, "{query} {lines}");
     }
 }
 

@@ -35,6 +35,7 @@ in_each_browser!(
     a_wrong_passphrase_is_told_to_both,
     an_access_key_is_asked_for_and_shown,
     its_handshake_is_offered_no_compression,
+    it_keeps_no_secret,
 );
 
 /// A file to be shared, in a folder of its own.
@@ -247,4 +248,49 @@ fn its_handshake_is_offered_no_compression(kind: Kind) {
         });";
     let opened = peer.window().run(script, &[&relay.url()]);
     assert_eq!(opened, "open ");
+}
+
+/// What a browser keeps of the page, and where it is: of all that outlives the page.
+const KEPT: &str = "return (async () => {
+    const kept = [location.href, document.cookie, JSON.stringify(history.state)];
+    for (const area of [sessionStorage, localStorage]) kept.push(JSON.stringify({...area}));
+    for (const {name} of await indexedDB.databases()) {
+      const database = await new Promise((go) => { const it = indexedDB.open(name); it.onsuccess = () => go(it.result); });
+      for (const store of database.objectStoreNames) {
+        const asked = database.transaction(store).objectStore(store).getAll();
+        kept.push(JSON.stringify(await new Promise((go) => { asked.onsuccess = () => go(asked.result); })));
+      }
+      database.close();
+    }
+    return kept.join(' ');
+  })();";
+
+fn it_keeps_no_secret(kind: Kind) {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let relay = TestRelay::start(|config| {
+        config.access_keys = AccessKeys::parse(&format!("alice:{KEY}")).unwrap();
+    });
+    let file = File::new("a photo.jpg", 1_000_000);
+    let (Some(sender), Some(receiver)) = (
+        Peer::open(kind, &page(&relay)),
+        Peer::open(kind, &page(&relay)),
+    ) else {
+        return;
+    };
+    for peer in [&sender, &receiver] {
+        peer.until_shows("#key-field");
+        peer.window().fill("#key-field", KEY);
+    }
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.saved(file.size());
+    sender.until_delivered(1);
+    let kept = [&sender, &receiver].map(|it| it.window().run(KEPT, &[]).to_string());
+    for kept in &kept {
+        assert!(!kept.contains(PASSPHRASE) && !kept.contains(KEY), "{kept}");
+    }
+    let [shares, has_received] = kept;
+    // What it takes to go on after a reload, and nothing once all is there.
+    assert!(shares.contains(&code), "{shares}");
+    assert!(!has_received.contains(&code), "{has_received}");
 }

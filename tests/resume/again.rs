@@ -8,8 +8,6 @@ use relay_testing::{
 };
 use tempfile::TempDir;
 
-use super::{answer, close, open, take_up};
-
 fn start(folder: &TempDir) -> Start {
     Start::new().env("RELAY_STATE_DIR", folder.path().display())
 }
@@ -27,14 +25,14 @@ async fn a_room_outlives_its_relay_however_that_ends() {
     let folder = TempDir::new().unwrap();
     let mut relay = start(&folder).run();
     let mut sender = Client::at(relay.addr()).await;
-    let mut ticket = open(&mut sender).await;
+    let mut ticket = sender.create_lasting_room().await;
     for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGTERM] {
         relay = restarted(&folder, relay, signal).await;
         let mut receiver = Client::at(relay.addr()).await;
         // It is open once its sender is there.
         assert_eq!(receiver.try_code(&ticket.code).await, "room_not_found");
         let mut again = Client::at(relay.addr()).await;
-        ticket = take_up(&mut again, &ticket).await;
+        ticket = again.take_up(&ticket).await;
         receiver.join(&ticket.code).await;
         again.expect_peer().await;
         again.send("hello").await;
@@ -49,7 +47,7 @@ async fn several_workers_find_it_too() {
     let mut tickets = Vec::new();
     for _ in 0..12 {
         let mut sender = Client::at(relay.addr()).await;
-        tickets.push(open(&mut sender).await);
+        tickets.push(sender.create_lasting_room().await);
     }
     let addr = relay.addr();
     relay.stop().await;
@@ -57,8 +55,7 @@ async fn several_workers_find_it_too() {
     let relay = again.env("RELAY_PORT", addr.port()).run_at(addr);
     for ticket in tickets {
         let mut sender = Client::at(relay.addr()).await;
-        // The worker that is to have it may not have started yet.
-        while answer(&mut sender, ticket.request()).await == "too_many_rooms" {}
+        sender.take_up(&ticket).await;
         let mut receiver = Client::at(relay.addr()).await;
         receiver.join(&ticket.code).await;
         sender.expect_peer().await;
@@ -69,24 +66,12 @@ async fn several_workers_find_it_too() {
 async fn without_a_state_directory_a_token_dies_with_its_relay() {
     let mut relay = Start::new().run();
     let mut sender = Client::at(relay.addr()).await;
-    let ticket = open(&mut sender).await;
+    let ticket = sender.create_lasting_room().await;
     let addr = relay.addr();
     relay.stop().await;
     let relay = Start::new().env("RELAY_PORT", addr.port()).run_at(addr);
     let mut again = Client::at(relay.addr()).await;
-    assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
-}
-
-#[tokio::test]
-async fn a_room_that_ended_well_before_the_restart_ends_only_once() {
-    let folder = TempDir::new().unwrap();
-    let relay = start(&folder).run();
-    let mut sender = Client::at(relay.addr()).await;
-    let ticket = open(&mut sender).await;
-    sender.send(close(1000)).await;
-    sender.expect_close(1000).await;
-    let mut again = Client::at(relay.addr()).await;
-    assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
+    assert_eq!(again.try_request(ticket.request()).await, "room_not_found");
 }
 
 #[tokio::test]
@@ -100,7 +85,7 @@ async fn a_code_of_before_is_not_given_out_anew() {
         let mut senders = Vec::new();
         for _ in 0..ROOMS {
             let mut sender = Client::at(relay.addr()).await;
-            let ticket = open(&mut sender).await;
+            let ticket = sender.create_lasting_room().await;
             assert!(before.insert(ticket.code), "a code is given out twice");
             senders.push(sender);
         }

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use relay_testing::{Client, TestRelay, reply, text};
+use relay_testing::{
+    Client, TestRelay,
+    reply::{self, Ticket},
+    text,
+};
+use tokio_tungstenite::tungstenite::Message;
 
-use super::{Ticket, answer, close, open, resume, take_up};
+/// Long enough to join a room before its end on a busy machine.
+const TTL: Duration = Duration::from_secs(3);
 
 /// Opens a room whose sender's line is cut then.
 async fn left(relay: &TestRelay) -> Ticket {
     let mut sender = Client::connect(relay).await;
-    let ticket = open(&mut sender).await;
+    let ticket = sender.create_lasting_room().await;
     sender.reset();
     relay
         .until("a sender that is away", |it| it.away == 1)
@@ -26,7 +32,7 @@ async fn a_room_waits_for_a_sender_whose_line_is_cut() {
     receiver.expect_silence().await;
 
     let mut again = Client::connect(&relay).await;
-    take_up(&mut again, &ticket).await;
+    again.take_up(&ticket).await;
     again.expect_peer().await;
     again.send("hello").await;
     receiver.expect(text("hello")).await;
@@ -39,14 +45,14 @@ async fn a_room_waits_for_a_sender_whose_line_is_cut() {
 async fn a_receiver_gets_what_was_sent_and_is_told_to_come_back() {
     let relay = TestRelay::start(|_| {});
     let mut sender = Client::connect(&relay).await;
-    let ticket = open(&mut sender).await;
+    let ticket = sender.create_lasting_room().await;
     let mut receiver = Client::connect(&relay).await;
     receiver.join(&ticket.code).await;
     let mut queued = Client::connect(&relay).await;
     queued.join(&ticket.code).await;
     sender.expect_peer().await;
     sender.send("the last word").await;
-    sender.send(close(1001)).await;
+    sender.close_with(1001).await;
     receiver.expect(text("the last word")).await;
     assert_eq!(receiver.expect_close(1013).await, "sender_away");
 
@@ -54,7 +60,7 @@ async fn a_receiver_gets_what_was_sent_and_is_told_to_come_back() {
     let mut receiver = Client::connect(&relay).await;
     receiver.join(&ticket.code).await;
     let mut again = Client::connect(&relay).await;
-    take_up(&mut again, &ticket).await;
+    again.take_up(&ticket).await;
     for waiting in [queued, receiver] {
         let mut waiting = waiting;
         let id = again.expect_peer().await;
@@ -68,23 +74,20 @@ async fn a_receiver_gets_what_was_sent_and_is_told_to_come_back() {
 #[tokio::test]
 async fn a_sender_that_means_to_leave_ends_its_room() {
     let relay = TestRelay::start(|_| {});
-    for leave in [close(1000), close(1005)] {
+    for with_code in [true, false] {
         let mut sender = Client::connect(&relay).await;
-        let ticket = open(&mut sender).await;
+        let ticket = sender.create_lasting_room().await;
         let mut receiver = Client::connect(&relay).await;
         receiver.join(&ticket.code).await;
         sender.expect_peer().await;
-        if leave == close(1000) {
+        if with_code {
             sender.close().await;
         } else {
-            // A close without a code.
-            sender
-                .send(tokio_tungstenite::tungstenite::Message::Close(None))
-                .await;
+            sender.send(Message::Close(None)).await;
         }
         receiver.expect_close(1001).await;
         let mut again = Client::connect(&relay).await;
-        assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
+        assert_eq!(again.try_request(ticket.request()).await, "room_not_found");
     }
 }
 
@@ -93,33 +96,32 @@ async fn each_other_way_of_going_keeps_the_room() {
     let relay = TestRelay::start(|_| {});
     for code in [1001, 1011, 3000, 4321] {
         let mut sender = Client::connect(&relay).await;
-        let ticket = open(&mut sender).await;
-        sender.send(close(code)).await;
-        sender.expect_close(code).await;
+        let ticket = sender.create_lasting_room().await;
+        sender.close_with(code).await;
         let mut again = Client::connect(&relay).await;
-        take_up(&mut again, &ticket).await;
+        again.take_up(&ticket).await;
         again.close().await;
     }
     let mut sender = Client::connect(&relay).await;
-    let ticket = open(&mut sender).await;
+    let ticket = sender.create_lasting_room().await;
     sender.vanish();
     relay
         .until("a sender that is away", |it| it.away == 1)
         .await;
     let mut again = Client::connect(&relay).await;
-    take_up(&mut again, &ticket).await;
+    again.take_up(&ticket).await;
 }
 
 #[tokio::test]
 async fn a_connection_that_seems_alive_is_replaced_and_told() {
     let relay = TestRelay::start(|_| {});
     let mut old = Client::connect(&relay).await;
-    let ticket = open(&mut old).await;
+    let ticket = old.create_lasting_room().await;
     let mut receiver = Client::connect(&relay).await;
     receiver.join(&ticket.code).await;
     old.expect_peer().await;
     let mut new = Client::connect(&relay).await;
-    let ticket = take_up(&mut new, &ticket).await;
+    let ticket = new.take_up(&ticket).await;
     old.expect_close_after_error("replaced", 1008).await;
     assert_eq!(receiver.expect_close(1013).await, "sender_away");
     let mut receiver = Client::connect(&relay).await;
@@ -139,41 +141,10 @@ async fn a_room_whose_sender_does_not_come_back_ends() {
         .expect_close_after_error("sender_disconnected", 1001)
         .await;
     let mut again = Client::connect(&relay).await;
-    assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
+    assert_eq!(again.try_request(ticket.request()).await, "room_not_found");
     assert_eq!(again.try_code(&ticket.code).await, "room_not_found");
     let counts = relay.counters();
     assert_eq!((counts.rooms, counts.away), (0, 0));
-}
-
-#[tokio::test]
-async fn a_wrong_token_is_a_wrong_code() {
-    const GUESSES: usize = 5;
-    let relay = TestRelay::start(|config| config.failed_join_max = GUESSES);
-    let mut sender = Client::connect(&relay).await;
-    let ticket = open(&mut sender).await;
-    let other = open(&mut Client::connect(&relay).await).await;
-    let mut flipped = ticket.token.clone();
-    let last = if flipped.ends_with('A') { "E" } else { "A" };
-    flipped.replace_range(flipped.len() - 5..flipped.len() - 4, last);
-    let wrong = [
-        resume(&ticket.code, &flipped),
-        resume(&ticket.code, &other.token),
-        resume("bbbbbb", &ticket.token),
-        resume(&ticket.code, ""),
-        resume(&ticket.code, &"A".repeat(3000)),
-    ];
-    let mut guesser = Client::connect_for(&relay, "192.0.2.1").await;
-    guesser.send(reply::join("bbbbbb")).await;
-    let unknown = guesser.next_json("an answer").await;
-    for request in &wrong[..GUESSES - 1] {
-        guesser.send(request.clone()).await;
-        // To the byte what a wrong code is told.
-        assert_eq!(guesser.next_json("an answer").await, unknown);
-    }
-    // The budget of wrong codes is spent.
-    guesser.send(wrong[4].clone()).await;
-    guesser.expect_close_after_error("rate_limited", 1008).await;
-    sender.expect_silence().await;
 }
 
 #[tokio::test]
@@ -192,7 +163,7 @@ async fn who_does_not_ask_for_it_sees_no_change() {
 
     let none = TestRelay::start(|config| config.room_grace = Duration::ZERO);
     let mut sender = Client::connect(&none).await;
-    sender.send(r#"{"type":"CREATE_ROOM","resume":true}"#).await;
+    sender.send(reply::CREATE_LASTING).await;
     let created = sender.next_json("ROOM_CREATED").await;
     assert!(created.get("resume_token").is_none(), "{created}");
 }
@@ -222,7 +193,7 @@ async fn a_relay_that_stops_says_when_to_come_back() {
     let mut senders = Vec::new();
     for _ in 0..20 {
         let mut sender = Client::connect(&relay).await;
-        open(&mut sender).await;
+        sender.create_lasting_room().await;
         senders.push(sender);
     }
     let mut plain = Client::connect(&relay).await;
@@ -244,11 +215,31 @@ async fn a_relay_that_stops_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_room_that_has_ended_opens_none() {
-    let relay = TestRelay::start(|config| config.room_ttl = Duration::from_secs(1));
+async fn a_room_whose_time_is_up_is_over_whoever_is_there() {
+    let relay = TestRelay::start(|config| config.room_ttl = TTL);
     let mut sender = Client::connect(&relay).await;
-    let ticket = open(&mut sender).await;
-    sender.expect_close_after_error("room_expired", 1001).await;
+    let ticket = sender.create_lasting_room().await;
+    let mut paired = Client::connect(&relay).await;
+    paired.join(&ticket.code).await;
+    sender.expect_peer().await;
+    let waiting = left(&relay).await;
+    let [mut behind_a_pair, mut without_sender] =
+        [Client::connect(&relay).await, Client::connect(&relay).await];
+    behind_a_pair.join(&ticket.code).await;
+    without_sender.join(&waiting.code).await;
+    for queued in [&mut behind_a_pair, &mut without_sender] {
+        queued.expect_close_after_error("room_expired", 1001).await;
+    }
+    // The pair may finish, but its sender cannot come back.
+    sender.send("the last").await;
+    paired.expect(text("the last")).await;
+    sender.reset();
+    assert_eq!(paired.expect_close(1001).await, "sender_disconnected");
     let mut again = Client::connect(&relay).await;
-    assert_eq!(answer(&mut again, ticket.request()).await, "room_not_found");
+    for over in [ticket, waiting] {
+        assert_eq!(again.try_request(over.request()).await, "room_not_found");
+        assert_eq!(again.try_code(&over.code).await, "room_not_found");
+    }
+    drop(again);
+    relay.settled().await;
 }

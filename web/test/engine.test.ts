@@ -103,6 +103,22 @@ test("content goes from one side to the other", { timeout }, async () => {
   await sharing;
 });
 
+test("a confirmation is put off for content alone: the sender may be waiting for it", { timeout }, async () => {
+  const between = new TestRelay();
+  const { share } = await sharer(new Uint8Array(1_000_000));
+  const { receive, saved } = receiver();
+  between.between = (from, data) => {
+    // A tick behind each message.
+    if (from === "sender" && typeof data !== "string") queueMicrotask(() => setImmediate(() => receive.post({ is: "tick" })));
+    return data;
+  };
+  const sharing = share.run();
+  await receive.run();
+  assert.equal(saved[0]?.bytes, 1_000_000);
+  share.post({ is: "stop" });
+  await sharing;
+});
+
 test("a payload of version 1 is acknowledged once it is kept", { timeout }, async () => {
   new TestRelay();
   const { gone } = await oldSender(await payload(fromText("hello")));

@@ -166,6 +166,11 @@ test("a place is found for every size that a browser can hold, and none is promi
   assert.equal(ways({ what: "folder", size: 1000 }, all)[0], "pick");
   assert.equal(ways({ what: "file", size: 2e9 }, { ...all, pick: false })[0], "private");
   assert.equal(ways({ what: "file", size: 20e9 }, { ...all, pick: false })[0], "download");
+  // Where a part may be left behind of what fails, a small file waits in memory until it is whole.
+  const without = { pick: false, private: null, download: true };
+  assert.equal(ways({ what: "file", size: 1e6 }, without)[0], "memory");
+  assert.equal(ways({ what: "folder", size: 1e8 }, without)[0], "download");
+  assert.equal(ways({ what: "stream", size: null }, without)[0], "download");
   assert.deepEqual(ways({ what: "file", size: 2e9 }, { pick: false, private: null, download: false }), []);
   assert.deepEqual(ways({ what: "file", size: 1e6 }, { pick: false, private: null, download: false }), ["memory"]);
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { whenFree } from "../src/disk/private_folder.ts";
 import { Source } from "../src/disk/source.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
 import { type Effect as ShareEffect, type Input as ShareInput, Sharing } from "../src/engine/share.ts";
@@ -48,8 +49,8 @@ const challenge = say({ type: "CHALLENGE", version: 2, salt: "00".repeat(32), no
 const start = { entries: 0, offset: 0, digest: NO_HEADERS };
 const data = (offset: number, length: number) => ({ kind: KIND.DATA, entry: 0, offset, content: new Uint8Array(length) }) as const;
 
-/** One that content is on its way to. */
-function begun(offered: Manifest = manifest, first = header) {
+/** One that content is on its way to; without a `first` header it is yet to come. */
+function begun(offered: Manifest = manifest, first: Header | null = header) {
   const it = receiver();
   it.feed({ is: "start" });
   assert.deepEqual(it.feed({ is: "up" }), ["say JOIN_ROOM"]);
@@ -58,7 +59,7 @@ function begun(offered: Manifest = manifest, first = header) {
   assert.deepEqual(it.feed(challenge), ["tell proving", "prove"]);
   assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: offered }, more: false }), ["tell offered", "open_target"]);
   assert.deepEqual(it.feed({ is: "ready", start, header: null, bytes: 0 }), ["seal 2", "tell begun"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header: first, json }, more: true }), ["entry"]);
+  if (first) assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header: first, json }, more: true }), ["entry"]);
   return it;
 }
 
@@ -88,6 +89,9 @@ test("a receiver takes nothing out of its order", () => {
     assert.deepEqual(begun().feed({ is: "note", note, more: false }), ["seal 8 protocol", "hang_up 1000", "tell failed misbehaved"]);
   }
   assert.deepEqual(begun().feed(say({ type: "CHALLENGE" })).at(-1), "tell failed misbehaved");
+  // No file at all is not an empty one.
+  const none = begun(manifest, null).feed({ is: "note", note: { kind: KIND.END, entries: 0, bytes: 0, digest: NO_HEADERS }, more: false });
+  assert.equal(none.at(-1), "tell failed misbehaved");
 });
 
 test("a receiver whose line is lost comes back, and goes on with what it has", () => {
@@ -120,6 +124,37 @@ test("a receiver that comes back takes no other transfer for its own, and no ver
   assert.equal(second.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: other }, more: false }).at(-1), "tell failed aborted");
   const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
   assert.equal(again().feed(first).at(-1), "tell failed misbehaved");
+});
+
+test("a receiver of sessions takes those that it has asked for, each once, and no verdict once content flows", () => {
+  const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
+  const payload = (sessionId: string) => say({ type: "PAYLOAD", salt: "00".repeat(32), nonce: "00".repeat(12), ciphertext: "00".repeat(20), sessionId });
+  const listed = () => {
+    const it = receiver();
+    it.feed({ is: "start" });
+    it.feed({ is: "up" });
+    it.feed(joined);
+    assert.deepEqual(it.feed(first), ["tell proving", "prove", "tell waits_for_content"]);
+    assert.deepEqual(it.feed({ is: "list" }), ["say LIST_SESSIONS"]);
+    return it;
+  };
+  const { feed } = listed();
+  assert.deepEqual(feed({ is: "select", id: "a" }), ["say SELECT_SESSION"]);
+  assert.deepEqual(feed({ is: "select", id: "a" }), []);
+  assert.deepEqual(feed(payload("a")), ["keep_payload"]);
+  assert.deepEqual(feed({ is: "kept", bytes: 4 }), ["tell delivered"]);
+  assert.equal(feed(payload("a")).at(-1), "tell failed misbehaved");
+  assert.equal(listed().feed(payload("a")).at(-1), "tell failed misbehaved");
+  assert.equal(begun().feed(say({ type: "DENIED", reason: "invalid_proof" })).at(-1), "tell failed misbehaved");
+});
+
+test("what is locked is tried again until it is free, and nothing else is", async () => {
+  const failing = (name: string, times: number) => async () => {
+    if (times-- > 0) throw new DOMException("", name);
+    return "done";
+  };
+  assert.equal(await whenFree(failing("NoModificationAllowedError", 2)), "done");
+  await assert.rejects(whenFree(failing("QuotaExceededError", 1)), { name: "QuotaExceededError" });
 });
 
 test("a code that was never right fails at once; a full room and a spent budget wait", () => {

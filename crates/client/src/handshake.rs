@@ -65,7 +65,7 @@ pub enum OpenError {
 }
 
 /// Opens a WebSocket to the relay of `url`, with these headers beside those that it takes; a user and a
-/// password in the URL become one more (RFC 7617 §2). No message or frame longer than `longest` bytes is taken from it.
+/// password in the URL become one more (RFC 7617 §2), unless there is an `authorization` among them. No message or frame longer than `longest` bytes is taken from it.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub async fn open(
     let user = url.user.as_ref();
     let user = user.map(|user| format!("Basic {}", STANDARD.encode(user)));
     let user = user.iter().map(|it| ("authorization", it.as_str()));
-    for (name, value) in headers.iter().copied().chain(user) {
+    for (name, value) in user.chain(headers.iter().copied()) {
         let value = HeaderValue::from_str(value);
         let value = value.map_err(|error| OpenError::Request(Error::HttpFormat(error.into())))?;
         request.headers_mut().insert(name, value);
@@ -139,5 +139,39 @@ impl From<Error> for OpenError {
             Error::Protocol(why) => Self::Protocol(why),
             other => Self::Connection(other),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// What is asked for a URL with these headers.
+    async fn asked(url: &str, headers: &[(&'static str, &str)]) -> String {
+        let (here, mut there) = tokio::io::duplex(16 << 10);
+        let url = Url::parse(url).unwrap();
+        let (opened, asked) = tokio::join!(open(&url, headers, 1000, Box::new(here)), async move {
+            let mut head = [0; 4096];
+            let read = there.read(&mut head).await.unwrap();
+            String::from_utf8_lossy(&head[..read]).to_lowercase()
+        });
+        assert!(opened.is_err(), "nobody has answered");
+        asked
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_given_goes_over_the_user_in_the_url() {
+        let by_user = asked("ws://me:secret@a.example", &[]).await;
+        assert!(
+            by_user.contains("authorization: basic bwu6c2vjcmv0"),
+            "{by_user}"
+        );
+        let key = ("authorization", "Bearer key");
+        let by_key = asked("ws://me:secret@a.example", &[key]).await;
+        assert!(by_key.contains("authorization: bearer key"), "{by_key}");
+        assert_eq!(by_key.matches("authorization").count(), 1);
     }
 }

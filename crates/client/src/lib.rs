@@ -17,7 +17,7 @@
 //! | `program` | the program `distill` |
 //! | `engine` | sharing and receiving over lines that drop |
 //! | `disk` | what is read from a disk to be sent, and written to one as it arrives |
-//! | `transfer` | what a sender and a receiver say to each other: pure |
+//! | `transfer` | what a sender and a receiver say to each other, without I/O |
 //!
 //! What an error means to its user, and what they should do about it, is for the caller to say.
 

@@ -72,7 +72,7 @@ impl Url {
     }
 
     /// Scheme, host and port, without a port that the scheme implies.
-    fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
         format!("{scheme}://{}", self.authority())
     }

@@ -3,8 +3,6 @@
 #![cfg(feature = "distill")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod distill;
-
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -15,6 +13,7 @@ use std::{
 use nix::sys::signal::Signal;
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 use relay_testing::{
+    distill::Distill,
     line::{Forwarder, Line},
     noise::noise,
     process::{Relay, Start},
@@ -24,9 +23,7 @@ use relay_testing::{
 use ring::digest::{Context, Digest, SHA256};
 use tempfile::TempDir;
 
-use self::distill::Distill;
-
-/// Bytes a second that a line carries. What is on its way is lost with a cut, and grows with the line's rate.
+/// Bytes a second that a line carries.
 const RATE: u64 = 16_000_000;
 /// How long any of these may take.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -243,12 +240,12 @@ async fn share_through(seed: u64, bytes: u64, mut mishaps: Vec<Mishap>) -> Cost 
 }
 
 #[tokio::test]
-async fn a_cut_costs_what_was_on_its_way_and_no_more() {
-    let (bytes, cuts) = size((100 * MIB, 10), (1000 * MIB, 100));
+async fn a_hundred_cuts_cost_less_than_a_hundredth() {
+    let (bytes, cuts) = size((100 * MIB, 5), (1000 * MIB, 100));
     let one_of_each = [Mishap::CutOfSender, Mishap::CutOfReceiver];
     let mishaps = one_of_each.into_iter().cycle().take(cuts).collect();
     let cost = share_through(1, bytes, mishaps).await;
-    let most = bytes + cuts as u64 * 256 * 1024;
+    let most = bytes + bytes / 100;
     assert!(cost.sent < most, "{} for {bytes}", cost.sent);
     // Heads, seals and words take two thousandths.
     assert!(cost.carried < cost.sent + bytes / 400, "{}", cost.carried);

@@ -2,6 +2,10 @@
 //! they say, and how they end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "program/disks.rs"]
+mod disks;
+#[path = "program/relays.rs"]
+mod relays;
 #[path = "program/setup.rs"]
 mod setup;
 #[path = "program/sharing.rs"]

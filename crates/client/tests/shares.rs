@@ -10,9 +10,12 @@ use std::fs;
 use relay_client::engine::{
     event::{Event, Warning},
     fault::Fault,
-    options::{Secret, Shared, What, Where},
+    options::{Secret, Shared, Where},
 };
-use relay_testing::process::Relay;
+use relay_testing::{
+    client::{Client, text},
+    process::Relay,
+};
 
 use self::ends::{Folders, noise, receiving, sharing, start_receive, start_share};
 
@@ -164,6 +167,45 @@ async fn what_is_no_code_no_file_or_no_relay_is_said_at_once() {
     );
     let mut options = receiving(&url(&relay), "a7f3k2", &folders.there);
     options.to = Where::Stdout;
-    let _ = What::Stdin;
     assert_eq!(start_receive(options).end().await, Err(Fault::NoSuchRoom));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_hears_why_a_receiver_gives_up() {
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let mut options = sharing(&url(&relay), &folders.file("a", &noise(100_000)));
+    options.stay = true;
+    let share = start_share(options);
+    let code = share.code().await;
+    fs::write(folders.there.join("file"), "").unwrap();
+    let mut options = receiving(&url(&relay), &code, &folders.there);
+    options.to = Where::Path(folders.there.join("file/in it"));
+    let fault = start_receive(options).end().await.unwrap_err();
+    assert_eq!(fault.exit_status(), 7, "{fault}");
+    let why = share
+        .told
+        .until("end of the receiver", |event| match event {
+            Event::PeerGone { why } => Some(why.clone()),
+            _ => None,
+        });
+    assert!(why.await.contains("the receiver's disk"));
+    let again = start_receive(receiving(&url(&relay), &code, &folders.there));
+    again.end().await.unwrap();
+    share.stop().await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_the_code_ends_no_share() {
+    let (relay, folders) = (Relay::start(&[]), Folders::new());
+    let share = start_share(sharing(&url(&relay), &folders.file("a", b"secret")));
+    let code = share.code().await;
+    let mut stranger = Client::at(relay.addr()).await;
+    stranger.join(&code).await;
+    stranger.send(text("a".repeat(300_000))).await;
+    // The share comes back on another line, and the stranger is sent away.
+    let reason = stranger.expect_close(1013).await;
+    assert_eq!(reason, "sender_away");
+    let received = start_receive(receiving(&url(&relay), &code, &folders.there));
+    assert_eq!(received.end().await.unwrap().bytes, 6);
+    share.end().await.unwrap();
 }

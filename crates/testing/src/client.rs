@@ -21,7 +21,11 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{local::TestRelay, reply, wait::within};
+use crate::{
+    local::TestRelay,
+    reply::{self, Ticket},
+    wait::within,
+};
 
 /// A text message.
 pub fn text(content: impl Into<String>) -> Message {
@@ -92,6 +96,20 @@ impl Client {
         reply::created(&self.next_json("ROOM_CREATED").await)
     }
 
+    /// Opens a room that outlives this line.
+    pub async fn create_lasting_room(&mut self) -> Ticket {
+        self.send(reply::CREATE_LASTING).await;
+        let created = self.next_json("ROOM_CREATED").await;
+        reply::created(&created);
+        Ticket::of(&created)
+    }
+
+    /// Takes a room up again; returns what is good for the next time.
+    pub async fn take_up(&mut self, ticket: &Ticket) -> Ticket {
+        self.send(ticket.request()).await;
+        reply::resumed(&self.next_json("ROOM_RESUMED").await, &ticket.code)
+    }
+
     /// Joins a room, whether it is paired at once or queued.
     pub async fn join(&mut self, code: &str) {
         self.send(reply::join(code)).await;
@@ -100,8 +118,13 @@ impl Client {
 
     /// Tries a code; returns the type of the answer, or why not.
     pub async fn try_code(&mut self, code: &str) -> String {
-        self.send(reply::join(code)).await;
-        let answer = self.next_json("the answer to a code").await;
+        self.try_request(reply::join(code)).await
+    }
+
+    /// Says what it wants; returns the type of the answer, or why not.
+    pub async fn try_request(&mut self, request: String) -> String {
+        self.send(request).await;
+        let answer = self.next_json("an answer").await;
         let told = answer["reason"].as_str().or(answer["type"].as_str());
         told.expect("a type").to_owned()
     }
@@ -206,11 +229,16 @@ impl Client {
         self.expect_close(code).await;
     }
 
+    /// Closes with 1000, as who is done.
+    pub async fn close(self) {
+        self.close_with(1000).await;
+    }
+
     /// Closes the handshake's way: the relay answers with the same code, then ends the connection.
     /// What it had still to say before is let pass.
-    pub async fn close(mut self) {
+    pub async fn close_with(mut self, code: u16) {
         let close = CloseFrame {
-            code: CloseCode::Normal,
+            code: CloseCode::from(code),
             reason: "".into(),
         };
         within("room to close", self.ws.close(Some(close)))
@@ -219,10 +247,10 @@ impl Client {
         loop {
             match self.next("the answer to a close").await {
                 Message::Close(Some(close)) => {
-                    assert_eq!(close.code, CloseCode::Normal);
+                    assert_eq!(u16::from(close.code), code);
                     break;
                 }
-                Message::Close(None) => panic!("an answer without a code to close 1000"),
+                Message::Close(None) => panic!("an answer without a code to close {code}"),
                 _ => {}
             }
         }

@@ -9,11 +9,14 @@
 //! | [`memory`] | what the system tells of a process's memory |
 //! | `netns` | a network that can be cut (Linux) |
 //! | [`nats`] | a nats-server |
+//! | [`certificate`] | certificates of servers, good and bad |
+//! | [`mod@proxy`] | a proxy before a relay, with or without TLS |
 //! | [`nginx`] | how nginx is started |
 //! | [`mod@line`] | a line of some rate, delay and buffers |
 //! | [`cluster`] | several relays that are one |
 //! | [`client`] | a well-behaved client, on a library that the relay does not use |
 //! | [`browser`] | a browser, steered |
+//! | [`distill`] | `distill`, at work |
 //! | [`raw`] | a socket that says exactly the bytes it is told to |
 //! | [`pairs`] | two clients in one room |
 //! | [`wire`] | frames by hand, right or wrong |
@@ -37,8 +40,10 @@
 )]
 
 pub mod browser;
+pub mod certificate;
 pub mod client;
 pub mod cluster;
+pub mod distill;
 pub mod http;
 pub mod line;
 pub mod local;
@@ -53,6 +58,7 @@ pub mod pairs;
 pub mod port;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod python;
 pub mod raw;
 pub mod reply;

@@ -1,7 +1,6 @@
 //! The relay as a process of its own: its memory, its files and the way it ends are nobody else's.
 
 use std::{
-    env,
     ffi::OsString,
     net::SocketAddr,
     ops::{Deref, DerefMut},
@@ -20,7 +19,7 @@ use crate::{
     metrics::Metrics,
     pairs::paired,
     port::Port,
-    program::{Process, Program},
+    program::{Process, Program, built},
     raw::Raw,
     wait::within,
 };
@@ -32,16 +31,9 @@ const STILL: u32 = 60;
 /// How long it may take until then.
 const STILL_WITHIN: Duration = Duration::from_secs(150);
 
-/// The program under test, which cargo builds for every test and benchmark of the relay's, and
-/// names to them. The tests of other packages find it beside themselves, where all are built together.
+/// The program under test.
 pub fn program() -> OsString {
-    env::var_os("CARGO_BIN_EXE_claude-distill-relay").unwrap_or_else(|| {
-        let test = env::current_exe().expect("the path of this test");
-        let path = test.ancestors().nth(2).expect("a target folder");
-        let path = path.join("claude-distill-relay");
-        assert!(path.exists(), "cargo build: there is no {}", path.display());
-        path.into()
-    })
+    built("claude-distill-relay").expect("the relay: cargo build")
 }
 
 /// A relay that is about to be started.

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, BufRead, BufReader},
     net::{SocketAddr, TcpStream},
@@ -36,6 +36,16 @@ const OURS: [&str; 7] = [
 ];
 /// How often to look at what tells of no change by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A program of this workspace, if it was built. Cargo builds those of a package for its tests and benchmarks, and
+/// names them; those of other packages are beside the test, where all are built together.
+pub fn built(name: &str) -> Option<OsString> {
+    env::var_os(format!("CARGO_BIN_EXE_{name}")).or_else(|| {
+        let test = env::current_exe().ok()?;
+        let path = test.ancestors().nth(2)?.join(name);
+        path.exists().then(|| path.into())
+    })
+}
 
 /// A program that is about to be started, in a directory of its own and with nothing of ours in its
 /// environment.

@@ -5,9 +5,47 @@ use serde_json::Value;
 /// The request that opens a room.
 pub const CREATE: &str = r#"{"type":"CREATE_ROOM"}"#;
 
+/// The request that opens a room which outlives its sender's line.
+pub const CREATE_LASTING: &str = r#"{"type":"CREATE_ROOM","resume":true}"#;
+
 /// The request that joins a room.
 pub fn join(code: &str) -> String {
     serde_json::json!({"type": "JOIN_ROOM", "room_id": code}).to_string()
+}
+
+/// The request that takes a room up again.
+pub fn resume(code: &str, token: &str) -> String {
+    serde_json::json!({"type": "RESUME_ROOM", "room_id": code, "resume_token": token}).to_string()
+}
+
+/// What a sender takes its room up again with.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// The code of its room.
+    pub code: String,
+    /// The token that it was given.
+    pub token: String,
+}
+
+impl Ticket {
+    /// What a `ROOM_CREATED` or a `ROOM_RESUMED` has of it.
+    pub fn of(told: &Value) -> Self {
+        let text = |name: &str| {
+            let text = told[name].as_str();
+            text.unwrap_or_else(|| panic!("no {name} in {told}"))
+                .to_owned()
+        };
+        assert!(told["resume_within"].is_u64(), "{told}");
+        Self {
+            code: text("room_id"),
+            token: text("resume_token"),
+        }
+    }
+
+    /// The request that takes its room up again.
+    pub fn request(&self) -> String {
+        resume(&self.code, &self.token)
+    }
 }
 
 /// Parses a message of the relay: one JSON object with a `type`.
@@ -31,6 +69,14 @@ pub fn created(value: &Value) -> String {
     let distinct = |byte| b"acdefhjkmnprtvwxy23456789".contains(&byte);
     assert!(code.bytes().all(distinct), "{value}");
     code.to_owned()
+}
+
+/// What is good for the next time, in a `ROOM_RESUMED` for that room.
+pub fn resumed(value: &Value, code: &str) -> Ticket {
+    assert_eq!(value["type"], "ROOM_RESUMED", "{value}");
+    assert_eq!(value["room_id"], code, "{value}");
+    assert!(value["expires_in"].is_u64(), "{value}");
+    Ticket::of(value)
 }
 
 /// Checks that this is a `ROOM_JOINED` for that room.

@@ -5,7 +5,10 @@ use std::fmt::Display;
 
 use relay_wire::code::RoomCode;
 
-use super::{RoomRegistry, member::Member};
+use super::{
+    RoomRegistry,
+    member::{Absent, Member},
+};
 use crate::{
     actors::{messages::Deliver, now},
     flow::credit::Share,
@@ -56,6 +59,9 @@ impl RoomRegistry {
 
     fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<&Member>) {
         self.state.placement.opened(self.worker);
+        if let Some(cluster) = &self.state.cluster {
+            cluster.opened(&code);
+        }
         let is_check = |it: &Member| it.visitor.check;
         if self.members.get(&sender).is_some_and(is_check) {
             self.checks.insert(code);
@@ -72,8 +78,11 @@ impl RoomRegistry {
     }
 
     fn room_away(&mut self, away: &Away, cause: Option<&Member>) {
-        let counted = Share::take(&self.state.pools.away, 1);
-        self.away.insert(away.code, counted);
+        let absent = Absent {
+            visitor: cause.map(|it| it.visitor.clone()),
+            _counted: Share::take(&self.state.pools.away, 1),
+        };
+        self.away.insert(away.code, absent);
         self.state.metrics.resumes.away();
         self.log_room(&away.code, cause, away);
         self.tell(away.code, cause, || Event {

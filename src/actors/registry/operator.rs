@@ -10,7 +10,7 @@ use crate::{
         now,
     },
     flow::clocks::CLOSE_TIMEOUT,
-    limits::rules::Rule,
+    limits::{access::Visitor, rules::Rule},
     rooms::SessionId,
 };
 
@@ -51,6 +51,18 @@ impl RoomRegistry {
             });
         }
         any
+    }
+
+    /// Ends the rooms that wait for a sender whom this holds, as it may not come back.
+    fn end_waiting(&mut self, ending: Ending, holds: impl Fn(&Self, &Visitor) -> bool) {
+        let absent = self.away.iter().filter_map(|(&code, absent)| {
+            let visitor = absent.visitor.as_ref()?;
+            holds(self, visitor).then_some(code)
+        });
+        for code in absent.collect::<Vec<_>>() {
+            self.rooms.wait_no_more(code, ending, &mut self.effects);
+        }
+        self.carry_out();
     }
 }
 
@@ -109,6 +121,10 @@ impl Handler<Decided> for RoomRegistry {
                 member.session.do_send(word);
             }
         }
+        self.end_waiting(Ending::Blocked, |registry, visitor| {
+            let is_blocked = || matches!(registry.state.rule(visitor), Rule::Blocked);
+            network.covers(visitor.network) && is_blocked()
+        });
         ended
     }
 }
@@ -119,5 +135,8 @@ impl Handler<KeysChanged> for RoomRegistry {
     fn handle(&mut self, _: KeysChanged, ctx: &mut Self::Context) {
         let all: Vec<_> = self.members.keys().copied().collect();
         self.end_without_key(&all, ctx);
+        self.end_waiting(Ending::AccessKeyWithdrawn, |registry, visitor| {
+            registry.state.access.is_over_for(visitor)
+        });
     }
 }

@@ -84,9 +84,8 @@ impl RoomRegistry {
             Request::Create(_) => placement.home_for_new(self.worker),
             Request::Join(_) | Request::Resume(_) => {
                 let home = request.code().map(|code| placement.home(&code));
-                // A worker that has not started has no rooms either.
-                home.filter(|&home| placement.has_started(home))
-                    .unwrap_or(self.worker)
+                // What is no code is nobody's.
+                home.unwrap_or(self.worker)
             }
         };
         if home == self.worker {

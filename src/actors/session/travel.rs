@@ -27,7 +27,7 @@ impl Session {
             Err(error) => return lost(connection.id, &error),
         };
         let home = connection.directory.home(worker);
-        // There is one: a worker is given rooms only once it has started.
+        // There is one: nobody is accepted before each worker has started.
         let Some((registry, thread)) = home.map(|it| (it.registry.clone(), it.thread.clone()))
         else {
             return;

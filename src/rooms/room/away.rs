@@ -13,9 +13,11 @@ impl Room {
         self.is_open() && self.resumable.is_some_and(|it| it.opened == opened)
     }
 
-    /// How long it waits for a sender that leaves like this, if it does.
+    /// How long it waits for a sender that leaves like this, if it does. Where the relay stops, the next is to have the
+    /// room: it is over here at once, and may be taken up there.
     pub(in crate::rooms) fn grace_for(&self, departure: Departure) -> Option<Duration> {
-        let resumable = self.resumable.filter(|_| self.is_open())?;
+        let goes_on = self.ending.is_none_or(|it| it == Ending::ServerShutdown);
+        let resumable = self.resumable.filter(|_| goes_on)?;
         departure.may_come_back().then_some(resumable.grace)
     }
 
@@ -29,7 +31,8 @@ impl Room {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> Option<SessionId> {
-        let receiver = self.end_pair(code, Ending::SenderAway, departure, effects);
+        let close = self.ending.unwrap_or(Ending::SenderAway);
+        let receiver = self.end_pair(code, close, departure, effects);
         self.stage = Stage::Away {
             until: now + grace,
             since: departure,
@@ -41,6 +44,11 @@ impl Room {
             grace,
         }));
         receiver
+    }
+
+    /// Whether it waits for its sender.
+    pub(in crate::rooms) fn is_away(&self) -> bool {
+        matches!(self.stage, Stage::Away { .. })
     }
 
     /// How its sender left, if the room has waited for it in vain.
@@ -60,7 +68,7 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) -> Vec<SessionId> {
         let mut gone = Vec::new();
-        if !matches!(self.stage, Stage::Away { .. }) {
+        if !self.is_away() {
             let replaced = Ending::Replaced;
             gone.extend(self.end_pair(code, Ending::SenderAway, replaced.into(), effects));
             effects.extend([

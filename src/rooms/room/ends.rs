@@ -94,8 +94,7 @@ impl Room {
         };
         let left = departure.unwrap_or(ending.into());
         members.extend(self.end_pair(code, close, left, effects));
-        let is_away = matches!(self.stage, Stage::Away { .. });
-        if ending != Ending::SenderDisconnected && !is_away {
+        if ending != Ending::SenderDisconnected && !self.is_away() {
             let come_back = self
                 .reconnect_in
                 .filter(|_| ending == Ending::ServerShutdown);

@@ -1,7 +1,10 @@
 //! Rooms that outlive their senders' connections.
 
 use super::*;
-use crate::rooms::effect::{Departure, Effect};
+use crate::rooms::{
+    effect::{Departure, Effect},
+    ended::MOST,
+};
 
 pub(super) const GRACE: u64 = 20;
 pub(super) const OPENED: u64 = 5;
@@ -218,6 +221,59 @@ fn the_relay_stops_and_the_operator_ends_a_room_that_waits() {
     let come_back = come_back.unwrap();
     let (first, last) = (Duration::from_secs(1), Duration::from_secs(11));
     assert!(come_back >= first && come_back < last, "{come_back:?}");
+}
+
+#[test]
+fn a_pair_that_the_relay_lets_finish_is_told_to_come_back_when_its_line_is_cut() {
+    let mut world = lasting(&[1]);
+    world.run(|rooms, _, effects| rooms.drain(Duration::from_secs(10), effects));
+    assert_eq!(world.end(S, VANISHED), [Closed(1, "server_shutdown")]);
+    assert!(world.is_empty());
+    let whereabouts = world.rooms.whereabouts(&code(S), OPENED, world.now);
+    assert_eq!(whereabouts, Whereabouts::Unknown, "the next relay opens it");
+    // One that means to leave ends it.
+    let mut world = lasting(&[1]);
+    world.run(|rooms, _, effects| rooms.drain(Duration::from_secs(10), effects));
+    assert_eq!(world.leave(S), [Closed(1, "sender_disconnected")]);
+    let whereabouts = world.rooms.whereabouts(&code(S), OPENED, world.now);
+    assert_eq!(whereabouts, Whereabouts::Over);
+}
+
+#[test]
+fn a_sender_that_may_not_come_back_is_waited_for_no_more() {
+    let forsake = |world: &mut World| {
+        world.run(|rooms, _, effects| rooms.wait_no_more(code(S), Ending::Blocked, effects))
+    };
+    let mut world = lasting(&[1, 2]);
+    assert_eq!(forsake(&mut world), [], "it is there");
+    world.end(S, VANISHED);
+    let end = ["sender_disconnected"; 2];
+    assert_eq!(forsake(&mut world), [Told(2, end[0]), Closed(2, end[1])]);
+    assert!(world.is_empty());
+}
+
+#[test]
+fn rooms_that_have_ended_are_remembered_up_to_a_bound() {
+    let mut world = World::new(10, 10, 1 << 20);
+    let codes: Vec<_> = (0..=MOST).map(|_| RoomCode::random(8).unwrap()).collect();
+    for &code in &codes {
+        let slots = Arc::clone(&world.slots);
+        world.run(|rooms, now, effects| {
+            let created = rooms.create(now, SessionId(S), &slots, Some(code), &terms(), effects);
+            created.unwrap();
+        });
+        world.leave(S);
+    }
+    let whereabouts = |room: usize| world.rooms.whereabouts(&codes[room], OPENED, world.now);
+    assert_eq!(whereabouts(0), Whereabouts::Unknown, "the first of them");
+    assert_eq!(whereabouts(1), Whereabouts::Over);
+    assert_eq!(whereabouts(MOST), Whereabouts::Over);
+    world.at(101);
+    assert!(
+        codes
+            .iter()
+            .all(|code| world.rooms.is_free(code, world.now))
+    );
 }
 
 #[test]

@@ -19,12 +19,17 @@ export type Way = "pick" | "private" | "download" | "memory";
 /** From so many bytes on a person is asked where to save: a copy in the browser would take the place twice. */
 export const ASK_FROM = 256 * 1024 * 1024;
 
+/** Up to so many bytes memory goes before a download, of which a browser may leave a part behind where it fails. */
+export const SMALL = 16 * 1024 * 1024;
+
 /** The ways there are, the best first; where it is `pick`, the person is to click. */
 export function ways({ what, size }: Pick<Manifest, "what" | "size">, can: Can): Way[] {
   const ways: Way[] = [];
   if (can.private !== null && (size ?? 0) <= can.private) ways.push("private");
+  const fits = (most: number): boolean => size !== null && size <= most;
+  if (fits(SMALL)) ways.push("memory");
   if (can.download) ways.push("download");
-  if (size !== null && size <= MAX_MEMORY) ways.push("memory");
+  if (fits(MAX_MEMORY) && !fits(SMALL)) ways.push("memory");
   const ask = can.pick && (what !== "file" || size === null || size >= ASK_FROM || ways[0] !== "private");
   return ask ? ["pick", ...ways] : ways;
 }

@@ -9,6 +9,8 @@ import { guarded } from "./target.ts";
 
 /** How long the browser may take to begin a download, in ms. */
 const PATIENCE = 20_000;
+/** How often the worker is told that it is needed, in ms: browsers end one that has heard nothing for half a minute. */
+const NEEDED = 10_000;
 
 export const hasDownload = (): boolean => "serviceWorker" in navigator && "ReadableStream" in window;
 
@@ -47,6 +49,11 @@ async function begin(offer: Offer, leaving: () => void): Promise<Sink> {
   leaving();
   location.assign(`download/${offer.id}`);
   await until(() => wanted > 0, PATIENCE);
+  const needed = setInterval(() => active.postMessage(null), NEEDED);
+  const last = (word: "end" | "abort"): void => {
+    clearInterval(needed);
+    port.postMessage(word);
+  };
   return {
     async write(bytes) {
       // A browser that asks the person where to save may take its time.
@@ -55,11 +62,11 @@ async function begin(offer: Offer, leaving: () => void): Promise<Sink> {
       port.postMessage(bytes, [bytes.buffer]);
     },
     async close() {
-      port.postMessage("end");
+      last("end");
       return null;
     },
     async abort() {
-      port.postMessage("abort");
+      last("abort");
     },
   };
 }

@@ -11,7 +11,7 @@ import type { Request } from "./private_worker.ts";
 import { guarded, type Place, type Saved, type Store, type Target, targetOf } from "./target.ts";
 
 /** How long another page may still have the transfer, in ms. */
-const CLAIM = 3000;
+const CLAIM = 10_000;
 
 /**
  * Whether this browser has one: some have it in no private window. Every browser that has one has workers write to

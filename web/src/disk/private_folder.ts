@@ -1,8 +1,8 @@
 /** The folders of transfers in the origin's private file system: who has which, and when they go. */
 
 const ROOT = "transfers";
-/** How often a removal is tried. */
-const REMOVALS = 10;
+/** How often, and after how long each time in ms, what is locked is tried. */
+const [TRIES, TRY_AGAIN] = [50, 200];
 /** How long a transfer that nobody goes on with is kept, in ms. */
 const KEPT = 24 * 60 * 60 * 1000;
 
@@ -10,15 +10,20 @@ export async function openFolder(transfer: string): Promise<FileSystemDirectoryH
   return (await root()).getDirectoryHandle(transfer, { create: true });
 }
 
-/** Removes a transfer. The files of a worker that was ended are free a moment later, which nobody is told of. */
 export async function removeFolder(transfer: string): Promise<void> {
   const folders = await root();
+  return whenFree(() => folders.removeEntry(transfer, { recursive: true }));
+}
+
+/** Does what takes a file that nobody writes to. Those of a worker that has ended are free a while later, which nobody is told of. */
+export async function whenFree<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await folders.removeEntry(transfer, { recursive: true });
+      return await work();
     } catch (error) {
-      if (tries === REMOVALS) throw error;
-      await new Promise((later) => setTimeout(later, 200));
+      const isLocked = error instanceof DOMException && error.name === "NoModificationAllowedError";
+      if (!isLocked || tries === TRIES) throw error;
+      await new Promise((later) => setTimeout(later, TRY_AGAIN));
     }
   }
 }

@@ -7,8 +7,8 @@
 import { type Bytes, fromText, toText } from "../transfer/bytes.ts";
 import { crc32 } from "../transfer/crc.ts";
 import { chained, type Header, NO_HEADERS, parseKeptHeader } from "../transfer/note.ts";
-import { openFolder } from "./private_folder.ts";
-import { MAX_ENTRIES, type Place } from "./target.ts";
+import { openFolder, whenFree } from "./private_folder.ts";
+import { MAX_ENTRIES, MAX_HEADERS, type Place } from "./target.ts";
 
 export type Request =
   | { readonly ask: "open"; readonly transfer: string }
@@ -18,8 +18,6 @@ export type Request =
 
 /** Content is flushed every so many bytes. */
 const FLUSH_EVERY = 64 * 1024 * 1024;
-/** What is looked at of an index, in bytes. */
-const MAX_INDEX = 64 * 1024 * 1024;
 
 let folder: FileSystemDirectoryHandle;
 let index: FileSystemSyncAccessHandle;
@@ -29,8 +27,10 @@ let entries = 0;
 let sum = 0;
 let unflushed = 0;
 
+/** A file to write to; a page that was reloaded may have to wait for the worker of the one that it was. */
 async function handle(name: string): Promise<FileSystemSyncAccessHandle> {
-  return (await folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
+  const file = await folder.getFileHandle(name, { create: true });
+  return whenFree(() => file.createSyncAccessHandle());
 }
 
 /** Opens a transfer, and says how much of it is there. */
@@ -40,8 +40,9 @@ async function open(transfer: string): Promise<Place> {
   const headers = readIndex();
   entries = headers.length;
   const header = headers.at(-1)?.header ?? null;
-  let [digest, bytes, offset] = [NO_HEADERS, 0, 0];
+  let [digest, length, bytes, offset] = [NO_HEADERS, 0, 0, 0];
   for (const { json, header } of headers) {
+    length += json.length;
     digest = new Uint8Array(await chained(digest, json));
     if (header.entry < entries - 1) bytes += header.size ?? 0;
   }
@@ -49,12 +50,12 @@ async function open(transfer: string): Promise<Place> {
     content = await handle(String(entries - 1));
     offset = readContent(content, header.size ?? Infinity);
   }
-  return { entries, offset, digest, header, bytes: bytes + offset };
+  return { entries, offset, digest, header, headers: length, bytes: bytes + offset };
 }
 
 /** The headers of whole lines; what is behind them is cut off. */
 function readIndex(): { header: Header; json: Bytes }[] {
-  const bytes = new Uint8Array(Math.min(index.getSize(), MAX_INDEX));
+  const bytes = new Uint8Array(Math.min(index.getSize(), MAX_HEADERS + MAX_ENTRIES));
   index.read(bytes, { at: 0 });
   const headers = [];
   let from = 0;
@@ -83,10 +84,10 @@ function readContent(file: FileSystemSyncAccessHandle, longest: number): number 
   return size;
 }
 
-/** The entry before is whole. */
+/** The entry before is whole, and on the disk before the index tells of another. */
 function settle(): void {
   if (!content) return;
-  content.flush();
+  if (unflushed > 0) content.flush();
   content.close();
   content = null;
   write(sums, new Uint8Array(new Uint32Array([sum]).buffer), (entries - 1) * 4);
@@ -96,7 +97,6 @@ async function begin(json: Bytes, isFolder: boolean): Promise<void> {
   settle();
   write(index, json, index.getSize());
   write(index, fromText("\n"), index.getSize());
-  index.flush();
   [sum, unflushed] = [0, 0];
   if (!isFolder) content = await handle(String(entries));
   entries++;

@@ -17,6 +17,7 @@ worker.addEventListener("install", () => void worker.skipWaiting());
 worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.claim()));
 
 worker.addEventListener("message", ({ data, ports: [port] }) => {
+  // Without a port it is a page that needs this worker to stay.
   if (!port || offers.size >= 16) return;
   offers.set(data.id, { offer: data, port });
   port.postMessage("ready");

@@ -6,6 +6,8 @@ import { chained, type Header, NO_HEADERS } from "../transfer/note.ts";
 
 /** The most files and folders that are taken of one transfer. */
 export const MAX_ENTRIES = 100_000;
+/** The most that is taken of their headers, in bytes. */
+export const MAX_HEADERS = 32 * 1024 * 1024;
 
 /** How much there is. */
 export interface Place {
@@ -16,11 +18,13 @@ export interface Place {
   readonly digest: Bytes;
   /** The last entry's. */
   readonly header: Header | null;
+  /** Bytes of all headers. */
+  readonly headers: number;
   /** Bytes of content in all. */
   readonly bytes: number;
 }
 
-export const EMPTY: Place = { entries: 0, offset: 0, digest: NO_HEADERS, header: null, bytes: 0 };
+export const EMPTY: Place = { entries: 0, offset: 0, digest: NO_HEADERS, header: null, headers: 0, bytes: 0 };
 
 /** What was received, for the person. */
 export interface Saved {
@@ -61,10 +65,11 @@ export function targetOf(store: Store, from: Place, saved: (saved: Saved) => voi
       return place;
     },
     async entry(header, json) {
-      if (place.entries >= MAX_ENTRIES) throw new DiskFault("target_failed");
+      const headers = place.headers + json.length;
+      if (place.entries >= MAX_ENTRIES || headers > MAX_HEADERS) throw new DiskFault("target_failed");
       await guarded(store.begin(header, json, place.entries));
       const digest = await chained(place.digest, json);
-      place = { entries: place.entries + 1, offset: 0, digest, header, bytes: place.bytes };
+      place = { entries: place.entries + 1, offset: 0, digest, header, headers, bytes: place.bytes };
     },
     async write(content) {
       const { length } = content;

@@ -93,6 +93,8 @@ export class Receiving {
   private offset = 0;
   private entries = 0;
   private bytes = 0;
+  /** Sessions that were asked for and have not come. */
+  private selected: string[] = [];
   private records = 0;
   private unconfirmed = 0;
   private lastTold = 0;
@@ -151,7 +153,7 @@ export class Receiving {
         if (this.phase === "v1") this.phase = "sessions";
         return this.phase === "sessions" ? [say({ type: "LIST_SESSIONS" })] : [];
       case "select":
-        return this.phase === "sessions" ? [say({ type: "SELECT_SESSION", sessionId: input.id })] : [];
+        return this.select(input.id);
       case "stop":
         return this.stop();
       case "woke":
@@ -235,7 +237,8 @@ export class Receiving {
       if (word?.type === "ERROR") return this.refused(word.reason, word.told, now, chance);
     }
     const word = parseWord(text);
-    if (word?.type === "DENIED") return this.denied(word.reason);
+    const isJudged = ["hello", "proved", "v1", "sessions"].includes(this.phase);
+    if (isJudged && word?.type === "DENIED") return this.denied(word.reason);
     if (this.phase === "hello" && word?.type === "CHALLENGE") return this.challenged(word);
     if (this.phase === "v1" || this.phase === "sessions") return this.v1(word);
     if (this.phase === "hello") return [];
@@ -269,10 +272,24 @@ export class Receiving {
     return [tell({ is: "proving", first: !second }), { do: "prove", challenge, code: this.code }, ...last];
   }
 
+  private select(id: string): Effect[] {
+    if (this.phase !== "sessions" || this.selected.includes(id)) return [];
+    this.selected.push(id);
+    return [say({ type: "SELECT_SESSION", sessionId: id })];
+  }
+
   private v1(word: Word | null): Effect[] {
     if (word?.type === "SESSION_LIST" && this.phase === "sessions") return [tell({ is: "sessions", sessions: word.sessions })];
-    if (word?.type === "ERROR") return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
-    return word?.type === "PAYLOAD" ? [{ do: "keep_payload", payload: word }] : this.fail({ word: "misbehaved" });
+    if (word?.type === "ERROR") {
+      this.selected.shift();
+      return [tell({ is: "receiver_failed", fault: { word: "denied", said: word.reason } })];
+    }
+    if (word?.type !== "PAYLOAD") return this.fail({ word: "misbehaved" });
+    // A browser saves what comes without asking: of sessions only those that its person has picked.
+    const place = this.selected.indexOf(word.sessionId ?? "");
+    if (this.phase === "sessions" && place < 0) return this.fail({ word: "misbehaved" });
+    this.selected.splice(place, 1);
+    return [{ do: "keep_payload", payload: word }];
   }
 
   private kept(bytes: number): Effect[] {
@@ -368,7 +385,7 @@ export class Receiving {
   }
 
   private end(entries: number, bytes: number, digest: Bytes): Effect[] {
-    const whole = !this.header || isWhole(this.header, this.offset);
+    const whole = this.header ? isWhole(this.header, this.offset) : this.manifest?.what === "folder";
     if (entries !== this.entries || bytes !== this.bytes || !whole) return this.abort("protocol", { word: "misbehaved" });
     this.phase = "finishing";
     const last: Note = { kind: KIND.CONFIRM, records: this.records, bytes: this.bytes };

@@ -87,6 +87,8 @@ const SILENCE: Partial<Record<Phase, number>> = {
 const LIFE = 24 * 60 * 60;
 /** Wrong proofs, in all, after which a share ends. */
 const MOST_WRONG = 10;
+/** The longest code that a relay is believed, in characters. */
+const LONGEST_CODE = 64;
 /** A page that was hidden for so long may have lost its line unheard, in ms. */
 const ASLEEP = 20_000;
 
@@ -249,7 +251,7 @@ export class Sharing {
     }
     const { room_id: code, resume_token: token, expires_in: left } = relay.fields;
     const granted = relay.type === "ROOM_CREATED" || relay.type === "ROOM_RESUMED";
-    if (!granted || typeof code !== "string") return [];
+    if (!granted || typeof code !== "string" || code.length > LONGEST_CODE) return [];
     this.room = typeof token === "string" ? { code, resumeToken: token } : null;
     this.code = code;
     this.waits.well();

@@ -30,17 +30,19 @@ export function beginDownload(): void {
 
 async function holdScreen(): Promise<void> {
   if (!running || document.hidden) return;
-  // None where the browser knows no such lock, or the battery is low.
-  const held = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
-  void lock?.release().catch(() => undefined);
-  lock = held;
+  // A battery that is low, or a browser that has none.
+  const held = await navigator.wakeLock?.request("screen").catch(() => null);
   // It may have ended meanwhile.
-  if (!running) endRunning();
+  if (running) lock = held ?? null;
+  else void held?.release().catch(() => undefined);
 }
 
 export function watchPage(): void {
   addEventListener("beforeunload", (event) => {
-    if (running?.isBusy() && !downloading) event.preventDefault();
+    if (!running?.isBusy() || downloading) return;
+    event.preventDefault();
+    // What Chromium asked for before 119.
+    event.returnValue = true;
   });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) hiddenSince = Date.now();

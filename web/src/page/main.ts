@@ -19,7 +19,9 @@ async function start(): Promise<void> {
   setUpReceiving(fromHash(location.hash));
   addEventListener("hashchange", () => {
     const code = fromHash(location.hash);
-    if (code !== null) field("code").value = code;
+    if (code === null || byId("start").hidden) return;
+    field("code").value = code;
+    showStart();
   });
   const last = kept();
   const isOver = last?.role === "share" && last.until <= Date.now();

@@ -1,12 +1,12 @@
 /** Receiving: the code, where it is to go, and what has come. */
 
-import { ASK_FROM, type Can, firstThatOpens, type Way, ways } from "../disk/choose.ts";
+import { type Can, firstThatOpens, type Way, ways } from "../disk/choose.ts";
 import { downloadSink, hasDownload } from "../disk/download.ts";
 import { flowName, MAX_MEMORY, memorySink, openFlow } from "../disk/flow.ts";
 import { forget, keep } from "../disk/keep.ts";
 import { hasPicker, pick } from "../disk/picker.ts";
 import { hasPrivate, openPrivate } from "../disk/private.ts";
-import type { Saved, Target } from "../disk/target.ts";
+import { MAX_ENTRIES, type Saved, type Target } from "../disk/target.ts";
 import type { Event } from "../engine/event.ts";
 import { DiskFault } from "../disk/fault.ts";
 import { Receive } from "../engine/receiving.ts";
@@ -18,7 +18,7 @@ import type { Manifest } from "../transfer/note.ts";
 import { beginDownload, endRunning, startRunning } from "./awake.ts";
 import { button, byId, field, show } from "./dom.ts";
 import { theRelay } from "./relay.ts";
-import { offerSave, showSaved, showText } from "./result.ts";
+import { explain, offerSave, showSaved, showText } from "./result.ts";
 import { clear, failed, mark, progress, showEvent, status } from "./running.ts";
 import { showSessions } from "./sessions.ts";
 
@@ -122,17 +122,21 @@ async function abilities(manifest: Manifest): Promise<Can> {
 
 /** Opens the best target, or asks for one where the person has to click. */
 async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, code: string): Promise<Target> {
+  if ((manifest.files ?? 0) > MAX_ENTRIES) {
+    explain(say("too_many_offered", MAX_ENTRIES));
+    throw new DiskFault("target_failed");
+  }
   const found = ways(manifest, await abilities(manifest));
-  const [best, second] = found;
-  const openFirst = (ways: readonly Way[]): Promise<Target> => firstThatOpens(ways, (way) => open(way, manifest, saved, code));
-  if (best === undefined) {
-    byId("ways-hint").textContent = `${texts.no_room} ${say("memory_hint", size(MAX_MEMORY))}`;
+  if (found.length === 0) {
+    explain(`${texts.no_room} ${say("memory_hint", size(MAX_MEMORY))}`);
     throw new DiskFault("no_space");
   }
-  if (best !== "pick") return openFirst(found);
+  const openFirst = (ways: readonly Way[]): Promise<Target> => firstThatOpens(ways, (way) => open(way, manifest, saved, code));
+  if (found[0] !== "pick") return openFirst(found);
+  const others = found.filter((way) => way !== "pick");
   status(texts.is_offered);
-  const hint = second === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
-  byId("ways-hint").textContent = second && (manifest.size ?? ASK_FROM) > 0 ? hint : "";
+  const [other] = others;
+  byId("ways-hint").textContent = other === undefined ? "" : other === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
   return new Promise((resolve, reject) => {
     const choose = (ways: readonly Way[]) => () => {
       openFirst(ways).then(
@@ -144,10 +148,9 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
         (error: unknown) => (error instanceof DOMException && error.name === "AbortError" ? undefined : reject(error as Error)),
       );
     };
-    const buttons = [button(texts.choose_place, choose(["pick"]), "main")];
-    if (second && second !== "pick") buttons.push(button(say(`way_${second}`), choose(found.slice(1))));
-    byId("ways").replaceChildren(...buttons);
-    buttons[0]?.focus();
+    const first = button(texts.choose_place, choose(["pick"]), "main");
+    byId("ways").replaceChildren(first, ...(other ? [button(say(`way_${other}`), choose(others))] : []));
+    first.focus();
   });
 }
 
@@ -163,7 +166,12 @@ async function open(way: Way, manifest: Manifest, saved: (saved: Saved) => void,
     case "download": {
       const size = manifest.what === "file" ? manifest.size : null;
       const offer = { id: toHex(random(16)), name: flowName(manifest), size };
-      return openFlow(manifest, await downloadSink(offer, beginDownload), saved);
+      const sink = await downloadSink(offer, beginDownload);
+      const abort = async (): Promise<void> => {
+        await sink.abort();
+        explain(texts.download_left);
+      };
+      return openFlow(manifest, { ...sink, abort }, saved);
     }
     case "memory":
       return openFlow(manifest, memorySink(), saved);

@@ -44,6 +44,11 @@ function forgetButton(forget: () => Promise<void>, link: HTMLAnchorElement): HTM
   return element;
 }
 
+/** Says more of why there is nothing. */
+export function explain(sentence: string): void {
+  byId("result").append(made("p", sentence, "hint"));
+}
+
 export function showText(text: string): void {
   const label = made("label", texts.received_text);
   const area = made("textarea");

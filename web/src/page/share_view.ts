@@ -95,7 +95,8 @@ function showPicked(): void {
   else if (first) sentence = say("picked_many", first.path.length > 1 ? (first.path[0] ?? "") : texts.files_name, files.length, size(bytes));
   else if (text) sentence = say("picked_text", size(new Blob([text]).size));
   const old = picked.length > 1 || bytes > MAX_V1_CONTENT;
-  byId("picked").textContent = old ? `${sentence} ${say("old_clients", size(MAX_V1_CONTENT))}` : sentence;
+  byId("picked").textContent = sentence;
+  byId("picked-hint").textContent = old ? say("old_clients", size(MAX_V1_CONTENT)) : "";
   byId("go-on-picked").textContent = first ? sentence : "";
 }
 

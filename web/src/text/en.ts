@@ -4,7 +4,6 @@ export const en = {
   lang: "en",
   title: "Hand over files, from browser to browser",
   lead: "Files and texts go encrypted from one person to another. The relay in between cannot read them.",
-  noscript: "This page needs JavaScript: it encrypts in your browser.",
 
   insecure_title: "This address is not protected",
   insecure_1: "Browsers encrypt only on pages that came over https, or from this very machine (localhost). This page came over plain http, so anyone on the way could have changed it, and your browser keeps it from encrypting.",
@@ -26,7 +25,7 @@ export const en = {
   picked_many: "{0}: {1} files, {2}",
   picked_text: "A text of {0}",
   picked_again: "Choose “{0}” again, unchanged, to go on.",
-  old_clients: "Older Python clients can receive only one text of up to {0}. This is not one; “distill” and browsers can receive it.",
+  old_clients: "Today’s Python clients take one text of up to {0}, and not this.",
   passphrase: "Passphrase",
   passphrase_made: "Six words, made up for you. You may write your own.",
   passphrase_new: "Make up another",
@@ -46,7 +45,7 @@ export const en = {
   need_code: "Type the code that the sender has told you.",
   wait_code: "This can be no code.",
 
-  sharing_title: "You are sharing",
+  sharing_title: "Sharing",
   sharing_how: "Send the link one way, and tell the passphrase another way, such as by phone. Keep this page open.",
   link: "Link",
   copy: "Copy",
@@ -59,7 +58,7 @@ export const en = {
   expires: "The code can be used until {0}.",
   delivered_count: "Delivered: {0}",
 
-  receiving_title: "You are receiving",
+  receiving_title: "Receiving",
   go_on_title: "Go on with a transfer",
   go_on_share: "You were sharing “{0}” under the code {1}. To go on type the very same passphrase again, which is not stored: with any other, receivers are sent away.",
   go_on_receive: "You were receiving under the code {0}. Type the passphrase again to go on; it is not stored.",
@@ -75,7 +74,9 @@ export const en = {
   way_memory: "Receive it",
   choose_hint: "The other way keeps it in the browser until it is whole: as much room is needed again when you save it.",
   memory_hint: "This browser can only keep it in memory, up to {0}.",
+  too_many_offered: "This page takes at most {0} files at once. The sender can pack them into one.",
   no_room: "This browser has no room for it.",
+  download_left: "What had come may lie among your downloads, unfinished: delete it.",
   save: "Save “{0}”",
   saved: "“{0}” is saved.",
   save_hint: "Your browser should have begun to save it. If not, save it here.",
@@ -119,7 +120,6 @@ export const en = {
   why_rate_limited: "The relay wants a pause, as too much was asked from here.",
   why_not_back: "The sender is not back yet.",
 
-  fault_not_a_code: "This can be no code. Compare it with the sender’s.",
   fault_room_not_found: "There is no such code. Compare it with the sender’s; if it is right, the share is over.",
   fault_room_expired: "The time of this code is up. The sender has to share again.",
   fault_room_lost: "The relay has ended this share with its line. Share again, and pass on the new code.",
@@ -157,8 +157,8 @@ export const en = {
 
   trust_title: "What protects this, and what does not",
   trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides; with a program of the first version on the other side from the passphrase alone, and then this page says so. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay.",
-  trust_2: "You do trust this page, though, and the server that sent it: whoever runs it, or breaks into it, could send another page that passes on what you type. What your browser shows as this page’s files can be compared with the published digests:",
-  trust_digests: "digests of these files",
+  trust_2: "You do trust this page, though, and the server that sent it: whoever runs it, or breaks into it, could send another page that passes on what you type. The project publishes the digests of this page’s files with its source (web/dist/DIGESTS): compare those, and not what the server itself says they are, which is here:",
+  trust_digests: "DIGESTS",
   trust_3: "Who does not want to trust the server uses “distill”, the program of the same project: it is installed once and takes no code from the relay.",
 };
 

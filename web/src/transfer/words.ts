@@ -4,8 +4,7 @@
  * The list is the EFF's first short one, of 1,296 words of at most five letters (Electronic Frontier Foundation,
  * CC BY 3.0 US, https://www.eff.org/dice). It weighs 7 KB where the long list weighs 60. Each word is worth
  * log2(1296) = 10.34 bits, and six are worth 62.0; a passphrase of `distill`, five words of the long list, is
- * worth 64.6. Whoever has recorded an exchange of version 1 can try passphrases at the price of 600,000 rounds
- * each: at ten million a second, half of 2^62 take 7,000 years. In version 2 nobody who listens can try any.
+ * worth 64.6. What that is worth where somebody can try passphrases, SHARING.md says ("Guessing the passphrase").
  */
 
 /*! Words: the EFF's first short list, CC BY 3.0 US, https://www.eff.org/dice */

@@ -1,22 +1,29 @@
 //! How far a transfer has come, in a small file beside it that is written in place.
 //!
-//! It holds two points. Where the machine still runs, everything counts that was written: the last header and
-//! the length of its file. Where it was started anew meanwhile, what the system had not put on the disk is
-//! lost, and only what was made durable counts. Each point has two slots that are written in turn, with a checksum,
+//! It holds two points. Where the machine still runs, and the file system is mounted as it was, everything counts
+//! that was written: the last header and the length of its file. Where either was started anew meanwhile (the power
+//! went, a stick was pulled), or the disk has failed, what the system had not put on the disk may be lost, and only
+//! what was made durable counts. Each point has two slots that are written in turn, with a checksum,
 //! so that a slot that was half written leaves the one before it. The file is locked while a receiver has it.
+//!
+//! Before what is whole gets its name, the durable point says so, and what it is known by under any name. The file
+//! stays until the sender knows, so that a receiver that was killed in between does not receive it again.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read},
+    fs::{self, File, OpenOptions},
+    io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
+use rustix::fs::{AtFlags, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Point;
+use super::{
+    files::{self, Lock},
+    ledger::Point,
+};
 use crate::transfer::hex::Hex;
 
 /// What the file begins with; the transfer's number follows.
@@ -34,7 +41,7 @@ pub const LENGTH: usize = HEAD + 4 * SLOT;
 #[derive(Debug)]
 pub struct Journal {
     file: File,
-    boot: String,
+    mount: String,
     written: u64,
     durable: u64,
 }
@@ -53,11 +60,14 @@ struct Slot {
     kept: Option<Kept>,
 }
 
-/// A point, and the boot of the machine that it was written in.
+/// A point, and the mount that it was written in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
-    boot: String,
+    mount: String,
     point: Point,
+    /// The number of the inode of what is whole, and is about to get its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<u64>,
 }
 
 /// Where a receiver goes on.
@@ -67,6 +77,8 @@ pub enum Resumed {
     Written(Point),
     /// Here.
     Durable(Point),
+    /// Here, which is the end: what has this inode may have got its name.
+    Whole(Point, u64),
 }
 
 /// Why a journal cannot be taken up.
@@ -94,11 +106,17 @@ impl Journal {
     /// [`JournalError`].
     pub fn create(path: &Path, transfer: &Hex<16>) -> Result<Self, JournalError> {
         let file = options().create_new(true).open(path)?;
-        lock(&file)?;
-        file.write_all_at(&[MAGIC.as_slice(), &transfer.0].concat(), 0)?;
-        Ok(Self {
+        let begun = lock(&file, path).and_then(|()| {
+            let head = [MAGIC.as_slice(), &transfer.0].concat();
+            Ok(file.write_all_at(&head, 0)?)
+        });
+        if begun.is_err() {
+            // A journal of nothing would keep its name from being free.
+            fs::remove_file(path).ok();
+        }
+        begun.map(|()| Self {
+            mount: mount(&file),
             file,
-            boot: boot(),
             written: 0,
             durable: 0,
         })
@@ -115,18 +133,19 @@ impl Journal {
             io::ErrorKind::NotFound => JournalError::Other,
             _ => why.into(),
         })?;
-        let mut bytes = Vec::new();
-        (&file).take(LENGTH as u64).read_to_end(&mut bytes)?;
-        let points = Points::parse(&bytes, transfer).ok_or(JournalError::Other)?;
-        lock(&file)?;
-        let boot = boot();
+        // One of another transfer is not locked: whoever has it, or wants it, is not to find it in use.
+        points(&file, transfer)?;
+        lock(&file, path)?;
+        // Whoever had it before may have written to it until now.
+        let points = points(&file, transfer)?;
+        let mount = mount(&file);
         let journal = Self {
             file,
             written: points.written.count,
             durable: points.durable.count,
-            boot: boot.clone(),
+            mount: mount.clone(),
         };
-        Ok((journal, points.resumed(&boot)))
+        Ok((journal, points.resumed(&mount)))
     }
 
     /// Notes what is written. It need not be durable.
@@ -136,7 +155,7 @@ impl Journal {
     /// As the system gives them.
     pub fn note_written(&mut self, point: &Point) -> io::Result<()> {
         self.written += 1;
-        self.write(self.written % 2, self.written, point)
+        self.write(self.written % 2, self.written, point, None)
     }
 
     /// Notes what is durable; so is the note.
@@ -145,21 +164,46 @@ impl Journal {
     ///
     /// As the system gives them.
     pub fn note_durable(&mut self, point: &Point) -> io::Result<()> {
+        self.settle(point, None)
+    }
+
+    /// Notes that what has this inode is whole and durable, and is about to get its name; so is the note.
+    ///
+    /// # Errors
+    ///
+    /// As the system gives them.
+    pub fn note_whole(&mut self, point: &Point, inode: u64) -> io::Result<()> {
+        self.settle(point, Some(inode))
+    }
+
+    fn settle(&mut self, point: &Point, whole: Option<u64>) -> io::Result<()> {
         self.durable += 1;
-        self.write(2 + self.durable % 2, self.durable, point)?;
+        self.write(2 + self.durable % 2, self.durable, point, whole)?;
         self.file.sync_data()
     }
 
-    /// What is noted from here on is of another boot of the machine, as it looks after the next.
-    #[cfg(test)]
-    pub fn forget_boot(&mut self) {
-        "before".clone_into(&mut self.boot);
+    /// Takes back what was noted as written, up to `point`: some of it is lost, and only what is durable counts.
+    ///
+    /// # Errors
+    ///
+    /// As the system gives them.
+    pub fn withdraw(&mut self, point: &Point) -> io::Result<()> {
+        self.mount.clear();
+        // In place of the newest note: a full disk takes that, too.
+        self.write(self.written % 2, self.written, point, None)
     }
 
-    fn write(&self, slot: u64, count: u64, point: &Point) -> io::Result<()> {
+    /// What is noted from here on is of another mount, as it looks after the next start of the machine.
+    #[cfg(test)]
+    pub fn forget_mount(&mut self) {
+        "before".clone_into(&mut self.mount);
+    }
+
+    fn write(&self, slot: u64, count: u64, point: &Point, whole: Option<u64>) -> io::Result<()> {
         let kept = Kept {
-            boot: self.boot.clone(),
+            mount: self.mount.clone(),
             point: point.clone(),
+            whole,
         };
         let json = serde_json::to_vec(&kept)?;
         let mut bytes = count.to_be_bytes().to_vec();
@@ -189,12 +233,20 @@ impl Points {
         })
     }
 
-    /// Where to go on in this boot of the machine; `None`: from the beginning.
-    pub fn resumed(self, boot: &str) -> Option<Resumed> {
+    /// Where to go on in this mount; `None`: from the beginning.
+    pub fn resumed(self, mount: &str) -> Option<Resumed> {
+        if let Some(Kept {
+            point,
+            whole: Some(inode),
+            ..
+        }) = self.durable.kept
+        {
+            return Some(Resumed::Whole(point, inode));
+        }
         let written = self
             .written
             .kept
-            .filter(|it| it.boot == boot && !boot.is_empty());
+            .filter(|it| it.mount == mount && !mount.is_empty());
         match written {
             Some(kept) => Some(Resumed::Written(kept.point)),
             None => self.durable.kept.map(|kept| Resumed::Durable(kept.point)),
@@ -224,27 +276,45 @@ impl Slot {
 }
 
 fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    options
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(flags.bits());
+    let mut options = files::options();
+    options.read(true).write(true).mode(0o600);
     options
 }
 
-fn lock(file: &File) -> Result<(), JournalError> {
-    file.try_lock().map_err(|why| match why {
-        TryLockError::WouldBlock => JournalError::InUse,
-        TryLockError::Error(why) => JournalError::Io(why),
-    })
+/// What the journal in `file` says.
+fn points(file: &File, transfer: &Hex<16>) -> Result<Points, JournalError> {
+    let mut bytes = vec![0; LENGTH];
+    let mut read = 0;
+    while read < LENGTH {
+        match file.read_at(&mut bytes[read..], read as u64)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Points::parse(&bytes[..read], transfer).ok_or(JournalError::Other)
 }
 
-/// What is another text after each start of the machine; empty where the system does not say.
-fn boot() -> String {
-    let read = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    read.map(|id| id.trim().to_owned()).unwrap_or_default()
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    match files::lock(file, path)? {
+        Lock::Ours => Ok(()),
+        Lock::InUse => Err(JournalError::InUse),
+        // The transfer is whole, or was given up.
+        Lock::Removed => Err(JournalError::Other),
+    }
+}
+
+/// What is another text after each start of the machine, and each time that the file system of `file` is mounted;
+/// empty where the system does not say, as Linux before 6.8.
+fn mount(file: &File) -> String {
+    // STATX_MNT_ID_UNIQUE: a number that no other mount gets in this boot. rustix has no name for it yet.
+    let unique = StatxFlags::from_bits_retain(0x4000);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    match (boot, statx(file, "", AtFlags::EMPTY_PATH, unique)) {
+        (Ok(boot), Ok(found)) if found.stx_mask & unique.bits() != 0 => {
+            format!("{} {}", boot.trim(), found.stx_mnt_id)
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! How far a transfer has come, and what may come next, whoever sends it: entries in order, each with a name that
-//! is safe, and content one record behind the other, as long as its header says.
+//! is safe, and content one record behind the other, as long as its header says; and no more of it than was announced.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ use crate::transfer::{
 pub struct Point {
     /// How many entries have begun.
     pub entries: u64,
+    /// How many of these are files.
+    #[serde(default)]
+    pub files: u64,
     /// The chain of their headers.
     pub chain: Chain,
     /// Bytes of content of all entries before the last.
@@ -30,6 +33,8 @@ pub enum Refused {
     UnsafeName(String),
     /// An entry, a record or an end out of its turn, or with other numbers than what was said before.
     OutOfTurn,
+    /// More files or more content than the manifest has announced.
+    TooMuch,
 }
 
 /// The rules of one transfer.
@@ -37,6 +42,9 @@ pub enum Refused {
 pub struct Ledger {
     kind: What,
     name: String,
+    /// The most content there may be, in bytes, and the most files.
+    size: u64,
+    files: u64,
     point: Point,
 }
 
@@ -51,6 +59,8 @@ impl Ledger {
         Ok(Self {
             kind: manifest.kind,
             name: manifest.name.clone(),
+            size: manifest.size.unwrap_or(u64::MAX),
+            files: manifest.files.unwrap_or(u64::MAX),
             point: Point::default(),
         })
     }
@@ -100,9 +110,13 @@ impl Ledger {
             kind => header.kind == kind && header.entry == 0 && header.path == [self.name.as_str()],
         };
         let sized = (header.kind == What::File) == header.size.is_some();
-        match turn && after && depth && fits && sized {
+        if !(turn && after && depth && fits && sized) {
+            return Err(Refused::OutOfTurn);
+        }
+        let bytes = self.bytes().saturating_add(header.size.unwrap_or(0));
+        match bytes <= self.size && self.point.files + is_file(header) <= self.files {
             true => Ok(()),
-            false => Err(Refused::OutOfTurn),
+            false => Err(Refused::TooMuch),
         }
     }
 
@@ -111,6 +125,7 @@ impl Ledger {
         self.point.before = self.bytes();
         self.point.offset = 0;
         self.point.entries += 1;
+        self.point.files += is_file(&header);
         self.point.chain.add(json);
         self.point.last = Some(header);
     }
@@ -119,7 +134,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Refused::OutOfTurn`].
+    /// [`Refused::OutOfTurn`], [`Refused::TooMuch`].
     pub fn may_add(&self, entry: u64, offset: u64, len: usize) -> Result<(), Refused> {
         let turn = entry.checked_add(1) == Some(self.point.entries) && offset == self.point.offset;
         let end = offset.checked_add(len as u64).ok_or(Refused::OutOfTurn)?;
@@ -133,8 +148,10 @@ impl Ledger {
             _ => false,
         };
         match turn && fits {
-            true => Ok(()),
             false => Err(Refused::OutOfTurn),
+            // Of a stream, whose header says nothing of it.
+            true if self.point.before.saturating_add(end) > self.size => Err(Refused::TooMuch),
+            true => Ok(()),
         }
     }
 
@@ -167,6 +184,11 @@ impl Ledger {
         let size = last.and_then(|last| last.size);
         size.is_none_or(|size| size == self.point.offset)
     }
+}
+
+/// How many files it is.
+fn is_file(header: &Header) -> u64 {
+    (header.kind != What::Folder).into()
 }
 
 fn safe(name: &str) -> Result<(), Refused> {

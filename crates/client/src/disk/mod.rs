@@ -1,5 +1,5 @@
-//! What is read from a disk to be sent, and written to one as it arrives. Everything here blocks: it is called
-//! from threads of its own.
+//! What is read from a disk to be sent, and written to one as it arrives. What touches the disk blocks: it is
+//! called from threads of its own.
 //!
 //! | module | contents |
 //! |---|---|
@@ -9,13 +9,16 @@
 //! | [`stream`] | standard input, of which the last is kept |
 //! | [`target`] | where a transfer is written to |
 //! | `part` | a transfer on a disk that is not whole yet |
+//! | `whole` | one that is, and whose sender does not know yet |
 //! | [`ledger`] | what may come next, whoever sends it: pure |
 //! | [`journal`] | how far a transfer has come, kept beside it |
 //! | [`place`] | names that are free, and what is left behind |
+//! | [`files`] | how files are opened, and had alone |
 //! | [`errors`] | why something cannot be sent, or received |
 //! | [`share_state`] | what lets a sender that was killed go on |
 
 pub mod errors;
+pub mod files;
 pub mod journal;
 pub mod ledger;
 mod part;
@@ -26,3 +29,4 @@ pub mod stream;
 pub mod target;
 pub mod tree;
 pub mod walk;
+mod whole;

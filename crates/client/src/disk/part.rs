@@ -4,26 +4,28 @@
 //! are neither made nor followed.
 
 use std::{
-    fs::{self, DirBuilder, File, FileTimes, OpenOptions},
+    fs::{self, DirBuilder, File, FileTimes},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use nix::{fcntl::OFlag, unistd::syncfs};
+use nix::unistd::syncfs;
 
 use super::{
     errors::TargetError,
+    files,
     journal::{Journal, JournalError, Resumed},
-    ledger::{Ledger, Point},
+    ledger::Point,
     place::{self, Place},
+    whole::Whole,
 };
 use crate::transfer::note::{Header, Manifest, What};
 
 /// What is written is made durable after so many bytes,
 const SETTLE_BYTES: u64 = 64 * 1024 * 1024;
-/// or, with the first record after it, so much time.
+/// or, with the first record or header after it, so much time.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// A transfer on a disk that is not whole yet.
@@ -32,32 +34,39 @@ pub(super) struct Part {
     place: Place,
     kind: What,
     pub(super) journal: Journal,
+    /// The folder that is received. It stays open, as what its disk has failed to take is told by a descriptor only
+    /// since that was opened.
+    folder: Option<File>,
     /// The last entry, where it is a file.
     file: Option<File>,
     unsettled: u64,
-    settled: Instant,
+    pub(super) settled: Instant,
+}
+
+/// What was begun, and how far it is.
+pub(super) enum Begun {
+    Part(Box<Part>, Point),
+    Whole(Whole, Point),
 }
 
 impl Part {
     /// Goes on at `place`, if this transfer was begun there.
-    pub(super) fn take_up(
-        place: Place,
-        manifest: &Manifest,
-        ledger: &mut Ledger,
-    ) -> Option<Result<Self, TargetError>> {
+    pub(super) fn take_up(place: Place, manifest: &Manifest) -> Option<Result<Begun, TargetError>> {
         let path = place.journal();
         let (journal, resumed) = match Journal::open(&path, &manifest.transfer) {
             Ok(opened) => opened,
             Err(JournalError::Other) => return None,
             Err(JournalError::InUse) => return Some(Err(TargetError::InUse(path))),
-            // One that nobody can read is somebody else's.
+            // One that cannot be read is left as it is, as another's is.
             Err(JournalError::Io(_)) => return None,
         };
+        if let Some((path, point)) = Whole::find(&place, resumed.as_ref()) {
+            let whole = Whole::new(path, &place, journal);
+            return Some(Ok(Begun::Whole(whole, point)));
+        }
         let mut part = Self::new(place, manifest.kind, journal);
-        Some(part.go_on(resumed).map(|point| {
-            ledger.take_up(point);
-            part
-        }))
+        let went_on = part.go_on(resumed);
+        Some(went_on.map(|point| Begun::Part(Box::new(part), point)))
     }
 
     /// Begins a transfer at `place`, which is free.
@@ -67,9 +76,14 @@ impl Part {
             JournalError::Io(why) => TargetError::io(&path, why),
             JournalError::InUse | JournalError::Other => TargetError::InUse(path.clone()),
         })?;
-        let part = Self::new(place, manifest.kind, journal);
-        part.make_folder()?;
-        Ok(part)
+        let mut part = Self::new(place, manifest.kind, journal);
+        match part.make_folder() {
+            Ok(()) => Ok(part),
+            Err(why) => {
+                part.discard_if_empty(&Point::default());
+                Err(why)
+            }
+        }
     }
 
     fn new(place: Place, kind: What, journal: Journal) -> Self {
@@ -77,25 +91,33 @@ impl Part {
             place,
             kind,
             journal,
+            folder: None,
             file: None,
             unsettled: 0,
             settled: Instant::now(),
         }
     }
 
-    fn make_folder(&self) -> Result<(), TargetError> {
-        let part = self.place.part();
-        if self.kind == What::Folder && place::is_missing(&part) {
-            fs::create_dir(&part).map_err(|why| TargetError::io(&part, why))?;
+    fn make_folder(&mut self) -> Result<(), TargetError> {
+        if self.kind != What::Folder {
+            return Ok(());
         }
+        let part = self.place.part();
+        let failed = |why| TargetError::io(&part, why);
+        if place::is_missing(&part) {
+            fs::create_dir(&part).map_err(failed)?;
+        }
+        let opened = files::options().read(true).open(&part);
+        self.folder = Some(opened.map_err(failed)?);
         Ok(())
     }
 
     /// Brings what is on the disk to where the journal says, or to the beginning.
     fn go_on(&mut self, resumed: Option<Resumed>) -> Result<Point, TargetError> {
+        let was_whole = matches!(resumed, Some(Resumed::Whole(..)));
         let point = match resumed {
             Some(Resumed::Written(point)) => self.open_last(point, None),
-            Some(Resumed::Durable(point)) => {
+            Some(Resumed::Durable(point) | Resumed::Whole(point, _)) => {
                 let offset = point.offset;
                 self.open_last(point, Some(offset))
             }
@@ -112,6 +134,10 @@ impl Part {
         } else if point.entries == 0 && !place::is_missing(&part) {
             fs::remove_file(&part).map_err(failed)?;
         }
+        if was_whole {
+            // It would be believed before all that is noted from here on.
+            self.note_durable(&point)?;
+        }
         self.note_written(&point)?;
         Ok(point)
     }
@@ -125,7 +151,7 @@ impl Part {
         if last.kind == What::Folder {
             return fs::symlink_metadata(path).ok()?.is_dir().then_some(point);
         }
-        let file = options().open(path).ok()?;
+        let file = files::options().write(true).open(path).ok()?;
         let found = file.metadata().ok().filter(|found| found.is_file())?;
         let offset = offset.unwrap_or(found.len());
         let fits = offset <= found.len() && last.size.is_none_or(|size| offset <= size);
@@ -154,7 +180,11 @@ impl Part {
             return DirBuilder::new().create(&path).map_err(failed);
         }
         let mode = if header.executable { 0o777 } else { 0o666 };
-        let file = options().create_new(true).mode(mode).open(&path);
+        let file = files::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path);
         self.file = Some(file.map_err(failed)?);
         Ok(())
     }
@@ -198,29 +228,45 @@ impl Part {
 
     /// Makes what is written durable, and notes it.
     pub(super) fn settle(&mut self, point: &Point) -> Result<(), TargetError> {
-        self.sync()
-            .map_err(|why| TargetError::io(&self.place.part(), why))?;
-        let noted = self.journal.note_durable(point);
-        noted.map_err(|why| TargetError::io(&self.place.journal(), why))?;
+        self.sync(point)?;
+        self.note_durable(point)?;
         self.unsettled = 0;
         self.settled = Instant::now();
         Ok(())
     }
 
-    fn sync(&self) -> io::Result<()> {
-        match (self.kind, &self.file) {
+    fn note_durable(&mut self, point: &Point) -> Result<(), TargetError> {
+        let noted = self.journal.note_durable(point);
+        noted.map_err(|why| TargetError::io(&self.place.journal(), why))
+    }
+
+    /// Makes what is written durable. A disk says only once that it has lost some of that: whoever goes on later is
+    /// then not to believe the length of a file.
+    fn sync(&mut self, point: &Point) -> Result<(), TargetError> {
+        let Err(why) = self.sync_all() else {
+            return Ok(());
+        };
+        if self.journal.withdraw(point).is_err() {
+            // Without its journal nobody goes on there: it begins anew, under another name.
+            fs::remove_file(self.place.journal()).ok();
+        }
+        Err(TargetError::io(&self.place.part(), why))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        match (&self.folder, &self.file) {
             // One call for any number of files and folders that were made since the last.
-            (What::Folder, _) => Ok(syncfs(File::open(self.place.part())?)?),
-            (_, Some(file)) => {
+            (Some(folder), _) => Ok(syncfs(folder)?),
+            (None, Some(file)) => {
                 file.sync_data()?;
                 place::sync_folder(self.place.folder())
             }
-            (_, None) => Ok(()),
+            (None, None) => Ok(()),
         }
     }
 
     /// The last entry is whole: gives it the time that it had at the sender's.
-    pub(super) fn finish_file(&mut self, point: &Point) -> Result<(), TargetError> {
+    pub(super) fn finish_file(&mut self, point: &Point) {
         let modified = point.last.as_ref().and_then(|last| last.modified);
         let since = modified
             .and_then(|ms| u64::try_from(ms).ok())
@@ -230,35 +276,32 @@ impl Part {
             // A file system that does not hold such a time does not keep the content from arriving.
             file.set_times(FileTimes::new().set_modified(time)).ok();
         }
-        Ok(())
     }
 
-    /// Everything is written: gives it its name, which is returned.
-    pub(super) fn finish(mut self, point: &Point) -> Result<PathBuf, TargetError> {
-        self.finish_file(point)?;
+    /// Everything is written: makes it durable, and gives it its name.
+    pub(super) fn finish(mut self, point: &Point) -> Result<Whole, TargetError> {
+        self.sync(point)?;
         let part = self.place.part();
-        let mut places = std::iter::once(self.place.clone()).chain(Place::all(
-            self.place.folder(),
-            self.place.name(),
-            self.kind == What::Folder,
-        ));
-        let done = loop {
-            let Some(place) = places.next() else {
-                return Err(TargetError::NoName(self.place.done()));
-            };
-            let done = place.done();
-            match place::rename(&part, &done) {
-                Ok(()) => break done,
+        let failed = |why| TargetError::io(&part, why);
+        let inode = place::inode(&part).ok_or_else(|| TargetError::Disturbed(part.clone()))?;
+        self.journal.note_whole(point, inode).map_err(failed)?;
+        self.finish_file(point);
+        let done = self.rename(&part)?;
+        place::sync_folder(self.place.folder()).map_err(failed)?;
+        Ok(Whole::new(done, &self.place, self.journal))
+    }
+
+    /// Gives it the first of its names that is free.
+    fn rename(&self, part: &Path) -> Result<PathBuf, TargetError> {
+        for done in self.place.and_others().map(|it| it.done()) {
+            match place::rename(part, &done) {
+                Ok(()) => return Ok(done),
                 // Somebody has taken the name meanwhile.
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(why) => return Err(TargetError::io(&part, why)),
+                Err(why) => return Err(TargetError::io(part, why)),
             }
-        };
-        let journal = self.place.journal();
-        fs::remove_file(&journal).map_err(|why| TargetError::io(&journal, why))?;
-        let synced = place::sync_folder(self.place.folder());
-        synced.map_err(|why| TargetError::io(&done, why))?;
-        Ok(done)
+        }
+        Err(TargetError::NoName(self.place.done()))
     }
 
     /// Leaves nothing behind where nothing has come yet.
@@ -269,11 +312,4 @@ impl Part {
             fs::remove_file(self.place.journal()).ok();
         }
     }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    options.write(true).custom_flags(flags.bits());
-    options
 }

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,8 @@ use nix::{
 
 /// How many names are tried: `a.txt`, `a (2).txt` and so on.
 const NAMES: usize = 1000;
+/// The longest extension, in bytes: what is longer behind a dot is a part of the name like any other.
+const EXTENSION: usize = 64;
 
 /// A name that a transfer may have in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,12 @@ impl Place {
         self.with("")
     }
 
+    /// This place, and then all names that its own may become.
+    pub fn and_others(&self) -> impl Iterator<Item = Self> {
+        let others = Self::all(&self.folder, &self.name, self.is_folder);
+        std::iter::once(self.clone()).chain(others)
+    }
+
     /// Where it is while it is not finished.
     pub fn part(&self) -> PathBuf {
         self.with(".part")
@@ -49,11 +58,6 @@ impl Place {
     /// Where its journal is.
     pub fn journal(&self) -> PathBuf {
         self.with(".part.journal")
-    }
-
-    /// The name it would have if it were free.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The folder it is in.
@@ -68,10 +72,13 @@ impl Place {
             .all(|path| is_missing(path))
     }
 
-    /// The name with its number and `suffix`; a name too long for that loses some of its end.
+    /// The name with its number and `suffix`; a name too long for that loses some of its end, or of what is before
+    /// its extension.
     fn with(&self, suffix: &str) -> PathBuf {
         let (stem, extension) = match self.name.rsplit_once('.') {
-            Some((stem, extension)) if !self.is_folder && !stem.is_empty() => {
+            Some((stem, extension))
+                if !self.is_folder && !stem.is_empty() && extension.len() <= EXTENSION =>
+            {
                 (stem, format!(".{extension}"))
             }
             _ => (self.name.as_str(), String::new()),
@@ -90,6 +97,11 @@ impl Place {
 /// Whether nothing is at `path`, not even a link that leads nowhere.
 pub fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|why| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// What is at `path` is known by, under whatever name in its folder; `None` where nothing is there.
+pub fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|found| found.ino())
 }
 
 /// Renames, unless something has the new name.
@@ -184,6 +196,15 @@ mod tests {
             assert!(path.file_name().unwrap().len() <= 255);
         }
         assert_eq!(place.done(), Path::new("/x").join(&name));
+        for name in [
+            format!("a.{}", "x".repeat(253)),
+            format!("{}.txt", "x".repeat(251)),
+        ] {
+            let second = Place::all(Path::new("/x"), &name, false).nth(1).unwrap();
+            for path in [second.done(), second.part(), second.journal()] {
+                assert!(path.file_name().unwrap().len() <= 255, "{path:?}");
+            }
+        }
     }
 
     #[test]

@@ -2,16 +2,16 @@
 //! until the share ends. The passphrase is not in it, but the key that was made of it is.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Seek},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::files::{self, Lock};
 use crate::transfer::hex::Hex;
 
 /// The longest file that is read, in bytes.
@@ -32,6 +32,9 @@ pub struct ShareState {
     pub transfer: Hex<16>,
     /// When the room ends, in s since 1970.
     pub expires: u64,
+    /// How many have come with a wrong passphrase.
+    #[serde(default)]
+    pub wrong: u32,
 }
 
 /// The file of one share, which no other program may take up meanwhile.
@@ -64,25 +67,39 @@ impl StateFile {
         ]
         .concat();
         let hash = digest::digest(&digest::SHA256, &named);
-        let path = folder.join(format!(
-            "share-{}.json",
-            ::hex::encode(&hash.as_ref()[..16])
-        ));
+        let name = ::hex::encode(&hash.as_ref()[..16]);
+        let path = folder.join(format!("share-{name}.json"));
         let failed = |why| StateError::Io(path.clone(), why);
         let mut made = DirBuilder::new();
         made.recursive(true)
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).mode(0o600);
-        options.custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(&path).map_err(failed)?;
-        file.try_lock().map_err(|why| match why {
-            TryLockError::WouldBlock => StateError::InUse,
-            TryLockError::Error(why) => failed(why),
-        })?;
-        Ok(Self { file, path })
+        loop {
+            let file = options().create(true).open(&path).map_err(failed)?;
+            match files::lock(&file, &path).map_err(failed)? {
+                Lock::Ours => return Ok(Self { file, path }),
+                Lock::InUse => return Err(StateError::InUse),
+                // The share of another process has ended just now.
+                Lock::Removed => {}
+            }
+        }
+    }
+
+    /// Removes what is left in `folder` of shares whose rooms have ended by `now`, in s since 1970.
+    pub fn sweep(folder: &Path, now: u64) {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        for path in files.map(|it| it.path()).filter(|path| is_ours(path)) {
+            // What cannot be read or removed is left for who looks there.
+            let Ok(file) = options().open(&path) else {
+                continue;
+            };
+            let free = matches!(files::lock(&file, &path), Ok(Lock::Ours));
+            let state = Self { file, path };
+            if free && state.load().is_some_and(|it| it.expires <= now) {
+                state.remove().ok();
+            }
+        }
     }
 
     /// The share that was left there, if it can be read.
@@ -117,12 +134,53 @@ impl StateFile {
     }
 }
 
+fn options() -> OpenOptions {
+    let mut options = files::options();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with("share-") && name.ends_with(".json"))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    fn state(expires: u64) -> ShareState {
+        ShareState {
+            code: "a7f3k2".into(),
+            resume_token: "token".into(),
+            salt: Hex([1; 32]),
+            pass_key: Hex([2; 32]),
+            transfer: Hex([3; 16]),
+            expires,
+            wrong: 5,
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = |source: &str, expires| {
+            let file = StateFile::claim(folder.path(), Path::new(source), "wss://relay").unwrap();
+            file.save(&state(expires)).unwrap();
+            file
+        };
+        let over = left("/over", 99).path.clone();
+        let open = left("/open", 101).path.clone();
+        let held = left("/held", 99);
+        let other = folder.path().join("other.json");
+        fs::write(&other, r#"{"expires":1}"#).unwrap();
+        StateFile::sweep(folder.path(), 100);
+        let there = [&over, &open, &held.path, &other].map(|path| path.exists());
+        assert_eq!(there, [false, true, true, true]);
+    }
 
     #[test]
     fn a_share_is_taken_up_by_one_and_by_its_user_alone() {
@@ -132,14 +190,7 @@ mod tests {
         let file = claim().unwrap();
         assert!(file.load().is_none());
         assert!(matches!(claim(), Err(StateError::InUse)));
-        let state = ShareState {
-            code: "a7f3k2".into(),
-            resume_token: "token".into(),
-            salt: Hex([1; 32]),
-            pass_key: Hex([2; 32]),
-            transfer: Hex([3; 16]),
-            expires: 4,
-        };
+        let state = state(4);
         file.save(&state).unwrap();
         let mode = fs::metadata(&file.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -149,5 +200,25 @@ mod tests {
         let path = file.path.clone();
         file.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    /// One process ends its share while another begins the same one: who has the file has the one that has the name.
+    #[test]
+    fn a_file_that_is_removed_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let claims = || {
+            for _ in 0..2000 {
+                match StateFile::claim(folder.path(), Path::new("/a"), "wss://relay") {
+                    Ok(file) => file.remove().unwrap(),
+                    Err(StateError::InUse) => {}
+                    Err(why) => unreachable!("{why:?}"),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(claims);
+            }
+        });
     }
 }

@@ -26,8 +26,8 @@ use crate::transfer::{
 pub struct Source {
     name: String,
     pub(super) content: Content,
-    size: Option<u64>,
-    files: Option<u64>,
+    pub(super) size: Option<u64>,
+    pub(super) files: Option<u64>,
     left_out: LeftOut,
 }
 
@@ -111,7 +111,7 @@ impl Source {
         }
     }
 
-    /// What the receiver is told of it. The size is that of when it was opened, and of a folder it is about.
+    /// What the receiver is told of it. It was so when it was opened; more than that is not sent.
     pub fn manifest(&self, transfer: Hex<16>) -> Manifest {
         Manifest {
             transfer,

@@ -6,18 +6,26 @@ use std::{
     collections::VecDeque,
     fmt,
     io::{self, Read},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
 /// Bytes that are kept: 8 MiB that a window may hold, and 1 MiB that was read ahead of it.
 pub const KEPT: usize = 9 * 1024 * 1024;
 
-/// A stream that several attempts read, one behind the other.
+/// A stream that several attempts read, each in a turn of its own, one behind the other.
 pub struct Stream {
-    /// Held by whoever waits for more. An attempt that was given up may still do that: what comes then is
+    /// Held by whoever waits for the next byte. An attempt that was given up may still do that: what comes then is
     /// kept for the next, which meanwhile sends again what there is.
     reader: Mutex<Box<dyn Read + Send>>,
-    kept: Mutex<Kept>,
+    state: Mutex<State>,
+    /// Wakes who waits for another turn's byte: it has come, or their own turn is over.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    turn: u64,
+    kept: Kept,
 }
 
 #[derive(Default)]
@@ -36,7 +44,7 @@ pub enum Bytes {
     Some(usize),
     /// The end.
     End,
-    /// What was there is kept no more, or nothing was there yet.
+    /// What was there is kept no more, or nothing was there yet, or another turn has begun.
     Gone,
 }
 
@@ -45,36 +53,62 @@ impl Stream {
     pub fn new(reader: impl Read + Send + 'static) -> Self {
         Self {
             reader: Mutex::new(Box::new(reader)),
-            kept: Mutex::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
         }
+    }
+
+    /// Begins the next turn. Who waits in an earlier one is sent away, but for the one who waits for the reader
+    /// itself: however many attempts there are, no more than two threads wait here.
+    pub fn begin(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.turn += 1;
+        self.changed.notify_all();
+        state.turn
     }
 
     /// Whether what begins at `offset` can be read.
     pub fn has(&self, offset: u64) -> bool {
-        lock(&self.kept).begin() <= offset && offset <= lock(&self.kept).end
+        let kept = &lock(&self.state).kept;
+        kept.begin() <= offset && offset <= kept.end
     }
 
-    /// Reads what begins at `offset` into `buffer`, as much of it as there is; waits for the first byte.
+    /// Reads, in this turn, what begins at `offset` into `buffer`, as much of it as there is; waits for the first
+    /// byte.
     ///
     /// # Errors
     ///
     /// As the reader gives them.
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Bytes> {
-        if let Some(bytes) = lock(&self.kept).copy(offset, buffer) {
-            return Ok(bytes);
-        }
-        let mut reader = lock(&self.reader);
-        // Somebody else may have waited and read meanwhile.
-        if let Some(bytes) = lock(&self.kept).copy(offset, buffer) {
-            return Ok(bytes);
-        }
+    pub fn read_at(&self, turn: u64, offset: u64, buffer: &mut [u8]) -> io::Result<Bytes> {
+        let mut state = lock(&self.state);
+        let mut reader = loop {
+            if let Some(bytes) = state.kept.copy(offset, buffer) {
+                return Ok(bytes);
+            }
+            if state.turn != turn {
+                return Ok(Bytes::Gone);
+            }
+            match self.reader.try_lock() {
+                Ok(reader) => break reader,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    let waited = self.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        };
+        drop(state);
         let read = loop {
             match reader.read(buffer) {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
+                read => break read,
             }
         };
-        lock(&self.kept).add(&buffer[..read]);
+        let mut state = lock(&self.state);
+        drop(reader);
+        self.changed.notify_all();
+        let read = read?;
+        state.kept.add(&buffer[..read]);
         Ok(if read == 0 {
             Bytes::End
         } else {
@@ -130,27 +164,42 @@ impl fmt::Debug for Stream {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::{io::Write as _, sync::mpsc};
+
     use super::*;
+
+    /// Says when it is asked for more.
+    struct Asked(mpsc::Sender<()>, io::PipeReader);
+
+    impl Read for Asked {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.send(()).ok();
+            self.1.read(buffer)
+        }
+    }
 
     #[test]
     fn what_was_read_can_be_read_again_as_far_as_it_is_kept() {
         let stream = Stream::new(io::Cursor::new(vec![7; KEPT + 1000]));
-        let mut buffer = vec![0; 1000];
+        let (turn, mut buffer) = (stream.begin(), vec![0; 1000]);
         let mut offset = 0;
-        while let Bytes::Some(len) = stream.read_at(offset, &mut buffer).unwrap() {
+        while let Bytes::Some(len) = stream.read_at(turn, offset, &mut buffer).unwrap() {
             offset += len as u64;
-            assert!(lock(&stream.kept).bytes.len() <= KEPT);
+            assert!(lock(&stream.state).kept.bytes.len() <= KEPT);
         }
         assert_eq!(offset, KEPT as u64 + 1000);
         assert!(!stream.has(999) && stream.has(1000));
-        assert_eq!(stream.read_at(999, &mut buffer).unwrap(), Bytes::Gone);
+        assert_eq!(stream.read_at(turn, 999, &mut buffer).unwrap(), Bytes::Gone);
         assert_eq!(
-            stream.read_at(1000, &mut buffer).unwrap(),
+            stream.read_at(turn, 1000, &mut buffer).unwrap(),
             Bytes::Some(1000)
         );
-        assert_eq!(stream.read_at(offset, &mut buffer).unwrap(), Bytes::End);
         assert_eq!(
-            stream.read_at(offset + 1, &mut buffer).unwrap(),
+            stream.read_at(turn, offset, &mut buffer).unwrap(),
+            Bytes::End
+        );
+        assert_eq!(
+            stream.read_at(turn, offset + 1, &mut buffer).unwrap(),
             Bytes::Gone
         );
     }
@@ -159,17 +208,38 @@ mod tests {
     fn what_is_kept_is_what_was_read() {
         let content: Vec<u8> = (0..20_000_000_u32).map(|it| (it / 251) as u8).collect();
         let stream = Stream::new(io::Cursor::new(content.clone()));
-        let mut buffer = vec![0; 777_777];
+        let (turn, mut buffer) = (stream.begin(), vec![0; 777_777]);
         let mut offset = 0;
-        while let Bytes::Some(len) = stream.read_at(offset, &mut buffer).unwrap() {
+        while let Bytes::Some(len) = stream.read_at(turn, offset, &mut buffer).unwrap() {
             offset += len as u64;
             let again = offset.saturating_sub(1_000_000);
-            let Bytes::Some(len) = stream.read_at(again, &mut buffer).unwrap() else {
+            let Bytes::Some(len) = stream.read_at(turn, again, &mut buffer).unwrap() else {
                 unreachable!("it is kept")
             };
             let again = again as usize;
             assert!(buffer[..len] == content[again..again + len]);
         }
         assert_eq!(offset, content.len() as u64);
+    }
+
+    #[test]
+    fn who_waits_in_an_earlier_turn_is_sent_away_and_what_comes_to_it_is_kept() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (asks, asked) = mpsc::channel();
+        let stream = Stream::new(Asked(asks, reader));
+        let read = |turn| stream.read_at(turn, 0, &mut [0; 10]).unwrap();
+        std::thread::scope(|scope| {
+            let first = stream.begin();
+            let first = scope.spawn(move || read(first));
+            asked.recv().unwrap();
+            let second = stream.begin();
+            let second = scope.spawn(move || read(second));
+            let third = stream.begin();
+            assert_eq!(second.join().unwrap(), Bytes::Gone);
+            let third = scope.spawn(move || read(third));
+            writer.write_all(b"abc").unwrap();
+            assert_eq!(first.join().unwrap(), Bytes::Some(3));
+            assert_eq!(third.join().unwrap(), Bytes::Some(3));
+        });
     }
 }

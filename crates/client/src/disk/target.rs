@@ -2,17 +2,14 @@
 //!
 //! [`Ledger`] says what may come, and `Part` writes it to the disk.
 
-use std::{
-    fmt,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{fmt, io::Write, path::Path};
 
 use super::{
     errors::TargetError,
     ledger::{Ledger, Refused},
-    part::Part,
+    part::{Begun, Part},
     place::{self, Place},
+    whole::Whole,
 };
 use crate::transfer::note::{End, Header, Manifest, Start, What};
 
@@ -27,6 +24,8 @@ pub struct Target {
 enum Onto {
     Disk(Box<Part>),
     Output(Output),
+    /// It is all there; nothing of a stream's has to be remembered.
+    Done(Option<Whole>),
 }
 
 struct Output(Box<dyn Write + Send>);
@@ -49,12 +48,22 @@ impl Target {
             false => folder,
         };
         let places = || Place::all(folder, name, manifest.kind == What::Folder);
-        let part = match places().find_map(|place| Part::take_up(place, manifest, &mut ledger)) {
-            Some(part) => part?,
+        let part = match places().find_map(|place| Part::take_up(place, manifest)) {
+            Some(begun) => match begun? {
+                Begun::Part(part, point) => {
+                    ledger.take_up(point);
+                    part
+                }
+                Begun::Whole(whole, point) => {
+                    ledger.take_up(point);
+                    let onto = Onto::Done(Some(whole));
+                    return Ok(Self { ledger, onto });
+                }
+            },
             None => {
                 let free = places().find(Place::is_free);
                 let free = free.ok_or_else(|| TargetError::NoName(folder.join(name)))?;
-                Part::begin(free, manifest)?
+                Box::new(Part::begin(free, manifest)?)
             }
         };
         let needed = manifest
@@ -66,10 +75,8 @@ impl Target {
             part.discard_if_empty(ledger.point());
             return Err(TargetError::NoSpace { needed, free });
         }
-        Ok(Self {
-            ledger,
-            onto: Onto::Disk(Box::new(part)),
-        })
+        let onto = Onto::Disk(part);
+        Ok(Self { ledger, onto })
     }
 
     /// Onto a stream, which takes one file. It goes on after a lost line, but not in another program.
@@ -107,15 +114,19 @@ impl Target {
     /// [`TargetError`], by what is wrong.
     pub fn entry(&mut self, header: Header, json: &[u8]) -> Result<(), TargetError> {
         self.ledger.may_begin(&header)?;
-        if let Onto::Disk(part) = &mut self.onto {
-            part.finish_file(self.ledger.point())?;
-            part.begin_entry(&header)?;
+        match &mut self.onto {
+            Onto::Disk(part) => {
+                part.finish_file(self.ledger.point());
+                part.begin_entry(&header)?;
+            }
+            Onto::Output(_) => {}
+            Onto::Done(_) => return Err(Refused::OutOfTurn.into()),
         }
         self.ledger.enter(header, json);
-        match &mut self.onto {
-            Onto::Disk(part) => part.note_written(self.ledger.point()),
-            Onto::Output(_) => Ok(()),
+        if let Onto::Disk(part) = &mut self.onto {
+            part.note_written(self.ledger.point())?;
         }
+        self.settle_if_due()
     }
 
     /// Content of an entry comes.
@@ -131,8 +142,13 @@ impl Target {
                 let written = output.0.write_all(content);
                 written.map_err(|why| TargetError::io(Path::new("-"), why))?;
             }
+            Onto::Done(_) => return Err(Refused::OutOfTurn.into()),
         }
         self.ledger.add(content.len());
+        self.settle_if_due()
+    }
+
+    fn settle_if_due(&mut self) -> Result<(), TargetError> {
         match &self.onto {
             Onto::Disk(part) if part.is_due() => self.settle(),
             _ => Ok(()),
@@ -147,25 +163,55 @@ impl Target {
     pub fn settle(&mut self) -> Result<(), TargetError> {
         match &mut self.onto {
             Onto::Disk(part) => part.settle(self.ledger.point()),
-            Onto::Output(output) => {
-                let flushed = output.0.flush();
-                flushed.map_err(|why| TargetError::io(Path::new("-"), why))
-            }
+            Onto::Output(output) => output.flush(),
+            Onto::Done(_) => Ok(()),
         }
     }
 
-    /// That was everything: makes it durable and gives it its name, which is returned; nothing for a stream.
+    /// That was everything: makes it durable and gives it its name. What was finished before stays as it is.
     ///
     /// # Errors
     ///
     /// [`TargetError`], where something is missing, or as the system gives them.
-    pub fn finish(mut self, end: &End) -> Result<Option<PathBuf>, TargetError> {
-        self.ledger.may_end(end)?;
-        self.settle()?;
-        match self.onto {
-            Onto::Disk(part) => part.finish(self.ledger.point()).map(Some),
-            Onto::Output(_) => Ok(None),
+    pub fn finish(self, end: &End) -> Result<Self, TargetError> {
+        let Self { ledger, onto } = self;
+        ledger.may_end(end)?;
+        let onto = match onto {
+            Onto::Disk(part) => Onto::Done(Some(part.finish(ledger.point())?)),
+            Onto::Output(mut output) => {
+                output.flush()?;
+                Onto::Done(None)
+            }
+            done => done,
+        };
+        Ok(Self { ledger, onto })
+    }
+
+    /// Whether all is there, durable and under its name.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.onto, Onto::Done(_))
+    }
+
+    /// Where it is, once it is finished; nothing of a stream.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.onto {
+            Onto::Done(Some(whole)) => Some(&whole.path),
+            _ => None,
         }
+    }
+
+    /// The sender knows that all is there: nothing has to be remembered of it any more.
+    pub fn forget(self) {
+        if let Onto::Done(Some(whole)) = self.onto {
+            whole.forget();
+        }
+    }
+}
+
+impl Output {
+    fn flush(&mut self) -> Result<(), TargetError> {
+        let flushed = self.0.flush();
+        flushed.map_err(|why| TargetError::io(Path::new("-"), why))
     }
 }
 
@@ -175,6 +221,9 @@ impl fmt::Debug for Output {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod durable;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

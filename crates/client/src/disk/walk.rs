@@ -1,19 +1,19 @@
 //! One attempt's way through a source, from wherever the receiver wants it.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::UNIX_EPOCH,
 };
 
-use nix::fcntl::OFlag;
 use ring::digest;
 
 use super::{
     errors::SourceError,
+    files,
     source::{Content, Source},
     stream::{Bytes, Stream},
     tree::{Found, Tree},
@@ -32,6 +32,9 @@ pub struct Walk {
     entries: u64,
     bytes: u64,
     chain: Chain,
+    /// Files, and bytes of them, that may begin yet: no more than the receiver was told there are.
+    files_left: u64,
+    bytes_left: u64,
 }
 
 /// What comes next.
@@ -62,19 +65,22 @@ enum Ahead {
 /// The entry whose content comes next.
 #[derive(Debug)]
 struct Open {
-    from: From,
+    input: Input,
     offset: u64,
 }
 
 #[derive(Debug)]
-enum From {
+enum Input {
     File {
         file: File,
         place: PathBuf,
         size: u64,
         stamp: Hex<8>,
     },
-    Stream(Arc<Stream>),
+    Stream {
+        stream: Arc<Stream>,
+        turn: u64,
+    },
 }
 
 impl Source {
@@ -124,6 +130,8 @@ impl Walk {
             entries: 0,
             bytes: 0,
             chain: Chain::default(),
+            files_left: source.files.unwrap_or(u64::MAX),
+            bytes_left: source.size.unwrap_or(u64::MAX),
         })
     }
 
@@ -166,8 +174,9 @@ impl Walk {
             Ahead::File(place) => self.file(name(), place)?,
             Ahead::Stream(stream) => {
                 let header = self.header(name(), What::Stream, None);
+                let turn = stream.begin();
                 self.open = Some(Open {
-                    from: From::Stream(stream),
+                    input: Input::Stream { stream, turn },
                     offset: 0,
                 });
                 header
@@ -193,9 +202,13 @@ impl Walk {
 
     fn file(&mut self, path: Vec<String>, place: PathBuf) -> Result<Header, SourceError> {
         let (file, found) = open(&place)?;
+        let left = self.files_left.checked_sub(1);
+        let left = left.zip(self.bytes_left.checked_sub(found.len()));
+        (self.files_left, self.bytes_left) =
+            left.ok_or_else(|| SourceError::Changed(place.clone()))?;
         let header = self.header(path, What::File, Some(&found));
         self.open = Some(Open {
-            from: From::File {
+            input: Input::File {
                 file,
                 place,
                 size: found.len(),
@@ -222,15 +235,15 @@ impl Walk {
 impl Open {
     /// The content's length, of a file.
     fn len(&self) -> u64 {
-        match &self.from {
-            From::File { size, .. } => *size,
-            From::Stream(_) => self.offset,
+        match &self.input {
+            Input::File { size, .. } => *size,
+            Input::Stream { .. } => self.offset,
         }
     }
 
     fn go_to(&mut self, offset: u64) -> Result<(), SourceError> {
-        match &mut self.from {
-            From::File {
+        match &mut self.input {
+            Input::File {
                 file, place, size, ..
             } => {
                 if offset > *size {
@@ -239,8 +252,8 @@ impl Open {
                 let sought = file.seek(SeekFrom::Start(offset));
                 sought.map_err(|why| SourceError::Unreadable(place.clone(), why))?;
             }
-            From::Stream(stream) if !stream.has(offset) => return Err(SourceError::Gone),
-            From::Stream(_) => {}
+            Input::Stream { stream, .. } if !stream.has(offset) => return Err(SourceError::Gone),
+            Input::Stream { .. } => {}
         }
         self.offset = offset;
         Ok(())
@@ -250,8 +263,8 @@ impl Open {
     fn read(&mut self, message: &mut Vec<u8>) -> Result<bool, SourceError> {
         let of_piece = PIECE - self.offset % PIECE;
         let most = of_piece.min(RECORD as u64) as usize;
-        let len = match &mut self.from {
-            From::File {
+        let len = match &mut self.input {
+            Input::File {
                 file,
                 place,
                 size,
@@ -270,9 +283,9 @@ impl Open {
                 }
                 len
             }
-            From::Stream(stream) => {
+            Input::Stream { stream, turn } => {
                 message.resize(Data::HEAD + most, 0);
-                let read = stream.read_at(self.offset, &mut message[Data::HEAD..]);
+                let read = stream.read_at(*turn, self.offset, &mut message[Data::HEAD..]);
                 match read.map_err(|why| SourceError::Unreadable("-".into(), why))? {
                     Bytes::Some(len) => len,
                     Bytes::End => 0,
@@ -288,10 +301,8 @@ impl Open {
 
 /// Opens a regular file, which may have become something else since its folder was listed.
 fn open(place: &Path) -> Result<(File, Metadata), SourceError> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new()
+    let opened = files::options()
         .read(true)
-        .custom_flags(flags.bits())
         .open(place)
         .and_then(|file| file.metadata().map(|found| (file, found)));
     match opened {

@@ -8,6 +8,8 @@ use serde_json::json;
 
 /// The longest wait that a relay is believed.
 pub(super) const LONGEST_TOLD: Duration = Duration::from_secs(3600);
+/// The longest life of a room that a relay is believed.
+pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The longest text of its own that a relay is read, in bytes.
 const LONGEST: usize = 4096;
 /// The longest code that is taken from a relay, in characters.
@@ -21,8 +23,8 @@ pub(super) enum Says {
     RoomResumed(Room),
     RoomJoined { room_id: String },
     Queued { position: u64 },
-    PeerJoined,
-    PeerDisconnected,
+    PeerJoined { peer_id: String },
+    PeerDisconnected { peer_id: String },
     Error(Refusal),
 }
 
@@ -61,7 +63,8 @@ impl Says {
 impl Room {
     /// How long it can be joined.
     pub(super) fn life(&self) -> Duration {
-        Duration::try_from_secs_f64(self.expires_in).unwrap_or_default()
+        let told = Duration::try_from_secs_f64(self.expires_in.min(LONGEST_LIFE.as_secs_f64()));
+        told.unwrap_or_default()
     }
 }
 
@@ -114,8 +117,16 @@ mod tests {
             (room.life(), room.resume_token),
             (Duration::from_secs(1800), None)
         );
+        for (told, life) in [("1e300", LONGEST_LIFE), ("-1", Duration::ZERO)] {
+            let text = format!(r#"{{"type":"ROOM_CREATED","room_id":"a","expires_in":{told}}}"#);
+            let Some(Says::RoomCreated(room)) = Says::parse(&text) else {
+                unreachable!("{text}");
+            };
+            assert_eq!(room.life(), life);
+        }
         let text = r#"{"type":"PEER_JOINED","peer_id":"conn_1"}"#;
-        assert_eq!(Says::parse(text), Some(Says::PeerJoined));
+        let peer_id = "conn_1".to_owned();
+        assert_eq!(Says::parse(text), Some(Says::PeerJoined { peer_id }));
         for text in [
             "",
             "[]",

@@ -57,7 +57,7 @@ pub(super) fn of_source(error: &SourceError) -> Fault {
 pub(super) fn reason_of_target(error: &TargetError) -> Reason {
     match error {
         TargetError::Refused(Refused::UnsafeName(_)) => Reason::UnsafeName,
-        TargetError::Refused(Refused::OutOfTurn) => Reason::Protocol,
+        TargetError::Refused(Refused::OutOfTurn | Refused::TooMuch) => Reason::Protocol,
         TargetError::NoSpace { .. } => Reason::NoSpace,
         TargetError::Denied(..) => Reason::Denied,
         TargetError::InUse(_) => Reason::InUse,
@@ -79,6 +79,9 @@ pub(super) fn of_target(error: &TargetError) -> Fault {
         }
         TargetError::Refused(Refused::OutOfTurn) => {
             return Fault::Misbehaved("what it sends is out of its turn");
+        }
+        TargetError::Refused(Refused::TooMuch) => {
+            return Fault::Misbehaved("it sends more than it has announced");
         }
         TargetError::NoSpace {
             needed: Some(needed),

@@ -123,8 +123,8 @@ impl Door {
         let line = self.line()?;
         line.say(hello.to_text())?;
         let Challenge { salt, nonce, key } = challenge(line, patience).await?;
-        if key.is_none() && self.second {
-            return Err(Parting::Misbehaved("version 1 in the midst of version 2"));
+        if key.is_none() && (self.second || self.options.version_2_only) {
+            return Err(Fault::Version1.into());
         }
         (self.tell)(Event::Proving);
         let pass = self.derive(salt).await?;
@@ -199,10 +199,13 @@ async fn answer(line: &mut Line) -> Result<String, Trouble> {
 
 /// Waits for the sender's challenge: as long as others have their turn, and then not for ever.
 async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Parting> {
-    let mut until = Instant::now() + patience;
+    let mut until = Instant::now().checked_add(patience);
     // What comes before may be for the receiver that was here before.
     for _ in 0..STRAYS {
-        let heard = timeout_at(until, line.hear()).await;
+        let heard = match until {
+            Some(until) => timeout_at(until, line.hear()).await,
+            None => Ok(line.hear().await),
+        };
         let Heard::Text(text) = heard.map_err(|_| Parting::Stalled)?? else {
             continue;
         };
@@ -220,14 +223,19 @@ async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Par
                 return Ok(Challenge { salt, nonce, key });
             }
             (_, Some(Word::Denied { reason })) => return Err(denied(&reason).into()),
-            (Some(Says::Queued { position: 0 }), _) => until = Instant::now() + STALL,
-            (Some(Says::Queued { .. }), _) => until = Instant::now() + patience,
+            (Some(Says::Queued { position: 0 }), _) => until = Some(Instant::now() + STALL),
+            // Whoever leaves the queue joins it again at its end. The room's time ends it.
+            (Some(Says::Queued { .. }), _) => until = None,
             (Some(Says::Error(refusal)), _) => line.note(Some(refusal)),
             _ => {}
         }
     }
     Err(Parting::Misbehaved("no challenge, but much else"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 /// What a sender of version 1 says.
 pub(super) fn text(heard: Heard) -> Result<Option<Word>, Parting> {

@@ -86,9 +86,9 @@ pub enum Event {
 /// Whom a transfer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slow {
-    /// Whoever reads the source.
-    Source,
-    /// The line, or the receiver behind it: what was sent is not confirmed yet.
+    /// This side: a sender that reads, or a receiver that writes.
+    Here,
+    /// The line, or the other side behind it.
     Line,
 }
 
@@ -97,15 +97,17 @@ pub enum Slow {
 pub enum Warning {
     /// The relay knows no rooms that outlive a line: when the line is lost, so is the code.
     NotResumable,
-    /// The receiver is one of today's other clients: everything goes in one message, and what is lost
-    /// with the line is sent anew.
+    /// The receiver speaks version 1, as today's other clients do: everything goes in one message, what is lost
+    /// with the line is sent anew, and who hears it can try passphrases on it.
     OldReceiver,
-    /// The sender is one of today's other clients.
+    /// The sender speaks version 1.
     OldSender,
     /// The sender says nothing: it may share sessions, of which one has to be picked.
     PerhapsSessions,
     /// So many links, devices and other things that are neither file nor folder are left out.
     LeftOut(u64),
+    /// The share cannot be taken up if this process is killed; with a sentence that says why.
+    NotKept(String),
     /// Somebody has come with a wrong passphrase.
     WrongPassphrase {
         /// How many more are let try before the share ends.
@@ -122,16 +124,19 @@ impl Warning {
                     .to_owned()
             }
             Self::OldReceiver => {
-                "The receiver's program cannot resume: if the line is lost, everything is sent anew.".to_owned()
+                "The receiver speaks version 1: the relay, and who listens, could try passphrases on all of it.".to_owned()
             }
             Self::OldSender => {
-                "The sender's program cannot resume: if the line is lost, everything comes anew.".to_owned()
+                "The sender speaks version 1: the relay, and who listens, could try passphrases on all of it.".to_owned()
             }
             Self::PerhapsSessions => {
                 "The sender says nothing: if it shares sessions, use `distill sessions` to pick one.".to_owned()
             }
             Self::LeftOut(count) => {
                 format!("Left out: {count} that are neither file nor folder (links, devices).")
+            }
+            Self::NotKept(why) => {
+                format!("If this program is killed, the share cannot be taken up: {why}")
             }
             Self::WrongPassphrase { left } => {
                 format!("A receiver came with a wrong passphrase; after {left} more the share ends.")

@@ -43,7 +43,7 @@ pub enum Fault {
     SentAway,
     /// The relay was reached, and has had no place until patience ran out; with its reason.
     Busy(String),
-    /// The relay ends a room with its line, and the line is lost.
+    /// The line was lost, and the relay has ended the room with it, or restarted and does not know it.
     RoomLost,
     /// The same share was taken up elsewhere.
     Replaced,
@@ -57,10 +57,14 @@ pub enum Fault {
     Aborted(String),
     /// The other side does not keep to the protocol; with what it did.
     Misbehaved(&'static str),
+    /// The other side speaks version 1, which is refused here, or has begun in version 2.
+    Version1,
     /// What came cannot be opened: it was changed on its way, or is another's.
     NotAuthentic,
-    /// A message is longer than the relay, or this program, takes.
+    /// A message is longer than the relay takes.
     TooBig,
+    /// A message of the other side's is longer than this program takes.
+    TooLong,
     /// The other side cannot do what is asked of it; with a sentence that says what.
     Unfit(&'static str),
     /// A file or a folder of this machine; with a sentence that says what.
@@ -97,8 +101,10 @@ impl Fault {
             Self::Denied(_) => "denied",
             Self::Aborted(_) => "aborted",
             Self::Misbehaved(_) => "misbehaved",
+            Self::Version1 => "version_1",
             Self::NotAuthentic => "not_authentic",
             Self::TooBig => "too_big",
+            Self::TooLong => "too_long",
             Self::Unfit(_) => "unfit",
             Self::Disk(_) => "disk",
             Self::Machine(_) => "machine",
@@ -118,12 +124,16 @@ impl Fault {
             Self::KeyRefused => "The relay lets in only who has an access key of it.",
             Self::SentAway => "The relay's operator has blocked this address or ended the room.",
             Self::RoomLost => {
-                "The line to the relay is lost, and this relay ends a room with its line."
+                "The line to the relay was lost, and the relay does not have the room any more."
             }
             Self::Replaced => "This share was taken up by another process.",
             Self::SenderGone => "The sender has left.",
+            Self::Version1 => {
+                "The sender speaks version 1, or somebody in between has made it look so."
+            }
             Self::NotAuthentic => "What came was changed on its way.",
-            Self::TooBig => "A message is longer than the relay or the other side takes.",
+            Self::TooBig => "A message is longer than the relay takes.",
+            Self::TooLong => "A message of the other side's is longer than this program takes.",
             Self::Unreachable(how) => return format!("The relay is not reached: {how}."),
             Self::NotARelay(what) => return format!("What answers there is no relay: {what}."),
             Self::Busy(why) => return format!("The relay has no place: {why}."),
@@ -163,6 +173,8 @@ impl Fault {
             | Self::Denied(_)
             | Self::Aborted(_)
             | Self::Misbehaved(_)
+            | Self::TooLong
+            | Self::Version1
             | Self::Unfit(_) => Side::There,
         }
     }
@@ -185,7 +197,7 @@ impl Fault {
             }
             Self::NotARelay(_) => "Look at the address of the relay.",
             Self::KeyRefused => {
-                "Ask the relay's operator for a key, and give it by DISTILL_KEY or --key-file."
+                "Ask the relay's operator for a key, and give it by --key-file, or beside the relay in the settings."
             }
             Self::SentAway => "Ask the relay's operator.",
             Self::Busy(_) => "Try again later.",
@@ -197,10 +209,15 @@ impl Fault {
             }
             Self::Denied(_) | Self::Aborted(_) => "Ask the other side, and start this again.",
             Self::Misbehaved(_) => "Have the other side update its program.",
+            Self::Version1 => {
+                "If it has distill or the relay's page, share by another relay, under another passphrase."
+            }
             Self::NotAuthentic => {
                 "Start it again; if it happens again, trust neither the relay nor the line."
             }
-            Self::TooBig => "Both sides need distill for what is larger than one message.",
+            Self::TooBig | Self::TooLong => {
+                "Both sides need distill for what is larger than one message."
+            }
             Self::Unfit(_) => "Both sides need distill for this.",
             Self::Disk(_) | Self::Machine(_) => {
                 "Mend that, and start this again with the same words to go on."
@@ -227,7 +244,9 @@ impl Fault {
             | Self::Denied(_)
             | Self::Aborted(_)
             | Self::Misbehaved(_)
+            | Self::Version1
             | Self::NotAuthentic
+            | Self::TooLong
             | Self::Unfit(_) => 6,
             Self::Disk(_) => 7,
             Self::Replaced | Self::Machine(_) => 1,
@@ -242,3 +261,51 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_and_its_status_is_told_to_who_writes_scripts() {
+        let text = String::new;
+        let all = [
+            Fault::Interrupted,
+            Fault::NothingToTakeUp,
+            Fault::NotACode,
+            Fault::NoSuchRoom,
+            Fault::Expired,
+            Fault::WrongPassphrase,
+            Fault::TooManyWrongPassphrases,
+            Fault::Unreachable(text()),
+            Fault::NotARelay(text()),
+            Fault::KeyRefused,
+            Fault::SentAway,
+            Fault::Busy(text()),
+            Fault::RoomLost,
+            Fault::Replaced,
+            Fault::SenderGone,
+            Fault::PeerLost(text()),
+            Fault::Denied(text()),
+            Fault::Aborted(text()),
+            Fault::Misbehaved(""),
+            Fault::Version1,
+            Fault::NotAuthentic,
+            Fault::TooBig,
+            Fault::Unfit(""),
+            Fault::Disk(text()),
+            Fault::Machine(text()),
+        ];
+        let guide = include_str!("../../../../SHARING.md");
+        for fault in all {
+            let (row, word) = (
+                format!("| {} | ", fault.exit_status()),
+                format!("`{}`", fault.word()),
+            );
+            let told = guide
+                .lines()
+                .any(|line| line.starts_with(&row) && line.contains(&word));
+            assert!(told, "{word} is not in a row {row}");
+        }
+    }
+}

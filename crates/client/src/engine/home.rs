@@ -1,6 +1,9 @@
 //! Where a receiver writes to, over all attempts of one process.
 
-use std::io::stdout;
+use std::{
+    io::stdout,
+    path::{Path, PathBuf},
+};
 
 use tokio::task::spawn_blocking;
 
@@ -15,7 +18,7 @@ use crate::{
     transfer::{
         hex::Hex,
         keys::random,
-        note::{Chain, End, Header, Manifest, RECORD, Start, What},
+        note::{Chain, End, Header, Manifest, RECORD, What},
     },
 };
 
@@ -24,8 +27,6 @@ pub(super) struct Home {
     to: Where,
     /// What is being received, when no thread has it.
     target: Option<(Hex<16>, Target)>,
-    /// What is there as a whole, and where it ends.
-    complete: Option<(Hex<16>, Start, Received)>,
     bytes: u64,
 }
 
@@ -34,7 +35,6 @@ impl Home {
         Self {
             to,
             target: None,
-            complete: None,
             bytes: 0,
         }
     }
@@ -45,14 +45,19 @@ impl Home {
     }
 
     /// What is there as a whole.
-    pub(super) fn received(&self) -> Option<&Received> {
-        self.complete.as_ref().map(|(_, _, received)| received)
+    pub(super) fn received(&self) -> Option<Received> {
+        let (_, target) = self.target.as_ref()?;
+        target.is_finished().then(|| Received {
+            path: target.path().map(Path::to_owned),
+            bytes: target.bytes(),
+        })
     }
 
-    /// Where a transfer ends that is there as a whole.
-    pub(super) fn complete(&self, manifest: &Manifest) -> Option<(Start, Received)> {
-        let (transfer, start, received) = self.complete.as_ref()?;
-        (*transfer == manifest.transfer).then(|| (start.clone(), received.clone()))
+    /// The sender knows what is there as a whole.
+    pub(super) fn forget(&mut self) {
+        if let Some((_, target)) = self.target.take() {
+            target.forget();
+        }
     }
 
     /// The target of a transfer, which goes on where it was.
@@ -64,24 +69,18 @@ impl Home {
         }
         let (to, manifest) = (self.to.clone(), manifest.clone());
         let opening = spawn_blocking(move || match to {
-            Where::Folder(path) | Where::Path(path) => Ok(Target::open(&path, &manifest)?),
+            Where::Path(path) => Ok(Target::open(&path, &manifest)?),
             Where::Stdout => Ok(Target::output(stdout(), &manifest)?),
         });
         opening.await.map_err(|_| WriteError::Failed)?
     }
 
-    /// Takes a target back that is not complete.
+    /// Takes a target back.
     pub(super) fn leave(&mut self, manifest: &Manifest, target: Option<Target>) {
         if let Some(target) = target {
             self.bytes = target.bytes();
             self.target = Some((manifest.transfer, target));
         }
-    }
-
-    /// Remembers that all is there.
-    pub(super) fn completed(&mut self, manifest: &Manifest, start: Start, received: Received) {
-        self.bytes = received.bytes;
-        self.complete = Some((manifest.transfer, start, received));
     }
 
     /// Writes content that has come as one message, under this name.
@@ -111,7 +110,7 @@ fn write_all(
     mut target: Target,
     name: String,
     content: &[u8],
-) -> Result<Option<std::path::PathBuf>, TargetError> {
+) -> Result<Option<PathBuf>, TargetError> {
     let header = Header {
         entry: 0,
         path: vec![name],
@@ -130,9 +129,12 @@ fn write_all(
     }
     let mut digest = Chain::default();
     digest.add(&json);
-    target.finish(&End {
+    let target = target.finish(&End {
         entries: 1,
         bytes: offset,
         digest: digest.0,
-    })
+    })?;
+    let path = target.path().map(Path::to_owned);
+    target.forget();
+    Ok(path)
 }

@@ -4,6 +4,7 @@
 use std::{fs, sync::Arc};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
@@ -24,10 +25,13 @@ use crate::{
         keys::{Ephemeral, Exchange, PassKey, Schedule},
         note::{Confirm, Data, End, Header, Manifest, Note, Start, What},
         seal::{Opener, Sealer},
+        window::Holds,
     },
 };
 
 const TRANSFER: Hex<16> = Hex([7; 16]);
+/// What the relay calls the receiver.
+const RECEIVER: &str = "conn_1";
 
 /// The keys of an attempt: the sender's and the receiver's.
 pub(super) fn keys() -> (Schedule, Schedule) {
@@ -56,6 +60,7 @@ struct Other {
     line: Line,
     sealer: Sealer,
     _opener: Opener,
+    again: Option<Note>,
 }
 
 impl Other {
@@ -75,9 +80,15 @@ impl Other {
         self.line.say(Bytes::from(message)).unwrap();
     }
 
-    /// Hears until the line ends.
+    /// Hears until the line ends, and says `again` whenever it is quiet.
     async fn listen(mut self) {
-        while self.line.hear().await.is_ok() {}
+        loop {
+            match (timeout(STALL / 2, self.line.hear()).await, &self.again) {
+                (Ok(Ok(_)), _) | (Err(_), None) => {}
+                (Ok(Err(_)), _) => return,
+                (Err(_), Some(note)) => self.note(&note.clone()),
+            }
+        }
     }
 }
 
@@ -88,15 +99,18 @@ async fn sender_of(receiver: impl FnOnce(&mut Other)) -> Parting {
     fs::write(&path, vec![1; 100_000]).unwrap();
     let source = Source::open(&path).unwrap();
     let (mut line, there) = pair(1 << 20).await;
+    line.pair_with(RECEIVER.to_owned());
     let (own, other) = keys();
     let (sealer, opener) = other.of_receiver();
     let mut other = Other {
         line: there,
         sealer,
         _opener: opener,
+        again: None,
     };
     let manifest = source.manifest(TRANSFER);
-    let mut sending = Sending::new(&mut line, own.of_sender(), &source);
+    let mut keys = own.of_sender();
+    let mut sending = Sending::new(&mut line, &mut keys, &source, Holds::default());
     other.sealer.bind(TRANSFER);
     receiver(&mut other);
     let tell = silent();
@@ -137,10 +151,7 @@ async fn a_sender_finds_out_that_a_receiver_has_something_else() {
         ..Start::default()
     };
     let end = sender_of(|it| it.note(&Note::Start(other))).await;
-    assert!(
-        matches!(end, Parting::Trouble(Trouble::Over(Fault::Disk(_)))),
-        "{end:?}"
-    );
+    assert!(matches!(end, Parting::NotThere(Fault::Disk(_))), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,6 +159,30 @@ async fn a_sender_does_not_wait_for_ever() {
     let began = tokio::time::Instant::now();
     assert_eq!(sender_of(|_| {}).await, Parting::Stalled);
     assert!(began.elapsed() < 2 * STALL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_says_the_same_again_does_not_go_on() {
+    let end = sender_of(|other| {
+        other.note(&start());
+        other.again = Some(Note::Confirm(Confirm {
+            records: 1,
+            bytes: 0,
+        }));
+    });
+    assert_eq!(timeout(2 * STALL, end).await, Ok(Parting::Stalled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_cannot_say_in_the_relays_place_that_it_has_left() {
+    let left = |name: &str| {
+        let text = format!(r#"{{"type":"PEER_DISCONNECTED","peer_id":"{name}"}}"#);
+        sender_of(move |other| other.line.say(Message::text(text)).unwrap())
+    };
+    assert_eq!(left(RECEIVER).await, Parting::Left);
+    for name in ["", "conn_2"] {
+        assert_eq!(left(name).await, Parting::Stalled);
+    }
 }
 
 /// How it ends for a receiver whose sender does this.
@@ -160,6 +195,7 @@ async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
         line: there,
         sealer,
         _opener: opener,
+        again: None,
     };
     other.note(&Note::Manifest(Manifest {
         transfer: TRANSFER,
@@ -170,12 +206,13 @@ async fn receiver_of(kind: What, sender: impl FnOnce(&mut Other)) -> Parting {
     }));
     other.sealer.bind(TRANSFER);
     sender(&mut other);
-    let mut home = Home::new(Where::Folder(folder.path().to_owned()));
+    let mut home = Home::new(Where::Path(folder.path().to_owned()));
     let receiving = async {
         let Heard::Binary(first) = line.hear().await.unwrap() else {
             unreachable!("a manifest");
         };
-        let mut receiving = Receiving::new(&mut line, own.of_receiver());
+        let mut keys = own.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         receiving
             .run(first, &mut home, &silent())
             .await
@@ -275,6 +312,8 @@ async fn names_do_not_lead_out_of_the_folder() {
     ] {
         let end = receiver_of(What::Folder, |it| {
             it.note(&Note::Entry(header(0, path, What::File, 1)));
+            // More is on its way when it is refused.
+            (0..200).for_each(|_| it.data(0, 0, &[1]));
         });
         let fault = end.await.of_receiver();
         assert!(

@@ -8,14 +8,16 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    asks::LONGEST_LIFE,
     complaint,
+    event::{Event, Tell, Warning},
     fault::Fault,
     options::{Secret, ShareOptions, What},
     proof::no_randomness,
 };
 use crate::{
     disk::{
-        share_state::{ShareState, StateFile},
+        share_state::{ShareState, StateError, StateFile},
         source::Source,
     },
     transfer::{
@@ -25,6 +27,7 @@ use crate::{
 };
 
 /// The file of a share, where it is one that can be taken up and its user wants it kept.
+#[derive(Default)]
 pub(super) struct Keeper(Option<StateFile>);
 
 impl Keeper {
@@ -32,18 +35,16 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`Fault`] where another process has it, or it cannot be made.
-    pub(super) fn new(options: &ShareOptions) -> Result<Self, Fault> {
+    /// [`StateError`] where another process has it, or it cannot be made.
+    pub(super) fn new(options: &ShareOptions) -> Result<Self, StateError> {
         let (Some(folder), What::Path(path)) = (&options.state, &options.what) else {
             return Ok(Self(None));
         };
         let path = path.canonicalize();
         let path = path.as_deref().unwrap_or(Path::new(""));
         let relay = options.relay.url.to_string();
-        let claimed = StateFile::claim(folder, path, &relay);
-        Ok(Self(Some(
-            claimed.map_err(|error| complaint::of_state(&error))?,
-        )))
+        StateFile::sweep(folder, now());
+        Ok(Self(Some(StateFile::claim(folder, path, &relay)?)))
     }
 
     /// What was kept, if its room may still be there.
@@ -65,12 +66,10 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`Fault`] where it cannot be written.
-    pub(super) fn save(&self, state: &ShareState) -> Result<(), Fault> {
+    /// [`StateError`] where it cannot be written.
+    pub(super) fn save(&self, state: &ShareState) -> Result<(), StateError> {
         match &self.0 {
-            Some(file) => file
-                .save(state)
-                .map_err(|error| complaint::of_state(&error)),
+            Some(file) => file.save(state),
             None => Ok(()),
         }
     }
@@ -96,17 +95,32 @@ pub(super) struct Share {
     pub(super) transfer: Hex<16>,
     pub(super) salt: Hex<32>,
     pub(super) pass: PassKey,
+    /// How many have come with a wrong one.
+    pub(super) wrong: u32,
     pub(super) room: Option<Opened>,
 }
 
+/// What its user should know where a share cannot be kept, which is no reason not to share.
+pub(super) fn not_kept(error: &StateError) -> Event {
+    let why = complaint::of_state(error).sentence();
+    Event::Warning(Warning::NotKept(why))
+}
+
 /// Opens what is shared, and takes up what was kept of it or begins anew; this blocks.
-pub(super) fn open(options: &ShareOptions) -> Result<(Source, Keeper, Share), Fault> {
+pub(super) fn open(options: &ShareOptions, tell: &Tell) -> Result<(Source, Keeper, Share), Fault> {
     let source = match &options.what {
         What::Path(path) => Source::open(path),
         What::Stdin => Ok(Source::stdin("stdin")),
     };
     let source = source.map_err(|error| complaint::of_source(&error))?;
-    let keeper = Keeper::new(options)?;
+    let keeper = match Keeper::new(options) {
+        Ok(keeper) => keeper,
+        Err(StateError::InUse) => return Err(complaint::of_state(&StateError::InUse)),
+        Err(error) => {
+            tell(not_kept(&error));
+            Keeper::default()
+        }
+    };
     // Under another passphrase than it was begun with it is another share.
     let is_meant = |state: &ShareState| {
         let key = |passphrase: &Secret| PassKey::derive(passphrase.text(), &state.salt);
@@ -127,6 +141,7 @@ impl Share {
             transfer: Hex(random().map_err(no_randomness)?),
             salt,
             pass: PassKey::derive(passphrase.text(), &salt),
+            wrong: 0,
             room: None,
         })
     }
@@ -134,15 +149,16 @@ impl Share {
 
 impl From<ShareState> for Share {
     fn from(state: ShareState) -> Self {
-        let left = state.expires.saturating_sub(now());
+        let left = Duration::from_secs(state.expires.saturating_sub(now()));
         Self {
             transfer: state.transfer,
             salt: state.salt,
             pass: PassKey::from_bytes(state.pass_key.0),
+            wrong: state.wrong,
             room: Some(Opened {
                 code: state.code,
                 token: Some(state.resume_token),
-                until: Instant::now() + Duration::from_secs(left),
+                until: Instant::now() + left.min(LONGEST_LIFE),
             }),
         }
     }

@@ -74,6 +74,8 @@ pub(super) struct Line {
     pinged: Instant,
     look: Pin<Box<Sleep>>,
     refusal: Option<Refusal>,
+    /// The receiver at the other end, by the name that the relay tells the sender alone.
+    peer: Option<String>,
 }
 
 impl Line {
@@ -104,12 +106,25 @@ impl Line {
             pinged: now,
             look: Box::pin(sleep_until(now + LOOK)),
             refusal: None,
+            peer: None,
         }
     }
 
     /// Keeps what the relay has said in its own name: the Close that follows it is understood by it.
     pub(super) fn note(&mut self, refusal: Option<Refusal>) {
         self.refusal = refusal;
+    }
+
+    /// Is paired with a receiver from here on.
+    pub(super) fn pair_with(&mut self, peer: String) {
+        self.refusal = None;
+        self.peer = Some(peer);
+    }
+
+    /// Whether the receiver at the other end has this name. The receiver does not know it, so that it cannot say
+    /// in the relay's place that it has left.
+    pub(super) fn is_paired_with(&self, peer: &str) -> bool {
+        self.peer.as_deref() == Some(peer)
     }
 
     /// Waits until something has come, or where `more` is to be said until there is room for it. What was
@@ -243,6 +258,16 @@ async fn dial(relay: &Relay) -> Result<Stream, Trouble> {
     let secured = timeout(STEP, tls.handshake(connected.stream)).await;
     let secured = secured.map_err(|_| Trouble::unreached("its TLS handshake does not end"))??;
     Ok(secured.stream)
+}
+
+#[cfg(test)]
+impl Line {
+    /// Has all that was said go out, and hears nothing meanwhile.
+    pub(super) async fn flush(&mut self) -> Result<(), Lost> {
+        poll_fn(|cx| Pin::new(&mut self.socket).poll_flush(cx))
+            .await
+            .map_err(Lost::from)
+    }
 }
 
 /// Two lines that lead to each other, with `buffer` bytes between them.

@@ -66,14 +66,14 @@ pub struct ShareOptions {
     pub state: Option<PathBuf>,
     /// Whether to begin a new share, even where one of this could be taken up.
     pub anew: bool,
+    /// Whether receivers that speak version 1 alone are sent away.
+    pub version_2_only: bool,
 }
 
 /// Where what is received goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Where {
-    /// Into this folder, under the name that the sender gives it.
-    Folder(PathBuf),
-    /// To this path.
+    /// Into this folder, under the name that the sender gives it; where it is no folder, under this name.
     Path(PathBuf),
     /// To standard output: a file, or what has come by the sender's standard input.
     Stdout,
@@ -90,6 +90,8 @@ pub struct ReceiveOptions {
     pub passphrase: Secret,
     /// Where to.
     pub to: Where,
+    /// Whether a sender that speaks version 1 is refused.
+    pub version_2_only: bool,
     /// How long to try without any progress.
     pub patience: Duration,
 }

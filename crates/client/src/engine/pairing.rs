@@ -14,7 +14,7 @@ use super::{
 use crate::transfer::{
     names::shown,
     note::{Abort, Note, Reason},
-    seal::{NotOpened, Opened, Opener},
+    seal::{NotOpened, Opened, Opener, Sealer},
 };
 
 /// How long the other side may leave out what it owes: a confirmation, an answer, a proof.
@@ -39,6 +39,8 @@ pub(super) enum Parting {
     NotAuthentic,
     /// This side has refused the other, and told it so.
     Refused(&'static str),
+    /// The receiver has asked for what the sender has not, or has no more, and was told so.
+    NotThere(Fault),
 }
 
 impl Parting {
@@ -53,7 +55,13 @@ impl Parting {
             Self::Stalled => "nothing has moved for too long".to_owned(),
             Self::NotAuthentic => "what it says was changed on its way".to_owned(),
             Self::Refused(why) => (*why).to_owned(),
+            Self::NotThere(fault) => fault.sentence(),
         }
+    }
+
+    /// Whether the line is there still, for the other side to be told.
+    pub(super) fn leaves_the_line(&self) -> bool {
+        !matches!(self, Self::Trouble(Trouble::Later(_)))
     }
 
     /// The reason that the other side is told, where this side gives up.
@@ -61,7 +69,11 @@ impl Parting {
         match self {
             Self::Misbehaved(_) | Self::NotAuthentic => Some(Reason::Protocol),
             Self::Stalled => Some(Reason::Stalled),
-            Self::Trouble(_) | Self::Left | Self::Aborted(_) | Self::Refused(_) => None,
+            Self::Trouble(_)
+            | Self::Left
+            | Self::Aborted(_)
+            | Self::Refused(_)
+            | Self::NotThere(_) => None,
         }
     }
 
@@ -70,12 +82,13 @@ impl Parting {
         match self {
             Self::Trouble(trouble) => trouble,
             Self::Left => Fault::SenderGone.into(),
-            Self::Aborted(Reason::Stalled | Reason::InUse) | Self::Stalled => {
-                Trouble::later(Kind::Peer, self.why(), None)
+            Self::Aborted(Reason::Stalled) | Self::Stalled => {
+                Trouble::later(Kind::Idle, self.why(), None)
             }
             Self::Aborted(reason) => Fault::Aborted(words(reason).to_owned()).into(),
             Self::Misbehaved(what) | Self::Refused(what) => Fault::Misbehaved(what).into(),
             Self::NotAuthentic => Fault::NotAuthentic.into(),
+            Self::NotThere(fault) => fault.into(),
         }
     }
 }
@@ -112,27 +125,29 @@ pub(super) fn words(reason: Reason) -> &'static str {
         Reason::InUse => "another program receives it already",
         Reason::Protocol => "it says that this side breaks the protocol",
         Reason::Stalled => "it says that nothing has moved for too long",
-        Reason::Interrupted => "it was stopped",
+        Reason::Interrupted => "somebody has stopped it there",
         Reason::Other => "it does not say why",
     }
 }
 
-/// What a sender hears while it has a receiver. The relay's own words are among it; that a receiver might
-/// imitate them is why nothing but [`Parting::Left`] follows from them.
+/// What a sender hears while it has a receiver. The relay's own words are among it; a receiver may imitate them, so
+/// that nothing follows from them but [`Parting::Left`], which has a name in it that the receiver does not know.
 pub(super) async fn of_receiver(line: &mut Line, until: Instant) -> Result<Heard, Parting> {
     loop {
         let heard = timeout_at(until, line.hear()).await;
-        if let Some(heard) = sift(heard.map_err(|_| Parting::Stalled)??)? {
+        if let Some(heard) = sift(line, heard.map_err(|_| Parting::Stalled)??)? {
             return Ok(heard);
         }
     }
 }
 
 /// What of that is the receiver's.
-pub(super) fn sift(heard: Heard) -> Result<Option<Heard>, Parting> {
+pub(super) fn sift(line: &Line, heard: Heard) -> Result<Option<Heard>, Parting> {
     match heard {
         Heard::Text(text) => match Says::parse(&text) {
-            Some(Says::PeerDisconnected) => Err(Parting::Left),
+            Some(Says::PeerDisconnected { peer_id }) if line.is_paired_with(&peer_id) => {
+                Err(Parting::Left)
+            }
             Some(_) => Ok(None),
             None => Ok(Some(Heard::Text(text))),
         },
@@ -146,6 +161,16 @@ pub(super) fn note(opener: &mut Opener, message: Bytes) -> Result<Note, Parting>
         Opened::Note(Note::Abort(Abort { reason }), _) => Err(Parting::Aborted(reason)),
         Opened::Note(note, _) => Ok(note),
         Opened::Data(..) => Err(Parting::Misbehaved("content where none is due")),
+    }
+}
+
+/// Tells the other side of an attempt that goes on that this side is stopped.
+pub(super) fn say_interrupted(line: &mut Line, keys: Option<(Sealer, Opener)>) {
+    if let Some((mut sealer, _)) = keys {
+        let reason = Reason::Interrupted;
+        let message = sealer.note(&Note::Abort(Abort { reason }));
+        // A line that is lost says it in its own way.
+        drop(line.say(Bytes::from(message)));
     }
 }
 

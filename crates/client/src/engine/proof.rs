@@ -23,6 +23,8 @@ const HELLO: Duration = Duration::from_secs(60);
 const AUTH: Duration = Duration::from_secs(300);
 /// Wrong proofs in all, after which a share ends.
 const MOST_WRONG: u32 = 10;
+/// Today's clients print the reason as it is.
+const VERSION_2: &str = "this needs version 2: receive it with distill, or by the relay's page";
 
 /// What was proved.
 pub(super) enum Proved {
@@ -36,18 +38,13 @@ pub(super) enum Proved {
 pub(super) struct Guard {
     pub(super) salt: Hex<32>,
     pub(super) pass: PassKey,
-    wrong: u32,
+    /// How often that was.
+    pub(super) wrong: u32,
+    /// Whether who speaks version 1 alone is sent away.
+    pub(super) version_2_only: bool,
 }
 
 impl Guard {
-    pub(super) fn new(salt: Hex<32>, pass: PassKey) -> Self {
-        Self {
-            salt,
-            pass,
-            wrong: 0,
-        }
-    }
-
     /// Whether too many wrong passphrases have been tried.
     pub(super) fn is_over(&self) -> bool {
         self.wrong >= MOST_WRONG
@@ -71,6 +68,11 @@ impl Guard {
         tell(Event::Proving);
         match key.filter(|_| versions.contains(&2)) {
             Some(receiver) => self.second(line, room, receiver, tell).await,
+            None if self.version_2_only => Err(refuse(
+                line,
+                VERSION_2,
+                "it speaks version 1, which is refused here",
+            )),
             None => self.first(line, tell).await,
         }
     }
@@ -127,7 +129,7 @@ impl Guard {
 
     fn missed(&mut self, line: &mut Line, tell: &Tell) -> Parting {
         self.wrong += 1;
-        let left = MOST_WRONG - self.wrong;
+        let left = MOST_WRONG.saturating_sub(self.wrong);
         tell(Event::Warning(Warning::WrongPassphrase { left }));
         refuse(line, "invalid_proof", "its passphrase is wrong")
     }

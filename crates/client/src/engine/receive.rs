@@ -11,12 +11,15 @@ use super::{
     home::Home,
     meter::tell_begun,
     options::{ReceiveOptions, Received},
-    pairing::Parting,
+    pairing::{self, Parting, STALL},
     receiving::Receiving,
     retry::Retry,
     trouble::{Kind, Trouble},
 };
-use crate::transfer::hello::Word;
+use crate::transfer::{
+    hello::Word,
+    seal::{Opener, Sealer},
+};
 
 /// After how long a sender of version 1 that says nothing may be one of sessions.
 const QUIET: Duration = Duration::from_secs(30);
@@ -37,7 +40,8 @@ pub async fn receive(
         end = receiver.run() => end,
         () = stop => Err(Fault::Interrupted),
     };
-    if let Some(line) = receiver.door.line.take() {
+    if let Some(mut line) = receiver.door.line.take() {
+        pairing::say_interrupted(&mut line, receiver.keys.take());
         line.close().await;
     }
     end
@@ -48,6 +52,8 @@ struct Receiver {
     door: Door,
     home: Home,
     retry: Retry,
+    /// The keys of the attempt that goes on.
+    keys: Option<(Sealer, Opener)>,
 }
 
 impl Receiver {
@@ -56,30 +62,43 @@ impl Receiver {
             home: Home::new(options.to.clone()),
             retry: Retry::new(options.patience, &tell),
             door: Door::new(options, tell)?,
+            keys: None,
         })
     }
 
     async fn run(&mut self) -> Result<Received, Fault> {
         loop {
             let before = self.home.bytes();
-            let trouble = match self.attempt().await {
-                Ok(received) => return Ok(received),
-                Err(parting) => parting.of_receiver(),
+            let parting = match self.attempt().await {
+                Ok(received) => return Ok(self.done(received)),
+                Err(parting) => parting,
             };
-            // Without a Close, or after one of the relay's.
-            self.door.line = None;
-            if let Some(received) = self.home.received().cloned() {
-                // All that is missing is that the sender hears of it, and one that is gone may have.
+            match parting.leaves_the_line() {
+                // With what the sender was told last, which has not gone out yet.
+                true => drop(self.door.leave().await),
+                false => self.door.line = None,
+            }
+            let trouble = parting.of_receiver();
+            if let Some(received) = self.home.received() {
+                // All that is missing is that the sender hears of it. One that is gone cannot hear, or has heard.
                 match &trouble {
                     Trouble::Later(later) if later.kind != Kind::Peer => {}
-                    _ => return Ok(received),
+                    _ => return Ok(self.done(received)),
                 }
             }
             if self.home.bytes() > before {
                 self.retry.progress();
             }
-            self.retry.wait(trouble).await?;
+            if let Err(fault) = self.retry.wait(trouble).await {
+                return self.home.received().ok_or(fault);
+            }
         }
+    }
+
+    /// The sender knows, or will never.
+    fn done(&mut self, received: Received) -> Received {
+        self.home.forget();
+        received
     }
 
     async fn attempt(&mut self) -> Result<Received, Parting> {
@@ -89,10 +108,19 @@ impl Receiver {
             Proved::Second(schedule, first) => {
                 let Door { line, tell, .. } = &mut self.door;
                 let line = line.as_mut().ok_or(Parting::Left)?;
-                let mut receiving = Receiving::new(line, schedule.of_receiver());
-                receiving.run(first, &mut self.home, tell).await?
+                let keys = self.keys.insert(schedule.of_receiver());
+                let received = Receiving::new(line, keys)
+                    .run(first, &mut self.home, tell)
+                    .await;
+                self.keys = None;
+                received?
             }
-            Proved::First => self.old().await?,
+            Proved::First => {
+                let received = self.old().await?;
+                // Its sender has no use for a receiver that comes back.
+                self.door.leave().await;
+                return Ok(received);
+            }
         };
         // Unanswered, it may not have arrived, that everything has.
         match self.door.leave().await {
@@ -109,7 +137,8 @@ impl Receiver {
             Ok(heard) => heard?,
             Err(_) => {
                 tell(Event::Warning(Warning::PerhapsSessions));
-                line.hear().await?
+                let heard = timeout(STALL, line.hear()).await;
+                heard.map_err(|_| Parting::Stalled)??
             }
         };
         let payload = match text(heard)? {

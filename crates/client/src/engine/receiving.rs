@@ -12,9 +12,8 @@
 
 use bytes::Bytes;
 use tokio::{
-    sync::watch,
+    sync::{mpsc::error::TrySendError, watch},
     task::{JoinError, JoinHandle},
-    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -24,13 +23,13 @@ use super::{
     line::{Heard, Line, Turn},
     meter::Meter,
     options::Received,
-    pairing::{self, Parting, STALL},
+    pairing::{self, Parting},
     writing::{self, Ended, Work, WriteError, Written},
 };
 use crate::{
     disk::target::Target,
     transfer::{
-        note::{Abort, Confirm, Data, Manifest, Note, Start},
+        note::{Abort, Confirm, Data, Manifest, Note},
         seal::{Opened, Opener, Sealer},
     },
 };
@@ -43,8 +42,8 @@ const MOST_QUEUED: u64 = 9 << 20;
 /// A receiver's side of one attempt.
 pub(super) struct Receiving<'a> {
     line: &'a mut Line,
-    sealer: Sealer,
-    opener: Opener,
+    sealer: &'a mut Sealer,
+    opener: &'a mut Opener,
     /// ENTRY and DATA messages that have come.
     records: u64,
     /// Bytes of messages that have come.
@@ -54,8 +53,7 @@ pub(super) struct Receiving<'a> {
 
 impl<'a> Receiving<'a> {
     /// With the keys of this attempt.
-    pub(super) fn new(line: &'a mut Line, keys: (Sealer, Opener)) -> Self {
-        let (sealer, opener) = keys;
+    pub(super) fn new(line: &'a mut Line, (sealer, opener): &'a mut (Sealer, Opener)) -> Self {
         Self {
             line,
             sealer,
@@ -91,14 +89,11 @@ impl<'a> Receiving<'a> {
         home: &mut Home,
         tell: &Tell,
     ) -> Result<Received, Parting> {
-        let Note::Manifest(manifest) = pairing::note(&mut self.opener, first)? else {
+        let Note::Manifest(manifest) = pairing::note(self.opener, first)? else {
             return Err(Parting::Misbehaved("no MANIFEST first"));
         };
         self.sealer.bind(manifest.transfer);
         self.opener.bind(manifest.transfer);
-        if let Some((start, received)) = home.complete(&manifest) {
-            return self.again(start, received).await;
-        }
         let target = match home.enter(&manifest).await {
             Ok(target) => target,
             Err(error) => return Err(self.failed(error)),
@@ -113,19 +108,6 @@ impl<'a> Receiving<'a> {
         });
         let meter = Meter::new(tell, manifest.size);
         self.write(&manifest, target, home, meter).await
-    }
-
-    /// Everything is there already, and the sender has not heard of it.
-    async fn again(&mut self, start: Start, received: Received) -> Result<Received, Parting> {
-        self.say(&Note::Start(start))?;
-        let Heard::Binary(message) = until(self.line, Instant::now() + STALL).await? else {
-            return Err(Parting::Misbehaved("a text within version 2"));
-        };
-        match pairing::note(&mut self.opener, message)? {
-            Note::End(_) => self.say(&Note::Delivered)?,
-            _ => return Err(Parting::Misbehaved("more than there is")),
-        }
-        Ok(received)
     }
 
     /// Has everything written that comes, and takes the target back into `home` when that is over.
@@ -146,16 +128,15 @@ impl<'a> Receiving<'a> {
         let Ended { target, end } = ended.map_err(|_| Fault::failed())?;
         home.leave(manifest, target);
         match (end, parting) {
+            // It may have failed as the line was lost: a disk says so once, and nobody goes on as if it had not.
+            (Err(error), _) => Err(self.failed(error)),
             // It may have become whole while the line was lost: the next attempt says so.
-            (Ok(Some((start, received))), parting) => {
-                home.completed(manifest, start, received.clone());
-                parting.map_or(Ok(()), Err)?;
+            (Ok(()), Some(parting)) => Err(parting),
+            (Ok(()), None) => {
+                let received = home.received().ok_or_else(Fault::failed)?;
                 self.say(&Note::Delivered)?;
                 Ok(received)
             }
-            (_, Some(parting)) => Err(parting),
-            (Err(error), None) => Err(self.failed(error)),
-            (Ok(None), None) => Err(Fault::failed().into()),
         }
     }
 
@@ -171,15 +152,20 @@ impl<'a> Receiving<'a> {
             let due = self.is_due(now);
             tokio::select! {
                 biased;
+                // First, as what comes for a thread that has ended is for nobody.
+                ended = &mut *writer => return Ok(ended),
                 turn = self.line.turn(due) => match turn? {
                     Turn::Heard(heard) => self.take(heard, &queue, now)?,
                     Turn::Room => {
                         self.confirmed = now.confirm;
                         self.say(&Note::Confirm(now.confirm))?;
-                        meter.moved(now.confirm.bytes, Slow::Line);
+                        let slow = match self.taken - now.taken > CONFIRM_EVERY {
+                            true => Slow::Here,
+                            false => Slow::Line,
+                        };
+                        meter.moved(now.confirm.bytes, slow);
                     }
                 },
-                ended = &mut *writer => return Ok(ended),
                 Ok(()) = written.changed() => {}
             }
         }
@@ -217,10 +203,12 @@ impl<'a> Receiving<'a> {
             self.records += 1;
         }
         self.taken += length;
-        if self.taken - written.taken > MOST_QUEUED || queue.try_send((length, work)).is_err() {
-            return Err(Parting::Misbehaved("more than may be on its way"));
+        match queue.try_send((length, work)) {
+            // The disk has failed, which the other side is told in a moment.
+            Err(TrySendError::Closed(_)) => Ok(()),
+            Ok(()) if self.taken - written.taken <= MOST_QUEUED => Ok(()),
+            _ => Err(Parting::Misbehaved("more than may be on its way")),
         }
-        Ok(())
     }
 
     /// Tells the other side that this side's disk has failed.
@@ -235,9 +223,4 @@ impl<'a> Receiving<'a> {
         let message = self.sealer.note(note);
         Ok(self.line.say(Bytes::from(message))?)
     }
-}
-
-async fn until(line: &mut Line, until: Instant) -> Result<Heard, Parting> {
-    let heard = timeout_at(until, line.hear()).await;
-    Ok(heard.map_err(|_| Parting::Stalled)??)
 }

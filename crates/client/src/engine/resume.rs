@@ -2,13 +2,14 @@
 //! against each other here, over lines in memory that end after so many bytes.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{
     event::Tell,
+    fault::Fault,
     home::Home,
     hostile::keys,
     line::{Heard, testing::line},
@@ -16,11 +17,12 @@ use super::{
     pairing::Parting,
     receiving::Receiving,
     sending::Sending,
+    trouble::Trouble,
 };
 use crate::{
     disk::source::Source,
     stream::Bounded,
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{hex::Hex, note::Manifest, window::Holds},
 };
 
 /// How one attempt goes.
@@ -64,7 +66,8 @@ async fn run(
     let (of_sender, of_receiver) = keys();
     let sending = async {
         let mut line = line(Box::new(Bounded::new(here, attempt.up)), Role::Client).await;
-        let mut sending = Sending::new(&mut line, of_sender.of_sender(), source);
+        let mut keys = of_sender.of_sender();
+        let mut sending = Sending::new(&mut line, &mut keys, source, Holds::default());
         // How it ends for the sender follows from what the receiver has.
         drop(sending.run(manifest, &tell).await);
         sending.sent
@@ -75,7 +78,8 @@ async fn run(
             Heard::Binary(first) => first,
             Heard::Text(_) => return Err(Parting::Misbehaved("a text")),
         };
-        let mut receiving = Receiving::new(&mut line, of_receiver.of_receiver());
+        let mut keys = of_receiver.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         let received = receiving.run(first, home, &tell).await?;
         line.close().await;
         Ok(received)
@@ -95,20 +99,22 @@ const UNCUT: Attempt = Attempt {
 async fn play(path: &Path, there: &Path, attempts: &[Attempt]) -> (Received, u64) {
     let mut source = Source::open(path).unwrap();
     let manifest = source.manifest(Hex([7; 16]));
-    let mut home = Home::new(Where::Folder(there.to_owned()));
+    let mut home = Home::new(Where::Path(there.to_owned()));
     let mut all = 0;
     for attempt in attempts.iter().chain([&UNCUT]) {
         if attempt.sender_is_new {
             source = Source::open(path).unwrap();
         }
-        if attempt.receiver_is_new && home.received().is_none() {
-            home = Home::new(Where::Folder(there.to_owned()));
+        // Also where it was killed between the last byte and its word that all is there.
+        if attempt.receiver_is_new {
+            home = Home::new(Where::Path(there.to_owned()));
         }
         let (_, sent) = run(&source, &manifest, &mut home, attempt).await;
         all += sent;
     }
-    let received = home.received().cloned();
-    (received.unwrap(), all)
+    let received = home.received().unwrap();
+    home.forget();
+    (received, all)
 }
 
 fn content(bytes: usize, seed: u8) -> Vec<u8> {
@@ -158,10 +164,56 @@ proptest! {
             fs::write(inner.join(format!("{number}")), content(bytes, number as u8)).unwrap();
         }
         let (received, _) = block_on(play(&path, &there, &attempts));
+        prop_assert_eq!(fs::read_dir(&there).unwrap().count(), 1);
         let there = received.path.unwrap();
         for (number, &bytes) in sizes.iter().enumerate() {
             let file = there.join(format!("{}/{number}", number % 3));
             prop_assert!(fs::read(file).unwrap() == content(bytes, number as u8));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [there, away] = ["there", "away"].map(|name| folder.path().join(name));
+    fs::create_dir(&there).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&[b'a'; 1000]).unwrap();
+    let source = Source::stream("a", reader);
+    let manifest = source.manifest(Hex([7; 16]));
+    let (tell, (of_sender, of_receiver)): (Tell, _) = (Arc::new(|_| {}), keys());
+    let (here, other) = tokio::io::duplex(64 << 10);
+    let sending = async {
+        let mut line = line(Box::new(here), Role::Client).await;
+        let mut keys = of_sender.of_sender();
+        let mut sending = Sending::new(&mut line, &mut keys, &source, Holds::default());
+        let part = there.join("a.part");
+        let written = async {
+            while fs::metadata(&part).map_or(0, |it| it.len()) < 1000 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            end = sending.run(&manifest, &tell) => unreachable!("{end:?}"),
+            () = written => {}
+        }
+        // Now it cannot be made durable, and the line is dropped.
+        fs::rename(&there, &away).unwrap();
+    };
+    let receiving = async {
+        let mut line = line(Box::new(other), Role::Server).await;
+        let Heard::Binary(first) = line.hear().await.unwrap() else {
+            unreachable!("a manifest");
+        };
+        let mut home = Home::new(Where::Path(there.clone()));
+        let mut keys = of_receiver.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
+        receiving.run(first, &mut home, &tell).await
+    };
+    let ((), end) = tokio::join!(sending, receiving);
+    assert!(
+        matches!(end, Err(Parting::Trouble(Trouble::Over(Fault::Disk(_))))),
+        "{end:?}"
+    );
 }

@@ -58,12 +58,15 @@ impl Retry {
             Trouble::Over(fault) => return Err(fault),
             Trouble::Later(later) => later,
         };
-        if self
-            .reached
-            .take()
-            .is_some_and(|since| since.elapsed() >= STOOD)
-        {
-            self.progress();
+        match self.reached.take().map(|since| since.elapsed()) {
+            // Who is let in each time, and waits for a side that does nothing, has a patience as well.
+            Some(stood) if later.kind == Kind::Idle => self.waits.spend(stood),
+            Some(stood) if stood >= STOOD => self.progress(),
+            _ => {}
+        }
+        if later.kind == Kind::Busy {
+            // It has said so itself: its address is right.
+            self.waits.reached(Instant::now(), self.patience);
         }
         let chance = rand::random();
         let wait = self
@@ -75,7 +78,9 @@ impl Retry {
         let why = later.why;
         (self.tell)(match later.kind {
             Kind::Line => Event::LineLost { why, again_in },
-            Kind::Unreached | Kind::Busy | Kind::Peer => Event::Waiting { why, again_in },
+            Kind::Unreached | Kind::Busy | Kind::Peer | Kind::Idle => {
+                Event::Waiting { why, again_in }
+            }
         });
         sleep(again_in).await;
         Ok(())

@@ -35,7 +35,7 @@ use crate::{
         note::{Abort, Confirm, Data, End, Header, Manifest, Note, RECORD, Reason, Start},
         packing::Packer,
         seal::{Opener, Sealer, TAG},
-        window::Window,
+        window::{Holds, Window},
     },
 };
 
@@ -59,8 +59,8 @@ enum Made {
 /// A sender's side of one attempt.
 pub(super) struct Sending<'a> {
     line: &'a mut Line,
-    sealer: Sealer,
-    opener: Opener,
+    sealer: &'a mut Sealer,
+    opener: &'a mut Opener,
     source: &'a Source,
     /// Bytes of content put on the line.
     pub(super) sent: u64,
@@ -74,9 +74,13 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// With the keys of this attempt.
-    pub(super) fn new(line: &'a mut Line, keys: (Sealer, Opener), source: &'a Source) -> Self {
-        let (sealer, opener) = keys;
+    /// With the keys of this attempt, on lines that usually hold for so much.
+    pub(super) fn new(
+        line: &'a mut Line,
+        (sealer, opener): &'a mut (Sealer, Opener),
+        source: &'a Source,
+        holds: Holds,
+    ) -> Self {
         Self {
             line,
             sealer,
@@ -84,11 +88,16 @@ impl<'a> Sending<'a> {
             source,
             sent: 0,
             moved: false,
-            window: Window::default(),
+            window: Window::of(holds),
             until: Instant::now() + STALL,
             ended: None,
-            wait_for: Slow::Source,
+            wait_for: Slow::Here,
         }
+    }
+
+    /// What the lines usually hold for, where they were lost now.
+    pub(super) fn dropped(&self) -> Holds {
+        self.window.dropped()
     }
 
     /// Until the receiver has everything by its own word; then how many bytes that were.
@@ -109,7 +118,7 @@ impl<'a> Sending<'a> {
         let Heard::Binary(message) = pairing::of_receiver(self.line, self.until).await? else {
             return Err(Parting::Misbehaved("a text within version 2"));
         };
-        let Note::Start(start) = pairing::note(&mut self.opener, message)? else {
+        let Note::Start(start) = pairing::note(self.opener, message)? else {
             return Err(Parting::Misbehaved("no START behind MANIFEST"));
         };
         let (walk, from) = self.walk(&start).await?;
@@ -125,15 +134,37 @@ impl<'a> Sending<'a> {
 
     async fn walk(&mut self, start: &Start) -> Result<(Walk, u64), Parting> {
         let (source, start) = (self.source.clone(), start.clone());
-        let walked =
-            spawn_blocking(move || source.walk_from(start.entries, start.offset, &start.digest))
-                .await;
-        match walked.map_err(|_| Fault::failed())? {
+        let mut walking =
+            spawn_blocking(move || source.walk_from(start.entries, start.offset, &start.digest));
+        // It may take longer than a line may be silent.
+        let walked = loop {
+            tokio::select! {
+                walked = &mut walking => break walked.map_err(|_| Fault::failed())?,
+                heard = self.line.hear() => self.hear_early(heard?)?,
+            }
+        };
+        match walked {
             Ok(walk) => {
                 let from = walk.bytes();
                 Ok((walk, from))
             }
-            Err(error) => Err(self.failed(error)),
+            Err(error) => {
+                let reason = complaint::reason_of_source(&error);
+                self.abort(reason)?;
+                Err(Parting::NotThere(complaint::of_source(&error)))
+            }
+        }
+    }
+
+    /// What the receiver says before it has got anything.
+    fn hear_early(&mut self, heard: Heard) -> Result<(), Parting> {
+        match pairing::sift(self.line, heard)? {
+            None => Ok(()),
+            Some(Heard::Binary(message)) => {
+                pairing::note(self.opener, message)?;
+                Err(Parting::Misbehaved("a note that is not due"))
+            }
+            Some(Heard::Text(_)) => Err(Parting::Misbehaved("a text within version 2")),
         }
     }
 
@@ -165,7 +196,7 @@ impl<'a> Sending<'a> {
             }
             self.wait_for = match next {
                 Some(_) => Slow::Line,
-                None => Slow::Source,
+                None => Slow::Here,
             };
         }
     }
@@ -206,18 +237,22 @@ impl<'a> Sending<'a> {
 
     /// What the receiver says; how many bytes it has where that was the last of it.
     fn hear(&mut self, heard: Heard, meter: &mut Meter) -> Result<Option<u64>, Parting> {
-        let message = match pairing::sift(heard)? {
+        let message = match pairing::sift(self.line, heard)? {
             None => return Ok(None),
             Some(Heard::Binary(message)) => message,
             Some(Heard::Text(_)) => return Err(Parting::Misbehaved("a text within version 2")),
         };
-        match (pairing::note(&mut self.opener, message)?, self.ended) {
+        match (pairing::note(self.opener, message)?, self.ended) {
             (Note::Confirm(Confirm { records, bytes }), _) => {
                 let now = Instant::now();
                 let confirmed = self.window.confirmed(records, now.into_std());
-                confirmed.map_err(|_| Parting::Misbehaved("it confirms what was not sent"))?;
-                self.moved = true;
-                self.until = now + STALL;
+                let is_news =
+                    confirmed.map_err(|_| Parting::Misbehaved("it confirms what was not sent"))?;
+                // Who says the same again and again has not gone on.
+                if is_news {
+                    self.moved = true;
+                    self.until = now + STALL;
+                }
                 meter.moved(bytes, self.wait_for);
                 Ok(None)
             }

@@ -13,7 +13,7 @@ use super::{
     fault::Fault,
     keeper::{self, Keeper, Opened},
     line::{Heard, Line},
-    options::{ShareOptions, Shared},
+    options::{ShareOptions, Shared, What},
     pairing::{self, LONGEST, Parting},
     proof::{Guard, Proved},
     retry::Retry,
@@ -23,7 +23,12 @@ use super::{
 };
 use crate::{
     disk::{share_state::ShareState, source::Source},
-    transfer::{hex::Hex, note::Manifest},
+    transfer::{
+        hex::Hex,
+        note::Manifest,
+        seal::{Opener, Sealer},
+        window::Holds,
+    },
 };
 
 /// How long a relay may take to answer.
@@ -35,6 +40,11 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// without its passphrase.
 pub fn can_be_taken_up(options: &ShareOptions) -> bool {
     Keeper::new(options).is_ok_and(Keeper::any_kept)
+}
+
+/// Whether today's other clients can receive it, too. A file that is not too long for them is read for that.
+pub fn is_for_others(what: &What) -> bool {
+    version1::is_served(what)
 }
 
 /// Shares until a receiver has everything, or with `stay` until `stop` is ready. Then the room is closed.
@@ -71,17 +81,21 @@ struct Sender {
     room: Option<Opened>,
     keeper: Keeper,
     line: Option<Line>,
+    /// The keys of the attempt that goes on.
+    keys: Option<(Sealer, Opener)>,
     retry: Retry,
     shared: Shared,
     /// Bytes of content put on the line since the last delivery.
     sent: u64,
+    /// What its lines usually hold for.
+    holds: Holds,
 }
 
 impl Sender {
     /// With all that a share needs before there is a line: what is shared, its state, its key.
     async fn open(options: ShareOptions, tell: Tell) -> Result<Self, Fault> {
-        let wanted = options.clone();
-        let opening = spawn_blocking(move || keeper::open(&wanted)).await;
+        let (wanted, told) = (options.clone(), Tell::clone(&tell));
+        let opening = spawn_blocking(move || keeper::open(&wanted, &told)).await;
         let (source, keeper, share) = opening.map_err(|_| Fault::failed())??;
         let left_out = source.left_out();
         let left_out = left_out.links + left_out.devices;
@@ -91,32 +105,45 @@ impl Sender {
         Ok(Self {
             retry: Retry::new(options.patience, &tell),
             manifest: source.manifest(share.transfer),
-            guard: Guard::new(share.salt, share.pass),
+            guard: Guard {
+                salt: share.salt,
+                pass: share.pass,
+                wrong: share.wrong,
+                version_2_only: options.version_2_only,
+            },
             room: share.room,
             options,
             tell,
             source,
             keeper,
             line: None,
+            keys: None,
             shared: Shared::default(),
             sent: 0,
+            holds: Holds::default(),
         })
     }
 
-    /// Leaves, which ends the room. What was kept of the share goes with it, unless another process has it now.
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless it may still be taken up.
     async fn close(mut self, why: Option<&Fault>) {
-        if let Some(line) = self.line.take() {
+        if why.is_some_and(leaves_the_room) && self.keeper.load().is_some() {
+            return;
+        }
+        if let Some(mut line) = self.line.take() {
+            pairing::say_interrupted(&mut line, self.keys.take());
             line.close().await;
         }
-        if why != Some(&Fault::Replaced) {
-            self.keeper.forget();
-        }
+        self.keeper.forget();
     }
 
     async fn run(&mut self) -> Result<Shared, Fault> {
         loop {
             let trouble = match self.on_a_line().await {
                 Ok(()) => return Ok(self.shared),
+                // Anybody who knows the code can say it. It costs the line, and no share.
+                Err(Trouble::Over(Fault::TooLong)) => {
+                    Trouble::later(Kind::Peer, "a receiver says more than it may", None)
+                }
                 Err(trouble) => trouble,
             };
             if let Trouble::Over(fault) = trouble {
@@ -136,12 +163,15 @@ impl Sender {
         self.enter().await?;
         self.retry.reached();
         loop {
+            if self.guard.is_over() {
+                return Err(Fault::TooManyWrongPassphrases.into());
+            }
             self.receiver().await?;
             (self.tell)(Event::PeerJoined);
             match self.serve().await {
                 Ok(bytes) => {
                     self.delivered(bytes);
-                    // Whether the receiver leaves matters to the next one alone.
+                    // Where no other receiver is served, nobody needs this one to leave.
                     if !self.options.stay {
                         drop(timeout(LEAVE, self.part()).await);
                         return Ok(());
@@ -149,13 +179,14 @@ impl Sender {
                     self.part().await?;
                 }
                 Err(Parting::Trouble(trouble)) => return Err(trouble),
+                // Another receiver begins anew, and finds what is there now.
+                Err(Parting::NotThere(fault)) if !self.options.stay => return Err(fault.into()),
                 Err(parting) => {
                     let why = parting.why();
                     (self.tell)(Event::PeerGone { why });
-                    if self.guard.is_over() {
-                        return Err(Fault::TooManyWrongPassphrases.into());
-                    }
-                    if parting != Parting::Left {
+                    // A restart is no way to guess on.
+                    self.keep();
+                    if parting != Parting::Left && !self.guard.is_over() {
                         self.part().await?;
                     }
                 }
@@ -188,7 +219,7 @@ impl Sender {
             Err(Trouble::Over(Fault::NoSuchRoom)) => return Err(self.lost().into()),
             Err(trouble) => return Err(trouble),
         };
-        self.entered(room)?;
+        self.entered(room);
         Ok(())
     }
 
@@ -200,7 +231,7 @@ impl Sender {
         }
     }
 
-    fn entered(&mut self, room: Room) -> Result<(), Fault> {
+    fn entered(&mut self, room: Room) {
         let expires_in = room.life();
         let (code, resumable) = (room.room_id.clone(), room.resume_token.is_some());
         let again = self.room.is_some();
@@ -209,10 +240,10 @@ impl Sender {
             token: room.resume_token,
             until: Instant::now() + expires_in,
         });
-        self.keep(expires_in)?;
+        self.keep();
         if again {
             (self.tell)(Event::Resumed { code, expires_in });
-            return Ok(());
+            return;
         }
         (self.tell)(Event::Opened {
             code,
@@ -222,27 +253,33 @@ impl Sender {
         if !resumable {
             (self.tell)(Event::Warning(Warning::NotResumable));
         }
-        Ok(())
     }
 
     /// Keeps what it takes to go on should this process be killed.
-    fn keep(&self, left: Duration) -> Result<(), Fault> {
+    fn keep(&mut self) {
         let Some(Opened {
             code,
             token: Some(token),
-            ..
+            until,
         }) = &self.room
         else {
-            return Ok(());
+            return;
         };
-        self.keeper.save(&ShareState {
+        let left = until.saturating_duration_since(Instant::now());
+        let state = ShareState {
             code: code.clone(),
             resume_token: token.clone(),
             salt: self.guard.salt,
             pass_key: Hex(*self.guard.pass.as_bytes()),
             transfer: self.manifest.transfer,
             expires: keeper::now() + left.as_secs(),
-        })
+            wrong: self.guard.wrong,
+        };
+        if let Err(error) = self.keeper.save(&state) {
+            (self.tell)(keeper::not_kept(&error));
+            // A half of it would be of no use.
+            std::mem::take(&mut self.keeper).forget();
+        }
     }
 
     /// Waits for the next receiver.
@@ -253,8 +290,8 @@ impl Sender {
                 continue;
             };
             match Says::parse(&text) {
-                Some(Says::PeerJoined) => {
-                    line.note(None);
+                Some(Says::PeerJoined { peer_id }) => {
+                    line.pair_with(peer_id);
                     return Ok(());
                 }
                 Some(Says::Error(refusal)) => line.note(Some(refusal)),
@@ -273,13 +310,18 @@ impl Sender {
             .await?;
         match proved {
             Proved::Second(schedule) => {
-                let mut sending = Sending::new(line, schedule.of_sender(), &self.source);
+                let keys = self.keys.insert(schedule.of_sender());
+                let mut sending = Sending::new(line, keys, &self.source, self.holds);
                 let end = sending.run(&self.manifest, &self.tell).await;
                 self.sent += sending.sent;
                 self.shared.sent += sending.sent;
                 if sending.moved {
                     self.retry.progress();
+                    if end.is_err() {
+                        self.holds = sending.dropped();
+                    }
                 }
+                self.keys = None;
                 end
             }
             Proved::First => {
@@ -308,10 +350,25 @@ impl Sender {
     }
 }
 
+/// Whether the room may still be there, for the same share to be taken up.
+fn leaves_the_room(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Replaced
+            | Fault::Unreachable(_)
+            | Fault::NotARelay(_)
+            | Fault::Busy(_)
+            | Fault::KeyRefused
+            | Fault::PeerLost(_)
+            | Fault::Machine(_)
+    )
+}
+
 /// Waits until the receiver has left. What else it says is for nobody.
 async fn left(line: &mut Line) -> Result<(), Trouble> {
     loop {
-        if let Err(Parting::Left) = pairing::sift(line.hear().await?) {
+        let heard = line.hear().await?;
+        if let Err(Parting::Left) = pairing::sift(line, heard) {
             return Ok(());
         }
     }

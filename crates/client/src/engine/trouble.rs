@@ -72,6 +72,8 @@ pub(super) enum Kind {
     Busy,
     /// The other side.
     Peer,
+    /// The other side, which was there, and did nothing.
+    Idle,
 }
 
 impl Later {
@@ -80,7 +82,7 @@ impl Later {
         match self.kind {
             Kind::Unreached | Kind::Line => Fault::Unreachable(self.why),
             Kind::Busy => Fault::Busy(self.why),
-            Kind::Peer => Fault::PeerLost(self.why),
+            Kind::Peer | Kind::Idle => Fault::PeerLost(self.why),
         }
     }
 }
@@ -141,7 +143,7 @@ impl Trouble {
             Ending::NodeLost => {
                 return later(Kind::Line, "the sender's machine of the relay is gone");
             }
-            Ending::PairIdle => return later(Kind::Peer, "nothing has moved for too long"),
+            Ending::PairIdle => return later(Kind::Idle, "nothing has moved for too long"),
             Ending::GaveWay => {
                 return later(Kind::Line, "this line took nothing, and others waited");
             }
@@ -198,7 +200,7 @@ impl From<Lost> for Trouble {
             }
             Lost::Gone(how) => Self::later(Kind::Line, how, None),
             Lost::Silent => Self::later(Kind::Line, "nothing comes by it any more", None),
-            Lost::TooBig => Self::Over(Fault::TooBig),
+            Lost::TooBig => Self::Over(Fault::TooLong),
         }
     }
 }

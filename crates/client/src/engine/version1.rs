@@ -6,16 +6,20 @@ use std::{path::Path, time::Duration};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
+    complaint,
     event::Tell,
     fault::Fault,
-    line::{Heard, Line},
+    line::{Heard, Line, Turn},
     meter::tell_begun,
     options::What,
     pairing::{self, Parting, STALL},
     proof::{Guard, no_randomness, refuse},
     session_files::{self, Missing},
 };
-use crate::transfer::{hello::Word, v1};
+use crate::{
+    disk::errors::SourceError,
+    transfer::{hello::Word, v1},
+};
 
 /// The most content that fits: 50 MiB, which today's clients take, hold twice as many digits, and what is
 /// around them.
@@ -24,6 +28,14 @@ pub(super) const MOST: u64 = (25 << 20) - 1024;
 const LEISURE: Duration = Duration::from_secs(3600);
 /// The slowest line that is waited for, in bytes a second.
 const SLOWEST: u64 = 8 << 10;
+
+/// Whether there is anything in it that these clients take.
+pub(super) fn is_served(what: &What) -> bool {
+    match what {
+        What::Path(path) => session_files::are_at(path) || distillation(path).is_ok(),
+        What::Stdin => false,
+    }
+}
 
 /// Serves a receiver that has proved itself; how many bytes of content it has got.
 pub(super) async fn serve(
@@ -48,8 +60,8 @@ pub(super) async fn serve(
             Ok(bytes)
         }
         Err(Unfit::Disk(error)) => {
-            let sentence = format!("{} cannot be read: {error}.", path.display());
-            Err(Fault::Disk(sentence).into())
+            let unreadable = SourceError::Unreadable(path.clone(), error);
+            Err(complaint::of_source(&unreadable).into())
         }
         Err(Unfit::TooLong) => Err(refuse(line, TOO_LONG, "it takes 25 MiB at most")),
         Err(Unfit::NoText) => Err(refuse(line, NO_TEXT, "it takes text alone")),
@@ -144,18 +156,39 @@ async fn sessions(
         };
         match word {
             Some(Word::ListSessions) => {
+                gone_out(line).await?;
                 let path = path.to_owned();
                 let listing = spawn_blocking(move || session_files::list(&path)).await;
                 let sessions = listing.map_err(|_| Fault::failed())?;
                 line.say(Word::SessionList { sessions }.to_text())?;
             }
             Some(Word::SelectSession { session_id }) => {
+                gone_out(line).await?;
                 owed = session(line, path, session_id, guard, tell).await?;
             }
             Some(Word::Ack) => taken += std::mem::take(&mut owed),
             Some(Word::Done) if taken > 0 => return Ok(taken),
             Some(Word::Done) => return Err(Parting::Refused("it has picked nothing")),
-            _ => answer(line, "unknown_request")?,
+            _ => {
+                gone_out(line).await?;
+                answer(line, "unknown_request")?;
+            }
+        }
+    }
+}
+
+/// Waits until what was said before has gone out: who asks without taking the answers would fill the memory.
+async fn gone_out(line: &mut Line) -> Result<(), Parting> {
+    loop {
+        match line.turn(true).await? {
+            Turn::Room => return Ok(()),
+            Turn::Heard(heard) => {
+                if pairing::sift(line, heard)?.is_some() {
+                    return Err(Parting::Misbehaved(
+                        "it asks on before it has what it asked for",
+                    ));
+                }
+            }
         }
     }
 }
@@ -193,4 +226,69 @@ async fn session(
 fn answer(line: &mut Line, reason: &str) -> Result<(), Parting> {
     let reason = reason.to_owned();
     Ok(line.say(Word::Error { reason }.to_text())?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        sync::Arc,
+    };
+
+    use super::{super::line::testing::pair, *};
+    use crate::transfer::{hex::Hex, keys::PassKey};
+
+    #[test]
+    fn texts_and_sessions_are_for_these_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("text"), "어느 것이나").unwrap();
+        fs::write(path("picture"), b"\xff\xd8\xff\xe0").unwrap();
+        File::create(path("long"))
+            .unwrap()
+            .set_len(MOST + 1)
+            .unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        fs::create_dir(path("sessions")).unwrap();
+        fs::write(path("sessions/a.jsonl"), "{}\n").unwrap();
+        for (name, served) in [
+            ("text", true),
+            ("sessions", true),
+            ("picture", false),
+            ("long", false),
+            ("folder", false),
+            ("missing", false),
+        ] {
+            assert_eq!(is_served(&What::Path(path(name))), served, "{name}");
+        }
+        assert!(!is_served(&What::Stdin));
+    }
+
+    #[tokio::test]
+    async fn who_asks_without_taking_the_answers_is_sent_away() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.jsonl"), "{}\n".repeat(100_000)).unwrap();
+        let (mut here, mut there) = pair(64 << 10).await;
+        let guard = Guard {
+            salt: Hex([1; 32]),
+            pass: PassKey::from_bytes([2; 32]),
+            wrong: 0,
+            version_2_only: false,
+        };
+        let asking = async {
+            let session_id = "a".to_owned();
+            let select = Word::SelectSession { session_id }.to_text();
+            // Until the sender is gone: it takes nothing in.
+            while there.say(select.clone()).is_ok() && there.flush().await.is_ok() {}
+            std::future::pending::<()>().await
+        };
+        let what = What::Path(folder.path().to_owned());
+        let tell: Tell = Arc::new(|_| {});
+        let end = tokio::select! {
+            end = serve(&mut here, &what, &guard, &tell) => end,
+            () = asking => unreachable!("the sender ends"),
+        };
+        assert!(matches!(end, Err(Parting::Misbehaved(_))), "{end:?}");
+    }
 }

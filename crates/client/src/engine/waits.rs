@@ -27,7 +27,7 @@ impl Pace {
         }
     }
 
-    /// The part of a wait that is never left out.
+    /// The shortest that chance makes of a wait, as a part of it.
     const fn least(self) -> f64 {
         match self {
             Self::Quick => 0.5,
@@ -63,6 +63,11 @@ impl Waits {
     pub(super) fn reached(&mut self, now: Instant, patience: Duration) {
         self.since = now;
         self.patience = patience;
+    }
+
+    /// Something was waited for in vain for so long.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.waited += time;
     }
 
     /// How long to wait now, and not less than was `told`; `chance` is from 0 to 1. `None` where patience
@@ -150,5 +155,17 @@ mod tests {
             assert_eq!(waits.next(late, Pace::Quick, told, 0.0), told);
         }
         assert_eq!(waits.next(late, Pace::Quick, told, 0.0), None);
+    }
+
+    #[test]
+    fn a_side_that_does_nothing_is_waited_for_no_longer_than_one_that_is_not_there() {
+        let (now, mut waits) = waits();
+        for _ in 0..4 {
+            waits.spend(Duration::from_secs(120));
+            waits.reached(now, PATIENCE);
+            assert!(waits.next(now, Pace::Quick, None, 0.0).is_some());
+        }
+        waits.spend(Duration::from_secs(120));
+        assert_eq!(waits.next(now, Pace::Quick, None, 0.0), None);
     }
 }

@@ -5,11 +5,11 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{complaint, fault::Fault, options::Received};
+use super::{complaint, fault::Fault};
 use crate::{
     disk::{errors::TargetError, target::Target},
     transfer::{
-        note::{Confirm, Data, End as Note, Header, Reason, Start},
+        note::{Confirm, Data, End, Header, Reason},
         packing::Unpacker,
     },
 };
@@ -27,7 +27,7 @@ pub(super) enum Work {
     /// A message that was opened, up to the end of its record.
     Data(Data, Vec<u8>),
     /// That was everything.
-    End(Note),
+    End(End),
 }
 
 /// What has been done.
@@ -73,14 +73,12 @@ impl From<TargetError> for WriteError {
     }
 }
 
-/// How it ended: with everything, with an error, or with neither where the attempt was over before.
-pub(super) type End = Result<Option<(Start, Received)>, WriteError>;
-
 /// The target, when nothing more is written to it, and how it ended.
 pub(super) struct Ended {
-    /// Nothing where it is whole, or has failed at the very end.
+    /// Nothing where it has failed at the very end.
     pub(super) target: Option<Target>,
-    pub(super) end: End,
+    /// It is finished where the attempt was not over before.
+    pub(super) end: Result<(), WriteError>,
 }
 
 /// Starts it. It ends when the queue is dropped, with the last message, or with an error.
@@ -95,8 +93,7 @@ pub(super) fn start(target: Target) -> (Queue, watch::Receiver<Written>, JoinHan
     };
     let (tell, told) = watch::channel(written);
     let thread = spawn_blocking(move || {
-        let end = write(target, &mut work, &tell, written);
-        let (target, end) = end;
+        let (target, end) = write(target, &mut work, &tell, written);
         Ended { target, end }
     });
     (queue, told, thread)
@@ -107,7 +104,7 @@ fn write(
     work: &mut mpsc::Receiver<(u64, Work)>,
     tell: &watch::Sender<Written>,
     mut written: Written,
-) -> (Option<Target>, End) {
+) -> (Option<Target>, Result<(), WriteError>) {
     let mut unpacker = match Unpacker::new() {
         Ok(unpacker) => unpacker,
         Err(_) => return (Some(target), Err(WriteError::Failed)),
@@ -116,7 +113,12 @@ fn write(
         let done = match next {
             Work::Entry(header, json) => target.entry(header, &json).map_err(WriteError::from),
             Work::Data(data, message) => add(&mut target, &mut unpacker, data, &message),
-            Work::End(end) => return (None, finish(target, &end)),
+            Work::End(end) => {
+                return match target.finish(&end) {
+                    Ok(target) => (Some(target), Ok(())),
+                    Err(error) => (None, Err(error.into())),
+                };
+            }
         };
         if let Err(error) = done {
             return (Some(target), Err(error));
@@ -127,10 +129,7 @@ fn write(
         tell.send_replace(written);
     }
     let settled = target.settle();
-    (
-        Some(target),
-        settled.map(|()| None).map_err(WriteError::from),
-    )
+    (Some(target), settled.map_err(WriteError::from))
 }
 
 fn add(
@@ -142,10 +141,4 @@ fn add(
     let content = unpacker.unpack(&data, &message[Data::HEAD..]);
     let content = content.map_err(|_| WriteError::Garbled)?;
     Ok(target.write(data.entry, data.offset, content)?)
-}
-
-fn finish(target: Target, end: &Note) -> End {
-    let (start, bytes) = (target.start(), target.bytes());
-    let path = target.finish(end)?;
-    Ok(Some((start, Received { path, bytes })))
 }

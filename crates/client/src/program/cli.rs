@@ -13,7 +13,9 @@ const AFTER_HELP: &str = "\
     Settings: the relay is the one of --relay, else of the variable DISTILL_RELAY, else of a line \
     relay = \"wss://relay.example.com\" in ~/.config/distill/settings.toml ($XDG_CONFIG_HOME is \
     heeded). The access key, where a relay asks for one, is what the file of --key-file has, else \
-    DISTILL_KEY, else the line key = \"...\".\n\n\
+    DISTILL_KEY, which goes to the relay of DISTILL_RELAY, or of the settings where that is not set, \
+    and to no other; else the line key = \"...\", which goes to the relay of the settings alone. With a \
+    line version_2_only = true every command refuses version 1.\n\n\
     Exit status: 0 done; 1 failed for another reason; 2 wrong usage or settings; 3 wrong or expired \
     code; 4 wrong passphrase; 5 the relay cannot be reached or refuses; 6 the other side left or \
     gave up; 7 this machine's disk or file; 130 stopped by a signal.\n\n\
@@ -51,6 +53,9 @@ const JSON: &str = "\
     received); sessions (sessions: id, summary, first_prompt, messages, modified, branch, project); \
     warning (text); failed (reason, side, sentence, advice, status). Sizes are bytes, times seconds, \
     rates bytes a second, and what is not known is null. Further events and fields may join.";
+
+/// The longest time that can be given: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// All of it.
 pub fn command() -> Command {
@@ -93,6 +98,7 @@ fn share() -> Command {
             "ask-passphrase",
             "Ask for a passphrase of your own, twice",
         ))
+        .arg(version_2_only())
         .arg(flag(
             "new",
             "Begin anew, under a new code, where an earlier share could be taken up",
@@ -109,6 +115,7 @@ fn receive() -> Command {
             "Where it goes: into this folder, or else under this name; - is standard output \
                     (of files and streams)",
         ))
+        .arg(version_2_only())
         .args(common())
 }
 
@@ -167,6 +174,13 @@ fn common() -> [Arg; 6] {
     ]
 }
 
+fn version_2_only() -> Arg {
+    flag(
+        "version-2-only",
+        "Refuse version 1, which the Python clients of today speak: whoever hears it can try passphrases on it",
+    )
+}
+
 fn code() -> Arg {
     Arg::new("code")
         .value_name("CODE")
@@ -205,8 +219,8 @@ fn room_code(text: &str) -> Result<RoomCode, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_secs(1) => Ok(time),
-        Ok(_) => Err("it must be a second at least".to_owned()),
+        Ok(time) if (Duration::from_secs(1)..=LONGEST).contains(&time) => Ok(time),
+        Ok(_) => Err("it must be a second at least, and ten years at most".to_owned()),
         Err(_) => Err("a time is given as 90s, 10m or 1h30m".to_owned()),
     }
 }
@@ -226,6 +240,8 @@ mod tests {
         assert_eq!(room_code("A7F-3K2").unwrap().reveal(), "a7f3k2");
         assert!(room_code("a-7/f").is_err());
         assert_eq!(time("1h30m"), Ok(Duration::from_secs(5400)));
-        assert!(time("0s").is_err() && time("soon").is_err());
+        for none in ["0s", "soon", "11years", "200000000000years"] {
+            assert!(time(none).is_err(), "{none}");
+        }
     }
 }

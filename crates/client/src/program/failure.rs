@@ -42,14 +42,6 @@ impl Failure {
         }
     }
 
-    /// What to do about it, where the sentence has not said it.
-    pub(super) fn advice(&self) -> &'static str {
-        match self {
-            Self::Usage(_) => "",
-            Self::Fault(fault) => fault.advice(),
-        }
-    }
-
     /// Where it happened, in a word for programs.
     pub(super) fn side(&self) -> &'static str {
         match self {

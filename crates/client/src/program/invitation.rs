@@ -14,8 +14,10 @@ pub(super) struct Invitation {
     pub(super) relay: Url,
     /// The passphrase, where it was made up: its user knows one of their own.
     pub(super) made_up: Option<String>,
-    /// Whether one of today's other clients could receive it: one file.
+    /// Whether today's other clients could receive it.
     pub(super) for_others: bool,
+    /// Whether the relay is given an access key, which is not in what is told.
+    pub(super) keyed: bool,
 }
 
 impl Invitation {
@@ -33,6 +35,9 @@ impl Invitation {
             text += &format!("or the Python client, with the code {code} and --relay {relay}\n");
         }
         text += &format!("or a browser, at {}\n\n", self.link(code));
+        if self.keyed {
+            text += "The relay asks them for an access key, too.\n\n";
+        }
         text + &format!(
             "The code is good for {}. Ctrl-C ends the share.\n",
             HumanDuration(expires_in)
@@ -42,8 +47,11 @@ impl Invitation {
     /// The relay's page with the code behind a `#`, which browsers send to nobody.
     pub(super) fn link(&self, code: &str) -> String {
         let scheme = if self.relay.tls { "https" } else { "http" };
-        let path = self.relay.path.split('?').next().unwrap_or("/");
-        format!("{scheme}://{}{path}#{code}", self.relay.authority())
+        format!(
+            "{scheme}://{}{}#{code}",
+            self.relay.authority(),
+            self.path()
+        )
     }
 
     /// The link as a picture of a terminal's characters, if it fits into so many columns. With `colours` it
@@ -67,9 +75,14 @@ impl Invitation {
         })
     }
 
+    /// The relay's path, without the query.
+    fn path(&self) -> &str {
+        self.relay.path.split('?').next().unwrap_or("/")
+    }
+
     /// The relay's URL as an argument.
     fn address(&self) -> String {
-        let shown = self.relay.to_string();
+        let shown = self.relay.origin() + self.path();
         let shown = shown.strip_suffix('/').unwrap_or(&shown);
         let plain = |char: char| char.is_ascii_alphanumeric() || "-._~:/[]%@+,=".contains(char);
         match shown.chars().all(plain) {
@@ -99,6 +112,7 @@ mod tests {
             relay: Url::parse(relay).unwrap(),
             made_up: Some("one two three four five".to_owned()),
             for_others: true,
+            keyed: true,
         }
     }
 
@@ -109,7 +123,8 @@ mod tests {
         for part in [
             "a7f-3k2\n",
             "one two three four five\n",
-            "distill receive a7f-3k2 --relay 'wss://relay.example.com/x?…'\n",
+            "distill receive a7f-3k2 --relay wss://relay.example.com/x\n",
+            "an access key, too",
             "with the code a7f3k2",
             "https://relay.example.com/x#a7f3k2\n",
             "60 minutes",
@@ -124,11 +139,12 @@ mod tests {
         let own = Invitation {
             made_up: None,
             for_others: false,
+            keyed: false,
             ..invitation("ws://127.0.0.1:9784")
         };
         let text = own.text("a7f3k2", HOUR, false);
         assert!(
-            !text.contains("Passphrase") && !text.contains("Python"),
+            !text.contains("Passphrase") && !text.contains("Python") && !text.contains("key"),
             "{text}"
         );
         assert!(text.contains("--relay ws://127.0.0.1:9784\n"), "{text}");

@@ -30,7 +30,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::ArgMatches;
 
-use self::{failure::Failure, news::Role, show::Show};
+use self::{failure::Failure, news::Role, show::Show, signals::Stop};
 use crate::engine::fault::Fault;
 
 /// Does what the command line says, and returns the status to end with.
@@ -43,6 +43,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(instead.exit_code()).unwrap_or(2));
         }
     };
+    let stop = match signals::watch() {
+        Ok(stop) => stop,
+        Err(error) => return show::end_without(&cannot_start(&error)),
+    };
     // One thread: what takes time, the disk and the sealing, has threads of its own.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,18 +55,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return show::end_without(&cannot_start(&error)),
     };
-    let status = runtime.block_on(obey(&flags));
+    let status = runtime.block_on(obey(&flags, stop));
     // A thread that still waits for a prompt or a disk is not waited for.
     runtime.shutdown_background();
     status
 }
 
 /// Does what the subcommand says.
-async fn obey(flags: &ArgMatches) -> ExitCode {
-    let mut stop = match signals::watch() {
-        Ok(stop) => stop,
-        Err(error) => return show::end_without(&cannot_start(&error)),
-    };
+async fn obey(flags: &ArgMatches, mut stop: Stop) -> ExitCode {
     let Some((name, flags)) = flags.subcommand() else {
         // clap asks for one.
         return ExitCode::from(2);

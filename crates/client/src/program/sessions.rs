@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use super::{
     failure::{Failure, Usage},
     news::News,
-    receive,
+    receive, settings,
     show::Show,
     signals::{self, Stop},
 };
@@ -25,6 +25,13 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
     if picked.is_none() && !only_list && !can_ask {
         return Err(Usage(
             "there is no terminal to pick a session at: print them with --list, and fetch one with --pick ID"
+                .to_owned(),
+        )
+        .into());
+    }
+    if settings::refuse_version_1()? {
+        return Err(Usage(
+            "sessions are shared by version 1 alone, which the settings refuse (version_2_only)"
                 .to_owned(),
         )
         .into());

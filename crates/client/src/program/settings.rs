@@ -26,6 +26,8 @@ const MAX_FILE: u64 = 64 << 10;
 struct Settings {
     relay: Option<String>,
     key: Option<String>,
+    #[serde(default)]
+    version_2_only: bool,
 }
 
 /// The relay to use.
@@ -35,36 +37,55 @@ struct Settings {
 /// A sentence where none is named, or where what is named cannot be used.
 pub(super) fn relay(flags: &ArgMatches) -> Result<Relay, Usage> {
     let file = file();
-    let settings = match &file {
-        Some(path) => in_file(path)?,
-        None => Settings::default(),
-    };
-    let flag = flags.get_one::<String>("relay").cloned();
-    let place = |path: &Option<PathBuf>| path.as_deref().map_or("the settings".into(), shown);
-    let (text, from) = if let Some(text) = flag {
-        (text, "--relay".to_owned())
-    } else if let Some(text) = variable("DISTILL_RELAY")? {
-        (text, "DISTILL_RELAY".to_owned())
-    } else if let Some(text) = settings.relay {
-        (text, place(&file))
-    } else {
-        return Err(Usage(format!(
+    let settings = read_settings()?;
+    let place = file.as_deref().map_or("the settings".into(), shown);
+    let in_file = settings.relay.map(|text| (text, place.clone()));
+    let in_variable = variable("DISTILL_RELAY")?.map(|text| (text, "DISTILL_RELAY".to_owned()));
+    let ours = in_variable.or_else(|| in_file.clone());
+    let flag = flags.get_one::<String>("relay");
+    let flag = flag.map(|text| (text.clone(), "--relay".to_owned()));
+    let (text, from) = flag.or_else(|| ours.clone()).ok_or_else(|| {
+        Usage(format!(
             "no relay is named: give --relay wss://relay.example.com, or set DISTILL_RELAY, or \
-             write relay = \"wss://relay.example.com\" to {}",
-            place(&file)
-        )));
+             write relay = \"wss://relay.example.com\" to {place}"
+        ))
+    })?;
+    let url = url(&text, &from)?;
+    let is_for = |named: Option<(String, String)>| {
+        let named = named.and_then(|(text, _)| Url::parse(text.trim()).ok());
+        named.is_some_and(|named| named.origin() == url.origin())
     };
     Ok(Relay {
-        url: url(&text, &from)?,
-        key: key(flags, settings.key)?.map(Secret::new),
+        key: key(
+            flags,
+            variable("DISTILL_KEY")?.filter(|_| is_for(ours)),
+            settings.key.filter(|_| is_for(in_file)),
+        )?
+        .map(Secret::new),
+        url,
     })
 }
 
-/// The access key. It is never an argument, as other users of the machine can read those.
-fn key(flags: &ArgMatches, in_settings: Option<String>) -> Result<Option<String>, Usage> {
+/// Whether the settings refuse version 1 of the exchange.
+///
+/// # Errors
+///
+/// A sentence where they cannot be read.
+pub(super) fn refuse_version_1() -> Result<bool, Usage> {
+    Ok(read_settings()?.version_2_only)
+}
+
+/// The access key. It is never an argument, as other users of the machine can read those. Those of the variable and
+/// of the settings are for the relay that is named there: a line that somebody has sent, with `--relay` in it, is to
+/// take them nowhere else.
+fn key(
+    flags: &ArgMatches,
+    in_variable: Option<String>,
+    in_settings: Option<String>,
+) -> Result<Option<String>, Usage> {
     let (key, from) = if let Some(path) = flags.get_one::<PathBuf>("key-file") {
         (Some(read(path)?), shown(path))
-    } else if let Some(key) = variable("DISTILL_KEY")? {
+    } else if let Some(key) = in_variable {
         (Some(key), "DISTILL_KEY".to_owned())
     } else {
         (in_settings, "the settings file".to_owned())
@@ -125,11 +146,11 @@ pub(super) fn patience(flags: &ArgMatches) -> Duration {
 }
 
 /// What the settings file has; nothing where there is none.
-fn in_file(path: &Path) -> Result<Settings, Usage> {
-    if !path.exists() {
+fn read_settings() -> Result<Settings, Usage> {
+    let Some(path) = file().filter(|path| path.exists()) else {
         return Ok(Settings::default());
-    }
-    parse(&read(path)?).map_err(|why| Usage(format!("{} cannot be used: {why}", shown(path))))
+    };
+    parse(&read(&path)?).map_err(|why| Usage(format!("{} cannot be used: {why}", shown(&path))))
 }
 
 fn parse(text: &str) -> Result<Settings, String> {
@@ -171,7 +192,8 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Usage> {
     }
 }
 
-fn shown(path: &Path) -> String {
+/// A path for a person to see.
+pub(super) fn shown(path: &Path) -> String {
     escaped(&path.display().to_string())
 }
 
@@ -181,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settings_file_has_a_relay_and_a_key_and_nothing_else() {
+    fn a_settings_file_has_what_is_known_and_nothing_else() {
         let both = parse("relay = \"wss://a.example\"\nkey = \"secret\"\n").unwrap();
         let expected = ("wss://a.example", "secret");
         assert_eq!(
@@ -189,6 +211,7 @@ mod tests {
             expected
         );
         assert_eq!(parse(""), Ok(Settings::default()));
+        assert!(parse("version_2_only = true").unwrap().version_2_only);
     }
 
     #[test]

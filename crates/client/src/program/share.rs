@@ -1,6 +1,6 @@
 //! `distill share`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::ArgMatches;
 
@@ -14,12 +14,9 @@ use super::{
     signals::{self, Stop},
 };
 use crate::engine::{
-    options::{ShareOptions, What},
+    options::{Relay, ShareOptions, What},
     share,
 };
-
-/// The most bytes that today's other clients take: 50 MiB of hex.
-const MOST_FOR_OTHERS: u64 = 26_000_000;
 
 /// Shares until somebody has it all.
 pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Result<(), Failure> {
@@ -34,6 +31,7 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
         patience: settings::patience(flags),
         state: settings::own_folder("XDG_STATE_HOME", ".local/state"),
         anew: flags.get_flag("new"),
+        version_2_only: flags.get_flag("version-2-only") || settings::refuse_version_1()?,
     };
     let mut made_up = None;
     // The passphrase of a share that is taken up is the one that it was begun with.
@@ -46,10 +44,12 @@ pub(super) async fn run(flags: &ArgMatches, show: &Show, stop: &mut Stop) -> Res
             show.say(News::Warning(warning));
         }
     }
+    let Relay { url, key } = &options.relay;
     show.say(News::Invitation(Box::new(Invitation {
-        relay: options.relay.url.clone(),
+        relay: url.clone(),
         made_up,
-        for_others: is_for_others(&options.what),
+        for_others: !options.version_2_only && share::is_for_others(&options.what),
+        keyed: key.is_some() || url.user.is_some() || url.path.contains('?'),
     })));
     share::share(options, show.tell(), signals::came(stop)).await?;
     Ok(())
@@ -67,15 +67,5 @@ fn what(flags: &ArgMatches) -> Result<What, Usage> {
             "standard input cannot be both what is shared and the passphrase".to_owned(),
         )),
         true => Ok(What::Stdin),
-    }
-}
-
-/// Whether it is something that today's other clients can receive.
-fn is_for_others(what: &What) -> bool {
-    match what {
-        What::Path(path) => {
-            fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() <= MOST_FOR_OTHERS)
-        }
-        What::Stdin => false,
     }
 }

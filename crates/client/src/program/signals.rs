@@ -1,8 +1,9 @@
 //! What ends the program from outside: the first signal asks it to, the second ends it at once.
 
-use std::{fs, io, process};
+use std::{fs, io, process, thread};
 
 use tokio::{
+    runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
@@ -14,7 +15,8 @@ const STOPPED: i32 = 130;
 pub(super) type Stop = watch::Receiver<bool>;
 
 /// Begins to wait for SIGINT, SIGTERM and SIGHUP, but for those that whoever started us has told us to
-/// ignore (`nohup`, a shell's background job). A task of its own wakes whoever waits for the [`Stop`].
+/// ignore (`nohup`, a shell's background job). A thread of its own wakes whoever waits for the [`Stop`], and ends the
+/// process with the second signal, also while all else waits for a terminal or a program that does not read.
 ///
 /// # Errors
 ///
@@ -29,21 +31,27 @@ pub(super) fn watch() -> io::Result<Stop> {
     let heeded = kinds
         .into_iter()
         .filter(|kind| ignored & (1 << (kind.as_raw_value() - 1)) == 0);
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let inside = runtime.enter();
     let mut signals = heeded.map(signal).collect::<io::Result<Vec<_>>>()?;
+    drop(inside);
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        any(&mut signals).await;
-        stop.send_replace(true);
-        any(&mut signals).await;
-        process::exit(STOPPED)
-    });
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || {
+        runtime.block_on(async {
+            any(&mut signals).await;
+            stop.send_replace(true);
+            any(&mut signals).await;
+            process::exit(STOPPED)
+        })
+    })?;
     Ok(stopped)
 }
 
 /// Waits until we are told to stop.
 pub(super) async fn came(stop: &mut Stop) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        // The task that would tell is gone only with the process.
+        // The thread that would tell is gone only with the process.
         std::future::pending().await
     }
 }

@@ -1,7 +1,9 @@
 //! The keys of version 2: each attempt has its own, made of the passphrase and of two fresh keys.
 //!
 //! Who only listens does not know what the fresh keys have in common, and so cannot try passphrases on what
-//! was said. Who sits in between can, but the exchange then fails before their eyes.
+//! was said. Who sits in between and pretends to be the sender draws one proof out of the receiver for each attempt,
+//! and can try passphrases on that for as long as they like. The attempt then fails, unless they find the passphrase
+//! within the time that the receiver waits for a manifest.
 
 use std::num::NonZeroU32;
 

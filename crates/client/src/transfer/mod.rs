@@ -1,7 +1,8 @@
 //! What a sender and a receiver say to each other through a room: the formats of PROTOCOL.md, "What the
 //! clients of today say to each other" and "Version 2 of a transfer".
 //!
-//! No file or socket is touched here, and time is passed in. Reading and writing files is
+//! No file or socket is touched here, and time is passed in; chance is drawn for keys and for passphrases that are made
+//! up. Reading and writing files is
 //! [`disk`](crate::disk)'s.
 //!
 //! | module | contents |

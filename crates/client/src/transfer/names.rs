@@ -1,6 +1,6 @@
 //! Names from strangers: which of them a file may have here, and how a text is shown.
 
-/// The longest name, in bytes: what most file systems hold, less what the receiver may put behind it.
+/// The longest name, in bytes: what most file systems hold.
 pub const MAX_NAME: usize = 255;
 
 /// What Windows keeps for devices, whatever follows behind a dot.
@@ -16,7 +16,8 @@ pub fn is_safe(name: &str) -> bool {
         .all(|it| !is_hidden(it) && !r#"/\<>:"|?*"#.contains(it));
     // Windows drops them, so that the name would become another.
     let end = !name.ends_with(['.', ' ']) && !name.starts_with(' ');
-    shape && characters && end && !is_device(name)
+    let is_seen = !name.chars().all(is_blank);
+    shape && characters && end && is_seen && !is_device(name)
 }
 
 fn is_device(name: &str) -> bool {
@@ -32,12 +33,27 @@ fn is_device(name: &str) -> bool {
 }
 
 /// Whether a character cannot be seen, or changes how others are seen: control characters, those that turn
-/// the direction of writing, and those without a width.
+/// the direction of writing, and what Unicode calls default-ignorable, but for what picks a variant of the character
+/// before it.
 fn is_hidden(character: char) -> bool {
     character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        || !is_variant(character)
+            && matches!(character,
+                '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether it picks a variant of the character before it, as some emoji, Chinese and Mongolian characters have them.
+fn is_variant(character: char) -> bool {
+    matches!(character, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Whether nothing is to be seen of a character by itself: it is a blank, or picks a variant.
+fn is_blank(character: char) -> bool {
+    // The last is a pattern of Braille without a dot.
+    character.is_whitespace() || is_variant(character) || character == '\u{2800}'
 }
 
 /// A text of a stranger's for people to see: what cannot be seen is written out, as in `\u{1b}`, and of a long
@@ -76,6 +92,8 @@ mod tests {
             "COM10",
             "nullable",
             "👩‍🚀",
+            "❤\u{fe0f}",
+            "葛\u{e0100}飾区",
         ] {
             // The joiner in the last one has no width, and is refused with the others.
             assert_eq!(is_safe(name), !name.contains('\u{200d}'), "{name}");
@@ -120,6 +138,12 @@ mod tests {
             "\u{202e}gpj.exe",
             "\u{feff}a",
             "\u{85}",
+            "\u{3164}",
+            "a\u{115f}",
+            "a\u{e0080}",
+            "\u{a0}\u{3000}",
+            "\u{2800}",
+            "\u{fe0f}",
         ] {
             assert!(!is_safe(name), "{name:?}");
         }

@@ -7,6 +7,9 @@
 //! their way with them, since what waits on the line makes a trip longer. It is not the shortest that was seen: on
 //! a machine that is busy most last longer, and a window for the shortest would shrink until nothing
 //! moved. Where more is on its way, every 5 seconds no more than 64 KiB is allowed for some messages, to see.
+//!
+//! A line that drops again and again is given less: so much that what is lost with each drop stays below a hundredth
+//! of what arrives between two of them, and again more as soon as it holds.
 
 use std::{
     collections::VecDeque,
@@ -31,14 +34,31 @@ const GAIN: f64 = 1.5;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Messages that are looked at.
 const LOOKS: u32 = 4;
+/// No more is on its way than one part in so many of what arrives between two drops.
+const PART_LOST: u64 = 160;
+/// What is taken to arrive between two drops before any was seen, in bytes: as much as allows the most.
+const HOLDS_FOR: u64 = MOST * PART_LOST;
+/// A drop is worth one part in so many of what is taken for usual.
+const DROP_SMOOTHING: u64 = 4;
 
 /// The other side confirms what was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeverSent;
 
+/// How much usually arrives between two drops of a share's lines, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds(u64);
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self(HOLDS_FOR)
+    }
+}
+
 /// What is on its way in one attempt.
 #[derive(Debug, Default)]
 pub struct Window {
+    holds: Holds,
     on_its_way: VecDeque<Sent>,
     bytes: u64,
     records: u64,
@@ -65,6 +85,20 @@ struct Sent {
 }
 
 impl Window {
+    /// Of an attempt on lines that usually hold for so much.
+    pub fn of(holds: Holds) -> Self {
+        Self {
+            holds,
+            ..Self::default()
+        }
+    }
+
+    /// What its lines usually hold for, where they were lost now.
+    pub fn dropped(&self) -> Holds {
+        let Holds(usual) = self.holds;
+        Holds(usual - usual / DROP_SMOOTHING + self.delivered / DROP_SMOOTHING)
+    }
+
     /// Whether the next message may be sent, of whatever length.
     pub fn is_open(&self) -> bool {
         self.bytes + RECORD as u64 <= self.allowed() && self.on_its_way.len() < MOST_RECORDS
@@ -77,7 +111,13 @@ impl Window {
         }
         let trip = self.trip.unwrap_or_default();
         // Rounding does not matter, and a float beyond the range of an integer becomes its greatest.
-        ((GAIN * self.rate * trip) as u64).clamp(LEAST, MOST)
+        ((GAIN * self.rate * trip) as u64).clamp(LEAST, self.most())
+    }
+
+    /// Bytes that may be on their way however fast the line is.
+    fn most(&self) -> u64 {
+        let Holds(usual) = self.holds;
+        (usual.max(self.delivered) / PART_LOST).clamp(LEAST, MOST)
     }
 
     /// Bytes on their way.
@@ -97,12 +137,12 @@ impl Window {
         });
     }
 
-    /// The receiver has written so many messages of this attempt in all.
+    /// The receiver has written so many messages of this attempt in all; whether any of them is news.
     ///
     /// # Errors
     ///
     /// [`NeverSent`] where these are more than were sent, or fewer than it has confirmed before.
-    pub fn confirmed(&mut self, records: u64, now: Instant) -> Result<(), NeverSent> {
+    pub fn confirmed(&mut self, records: u64, now: Instant) -> Result<bool, NeverSent> {
         let new = records.checked_sub(self.records).ok_or(NeverSent)?;
         let new = usize::try_from(new).map_err(|_| NeverSent)?;
         if new > self.on_its_way.len() {
@@ -115,10 +155,10 @@ impl Window {
             self.delivered += sent.bytes;
             last = Some(sent);
         }
-        if let Some(last) = last {
-            self.measure(&last, now);
+        if let Some(last) = &last {
+            self.measure(last, now);
         }
-        Ok(())
+        Ok(last.is_some())
     }
 
     /// Learns from the last message that was confirmed.

@@ -122,6 +122,7 @@ pub fn sharing(url: &str, path: &Path) -> ShareOptions {
         patience: LIMIT,
         state: None,
         anew: false,
+        version_2_only: false,
     }
 }
 
@@ -147,7 +148,8 @@ pub fn receiving(url: &str, code: &str, to: &Path) -> ReceiveOptions {
         relay: relay(url),
         code: code.to_owned(),
         passphrase: Secret::new(PASSPHRASE),
-        to: Where::Folder(to.to_owned()),
+        to: Where::Path(to.to_owned()),
+        version_2_only: false,
         patience: LIMIT,
     }
 }

@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 pub const PASSPHRASE: &str = "correct horse battery staple";
 
+/// A script for [`User::run`]: `distill` in JSON, with its standard output where its errors go.
+pub const IN_JSON: &str = "cd; exec \"$0\" \"$@\" --json 1>&2";
+
 /// Somebody with a home of their own, who uses this relay.
 pub struct User {
     home: TempDir,
@@ -62,8 +65,22 @@ impl User {
         &self,
         arguments: impl IntoIterator<Item = A>,
     ) -> Talker {
-        let shell = "cd; exec \"$0\" \"$@\" --json 1>&2";
-        Talker(self.run(shell, arguments).spawn().unwrap())
+        self.in_json_under("", arguments)
+    }
+
+    /// The same, with a passphrase of its user's own.
+    pub fn in_json_under<A: AsRef<std::ffi::OsStr>>(
+        &self,
+        passphrase: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Talker {
+        let program = self.run(IN_JSON, arguments);
+        Talker(
+            program
+                .env("DISTILL_PASSPHRASE", passphrase)
+                .spawn()
+                .unwrap(),
+        )
     }
 
     /// A script in which `"$0" "$@"` is `distill`.

@@ -62,6 +62,7 @@ async fn a_receiver_that_is_stopped_keeps_what_has_come() {
     receiver.signal(Signal::SIGINT);
     assert_eq!(receiver.ended().await.code(), Some(130));
     assert_eq!(receiver.lines_with("goes on from there"), 1);
+    sender.line_with("The other side has left: somebody has stopped it there.");
     assert!(part.exists() && bob.home().join("out.part.journal").exists());
 
     // The same command goes on from there.
@@ -103,6 +104,7 @@ async fn a_receiver_whose_sender_is_stopped_is_told() {
     let mut receiver = receiver.spawn().unwrap();
     receiver.line_with("Receiving ");
     sender.signal(Signal::SIGINT);
+    receiver.line_with("The other side has given up: somebody has stopped it there.");
     assert_eq!(receiver.ended().await.code(), Some(6));
     assert_eq!(sender.ended().await.code(), Some(130));
 }
@@ -138,6 +140,24 @@ async fn a_share_that_was_killed_is_taken_up_by_the_same_command() {
     killed.0.ended().await;
     let mut anew = alice.in_json(["share", "a.txt", "--new"]);
     assert_ne!(anew.opened().0, code);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_what_waits_for_a_reader() {
+    let relay = relay();
+    let user = User::of(&relay);
+    user.file("a.txt", b"a");
+    let (mut writer, reader) = pipe();
+    // As much as a pipe takes, so that the first line that it prints has to wait.
+    writer.write_all(&[b' '; 64 << 10]).unwrap();
+    let sender = user.distill(["share", "a.txt", "--json"]);
+    let mut sender = sender.stdout(writer).spawn().unwrap();
+    relay.until("relay_rooms", |rooms| rooms == 1).await;
+    sender.signal(Signal::SIGINT);
+    relay.until("relay_rooms", |rooms| rooms == 0).await;
+    sender.signal(Signal::SIGINT);
+    assert_eq!(sender.ended().await.code(), Some(130));
+    drop(reader);
 }
 
 #[tokio::test]

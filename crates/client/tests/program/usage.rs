@@ -1,7 +1,7 @@
 //! What cannot work is said in a sentence, with a status that scripts can rely on.
 
 use nix::sys::signal::Signal;
-use relay_testing::{port::Port, process::Start};
+use relay_testing::{frame, port::Port, process::Start, wire::TEXT};
 
 use super::setup::{PASSPHRASE, User, ended, pipe, relay};
 
@@ -136,6 +136,41 @@ async fn a_key_lets_in_and_is_never_shown() {
 }
 
 #[tokio::test]
+async fn a_key_goes_to_no_relay_but_the_one_that_is_named_beside_it() {
+    const KEY: &str = "an-access-key-of-alice-0123456789";
+    let relay = Start::new()
+        .env("RELAY_ACCESS_KEYS", format!("alice:{KEY}"))
+        .run();
+    let (own, other) = (format!("ws://{}", relay.addr()), "ws://127.0.0.1:9");
+    let user = User::of(&relay);
+    let tried = async |variables: [&str; 2], settings: &str, is_let_in: bool| {
+        user.file(".config/distill/settings.toml", settings.as_bytes());
+        let program = user.distill(["receive", "aaaaaa", "--relay", &own]);
+        let program = program
+            .env("DISTILL_PASSPHRASE", PASSPHRASE)
+            .env("DISTILL_RELAY", variables[0])
+            .env("DISTILL_KEY", variables[1]);
+        let said = ended(program).await;
+        // Who is let in hears that there is no such room.
+        let status = if is_let_in { 3 } else { 5 };
+        assert_eq!(
+            said.status, status,
+            "{variables:?} {settings}: {}",
+            said.err
+        );
+    };
+    let settings = |relay: &str| format!("relay = \"{relay}\"\nkey = \"{KEY}\"\n");
+    tried(["", ""], &settings(&own), true).await;
+    tried(["", ""], &settings(other), false).await;
+    tried([&own, ""], &settings(other), false).await;
+    tried(["", ""], &format!("key = \"{KEY}\"\n"), false).await;
+    tried([&own, KEY], "", true).await;
+    tried([other, KEY], "", false).await;
+    tried(["", KEY], &format!("relay = \"{own}\"\n"), true).await;
+    tried(["", KEY], "", false).await;
+}
+
+#[tokio::test]
 async fn a_wrong_code_is_status_3_and_a_wrong_passphrase_status_4() {
     let relay = relay();
     let (alice, bob) = (User::of(&relay), User::of(&relay));
@@ -162,6 +197,54 @@ async fn a_wrong_code_is_status_3_and_a_wrong_passphrase_status_4() {
     )
     .await;
     assert_eq!(said.status, 0, "{}", said.err);
+}
+
+#[tokio::test]
+async fn version_1_is_refused_by_a_flag_or_by_the_settings() {
+    let relay = relay();
+    let (alice, bob) = (User::of(&relay), User::of(&relay));
+    bob.file(".config/distill/settings.toml", b"version_2_only = true\n");
+    let sessions = bob.distill(["sessions", "a7f3k2", "--list"]);
+    let said = ended(sessions.env("DISTILL_PASSPHRASE", PASSPHRASE)).await;
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("version 1 alone"), "{}", said.err);
+
+    // Somebody who speaks version 1 alone is sent away, and whoever speaks version 2 is served.
+    alice.file("a.txt", b"a");
+    let mut sender = alice.in_json(["share", "a.txt", "--version-2-only"]);
+    let (code, passphrase) = sender.opened();
+    let mut old = relay.connect().await;
+    old.join(&code).await;
+    old.send(frame(TEXT, r#"{"type":"HELLO","version":1}"#))
+        .await;
+    let denied = old.next_json("DENIED").await;
+    assert_eq!(denied["type"], "DENIED", "{denied}");
+    let gone = sender.event("peer_gone");
+    assert_eq!(gone["why"], "it speaks version 1, which is refused here");
+    drop(old);
+    let receiver = bob.distill(["receive", &code]);
+    let said = ended(receiver.env("DISTILL_PASSPHRASE", passphrase)).await;
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert_eq!(sender.status().await, 0);
+
+    // A sender of version 1 gets no proof.
+    let mut old = relay.connect().await;
+    let code = old.create_room().await;
+    let receiver = bob.distill(["receive", &code, "--json"]);
+    let receiver = tokio::spawn(ended(receiver.env("DISTILL_PASSPHRASE", PASSPHRASE)));
+    old.expect_peer().await;
+    old.next_json("HELLO").await;
+    let zeros = |bytes| "00".repeat(bytes);
+    let challenge = format!(
+        r#"{{"type":"CHALLENGE","salt":"{}","nonce":"{}"}}"#,
+        zeros(32),
+        zeros(16)
+    );
+    old.send(frame(TEXT, challenge)).await;
+    old.expect_peer_gone().await;
+    let said = receiver.await.unwrap();
+    assert_eq!(said.status, 6, "{}", said.err);
+    assert!(said.out.contains(r#""reason":"version_1""#), "{}", said.out);
 }
 
 #[tokio::test]

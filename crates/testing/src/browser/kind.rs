@@ -48,7 +48,8 @@ impl Kind {
     }
 
     /// What a driver is to have a browser be: one that asks for nothing outside this machine, and saves
-    /// files in `downloads` without asking. There is no sandbox for root, who the tests may be.
+    /// files in `downloads` without asking. There is no sandbox for root, who the tests may be. To Chromium this
+    /// machine is also `relay.test`, whose plain http it takes for that of any other.
     pub(super) fn capabilities(self, downloads: &Path) -> Value {
         let folder = downloads.to_string_lossy();
         match self {
@@ -60,7 +61,7 @@ impl Kind {
                         "--disable-gpu",
                         "--disable-dev-shm-usage",
                         "--disable-component-update",
-                        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                        "--host-resolver-rules=MAP relay.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                         "--remote-debugging-pipe",
                     ],
                     "prefs": {"download.default_directory": folder},

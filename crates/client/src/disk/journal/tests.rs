@@ -18,7 +18,7 @@ fn path() -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn what_was_written_counts_while_the_machine_runs_and_what_is_durable_after() {
+fn what_was_written_counts_while_the_disk_is_mounted_and_what_is_durable_after() {
     let (_folder, path) = path();
     let mut journal = Journal::create(&path, &TRANSFER).unwrap();
     for entries in 1..=5 {
@@ -32,8 +32,8 @@ fn what_was_written_counts_while_the_machine_runs_and_what_is_durable_after() {
     let points = || Points::parse(&bytes, &TRANSFER).unwrap();
     let written = Some(Resumed::Written(point(5)));
     let durable = Some(Resumed::Durable(point(4)));
-    assert_eq!(points().resumed(&boot()), written);
-    assert_eq!(points().resumed("another boot"), durable);
+    assert_eq!(points().resumed(&journal.mount), written);
+    assert_eq!(points().resumed("another mount"), durable);
     assert_eq!(points().resumed(""), durable);
     assert_eq!(Points::parse(&bytes, &Hex([2; 16])), None);
     drop(journal);
@@ -44,6 +44,38 @@ fn what_was_written_counts_while_the_machine_runs_and_what_is_durable_after() {
     drop(journal);
     let (_, resumed) = Journal::open(&path, &TRANSFER).unwrap();
     assert_eq!(resumed, Some(Resumed::Written(point(6))));
+}
+
+#[test]
+fn what_was_withdrawn_counts_no_more() {
+    let (_folder, path) = path();
+    let mut journal = Journal::create(&path, &TRANSFER).unwrap();
+    journal.note_written(&point(1)).unwrap();
+    journal.note_durable(&point(1)).unwrap();
+    journal.note_written(&point(2)).unwrap();
+    journal.withdraw(&point(2)).unwrap();
+    drop(journal);
+    let (mut journal, resumed) = Journal::open(&path, &TRANSFER).unwrap();
+    assert_eq!(resumed, Some(Resumed::Durable(point(1))));
+    journal.note_written(&point(3)).unwrap();
+    drop(journal);
+    let (_, resumed) = Journal::open(&path, &TRANSFER).unwrap();
+    assert_eq!(resumed, Some(Resumed::Written(point(3))));
+}
+
+#[test]
+fn each_mount_has_a_text_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = File::open(folder.path()).unwrap();
+    if mount(&here).is_empty() {
+        relay_testing::skip::skip("numbers of mounts (Linux 6.8)");
+        return;
+    }
+    assert_eq!(mount(&here), mount(&File::open(folder.path()).unwrap()));
+    assert_ne!(
+        mount(&here),
+        mount(&File::open("/proc/self/status").unwrap())
+    );
 }
 
 #[test]
@@ -81,7 +113,7 @@ proptest! {
         let slot = HEAD + (2 + notes as usize % 2) * SLOT;
         let whole = bytes.clone();
         bytes[slot + cut..].iter_mut().take(SLOT).for_each(|it| *it = byte);
-        let resumed = Points::parse(&bytes, &TRANSFER).unwrap().resumed("another boot");
+        let resumed = Points::parse(&bytes, &TRANSFER).unwrap().resumed("another mount");
         let expected = if bytes == whole { notes } else { notes - 1 };
         // What lies behind in the file is the other slot, where this one is the first.
         prop_assume!(slot != HEAD + 2 * SLOT || bytes[slot + SLOT..] == whole[slot + SLOT..]);

@@ -128,3 +128,45 @@ fn an_end_has_the_numbers_of_what_came() {
         assert!(ledger.may_end(&wrong).is_err());
     }
 }
+
+#[test]
+fn no_more_comes_than_was_announced() {
+    let announced = |kind, size, files| {
+        let manifest = Manifest {
+            transfer: Hex([1; 16]),
+            kind,
+            name: "whole".into(),
+            size,
+            files,
+        };
+        Ledger::new(&manifest).unwrap_or_else(|_| unreachable!("a safe name"))
+    };
+    let mut folder = announced(What::Folder, Some(10), Some(2));
+    assert_eq!(
+        enter(&mut folder, header(0, &["a"], What::File, Some(6))),
+        Ok(())
+    );
+    folder.add(6);
+    // Folders are not counted.
+    assert_eq!(
+        enter(&mut folder, header(1, &["b"], What::Folder, None)),
+        Ok(())
+    );
+    let large = header(2, &["c"], What::File, Some(5));
+    assert_eq!(folder.may_begin(&large), Err(Refused::TooMuch));
+    assert_eq!(
+        enter(&mut folder, header(2, &["c"], What::File, Some(0))),
+        Ok(())
+    );
+    let third = header(3, &["d"], What::File, Some(0));
+    assert_eq!(folder.may_begin(&third), Err(Refused::TooMuch));
+
+    let mut stream = announced(What::Stream, Some(10), None);
+    assert_eq!(
+        enter(&mut stream, header(0, &["whole"], What::Stream, None)),
+        Ok(())
+    );
+    assert_eq!(stream.may_add(0, 0, 10), Ok(()));
+    stream.add(10);
+    assert_eq!(stream.may_add(0, 10, 1), Err(Refused::TooMuch));
+}

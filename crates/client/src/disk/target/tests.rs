@@ -1,6 +1,7 @@
 use std::{
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
+    path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 
 const TRANSFER: Hex<16> = Hex([1; 16]);
 
-fn manifest(kind: What, size: Option<u64>) -> Manifest {
+pub(super) fn manifest(kind: What, size: Option<u64>) -> Manifest {
     Manifest {
         transfer: TRANSFER,
         kind,
@@ -24,7 +25,7 @@ fn manifest(kind: What, size: Option<u64>) -> Manifest {
     }
 }
 
-fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
+pub(super) fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     Header {
         entry,
         path: path.iter().map(|&name| name.to_owned()).collect(),
@@ -40,7 +41,7 @@ fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     }
 }
 
-fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
+pub(super) fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
     let json = header.to_json();
     target.entry(header, &json)
 }
@@ -56,9 +57,12 @@ fn end(target: &Target) -> End {
     }
 }
 
-fn finish(target: Target) -> PathBuf {
+pub(super) fn finish(target: Target) -> PathBuf {
     let end = end(&target);
-    target.finish(&end).unwrap().unwrap()
+    let target = target.finish(&end).unwrap();
+    let path = target.path().unwrap().to_owned();
+    target.forget();
+    path
 }
 
 /// One file of three bytes.
@@ -67,6 +71,20 @@ fn receive(folder: &Path) -> PathBuf {
     enter(&mut target, header(0, &["whole"], Some(3))).unwrap();
     target.write(0, 0, b"abc").unwrap();
     finish(target)
+}
+
+pub(super) fn part(target: &mut Target) -> &mut Part {
+    match &mut target.onto {
+        Onto::Disk(part) => part,
+        _ => unreachable!("it is on a disk"),
+    }
+}
+
+/// What was noted as written is of a mount that is over.
+pub(super) fn start_machine_anew(mut target: Target) {
+    let point = target.ledger.point().clone();
+    part(&mut target).journal.forget_mount();
+    part(&mut target).note_written(&point).unwrap();
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -124,24 +142,56 @@ fn a_receiver_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() {
+fn a_receiver_that_was_killed_before_its_sender_knew_has_it_all() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Target::open(folder.path(), &manifest(What::File, Some(6))).unwrap();
-    let mut target = open();
-    enter(&mut target, header(0, &["whole"], Some(6))).unwrap();
+    let open = |kind| Target::open(folder.path(), &manifest(kind, None)).unwrap();
+    let mut target = open(What::Folder);
+    enter(&mut target, header(0, &["a"], Some(3))).unwrap();
     target.write(0, 0, b"abc").unwrap();
-    target.settle().unwrap();
-    target.write(0, 3, b"de").unwrap();
-    let Onto::Disk(part) = &mut target.onto else {
-        unreachable!("it is on a disk")
-    };
-    part.journal.forget_boot();
-    part.note_written(&target.ledger.point().clone()).unwrap();
+    let (start, end) = (target.start(), end(&target));
+    drop(target.finish(&end).unwrap());
+    assert_eq!(names(folder.path()), ["whole", "whole.part.journal"]);
+
+    let mut target = open(What::Folder);
+    assert!(target.is_finished());
+    assert_eq!((target.start(), target.bytes()), (start, 3));
+    // Nothing more may come, and nothing is written.
+    let more = enter(&mut target, header(1, &["b"], Some(0)));
+    assert!(matches!(more, Err(TargetError::Refused(_))));
+    assert_eq!(finish(target), folder.path().join("whole"));
+    assert_eq!(names(folder.path()), ["whole"]);
+}
+
+#[test]
+fn a_receiver_that_was_killed_before_it_had_its_name_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Target::open(folder.path(), &manifest(What::File, Some(3))).unwrap();
+    let mut target = open();
+    enter(&mut target, header(0, &["whole"], Some(3))).unwrap();
+    target.write(0, 0, b"abc").unwrap();
+    let end = end(&target);
+    drop(target.finish(&end).unwrap());
+    let [part, whole] = ["whole.part", "whole"].map(|name| folder.path().join(name));
+    // As it was just before.
+    fs::rename(&whole, &part).unwrap();
+    let target = open();
+    assert!(!target.is_finished());
+    assert_eq!(target.bytes(), 3);
+    drop(target);
+
+    // What was taken away is not there.
+    fs::remove_file(&part).unwrap();
+    fs::write(&whole, "somebody else's").unwrap();
+    let mut target = open();
+    assert_eq!(target.bytes(), 0);
+    enter(&mut target, header(0, &["whole"], Some(3))).unwrap();
+    target.write(0, 0, b"ab").unwrap();
     drop(target);
     let mut target = open();
-    assert_eq!((target.start().entries, target.start().offset), (1, 3));
-    target.write(0, 3, b"DEF").unwrap();
-    assert_eq!(fs::read(finish(target)).unwrap(), b"abcDEF");
+    assert_eq!(target.bytes(), 2);
+    target.write(0, 2, b"c").unwrap();
+    assert_eq!(finish(target), folder.path().join("whole (2)"));
+    assert_eq!(names(folder.path()), ["whole", "whole (2)"]);
 }
 
 #[test]
@@ -294,16 +344,15 @@ proptest! {
                     prop_assert_eq!(target.start(), before);
                 }
                 _ => {
-                    let Onto::Disk(part) = &mut target.onto else { unreachable!() };
-                    part.journal.forget_boot();
-                    part.note_written(target.ledger.point()).unwrap();
-                    drop(target);
+                    start_machine_anew(target);
                     target = open();
                 }
             }
         }
         let end = go_on(&source, &mut target, usize::MAX).unwrap();
-        let done = target.finish(&end).unwrap().unwrap();
+        let target = target.finish(&end).unwrap();
+        let done = target.path().unwrap().to_owned();
+        target.forget();
         for name in ["a", "b/1", "b/2", "c", "d"] {
             let sent = fs::read(source.path().unwrap().join(name)).unwrap();
             prop_assert!(fs::read(done.join(name)).unwrap() == sent, "{}", name);

@@ -1,4 +1,4 @@
-use std::{io::Write, os::unix::fs::symlink};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::symlink};
 
 use super::*;
 

@@ -58,7 +58,7 @@ impl Json {
         self.last = Some(now);
         let Pace { rate, left } = pace;
         let slow = match slow {
-            Slow::Source => "source",
+            Slow::Here => "here",
             Slow::Line => "line",
         };
         let left = left.map(|left| left.as_secs());
@@ -84,7 +84,7 @@ impl Shown for Json {
                 if let Event::Begun { size, from, .. } = event {
                     self.meter.begin(size, from);
                 }
-                of_event(event, self.role, self.invitation.as_deref())
+                of_event(event, self.invitation.as_deref())
             }
             News::Warning(text) => Some(warning(&text)),
             News::Sessions { list, .. } => Some(sessions(&list)),
@@ -95,7 +95,7 @@ impl Shown for Json {
             News::Failed(failure) => {
                 // A person may sit behind the program, and its log is where they look.
                 put(&mut io::stderr(), &words::failure(self.role, &failure));
-                Some(failed(&failure))
+                Some(failed(self.role, &failure))
             }
             News::Settle(_) => None,
         };
@@ -105,7 +105,7 @@ impl Shown for Json {
     }
 }
 
-fn of_event(event: Event, role: Role, invitation: Option<&Invitation>) -> Option<Value> {
+fn of_event(event: Event, invitation: Option<&Invitation>) -> Option<Value> {
     Some(match event {
         Event::Connecting => json!({"event": "connecting"}),
         Event::Opened {
@@ -128,12 +128,12 @@ fn of_event(event: Event, role: Role, invitation: Option<&Invitation>) -> Option
         Event::PeerGone { why } => json!({"event": "peer_gone", "why": why}),
         Event::LineLost { why, again_in } => wait("line_lost", &why, again_in),
         Event::Waiting { why, again_in } => wait("waiting", &why, again_in),
-        Event::Delivered { bytes, sent } if role == Role::Sender => {
+        Event::Delivered { bytes, sent } => {
             json!({"event": "delivered", "bytes": bytes, "sent": sent})
         }
         Event::Warning(it) => warning(&it.sentence()),
-        // What was received is told with its path, and progress with its pace.
-        Event::Delivered { .. } | Event::Progress { .. } => return None,
+        // Progress is told with its pace.
+        Event::Progress { .. } => return None,
     })
 }
 
@@ -176,10 +176,10 @@ fn sessions(list: &[Session]) -> Value {
     json!({"event": "sessions", "sessions": each.collect::<Vec<_>>()})
 }
 
-fn failed(failure: &Failure) -> Value {
+fn failed(role: Role, failure: &Failure) -> Value {
     json!({
         "event": "failed", "reason": failure.word(), "side": failure.side(), "sentence": failure.sentence(),
-        "advice": failure.advice(), "status": failure.exit_status(),
+        "advice": words::advice(role, failure), "status": failure.exit_status(),
     })
 }
 
@@ -237,14 +237,18 @@ mod tests {
             relay: Url::parse("ws://127.0.0.1:9784").unwrap_or_else(|why| unreachable!("{why:?}")),
             made_up: Some("one two".to_owned()),
             for_others: false,
+            keyed: false,
         };
         let mut said: Vec<_> = events()
             .into_iter()
-            .filter_map(|event| of_event(event, Role::Sender, Some(&invitation)))
+            .filter_map(|event| of_event(event, Some(&invitation)))
             .collect();
         let progress = Json::new(Role::Sender).progress(1, None, Slow::Line);
         said.extend([
-            failed(&Failure::Fault(crate::engine::fault::Fault::Expired)),
+            failed(
+                Role::Sender,
+                &Failure::Fault(crate::engine::fault::Fault::Expired),
+            ),
             sessions(&[]),
         ]);
         said.extend(progress);
@@ -268,6 +272,7 @@ mod tests {
             relay: Url::parse("ws://127.0.0.1:9784").unwrap_or_else(|why| unreachable!("{why:?}")),
             made_up: None,
             for_others: false,
+            keyed: false,
         };
         let opened = room(
             "opened",

@@ -2,8 +2,8 @@
 //! program in JSON.
 //!
 //! A thread of its own shows it, so that a terminal that stands still stops no transfer. The engine and the
-//! subcommands wake it by a [`News`]. It has room for [`WAITING`] of them; what comes to it when that
-//! is full is not shown.
+//! subcommands wake it by a [`News`]. It has room for [`WAITING`] of them, one of which at most is of progress; what
+//! the engine tells when that is full is not shown.
 
 mod json;
 mod meter;
@@ -16,6 +16,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -32,14 +33,14 @@ use super::{
     failure::Failure,
     news::{News, Role},
 };
-use crate::engine::event::Tell;
+use crate::engine::event::{Event, Tell};
 
 /// How many news may wait to be shown.
-const WAITING: usize = 256;
+const WAITING: usize = 1024;
 
 /// The thread that shows, and the way to it.
 pub(super) struct Show {
-    news: SyncSender<News>,
+    news: Way,
     thread: Option<JoinHandle<()>>,
     is_for_a_person: bool,
 }
@@ -48,7 +49,7 @@ impl Show {
     /// Begins to show, as the command line wants it.
     pub(super) fn new(flags: &ArgMatches, role: Role) -> Self {
         let (json, quiet) = (flags.get_flag("json"), flags.get_flag("quiet"));
-        let (news, come) = sync_channel(WAITING);
+        let (news, come) = way();
         let thread = thread::Builder::new().name("show".to_owned());
         let thread = thread.spawn(move || match json {
             true => show(come, Json::new(role)),
@@ -70,13 +71,13 @@ impl Show {
     /// How the engine says what happens.
     pub(super) fn tell(&self) -> Tell {
         let news = self.news.clone();
-        Arc::new(move |event| drop(news.try_send(News::Event(event))))
+        Arc::new(move |event| news.tell(event))
     }
 
     /// Shows it, once what was said before is shown.
     pub(super) fn say(&self, news: News) {
         // The thread is there as long as this is.
-        let _ = self.news.send(news);
+        let _ = self.news.queue.send(news);
     }
 
     /// Waits until all is shown that was said.
@@ -100,7 +101,60 @@ impl Show {
     }
 }
 
-fn show(come: Receiver<News>, mut to: impl Shown) {
+/// The way to the thread.
+#[derive(Clone)]
+struct Way {
+    queue: SyncSender<News>,
+    /// Whether there is progress in the queue: more would only take the place of what is told once.
+    has_progress: Arc<AtomicBool>,
+}
+
+/// The thread's end of the way.
+struct Come {
+    queue: Receiver<News>,
+    has_progress: Arc<AtomicBool>,
+}
+
+fn way() -> (Way, Come) {
+    let (queue, come) = sync_channel(WAITING);
+    let has_progress = Arc::default();
+    let way = Way {
+        queue,
+        has_progress: Arc::clone(&has_progress),
+    };
+    let come = Come {
+        queue: come,
+        has_progress,
+    };
+    (way, come)
+}
+
+impl Way {
+    /// What the engine tells, which waits for nobody.
+    fn tell(&self, event: Event) {
+        let is_progress = matches!(event, Event::Progress { .. });
+        if is_progress && self.has_progress.swap(true, Relaxed) {
+            return;
+        }
+        if self.queue.try_send(News::Event(event)).is_err() && is_progress {
+            self.has_progress.store(false, Relaxed);
+        }
+    }
+}
+
+impl Iterator for Come {
+    type Item = News;
+
+    fn next(&mut self) -> Option<News> {
+        let news = self.queue.recv().ok()?;
+        if let News::Event(Event::Progress { .. }) = news {
+            self.has_progress.store(false, Relaxed);
+        }
+        Some(news)
+    }
+}
+
+fn show(come: Come, mut to: impl Shown) {
     for news in come {
         match news {
             News::Settle(shown) => drop(shown.send(())),
@@ -113,4 +167,49 @@ fn show(come: Receiver<News>, mut to: impl Shown) {
 pub(super) fn end_without(failure: &Failure) -> ExitCode {
     put(&mut io::stderr(), &words::failure(Role::Sender, failure));
     ExitCode::from(failure.exit_status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::Slow;
+
+    const PROGRESS: Event = Event::Progress {
+        confirmed: 1,
+        total: None,
+        slow: Slow::Line,
+    };
+
+    #[test]
+    fn progress_that_nobody_reads_takes_no_place_from_what_is_told_once() {
+        let (way, mut come) = way();
+        for _ in 0..2 * WAITING {
+            way.tell(PROGRESS);
+        }
+        way.tell(Event::Joined);
+        assert!(matches!(
+            come.next(),
+            Some(News::Event(Event::Progress { .. }))
+        ));
+        way.tell(PROGRESS);
+        assert!(matches!(come.next(), Some(News::Event(Event::Joined))));
+        assert!(matches!(
+            come.next(),
+            Some(News::Event(Event::Progress { .. }))
+        ));
+    }
+
+    #[test]
+    fn so_many_news_wait_and_no_more() {
+        let (way, mut come) = way();
+        for _ in 0..2 * WAITING {
+            way.tell(Event::Joined);
+        }
+        way.tell(PROGRESS);
+        assert_eq!(come.by_ref().take(WAITING).count(), WAITING);
+        // That there was no place for progress is not the end of it.
+        way.tell(PROGRESS);
+        drop(way);
+        assert_eq!(come.count(), 1);
+    }
 }

@@ -49,17 +49,18 @@ pub(super) fn of(news: &News, role: Role) -> Said {
 }
 
 fn of_event(event: &Event, role: Role) -> Said {
-    let sends = role == Role::Sender;
     match event {
         Event::Connecting => Said::Fleeting("Connecting to the relay.".to_owned()),
         Event::Joined => Said::Passing("In the room, waiting for the sender.".to_owned()),
-        Event::PeerJoined if sends => Said::Passing("A receiver is there.".to_owned()),
-        Event::PeerJoined => Said::Passing("The sender is there.".to_owned()),
+        Event::PeerJoined => Said::Passing("A receiver is there.".to_owned()),
         Event::Proving => Said::Fleeting("Comparing the passphrases.".to_owned()),
         Event::Begun {
             name, size, from, ..
         } => {
-            let verb = if sends { "Sending" } else { "Receiving" };
+            let verb = match role {
+                Role::Sender => "Sending",
+                Role::Receiver => "Receiving",
+            };
             let size = size.map_or_else(String::new, |size| format!(" ({})", BinaryBytes(size)));
             match from {
                 0 => lasting(format!("{verb} {name}{size}.")),
@@ -79,14 +80,13 @@ fn of_event(event: &Event, role: Role) -> Said {
         Event::Waiting { why, again_in } => {
             passing(format!("Waiting: {why}. {}", again(*again_in)))
         }
-        Event::Delivered { bytes, .. } if sends => lasting(format!(
+        Event::Delivered { bytes, .. } => lasting(format!(
             "The other side has it all ({}).",
             BinaryBytes(*bytes)
         )),
         Event::Warning(warning) => lasting(format!("Note: {}", warning.sentence())),
         Event::Resumed { .. } => Said::Passing("The room is taken up again.".to_owned()),
-        // What was received is told with its place.
-        Event::Delivered { .. } | Event::Opened { .. } | Event::Progress { .. } => Said::Nothing,
+        Event::Opened { .. } | Event::Progress { .. } => Said::Nothing,
     }
 }
 
@@ -105,6 +105,19 @@ fn again(wait: Duration) -> String {
     }
 }
 
+/// What to do about it, where the sentence has not said it.
+pub(super) fn advice(role: Role, failure: &Failure) -> &'static str {
+    match (failure, role) {
+        (Failure::Usage(_), _) => "",
+        // Its share has ended with it.
+        (Failure::Fault(Fault::Interrupted), Role::Sender) => {
+            "Share again, and give the other side the new code."
+        }
+        (Failure::Fault(Fault::Disk(_)), Role::Sender) => "Mend that, and share again.",
+        (Failure::Fault(fault), _) => fault.advice(),
+    }
+}
+
 /// Why it has failed, and what to do.
 pub(super) fn failure(role: Role, failure: &Failure) -> String {
     let text = match (failure, role) {
@@ -114,7 +127,7 @@ pub(super) fn failure(role: Role, failure: &Failure) -> String {
         (Failure::Fault(Fault::Interrupted), Role::Receiver) => {
             "stopped: what has come is kept, and the same command goes on from there".to_owned()
         }
-        (failure, _) => format!("{} {}", failure.sentence(), failure.advice()),
+        (failure, role) => format!("{} {}", failure.sentence(), advice(role, failure)),
     };
     escaped(&format!("distill: {}", text.trim_end()))
 }
@@ -141,10 +154,10 @@ pub(super) fn progress(
         text += &format!("  {} left", HumanDuration(left));
     }
     text += match (slow, role) {
-        (Slow::Source, Role::Sender) => "  slow: reading here",
-        (Slow::Source, Role::Receiver) => "  slow: the sender",
+        (Slow::Here, Role::Sender) => "  slow: reading here",
+        (Slow::Here, Role::Receiver) => "  slow: writing here",
         (Slow::Line, Role::Sender) => "  slow: line or receiver",
-        (Slow::Line, Role::Receiver) => "  slow: the line",
+        (Slow::Line, Role::Receiver) => "  slow: line or sender",
     };
     text
 }
@@ -239,6 +252,8 @@ mod tests {
     fn what_is_stopped_says_what_becomes_of_it() {
         let stopped = Failure::from(Fault::Interrupted);
         assert!(failure(Role::Sender, &stopped).contains("has ended"));
+        assert!(advice(Role::Sender, &stopped).contains("new code"));
+        assert!(advice(Role::Receiver, &stopped).contains("same words"));
         assert!(failure(Role::Receiver, &stopped).contains("goes on from there"));
         let wrong = failure(Role::Receiver, &Fault::WrongPassphrase.into());
         assert!(
@@ -262,7 +277,7 @@ mod tests {
             rate: 0,
             left: None,
         };
-        assert!(progress(5, None, unknown, Slow::Source, Role::Sender).starts_with("5 B  0 B/s  "));
+        assert!(progress(5, None, unknown, Slow::Here, Role::Sender).starts_with("5 B  0 B/s  "));
     }
 
     #[test]

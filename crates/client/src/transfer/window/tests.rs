@@ -7,8 +7,12 @@ use super::*;
 /// A line with this rate (bytes a second), kept full for 20 seconds: what was delivered a second, and the most that
 /// was on its way after the first second. `trip` says how long the n-th message takes there and back.
 fn on_a_line(rate: f64, trip: impl Fn(u64) -> Duration) -> (f64, u64) {
+    keep_full(Window::default(), rate, trip)
+}
+
+fn keep_full(mut window: Window, rate: f64, trip: impl Fn(u64) -> Duration) -> (f64, u64) {
     let begin = Instant::now();
-    let (mut window, mut now) = (Window::default(), begin);
+    let mut now = begin;
     let mut arrivals: VecDeque<Instant> = VecDeque::new();
     let (mut line_free, mut arrived) = (begin, begin);
     let (mut sent, mut records, mut most) = (0, 0, 0);
@@ -68,6 +72,39 @@ fn a_side_that_is_busy_has_the_window_open_all_the_same() {
     assert!(delivered > 2e7, "{delivered}");
 }
 
+/// On lines that were lost so often, each time when so many bytes had arrived.
+fn lost(times: u64, each: usize) -> Window {
+    let now = Instant::now();
+    (0..times).fold(Window::default(), |mut window, _| {
+        window.sent(each, now);
+        window.confirmed(1, now).unwrap();
+        Window::of(window.dropped())
+    })
+}
+
+#[test]
+fn a_line_that_drops_again_and_again_loses_less_than_a_hundredth() {
+    // 100 MB/s with 10 ms: 1 MB is on the line at a time, and a drop costs as much.
+    let fast = |window| keep_full(window, 1e8, |_| Duration::from_millis(10));
+    // That is little for a line that holds for 500 MB at a time, and one drop says nothing of a line.
+    for window in [lost(20, 500_000_000), lost(1, 1_000_000)] {
+        let (_, most) = fast(window);
+        assert!(most > 1_000_000, "{most}");
+    }
+    // It is too much where it drops every 10 MB.
+    let mut window = lost(100, 10_000_000);
+    for confirmed in 1..300 {
+        while window.is_open() {
+            window.sent(RECORD, Instant::now());
+        }
+        assert!(window.bytes() < 100_000, "{}", window.bytes());
+        window.confirmed(confirmed, Instant::now()).unwrap();
+    }
+    // It has more again as soon as it holds.
+    let (delivered, most) = fast(lost(100, 10_000_000));
+    assert!(delivered > 0.7e8 && most > 1_000_000, "{delivered} {most}");
+}
+
 #[test]
 fn so_many_messages_and_no_more() {
     let mut window = Window::default();
@@ -85,8 +122,8 @@ fn what_was_never_sent_cannot_be_confirmed() {
     assert_eq!(window.confirmed(1, now), Err(NeverSent));
     window.sent(10, now);
     window.sent(10, now);
-    assert_eq!(window.confirmed(2, now), Ok(()));
-    assert_eq!(window.confirmed(2, now), Ok(()));
+    assert_eq!(window.confirmed(2, now), Ok(true));
+    assert_eq!(window.confirmed(2, now), Ok(false));
     assert_eq!(window.confirmed(1, now), Err(NeverSent));
     assert_eq!(window.confirmed(u64::MAX, now), Err(NeverSent));
 }

@@ -1,4 +1,4 @@
-//! The program as a process: what it is started with, and the events it tells with `--json`.
+//! `distill` as a process: what it is started with, and the events it tells with `--json`.
 
 use std::{
     ffi::OsStr,
@@ -10,17 +10,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_testing::{
-    memory::{self, PEAK},
-    program::{Process, Program},
-};
 use serde_json::Value;
 
+use crate::{
+    memory::{self, PEAK},
+    program::{Process, Program, built},
+    skip::skip,
+};
+
+const NAME: &str = "distill";
 /// What sender and receiver agree on.
 pub const PASSPHRASE: &str = "ochre tulip parsnip outlet gangway";
 
+/// Whether the program was built, which it is beside the tests of the whole workspace. Without it the test on this
+/// thread is skipped, and says so.
+pub fn is_built() -> bool {
+    let there = built(NAME).is_some();
+    if !there {
+        skip("distill (cargo build --workspace)");
+    }
+    there
+}
+
 /// The program at work.
 pub struct Distill {
+    /// Its process.
     pub process: Process,
     events: Receiver<Value>,
     told: Vec<Value>,
@@ -34,7 +48,7 @@ impl Distill {
         args: impl IntoIterator<Item = A>,
     ) -> Self {
         let (read, write) = io::pipe().unwrap();
-        let program = Program::new(env!("CARGO_BIN_EXE_distill"))
+        let program = Program::new(built(NAME).expect("distill: cargo build --workspace"))
             .args(args)
             .args(["--json"])
             .env("DISTILL_RELAY", format!("ws://{relay}/"))
