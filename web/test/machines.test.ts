@@ -394,3 +394,22 @@ test("what was meant for the receiver before is passed over", () => {
   assert.deepEqual(receiver().feed({ is: "flooded" }), ["hang_up 1000", "tell failed misbehaved"]);
   assert.deepEqual(feed(challenge), ["tell proving", "prove"]);
 });
+
+test("both sides say which version it goes on by, and the room is asked for as long as a token lasts", () => {
+  const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
+  for (const [said, isFirst] of [[first, true], [challenge, false]] as const) {
+    const { machine, feed } = receiver();
+    for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }] as const) feed(input);
+    assert.deepEqual(machine.handle(said, 0, 0)[0], { do: "tell", event: { is: "proving", first: isFirst } });
+  }
+  for (const [said, isFirst] of [[say({ type: "HELLO", version: 1 }), true], [hello, false]] as const) {
+    const { machine, feed } = sharer();
+    feed(peer);
+    assert.deepEqual(machine.handle(said, 0, 0)[0], { do: "tell", event: { is: "proving", first: isFirst } });
+  }
+  const machine = new Sharing(manifest);
+  machine.handle({ is: "start" }, 0, 0);
+  assert.deepEqual(machine.handle({ is: "up" }, 0, 0), [
+    { do: "say", text: JSON.stringify({ type: "CREATE_ROOM", resume: true, expires_in: 86_400 }) },
+  ]);
+});

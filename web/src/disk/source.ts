@@ -42,12 +42,6 @@ export class Source {
     return new Source("folder", safeName(root ?? other), size, files.length, items);
   }
 
-  static ofText(text: string, name: string): Promise<Source> {
-    // The time is left out: the same text is the same source after a reload.
-    const file = new File([text], name, { type: "text/plain", lastModified: 0 });
-    return Source.of([{ path: [name], file }], name);
-  }
-
   manifest(transfer: Bytes): Manifest {
     return { transfer, what: this.what, name: this.name, size: this.size, files: this.files };
   }

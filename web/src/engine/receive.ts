@@ -269,7 +269,7 @@ export class Receiving {
     if (!second && this.manifest) return this.abort("protocol", { word: "misbehaved" });
     this.phase = second ? "proved" : "v1";
     const last: Effect[] = second ? [] : [tell({ is: "waits_for_content" })];
-    return [tell({ is: "proving" }), { do: "prove", challenge, code: this.code }, ...last];
+    return [tell({ is: "proving", first: !second }), { do: "prove", challenge, code: this.code }, ...last];
   }
 
   private select(id: string): Effect[] {

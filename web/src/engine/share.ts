@@ -83,6 +83,8 @@ const SILENCE: Partial<Record<Phase, number>> = {
   v1: PATIENCE,
   leaving: 10_000,
 };
+/** How long the room may be joined, in seconds: a transfer may be long, and its line be cut at the very end. */
+const LIFE = 24 * 60 * 60;
 /** Wrong proofs, in all, after which a share ends. */
 const MOST_WRONG = 10;
 /** The longest code that a relay is believed, in characters. */
@@ -131,7 +133,7 @@ export class Sharing {
       case "up":
         this.enter("asking", now);
         this.error = null;
-        return [say(this.room ? { type: "RESUME_ROOM", room_id: this.room.code, resume_token: this.room.resumeToken } : { type: "CREATE_ROOM", resume: true })];
+        return [say(this.room ? { type: "RESUME_ROOM", room_id: this.room.code, resume_token: this.room.resumeToken } : { type: "CREATE_ROOM", resume: true, expires_in: LIFE })];
       case "down":
         return this.lost(ofDown(input, this.error?.reason === input.reason ? this.error.told : null), now, chance);
       case "text":
@@ -263,7 +265,7 @@ export class Sharing {
     if (this.phase === "paired" && word?.type === "HELLO") {
       this.second = word.versions.includes(2) && word.key !== null;
       this.enter("challenged", now);
-      return [tell({ is: "proving" }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
+      return [tell({ is: "proving", first: !this.second }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
     }
     if (this.phase === "challenged" && word?.type === "AUTH") return [{ do: "verify", proof: word.proof }];
     if (this.phase === "v1" && word?.type === "ACK") return this.delivered(now);

@@ -17,7 +17,7 @@ import { safeName, shown } from "../transfer/names.ts";
 import type { Manifest } from "../transfer/note.ts";
 import { beginDownload, endRunning, startRunning } from "./awake.ts";
 import { button, byId, field, show } from "./dom.ts";
-import { askRelay } from "./relay.ts";
+import { theRelay } from "./relay.ts";
 import { explain, offerSave, showSaved, showText } from "./result.ts";
 import { clear, failed, mark, progress, showEvent, status } from "./running.ts";
 import { showSessions } from "./sessions.ts";
@@ -34,7 +34,7 @@ export function setUpReceiving(code: string | null): void {
 
 async function begin(): Promise<void> {
   const typed = field("code").value;
-  const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value.trim()];
+  const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value];
   byId("receive-error").textContent = !typed.trim() ? texts.need_code : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
   if (code === null) field("code").focus();
   else if (!passphrase) field("receive-passphrase").focus();
@@ -48,7 +48,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   byId("result").replaceChildren();
   byId("offer").textContent = "";
   endWays();
-  const { relay } = await askRelay();
+  const relay = theRelay();
   let failure = false;
   const tell = (event: Event): void => {
     mark(event);
@@ -80,6 +80,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   const driver: Receive = new Receive({ relay, code, passphrase, known, tell, openTarget, keepText });
   const stop = byId("stop");
   stop.textContent = texts.stop;
+  stop.hidden = false;
   let stopped = false;
   stop.onclick = () => {
     stopped = true;
