@@ -28,7 +28,8 @@ use self::until::{LOOK_AGAIN, until};
 /// Whoever reads why something was refused, ended or dropped finds there what that means.
 #[tokio::test]
 async fn every_word_for_why_is_explained() {
-    let pages = ["PROTOCOL.md", "OPERATING.md"].map(|name| fs::read_to_string(name).unwrap());
+    let pages = ["PROTOCOL.md", "OPERATING.md", "README.md"];
+    let pages = pages.map(|name| fs::read_to_string(name).unwrap());
     let metrics = TestRelay::start(|_| {}).metrics();
     let words = metrics.names().filter_map(|name| {
         let (_, word) = name.split_once("reason=\"")?;

@@ -18,7 +18,8 @@ const common = {
   chunkNames: "[name]-[hash]",
   target: ["chrome109", "firefox115", "safari16"],
   charset: "utf8",
-  legalComments: "none",
+  // What is others' says so: the library, and the list of words.
+  legalComments: "inline",
   loader: { ".txt": "text" },
   metafile: true,
   logLevel: "warning",

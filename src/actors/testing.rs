@@ -18,6 +18,7 @@ use super::{
     session::{Session, Upgraded},
 };
 use crate::{
+    cluster::Cluster,
     config::Config,
     flow::{buffers::UNSENT, credit::Share},
     limits::access::Visitor,
@@ -47,12 +48,23 @@ impl Worker {
         worker
     }
 
+    /// The only worker of a node of a cluster that has reached no other.
+    pub(super) fn of_node(config: Config, cluster: Cluster) -> Self {
+        let state = State::new(config).in_cluster(Some(Arc::new(cluster)));
+        let [worker] = Self::all_of(state);
+        worker
+    }
+
     /// All workers of a relay.
     pub(super) fn of<const N: usize>(config: Config) -> [Self; N] {
-        let state = Arc::new(State::new(Config {
+        Self::all_of(State::new(Config {
             workers: N,
             ..config
-        }));
+        }))
+    }
+
+    fn all_of<const N: usize>(state: State) -> [Self; N] {
+        let state = Arc::new(state);
         let directory = Arc::new(Directory::new(N));
         std::array::from_fn(|index| Self {
             registry: directory.begin(&state, index),

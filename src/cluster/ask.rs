@@ -96,7 +96,8 @@ impl Cluster {
     fn patience(&self, why: Why) -> Duration {
         match why {
             Why::Resume => self.patience.left,
-            Why::Join | Why::Open => self.patience.any,
+            // As long as it is remembered.
+            Why::Join | Why::Open => Duration::MAX,
         }
     }
 

@@ -138,6 +138,7 @@ impl Link {
             asks,
             up: self.up(),
             decided: self.cluster.rules.fingerprint(),
+            rooms: self.cluster.rooms_left(Instant::now()).as_secs(),
         };
         self.say(&here).await;
     }

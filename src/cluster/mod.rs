@@ -48,7 +48,7 @@ pub mod welcome;
 pub mod words;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -117,8 +117,8 @@ pub struct Cluster {
 /// The rooms of this node.
 #[derive(Default)]
 struct Rooms {
-    /// Those that are open here, or about to be.
-    open: HashSet<RoomHash>,
+    /// Those that are open here, and until when somebody may join; or those about to be.
+    open: HashMap<RoomHash, Instant>,
     /// Those that have ended here, and whose codes are still in somebody's token.
     ended: Ended<RoomHash>,
 }
@@ -248,13 +248,13 @@ impl Cluster {
     fn has(&self, room: &RoomHash, why: Why) -> bool {
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
         let has_ended = || rooms.ended.has(room, Instant::now());
-        rooms.open.contains(room) || (why != Why::Join && has_ended())
+        rooms.open.contains_key(room) || (why != Why::Join && has_ended())
     }
 
     /// Takes a code for a room of this node's that is about to be opened; whether no other node has it, as
     /// far as they say within a moment. It is given back by [`Cluster::closed`].
     pub async fn take(&self, code: &RoomCode) -> bool {
-        let room = self.enter(code);
+        let room = self.enter(code, Instant::now());
         let asked = timeout(OPENING, self.ask(room, Why::Open)).await;
         !matches!(asked, Ok(Ok(Some(_))))
     }
@@ -262,16 +262,31 @@ impl Cluster {
     /// The same for a room that was on another node, for which a sender may ask several nodes at once: it is this node's
     /// only once all others have said that they do not have it.
     pub async fn take_again(&self, code: &RoomCode) -> bool {
-        let room = self.enter(code);
+        let room = self.enter(code, Instant::now());
         matches!(self.ask(room, Why::Resume).await, Ok(None))
     }
 
+    /// A room is open, which may be joined until then. It is entered again, as it may be one that two sessions of its
+    /// sender took, of which the first has left and given it back.
+    pub fn opened(&self, code: &RoomCode, until: Instant) {
+        self.enter(code, until);
+    }
+
     /// From here on this node says that it has a room of this code.
-    fn enter(&self, code: &RoomCode) -> RoomHash {
+    fn enter(&self, code: &RoomCode, until: Instant) -> RoomHash {
         let room = self.keys.room(code);
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.open.insert(room);
+        rooms.open.insert(room, until);
         room
+    }
+
+    /// For how long from `now` on the last of this node's rooms may be joined, to the second after.
+    fn rooms_left(&self, now: Instant) -> Duration {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let last = rooms.open.values().max();
+        last.map_or(Duration::ZERO, |last| {
+            last.saturating_duration_since(now) + Duration::from_secs(1)
+        })
     }
 
     /// Tells all others that a client has tried a wrong code.
@@ -351,5 +366,29 @@ impl Cluster {
             // Who has asked may be gone.
             let _ = asker.send(found);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Cluster {
+    /// A node that reaches nobody.
+    pub(crate) fn alone() -> Self {
+        let settings = config::Cluster {
+            nats: config::NatsServers::default(),
+            credentials: None,
+            address: relay_client::url::Url::parse("ws://127.0.0.1:1").unwrap(),
+            secret: "a secret of these tests".to_owned(),
+        };
+        let patience = Patience {
+            any: Duration::from_secs(60),
+            left: Duration::from_secs(60),
+        };
+        Self::new(&settings, patience, Arc::default()).unwrap()
+    }
+
+    /// Whether this node tells others that it has a room.
+    pub(crate) fn shows(&self, code: &RoomCode) -> bool {
+        self.has(&self.keys.room(code), Why::Join)
     }
 }

@@ -19,11 +19,14 @@ pub(super) const SILENCE: Duration = Duration::from_secs(3);
 const AT_ONCE: u64 = 1000;
 /// Nodes that are remembered.
 const MOST: usize = 1000;
+/// The longest that a room can live (`RELAY_MAX_ROOM_TTL`), and with it what is believed of one.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// For how long a node that is not heard of, nor known to be dead, may have rooms.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Any room: longer than the longest lives, no node has one that anybody here was told of.
+    /// Any room: as long as one lives whose sender does not ask for longer. A node that had rooms of a longer life has
+    /// said so, and may have them until those are over.
     pub any: Duration,
     /// A room whose sender is not on that node any more: it has waited for it and ended.
     pub left: Duration,
@@ -39,6 +42,8 @@ pub(super) struct Peer {
     pub(super) node: Node,
     /// When it was last heard of, by NATS.
     pub(super) heard: Instant,
+    /// When the last of its rooms is over that it has told of.
+    rooms_until: Instant,
     /// Whether it has not answered a question: it may be alive, and have the room.
     pub(super) doubtful: bool,
     /// The number of the last that it told all others.
@@ -91,6 +96,7 @@ impl Peers {
         let peer = Peer {
             node: node.clone(),
             heard: now,
+            rooms_until: now,
             doubtful: false,
             last_word: 0,
             silent: false,
@@ -139,6 +145,13 @@ impl Peers {
         peers.map(|(&id, peer)| (id, peer))
     }
 
+    /// A node has told for how long from `now` on the last of its rooms may be joined.
+    pub(super) fn has_rooms(&mut self, id: NodeId, left: Duration, now: Instant) {
+        if let Some(peer) = self.0.get_mut(&id) {
+            peer.rooms_until = now + left.min(LONGEST);
+        }
+    }
+
     /// Whose address has to be looked at: it owes an answer, or has been silent.
     pub(super) fn to_look_at(&self, now: Instant) -> Vec<Node> {
         let peers = self.0.values();
@@ -146,13 +159,13 @@ impl Peers {
         peers.map(|peer| peer.node.clone()).collect()
     }
 
-    /// Notes who is silent at `now`; who has been for `forget`, as long as a room lives, has none left that
-    /// anybody here was told of.
+    /// Notes who is silent at `now`; who has been for `forget`, and for as long as the last of the rooms lived that it
+    /// has told of, has none left that anybody here was told of.
     pub(super) fn look(&mut self, now: Instant, forget: Duration) -> Vec<Change> {
         let mut changes = Vec::new();
         self.0.retain(|_, peer| {
             let silent = now.duration_since(peer.heard);
-            if silent >= forget {
+            if silent >= forget && peer.rooms_until <= now {
                 changes.push(Change::Gone(peer.node.clone()));
                 return false;
             }
@@ -231,6 +244,21 @@ mod tests {
         assert_eq!(peers.heard(&a, then), Some(Change::Back(a.clone())));
         assert_eq!(peers.look(then + hour, hour), [Change::Gone(a)]);
         assert!(peers.all().is_empty());
+    }
+
+    #[test]
+    fn a_silent_node_is_remembered_for_as_long_as_the_rooms_it_told_of_live() {
+        let (a, now, hour) = (node("a"), Instant::now(), Duration::from_secs(3600));
+        let mut peers = Peers::default();
+        peers.heard(&a, now);
+        peers.has_rooms(a.id, 3 * hour, now);
+        assert_eq!(peers.look(now + hour, hour), [Change::Silent(a.clone())]);
+        assert!(peers.look(now + 3 * hour - BEAT, hour).is_empty());
+        assert_eq!(peers.look(now + 3 * hour, hour), [Change::Gone(a.clone())]);
+        // Nobody may say more than a room can live.
+        peers.heard(&a, now);
+        peers.has_rooms(a.id, Duration::MAX, now);
+        assert_eq!(peers.look(now + LONGEST, hour), [Change::Gone(a)]);
     }
 
     #[test]

@@ -49,9 +49,9 @@ pub struct Upstream {
     pub stream: Stream,
     /// What has come behind the room's answer already.
     pub rest: Vec<u8>,
-    /// Seconds that the room still lives, and that it waits for its sender, where the guest is that.
+    /// Seconds that the room still lives, where the guest is its sender.
     pub expires_in: u64,
-    /// See there.
+    /// Seconds that the room waits for its sender, where the guest is that.
     pub resume_within: u64,
 }
 
@@ -287,31 +287,9 @@ fn granted(answer: &[u8]) -> Result<[u64; 2], Ending> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{cluster::Patience, config};
-
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    fn cluster() -> Cluster {
-        Cluster::new(
-            &config::Cluster {
-                nats: config::NatsServers::default(),
-                credentials: None,
-                address: Url::parse("ws://127.0.0.1:1").unwrap(),
-                secret: "a secret of these tests".to_owned(),
-            },
-            Patience {
-                any: PATIENCE,
-                left: PATIENCE,
-            },
-            Arc::default(),
-        )
-        .unwrap()
-    }
 
     /// What becomes of a node at whose address this is answered.
     async fn is_dead(answer: &'static str) -> bool {
@@ -325,9 +303,9 @@ mod tests {
         });
         let node = Node {
             address,
-            ..cluster().own().clone()
+            ..Cluster::alone().own().clone()
         };
-        let dead = cluster().is_dead(&node).await;
+        let dead = Cluster::alone().is_dead(&node).await;
         answering.await.unwrap();
         dead
     }

@@ -44,6 +44,8 @@ pub(super) enum Word {
         /// For how long it has run, in milliseconds.
         up: u64,
         decided: Fingerprint,
+        /// For how many seconds the last of its rooms may still be joined.
+        rooms: u64,
     },
     /// It leaves, and has no room that may be joined any more.
     Gone(NodeId),

@@ -33,7 +33,7 @@ use crate::{
     },
     cluster::roads::hold_little,
     cluster::visit::HEADER,
-    config::{Config, Sites},
+    config::Config,
     flow::credit::{Full, Share},
     limits::{
         access::{Shown, Visitor},
@@ -142,12 +142,39 @@ impl Door {
             check: ours,
             ..Visitor::new(client.addr)
         };
+        self.verify(head, client, &visitor, live)?;
         let refused = |visitor: &Visitor, ending| answer(ending, Some(visitor), &self.state);
-        if !upgrade::is_well_formed(head) {
-            return Err(refused(&visitor, Ending::BadHandshake));
+        let admitted = self.state.access.admit(shown(head));
+        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
+        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
+        let silent = client.source == Source::SilentProxy && !ours;
+        if silent && proxy::shows_itself(head, peer, live) {
+            warn_of_silent_proxy(live);
         }
-        if let Rule::Blocked = self.state.rule(&visitor) {
-            return Err(refused(&visitor, Ending::AddressBlocked));
+        let compression = self.compression(head, &live.config);
+        Ok(Admitted {
+            response: accepted(head, client, compression),
+            visitor,
+            slot,
+            compression: compression.is_some(),
+            brought: None,
+        })
+    }
+
+    /// Whether a request is a handshake, and of nobody who is kept out.
+    fn verify(
+        &self,
+        head: &RequestHead,
+        client: &Client,
+        visitor: &Visitor,
+        live: &Live,
+    ) -> Result<(), Response<BoxBody>> {
+        let refused = |ending| answer(ending, Some(visitor), &self.state);
+        if !upgrade::is_well_formed(head) {
+            return Err(refused(Ending::BadHandshake));
+        }
+        if let Rule::Blocked = self.state.rule(visitor) {
+            return Err(refused(Ending::AddressBlocked));
         }
         upgrade::verify(head).map_err(|error| {
             log_client!(
@@ -156,52 +183,21 @@ impl Door {
                 "what is wrong with a handshake: {error}"
             );
             // With the headers that tell the client what would be right.
-            let plain = refused(&visitor, ending_of(&error));
-            Response::from(error).set_body(plain.into_body())
+            Response::from(error).set_body(refused(ending_of(&error)).into_body())
         })?;
-        if !is_of_allowed_page(head, client, &live.sites) {
-            let origin = head.headers.get(header::ORIGIN);
-            let origin = origin.map_or(&[][..], |origin| origin.as_bytes());
-            let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
-            log_client!(
-                Debug,
-                visitor.network,
-                "a web page of {} may not connect",
-                escaped(&shown)
-            );
-            return Err(refused(&visitor, Ending::OriginNotAllowed));
+        let origins = || lines(head, header::ORIGIN);
+        if may_connect(&live.sites, origins(), hosts(head, client)) {
+            return Ok(());
         }
-        let admitted = self.state.access.admit(shown(head));
-        visitor.key = admitted.map_err(|ending| refused(&visitor, ending))?;
-        let slot = slot(&visitor, &self.state).map_err(|ending| refused(&visitor, ending))?;
-        let silent = client.source == Source::SilentProxy && !ours;
-        if silent && proxy::shows_itself(head, peer, live) {
-            live.warn_unnamed(|| {
-                warn!(
-                    "a trusted proxy says nothing of who is behind it: all of its clients share \
-                     the budgets and shares of one address (set X-Forwarded-For there, or \
-                     RELAY_TRUSTED_PROXIES here)"
-                );
-            });
-        }
-        let whose = if client.forwarded() {
-            "forwarded"
-        } else {
-            "direct"
-        };
-        let mut response = ws::handshake_response(head);
-        response.insert_header(("x-relay-client", whose));
-        let compression = self.compression(head, &live.config);
-        if let Some(answer) = compression {
-            response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer.to_string()));
-        }
-        Ok(Admitted {
-            response: response.finish().map_into_boxed_body(),
-            visitor,
-            slot,
-            compression: compression.is_some(),
-            brought: None,
-        })
+        let origin = origins().next().unwrap_or_default();
+        let shown = String::from_utf8_lossy(&origin[..origin.len().min(MAX_SHOWN)]);
+        log_client!(
+            Debug,
+            visitor.network,
+            "a web page of {} may not connect",
+            escaped(&shown)
+        );
+        Err(refused(Ending::OriginNotAllowed))
     }
 
     /// What is answered to the client's offers of compression. Browsers, which have an `Origin`, are not
@@ -237,17 +233,51 @@ pub(super) fn slot(visitor: &Visitor, state: &State) -> Result<Share, Ending> {
     })
 }
 
-/// What a handshake of this visitor's would be refused for just now, if it showed the key that `head` shows.
-pub(super) fn refusal(head: &RequestHead, visitor: &Visitor, state: &State) -> Option<Ending> {
-    if let Rule::Blocked = state.rule(visitor) {
+/// What a handshake of a page of this origin would be refused for just now, if it came from where `head` did and
+/// showed the key that `head` shows.
+pub(super) fn refusal(
+    head: &RequestHead,
+    client: &Client,
+    origin: Option<&[u8]>,
+    state: &State,
+) -> Option<Ending> {
+    let visitor = Visitor::new(client.addr);
+    if let Rule::Blocked = state.rule(&visitor) {
         return Some(Ending::AddressBlocked);
     }
+    if !may_connect(&state.live().sites, origin.into_iter(), hosts(head, client)) {
+        return Some(Ending::OriginNotAllowed);
+    }
     let admitted = state.access.admit(shown(head));
-    admitted.and_then(|_| slot(visitor, state)).err()
+    admitted.and_then(|_| slot(&visitor, state)).err()
+}
+
+/// The answer to a handshake that is accepted, which tells a check whether the relay sees its client.
+fn accepted(head: &RequestHead, client: &Client, compression: Option<Answer>) -> Response<BoxBody> {
+    let whose = match client.forwarded() {
+        true => "forwarded",
+        false => "direct",
+    };
+    let mut response = ws::handshake_response(head);
+    response.insert_header(("x-relay-client", whose));
+    if let Some(answer) = compression {
+        response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer.to_string()));
+    }
+    response.finish().map_into_boxed_body()
+}
+
+fn warn_of_silent_proxy(live: &Live) {
+    live.warn_unnamed(|| {
+        warn!(
+            "a trusted proxy says nothing of who is behind it: all of its clients share \
+             the budgets and shares of one address (set X-Forwarded-For there, or \
+             RELAY_TRUSTED_PROXIES here)"
+        );
+    });
 }
 
 /// What a request shows of an access key.
-fn shown(head: &RequestHead) -> Shown<'_> {
+pub(super) fn shown(head: &RequestHead) -> Shown<'_> {
     let authorization = head.headers.get(header::AUTHORIZATION);
     Shown {
         query: head.uri.query(),
@@ -268,11 +298,6 @@ pub(super) fn client(head: &RequestHead, peer: IpAddr, trust: &Trust) -> Client 
             .map(|value| value.as_bytes()),
     };
     client_addr(peer, named, trust)
-}
-
-/// Whether a request is of no web page, or of one that may connect.
-fn is_of_allowed_page(head: &RequestHead, client: &Client, allowed: &Sites) -> bool {
-    may_connect(allowed, lines(head, header::ORIGIN), hosts(head, client))
 }
 
 /// Whether a page of the relay's own could connect that is asked for by this request.

@@ -7,6 +7,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
+    dev::RequestHead,
     http::{
         Method, StatusCode,
         header::{
@@ -16,6 +17,7 @@ use actix_web::{
     },
 };
 use relay_page::{File, INDEX};
+use relay_wire::ending::Ending;
 use serde_json::json;
 
 use super::handshake;
@@ -31,8 +33,7 @@ const NOT_ALLOWED: &str =
 /// What a browser may do with the page: run and show what comes from here, and connect to here (which for a
 /// WebSocket is `'self'` as well, CSP Level 3 §6.7.2.8).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What of a browser's the page may use: none of what asks people first.
 const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), midi=(), \
     payment=(), usb=(), screen-wake-lock=(self), clipboard-write=(self)";
@@ -149,15 +150,14 @@ fn matches(known: &IfNoneMatch, tag: &EntityTag) -> bool {
 /// What the page cannot find out by a WebSocket: what holds here, and for what one of this visitor's would be
 /// refused just now, as a browser keeps the answer to a handshake to itself.
 fn config(request: &HttpRequest, state: &State) -> HttpResponse {
-    let live = state.live();
+    let (live, head) = (state.live(), request.head());
     let peer = request.peer_addr();
-    let client = peer.map(|peer| handshake::client(request.head(), peer.ip(), &live.trust));
-    let visitor = client.map(|client| Visitor::new(client.addr));
-    let refusal = visitor.as_ref().and_then(|visitor| {
-        let refusal = handshake::refusal(request.head(), visitor, state)?;
+    let client = peer.map(|peer| handshake::client(head, peer.ip(), &live.trust));
+    let refusal = client.and_then(|client| {
+        let refusal = handshake::refusal(head, &client, origin(head), state)?;
         // Whoever tries keys here is counted as who tries them by handshakes.
-        if request.headers().contains_key(header::AUTHORIZATION) {
-            state.handshake_refused(Some(visitor), refusal);
+        if refusal == Ending::AccessKeyRequired && handshake::shown(head).is_any() {
+            state.handshake_refused(Some(&Visitor::new(client.addr)), refusal);
         }
         Some(refusal.name())
     });
@@ -167,10 +167,16 @@ fn config(request: &HttpRequest, state: &State) -> HttpResponse {
         .json(json!({
             "access_key": config.access_keys.required,
             "max_message": config.sender_message(),
-            "max_receiver_message": config.receiver_message(),
-            "room_ttl": config.room_ttl.as_secs(),
             "refused": refusal,
         }))
+}
+
+/// Which origin the page that asks says it is of. A browser says it of itself with a WebSocket, and not with what a page
+/// asks of its own host.
+fn origin(head: &RequestHead) -> Option<&[u8]> {
+    let mut fields = head.uri.query()?.split('&');
+    let origin = fields.find_map(|field| field.strip_prefix("origin="));
+    origin.map(str::as_bytes)
 }
 
 /// An answer that a browser lets nobody else use, and uses for nothing else.

@@ -28,6 +28,13 @@ pub struct Shown<'a> {
     pub authorization: Option<&'a [u8]>,
 }
 
+impl Shown<'_> {
+    /// Whether anything is shown that could be a key.
+    pub fn is_any(self) -> bool {
+        offers(self).next().is_some()
+    }
+}
+
 /// The keys that are good now. Asked once a handshake, so a lock will do.
 #[derive(Debug)]
 pub struct Access(RwLock<Keys>);

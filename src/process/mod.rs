@@ -214,28 +214,10 @@ impl Relay {
         let socket = orders::open(config);
         let decided = Arc::new(Notify::new());
         nodes::join(&state, &decided).await?;
-        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-        info!(
-            "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
-             {} worker(s), trusting {:?}",
-            addresses.join(", "),
-            config.max_sessions,
-            config.max_rooms,
-            config.room_ttl,
-            config.sender_message(),
-            config.receiver_message(),
-            config.workers,
-            config.trusted_proxies,
-        );
+        announce(&addresses, config);
         for listener in listeners.iter() {
             accept::prepare(listener, config, origin);
         }
-        let copies = || {
-            listeners
-                .iter()
-                .map(TcpListener::try_clone)
-                .collect::<io::Result<Vec<_>>>()
-        };
         let (close, closed) = watch::channel(false);
         let start = Start {
             state: Arc::clone(&state),
@@ -245,20 +227,7 @@ impl Relay {
             all: Arc::new(Barrier::new(config.workers)),
         };
         let (report_failure, mut failures) = mpsc::unbounded_channel();
-        let mut threads = Vec::new();
-        for index in 1..config.workers {
-            let (start, listeners) = (start.clone(), copies()?);
-            let report_failure = report_failure.clone();
-            let thread = Arbiter::try_with_tokio_rt(worker::runtime)?;
-            thread.spawn_fn(move || {
-                if let Err(error) = start.run(index, listeners) {
-                    // Nobody hears it if the relay has ended meanwhile.
-                    let _ = report_failure.send(cannot_listen(index, &error));
-                }
-            });
-            threads.push(thread);
-        }
-        start.run(0, copies()?)?;
+        let threads = start_workers(&start, config.workers, &listeners, &report_failure)?;
         let watch = systemd::watch(Arc::clone(&state), Arc::clone(&directory));
         let watch = actix_rt::spawn(watch);
         let sampling = actix_rt::spawn(sampling::sample(Arc::clone(&state)));
@@ -302,6 +271,52 @@ impl Relay {
         drop(report_failure);
         ended
     }
+}
+
+/// Says where the relay listens, and what bounds it.
+fn announce(addresses: &[SocketAddr], config: &Config) {
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    info!(
+        "listening on {}: {} sessions, {} rooms of {:?}, messages of {} bytes (of receivers {}), \
+         {} worker(s), trusting {:?}",
+        addresses.join(", "),
+        config.max_sessions,
+        config.max_rooms,
+        config.room_ttl,
+        config.sender_message(),
+        config.receiver_message(),
+        config.workers,
+        config.trusted_proxies,
+    );
+}
+
+/// Starts the first of so many workers on this thread, and each other on one of its own, which it returns; one that
+/// cannot listen reports it.
+fn start_workers(
+    start: &Start,
+    workers: usize,
+    listeners: &[TcpListener],
+    report_failure: &mpsc::UnboundedSender<io::Error>,
+) -> io::Result<Vec<Arbiter>> {
+    let copies = || {
+        let copies = listeners.iter().map(TcpListener::try_clone);
+        copies.collect::<io::Result<Vec<_>>>()
+    };
+    let mut threads = Vec::new();
+    for index in 1..workers {
+        let (start, listeners) = (start.clone(), copies()?);
+        let report_failure = report_failure.clone();
+        let thread = Arbiter::try_with_tokio_rt(worker::runtime)?;
+        thread.spawn_fn(move || {
+            if let Err(error) = start.run(index, listeners) {
+                // Nobody hears it if the relay has ended meanwhile.
+                let _ = report_failure.send(cannot_listen(index, &error));
+            }
+        });
+        threads.push(thread);
+    }
+    start.clone().run(0, copies()?)?;
+    Ok(threads)
 }
 
 fn cannot_listen(worker: usize, error: &io::Error) -> io::Error {

@@ -27,16 +27,19 @@ pub(super) async fn join(state: &Arc<State>, decided: &Arc<Notify>) -> io::Resul
 /// How long a node that falls silent is waited for. One whose process has died is known to be gone in seconds, as its
 /// machine says so; this is for a machine or a network of which nothing is heard.
 ///
-/// A receiver hears `cluster_unavailable` for as long as the longest room lives, for every code that no other node has:
-/// that it hears `room_not_found` for a room that is only cut off would be worse, as it counts as a wrong code. All that
-/// it costs is an entry for the node. A sender that takes its room up would lose its share by that wait, and need
-/// not: it is here, and a node that has lost it ends the room after the grace. Where that node was cut off and comes
-/// back sooner than its room ends, both have the room for that while, and a receiver finds the one or the other.
+/// A receiver hears `cluster_unavailable` meanwhile for every code that no other node has: that it hears
+/// `room_not_found` for a room that is only cut off would be worse, as it counts as a wrong code. That ends with the last
+/// of the rooms that the silent node has told of, or after the life of a room whose sender did not ask for longer, as it
+/// may have opened such ones since. Those of a longer life that a node has opened while it was cut off are not waited for.
+///
+/// A sender that takes its room up would lose its share by that wait, and need not: it is here, and a node that has lost
+/// it ends the room after the grace. Where that node was cut off and comes back sooner than its room ends, both have the
+/// room for that while, and a receiver finds the one or the other.
 pub(super) fn patience(config: &Config) -> Patience {
     // One that takes nothing is pinged after three intervals, and what waits for it has the time of a stall.
     let noticed = config.ping_interval * 3 + config.ping_timeout + config.stall_timeout;
     Patience {
-        any: config.life(Some(u64::MAX)),
+        any: config.life(None),
         left: noticed + config.room_grace,
     }
 }

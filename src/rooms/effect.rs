@@ -38,8 +38,8 @@ pub enum Effect {
     Awaited(SessionId, bool),
     /// Close it for this, after what it is still to get; it is in no room any more.
     Close(SessionId, Departure),
-    /// This session has opened this room: to be logged and counted.
-    Opened(SessionId, RoomCode),
+    /// This session has opened this room, whose time is up then: to be logged and counted.
+    Opened(SessionId, RoomCode, Instant),
     /// This room is without its sender, and waits for it: to be logged and counted.
     Away(Away),
     /// The sender of this room has it again: to be logged and counted.

@@ -129,7 +129,7 @@ impl Rooms {
         self.rooms.insert(code, room);
         self.members.insert(sender, (code, Role::Sender));
         effects.extend([
-            Effect::Opened(sender, code),
+            Effect::Opened(sender, code, now + terms.life),
             Effect::Reply(sender, terms.told(&code)),
         ]);
         if terms.anew {
@@ -361,15 +361,11 @@ impl Rooms {
             return;
         };
         self.looks.remove(&room.look());
+        if let Some(until) = room.void_until(ending) {
+            self.ended.insert(code, until);
+        }
         for member in room.close(code, ending, departure, effects) {
             self.members.remove(&member);
-        }
-        if let Some(Effect::Closed(Summary {
-            void_until: Some(until),
-            ..
-        })) = effects.last()
-        {
-            self.ended.insert(code, *until);
         }
     }
 }

@@ -22,7 +22,8 @@ impl Rooms {
     }
 
     /// Gives the room of this code that was opened then to another session of its sender, which is told the code and this
-    /// `token`: without one its client is elsewhere and is told both there, as on the way they could be read.
+    /// `token`. There is none for a client that another node brings: that node knows both and tells them, so that neither
+    /// is on the way between the two.
     ///
     /// # Errors
     ///

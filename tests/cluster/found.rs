@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use relay_testing::{
     Client, Raw,
     cluster::{Cluster, NO_CODE, Nats, SECRET, nats_url, pair_across},
@@ -14,7 +15,9 @@ use relay_testing::{
     tap::Tap,
     text,
     wire::{BINARY, TEXT},
+    within,
 };
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::deflated::{self, OFFER};
@@ -204,6 +207,38 @@ async fn a_room_expires_for_all() {
     assert_eq!(late.try_code(&code).await, "room_not_found");
     sender.send(text("still there")).await;
     paired.expect(text("still there")).await;
+}
+
+#[tokio::test]
+async fn a_node_that_says_nothing_is_waited_for_until_its_rooms_are_over() {
+    const LIFE: Duration = Duration::from_secs(10);
+    let Some(cluster) = Cluster::with(|_, it| it.env("RELAY_ROOM_TTL", 2)).await else {
+        return;
+    };
+    let mut sender = Client::at(cluster[0].addr()).await;
+    sender
+        .send(format!(
+            r#"{{"type":"CREATE_ROOM","expires_in":{}}}"#,
+            LIFE.as_secs()
+        ))
+        .await;
+    sender.next_json("ROOM_CREATED").await;
+    let began = Instant::now();
+    // It tells of its rooms once a second.
+    sleep(Duration::from_secs(2)).await;
+    cluster[0].freeze().await;
+    let forgotten = async {
+        let mut guest = Client::at(cluster[1].addr()).await;
+        loop {
+            match guest.try_code(NO_CODE).await.as_str() {
+                "cluster_unavailable" => sleep(Duration::from_millis(500)).await,
+                other => break assert_eq!(other, "room_not_found"),
+            }
+        }
+    };
+    within("a node that is forgotten", forgotten).await;
+    assert!(began.elapsed() >= LIFE, "with a room that may be there");
+    cluster[0].signal(Signal::SIGCONT);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use relay_testing::{
-    frame,
+    Client, frame,
     http::UPGRADE,
     wire::{BINARY, TEXT},
 };
@@ -96,6 +96,35 @@ async fn a_key_that_is_withdrawn_ends_its_sessions_and_no_others() {
     assert_eq!(stranger.response().await.status, 401);
     it.relay.stop().await;
     assert_eq!(it.relay.lines_with("0123456789abcdef"), 0);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_sender_whose_key_is_withdrawn_while_it_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    fs::write(&keys, format!("alice:{ALICE}\nbob:{BOB}\n")).unwrap();
+    let file = format!("RELAY_WORKERS=2\nRELAY_ACCESS_KEYS={}", keys.display());
+    let mut it = start(&file);
+    let addr = it.relay.addr();
+    let client = async |key| {
+        let shown = format!("Bearer {key}");
+        let opened = Client::open(addr, &[("authorization", &shown)]).await;
+        opened.unwrap()
+    };
+    let mut sender = client(ALICE).await;
+    let ticket = sender.create_lasting_room().await;
+    sender.reset();
+    let away = "relay_rooms_without_sender";
+    it.relay.until(away, |rooms| rooms == 1).await;
+    let mut queued = client(BOB).await;
+    queued.join(&ticket.code).await;
+    fs::write(&keys, format!("bob:{BOB}\n")).unwrap();
+    it.reload(&file);
+    queued
+        .expect_close_after_error("sender_disconnected", 1001)
+        .await;
+    let mut again = client(BOB).await;
+    assert_eq!(again.try_request(ticket.request()).await, "room_not_found");
 }
 
 #[tokio::test]

@@ -88,3 +88,31 @@ fn goes_on_anew(kind: Kind) {
     receiver.go_on_anew(PASSPHRASE);
     assert!(receiver.saved(file.size()).1 == file.content);
 }
+
+/// Where it has kept what it shares. What is chosen meanwhile is for another time.
+#[test]
+fn a_sender_that_loads_the_page_anew_goes_on() {
+    for kind in [Kind::Chromium, Kind::Firefox] {
+        shares_on_anew(kind);
+    }
+}
+
+fn shares_on_anew(kind: Kind) {
+    let relay = TestRelay::start(|_| {});
+    let line = Line::of(RATE).lay(relay.addr());
+    let [file, other] = ["film.mp4", "other.mp4"].map(|name| File::new(name, SIZE));
+    let Some(sender) = Peer::open(kind, &at(&line)) else {
+        return;
+    };
+    let Some(receiver) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+        return;
+    };
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.until_moved(0.1);
+    sender.window().type_into("#files", other.path());
+    line.cut();
+    receiver.until_moved(0.3);
+    sender.go_on_anew(PASSPHRASE);
+    assert!(receiver.saved(file.size()).1 == file.content);
+}

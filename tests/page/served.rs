@@ -283,9 +283,10 @@ async fn nothing_else_is_found_whatever_is_asked_for() {
     }
 }
 
-/// What the page is told of a relay with these settings.
-async fn told(relay: &TestRelay, lines: &str) -> serde_json::Value {
-    let (answer, body) = get(relay, "/relay/page/config", lines).await;
+/// What the page is told that asks with this query and these further lines.
+async fn told(relay: &TestRelay, query: &str, lines: &str) -> serde_json::Value {
+    let path = format!("/relay/page/config{query}");
+    let (answer, body) = get(relay, &path, lines).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     serde_json::from_slice(&body).unwrap()
@@ -300,18 +301,19 @@ async fn the_page_is_told_what_holds_and_what_it_would_be_refused_for() {
     let expected = serde_json::json!({
         "access_key": false,
         "max_message": 1_000_000,
-        "max_receiver_message": 1_000_000,
-        "room_ttl": 1800,
         "refused": null,
     });
-    assert_eq!(told(&relay, "").await, expected);
+    assert_eq!(told(&relay, "", "").await, expected);
     let pair = raw_pair(&relay).await;
-    assert_eq!(told(&relay, "").await["refused"], "relay_full");
+    assert_eq!(told(&relay, "", "").await["refused"], "relay_full");
     let (answer, _) = get(&relay, "/", BROWSER).await;
     assert_eq!(answer.status, 200, "the page itself is for everybody");
     drop(pair);
     relay.settled().await;
-    assert_eq!(told(&relay, "").await["refused"], serde_json::Value::Null);
+    assert_eq!(
+        told(&relay, "", "").await["refused"],
+        serde_json::Value::Null
+    );
 }
 
 #[tokio::test]
@@ -336,22 +338,41 @@ async fn the_page_is_for_everybody_and_a_session_for_who_has_a_key() {
     let with_key = Raw::ask(&relay, &upgrade(&format!("/?key={KEY}"))).await;
     assert_eq!(with_key.status, 101, "{with_key:?}");
     let refused = r#"relay_handshakes_refused_total{reason="access_key_required"}"#;
-    for (lines, word, counted) in [
-        ("".to_owned(), Some("access_key_required"), 1),
-        (format!("Authorization: Bearer {KEY}\r\n"), None, 1),
+    let required = Some("access_key_required");
+    let bearer = |key: &str| format!("Authorization: Bearer {key}\r\n");
+    for (query, lines, word, counted) in [
+        (String::new(), String::new(), required, 1),
+        (String::new(), bearer(KEY), None, 1),
+        (format!("?key={KEY}"), String::new(), None, 1),
         // Who tries keys is counted.
-        (
-            "Authorization: Bearer wrong\r\n".to_owned(),
-            Some("access_key_required"),
-            2,
-        ),
+        (String::new(), bearer("wrong"), required, 2),
+        ("?key=wrong".to_owned(), String::new(), required, 3),
     ] {
-        let told = told(&relay, &lines).await;
+        let told = told(&relay, &query, &lines).await;
         assert_eq!(
             (told["access_key"].as_bool(), told["refused"].as_str()),
             (Some(true), word)
         );
-        assert_eq!(relay.metrics().get(refused), counted, "{lines}");
+        assert_eq!(relay.metrics().get(refused), counted, "{query} {lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_behind_a_proxy_that_hides_its_host_is_told_why_it_cannot_connect() {
+    let relay = TestRelay::start(|_| {});
+    let own = format!("?origin=http://{}", relay.addr());
+    for (query, lines, word) in [
+        (own.as_str(), "", None),
+        ("", "", None),
+        ("?origin=https://a.example", "", Some("origin_not_allowed")),
+        (
+            "?origin=https://a.example",
+            "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: a.example\r\n",
+            None,
+        ),
+    ] {
+        let told = told(&relay, query, lines).await;
+        assert_eq!(told["refused"].as_str(), word, "{query} {lines}");
     }
 }
 

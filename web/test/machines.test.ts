@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { whenFree } from "../src/disk/private_folder.ts";
 import { Source } from "../src/disk/source.ts";
-import { Inbox } from "../src/engine/line.ts";
 import { type Effect as ReceiveEffect, type Input as ReceiveInput, Receiving } from "../src/engine/receive.ts";
 import { type Effect as ShareEffect, type Input as ShareInput, Sharing } from "../src/engine/share.ts";
 import { PATIENCE, Waits } from "../src/engine/waits.ts";
-import { type Header, KIND, type Manifest, NO_HEADERS } from "../src/transfer/note.ts";
+import { type Header, KIND, type Manifest, NO_HEADERS, type Reason } from "../src/transfer/note.ts";
 
 const transfer = new Uint8Array(16).fill(7);
 const manifest: Manifest = { transfer, what: "file", name: "a.txt", size: 6, files: 1 };
@@ -38,7 +37,7 @@ function brief(effects: readonly (ReceiveEffect | ShareEffect)[]): string[] {
 
 /** A machine that is fed, at a time that only this moves. */
 function receiver(known = false) {
-  const machine = new Receiving("a7f3k2", 0, known);
+  const machine = new Receiving("a7f3k2", known);
   const at = { now: 0 };
   const feed = (input: ReceiveInput) => brief(machine.handle(input, at.now, 0));
   return { machine, at, feed };
@@ -50,17 +49,17 @@ const challenge = say({ type: "CHALLENGE", version: 2, salt: "00".repeat(32), no
 const start = { entries: 0, offset: 0, digest: NO_HEADERS };
 const data = (offset: number, length: number) => ({ kind: KIND.DATA, entry: 0, offset, content: new Uint8Array(length) }) as const;
 
-/** One that content is on its way to. */
-function begun() {
+/** One that content is on its way to; without a `first` header it is yet to come. */
+function begun(offered: Manifest = manifest, first: Header | null = header) {
   const it = receiver();
   it.feed({ is: "start" });
   assert.deepEqual(it.feed({ is: "up" }), ["say JOIN_ROOM"]);
   assert.deepEqual(it.feed(joined), ["tell joined", "make_key"]);
   assert.deepEqual(it.feed({ is: "key", key: new Uint8Array(65) }), ["say HELLO"]);
   assert.deepEqual(it.feed(challenge), ["tell proving", "prove"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false }), ["tell offered", "open_target"]);
+  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest: offered }, more: false }), ["tell offered", "open_target"]);
   assert.deepEqual(it.feed({ is: "ready", start, header: null, bytes: 0 }), ["seal 2", "tell begun"]);
-  assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header, json }, more: true }), ["entry"]);
+  if (first) assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.ENTRY, header: first, json }, more: true }), ["entry"]);
   return it;
 }
 
@@ -90,6 +89,9 @@ test("a receiver takes nothing out of its order", () => {
     assert.deepEqual(begun().feed({ is: "note", note, more: false }), ["seal 8 protocol", "hang_up 1000", "tell failed misbehaved"]);
   }
   assert.deepEqual(begun().feed(say({ type: "CHALLENGE" })).at(-1), "tell failed misbehaved");
+  // No file at all is not an empty one.
+  const none = begun(manifest, null).feed({ is: "note", note: { kind: KIND.END, entries: 0, bytes: 0, digest: NO_HEADERS }, more: false });
+  assert.equal(none.at(-1), "tell failed misbehaved");
 });
 
 test("a receiver whose line is lost comes back, and goes on with what it has", () => {
@@ -139,22 +141,11 @@ test("a receiver of sessions takes those that it has asked for, each once, and n
   const { feed } = listed();
   assert.deepEqual(feed({ is: "select", id: "a" }), ["say SELECT_SESSION"]);
   assert.deepEqual(feed({ is: "select", id: "a" }), []);
-  assert.deepEqual(feed(payload("a")), ["keep_payload", "tell delivered"]);
+  assert.deepEqual(feed(payload("a")), ["keep_payload"]);
+  assert.deepEqual(feed({ is: "kept", bytes: 4 }), ["tell delivered"]);
   assert.equal(feed(payload("a")).at(-1), "tell failed misbehaved");
   assert.equal(listed().feed(payload("a")).at(-1), "tell failed misbehaved");
   assert.equal(begun().feed(say({ type: "DENIED", reason: "invalid_proof" })).at(-1), "tell failed misbehaved");
-});
-
-test("what a stranger may have waiting is bounded, by its bytes and by its messages", () => {
-  const inbox = new Inbox<number>();
-  const MIB = 1024 * 1024;
-  assert.ok(inbox.addOfStranger(1, 60 * MIB));
-  assert.ok(!inbox.addOfStranger(2, 60 * MIB));
-  let small = 0;
-  while (inbox.addOfStranger(3, 1)) small++;
-  assert.ok(small > 1000 && small < 40_000, String(small));
-  // What is our own is heard all the same.
-  inbox.add(4);
 });
 
 test("what is locked is tried again until it is free, and nothing else is", async () => {
@@ -191,15 +182,15 @@ test("a page that wakes tries again at once, but not where the relay has told it
 
 test("a line on which nothing comes any more is given up", () => {
   const { feed, at } = begun();
-  at.now = 44_000;
+  at.now = 119_000;
   assert.deepEqual(feed({ is: "tick" }), []);
-  at.now = 46_000;
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
 });
 
 /** A share whose room is open. */
 function sharer(token = true) {
-  const machine = new Sharing(manifest, 0);
+  const machine = new Sharing(manifest);
   const at = { now: 0 };
   const feed = (input: ShareInput) => brief(machine.handle(input, at.now, 0));
   feed({ is: "start" });
@@ -246,9 +237,16 @@ test("a sender leaves a receiver that breaks the rules, and is there for the nex
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.CONFIRM, records: 1, bytes: 0 } }), gone);
   assert.deepEqual(sending().feed({ is: "note", note: { kind: KIND.DELIVERED } }), gone);
   assert.deepEqual(sending().feed(hello), gone);
-  const early = sharer();
-  early.feed(peer);
-  assert.deepEqual(early.feed(auth), gone);
+  const denied = ["say DENIED", "tell receiver_failed misbehaved"];
+  const early = (...inputs: ShareInput[]) => {
+    const it = sharer();
+    it.feed(peer);
+    return inputs.map((input) => it.feed(input)).at(-1);
+  };
+  assert.deepEqual(early(auth), denied);
+  assert.deepEqual(early({ is: "not_opened" }), denied);
+  assert.deepEqual(early(hello, hello), denied);
+  assert.deepEqual(early(hello, { is: "bad_key" }), denied);
 });
 
 test("a sender that was lost resumes its room; without a token the room is lost", () => {
@@ -275,18 +273,20 @@ test("a receiver cannot end a share by words of the relay's, and the tenth wrong
 test("a receiver that says nothing is left", () => {
   const { feed, at } = sending();
   feed({ is: "step", step: { is: "entry", header, json } });
-  at.now = 61_000;
+  at.now = 120_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  at.now = 121_000;
   assert.deepEqual(feed({ is: "tick" }), ["seal 8 stalled", "tell receiver_failed peer_lost", "hang_up 4000", "dial 1000"]);
 });
 
 test("waits double up to their bound, are spread, and end with patience", () => {
-  const waits = new Waits(0);
+  const waits = new Waits();
   assert.equal(waits.next(0, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", null, 1), 1000);
   for (let tries = 0; tries < 20; tries++) waits.next(0, "quick", null, 0);
   assert.equal(waits.next(0, "quick", null, 1), 15_000);
   assert.equal(waits.next(PATIENCE, "quick", null, 0), null);
-  waits.progress(PATIENCE);
+  waits.progress();
   assert.equal(waits.next(PATIENCE, "quick", null, 0), 250);
   assert.equal(waits.next(0, "quick", 100_000, 0), 100_000);
 });
@@ -309,4 +309,107 @@ test("a source is walked again from where a receiver is, and only if it is the s
   await assert.rejects(changed.walkFrom(from), { reason: "source_changed" });
   await assert.rejects(source.walkFrom({ ...from, offset: 4 }), { reason: "source_changed" });
   await assert.rejects(source.walkFrom({ ...from, entries: 3 }), { reason: "source_changed" });
+});
+
+test("no file is left out for another of the same path", async () => {
+  const file = (path: string) => ({ path: path.split("/"), file: new File([path], "x", { lastModified: 5 }) });
+  // A folder comes first, whatever was picked first; and some names are the same once they are safe.
+  const source = await Source.of([file("a"), file("a/b"), file("a/b"), file("c?.txt"), file("c_.txt")], "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  let step = await walk.next();
+  for (; step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path.join("/"));
+  assert.deepEqual(paths, ["a", "a/b", "a/b (2)", "a (2)", "c_ (2).txt", "c_.txt"]);
+  assert.equal(step.bytes, source.size);
+});
+
+test("a folder comes in the order of UTF-8", async () => {
+  const names = ["b", "a😀", "a", "（1）.txt", "😀.txt", "😁.txt", "한.txt"];
+  const source = await Source.of(names.map((it) => ({ path: [it], file: new File([], it) })), "files");
+  const walk = await source.walkFrom(start);
+  const paths = [];
+  for (let step = await walk.next(); step.is !== "end"; step = await walk.next()) if (step.is === "entry") paths.push(step.header.path[0]);
+  assert.deepEqual(paths, [...names].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
+});
+
+test("patience is for one trouble, however long all was well before it", () => {
+  const share = sharer();
+  share.at.now = 2 * PATIENCE;
+  assert.deepEqual(share.feed(down), ["tell waiting", "hang_up 4000", "dial 250"]);
+  share.feed({ is: "up" });
+  share.feed(say({ type: "ROOM_RESUMED", room_id: "a7f3k2", expires_in: 900, resume_token: "t" }));
+  share.at.now = 4 * PATIENCE;
+  assert.equal(share.feed(down)[0], "tell waiting");
+  share.at.now = 5 * PATIENCE + 1;
+  assert.deepEqual(share.feed(down), ["hang_up 1000", "tell failed unreachable"]);
+  const receive = begun();
+  receive.at.now = 2 * PATIENCE;
+  assert.equal(receive.feed(down)[0], "tell waiting");
+});
+
+test("a receiver that was too slow comes back, and one that is sent away otherwise does not", () => {
+  const abort = (reason: Reason) => begun().feed({ is: "note", note: { kind: KIND.ABORT, reason }, more: false });
+  assert.deepEqual(abort("stalled"), ["tell waiting", "hang_up 4000", "dial 250"]);
+  assert.deepEqual(abort("source_changed"), ["hang_up 1000", "tell failed aborted"]);
+});
+
+test("a stream that has nothing to say keeps its line for a while", () => {
+  const { feed, at } = begun({ ...manifest, what: "stream", size: null }, { ...header, what: "stream", size: null });
+  at.now = 300_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  // A line may be dead unheard.
+  at.now = PATIENCE + 1;
+  assert.deepEqual(feed({ is: "tick" }), ["hang_up 4000", "dial 0", "tell connecting"]);
+});
+
+test("a sender may not send much more than it has offered, nor a file of another size", () => {
+  const folder = begun({ ...manifest, what: "folder", size: 10 }, { ...header, size: null });
+  const record = new Uint8Array(32 * 1024);
+  let offset = 0;
+  const next = () => folder.feed({ is: "note", note: { kind: KIND.DATA, entry: 0, offset, content: record }, more: true });
+  for (; offset <= 64 * 1024 * 1024 - record.length; offset += record.length) assert.equal(next()[0], "write");
+  assert.equal(next().at(-1), "tell failed misbehaved");
+  const it = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }, challenge] as const) it.feed(input);
+  it.feed({ is: "note", note: { kind: KIND.MANIFEST, manifest }, more: false });
+  it.feed({ is: "ready", start, header: null, bytes: 0 });
+  const longer = { kind: KIND.ENTRY, header: { ...header, size: 7 }, json } as const;
+  assert.deepEqual(it.feed({ is: "note", note: longer, more: false }), ["seal 8 interrupted", "hang_up 1000", "tell failed aborted"]);
+});
+
+test("a receiver has time to type its passphrase", () => {
+  const { feed, at } = sharer();
+  feed(peer);
+  feed(hello);
+  at.now = 299_000;
+  assert.deepEqual(feed({ is: "tick" }), []);
+  assert.deepEqual(feed(auth), ["verify"]);
+});
+
+test("what was meant for the receiver before is passed over", () => {
+  const { feed } = receiver();
+  for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }] as const) feed(input);
+  assert.deepEqual(feed(say({ type: "PAYLOAD", salt: "00".repeat(32), nonce: "00".repeat(12), ciphertext: "" })), []);
+  assert.deepEqual(feed({ is: "not_opened" }), []);
+  assert.deepEqual(receiver().feed({ is: "flooded" }), ["hang_up 1000", "tell failed misbehaved"]);
+  assert.deepEqual(feed(challenge), ["tell proving", "prove"]);
+});
+
+test("both sides say which version it goes on by, and the room is asked for as long as a token lasts", () => {
+  const first = say({ type: "CHALLENGE", salt: "00".repeat(32), nonce: "00".repeat(16) });
+  for (const [said, isFirst] of [[first, true], [challenge, false]] as const) {
+    const { machine, feed } = receiver();
+    for (const input of [{ is: "start" }, { is: "up" }, joined, { is: "key", key: new Uint8Array(65) }] as const) feed(input);
+    assert.deepEqual(machine.handle(said, 0, 0)[0], { do: "tell", event: { is: "proving", first: isFirst } });
+  }
+  for (const [said, isFirst] of [[say({ type: "HELLO", version: 1 }), true], [hello, false]] as const) {
+    const { machine, feed } = sharer();
+    feed(peer);
+    assert.deepEqual(machine.handle(said, 0, 0)[0], { do: "tell", event: { is: "proving", first: isFirst } });
+  }
+  const machine = new Sharing(manifest);
+  machine.handle({ is: "start" }, 0, 0);
+  assert.deepEqual(machine.handle({ is: "up" }, 0, 0), [
+    { do: "say", text: JSON.stringify({ type: "CREATE_ROOM", resume: true, expires_in: 86_400 }) },
+  ]);
 });

@@ -8,14 +8,14 @@ import { connect } from "node:net";
 
 const [port, relay] = process.argv.slice(2).map(Number);
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
 
 const server = createServer(async (request, response) => {
   const { pathname } = new URL(request.url, "http://localhost");
   const name = pathname.endsWith("/") ? "index.html" : pathname.split("/").pop();
   if (pathname.endsWith("page/config")) {
-    response.end(JSON.stringify({ access_key: false, max_message: 67108864, max_receiver_message: 10485760, room_ttl: 1800, refused: null }));
+    response.end(JSON.stringify({ access_key: false, max_message: 67108864, refused: null }));
     return;
   }
   if (pathname.includes("/download/")) return void response.writeHead(204).end();

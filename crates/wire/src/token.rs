@@ -31,7 +31,8 @@ impl Claim {
     /// The bytes of it: the version (1), and then the key's name (4), the opening (8) and the end of life (8),
     /// big-endian.
     pub fn to_bytes(self) -> [u8; HEAD] {
-        let mut bytes = [VERSION; HEAD];
+        let mut bytes = [0; HEAD];
+        bytes[0] = VERSION;
         bytes[1..5].copy_from_slice(&self.key);
         bytes[5..13].copy_from_slice(&self.opened.to_be_bytes());
         bytes[13..].copy_from_slice(&self.until.to_be_bytes());

@@ -1,7 +1,7 @@
 //! Carries out what follows in the rooms: through the sessions' mailboxes, in the counts, in the log and in the
 //! event log.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Instant};
 
 use relay_wire::code::RoomCode;
 
@@ -42,7 +42,7 @@ impl RoomRegistry {
                 Effect::Ping(id) => self.send(id, Deliver::Ping),
                 Effect::Awaited(id, others) => self.send(id, Deliver::Awaited(others)),
                 Effect::Close(id, departure) => self.send(id, Deliver::Close(departure)),
-                Effect::Opened(id, code) => self.room_opened(id, code, cause),
+                Effect::Opened(id, code, until) => self.room_opened(id, code, until, cause),
                 Effect::Away(away) => self.room_away(&away, cause),
                 Effect::Resumed(resumed) => self.room_resumed(&resumed, cause),
                 Effect::Joined(joined) => self.joined(&joined, cause),
@@ -57,8 +57,17 @@ impl RoomRegistry {
         self.effects = effects;
     }
 
-    fn room_opened(&mut self, sender: SessionId, code: RoomCode, cause: Option<&Member>) {
+    fn room_opened(
+        &mut self,
+        sender: SessionId,
+        code: RoomCode,
+        until: Instant,
+        cause: Option<&Member>,
+    ) {
         self.state.placement.opened(self.worker);
+        if let Some(cluster) = &self.state.cluster {
+            cluster.opened(&code, until);
+        }
         let is_check = |it: &Member| it.visitor.check;
         if self.members.get(&sender).is_some_and(is_check) {
             self.checks.insert(code);

@@ -17,7 +17,7 @@ use super::{RoomRegistry, requests::again_in};
 use crate::{
     actors::now,
     limits::address::AddressKey,
-    observe::metrics::NotResumed,
+    observe::{events::Kind, metrics::NotResumed},
     rooms::{Role, SessionId, Terms, Ticket, Whereabouts},
 };
 
@@ -154,9 +154,16 @@ impl RoomRegistry {
 
     /// Opens a room anew that no node has, once none takes it at the same time.
     pub(super) fn open_anew(&mut self, id: SessionId, resume: Resume, ctx: &mut Context<Self>) {
-        let (Some((code, _)), Some(cluster)) = (self.claim(&resume), self.state.cluster.clone())
-        else {
+        let Some(cluster) = self.state.cluster.clone() else {
             return;
+        };
+        let code = match self.good_claim(&resume) {
+            Ok((code, _)) => code,
+            // Its token has died while the others were asked.
+            Err(ending) => {
+                let kind = Kind::ResumeRoomRejected;
+                return self.refuse(id, kind, ending.into(), Duration::ZERO);
+            }
         };
         let taking = async move { cluster.take_again(&code).await };
         let opening = taking.into_actor(self).map(move |taken, registry, ctx| {
@@ -166,7 +173,13 @@ impl RoomRegistry {
         ctx.spawn(opening);
     }
 
-    fn opened_anew(&mut self, id: SessionId, code: RoomCode, resume: &Resume, taken: bool) {
+    pub(super) fn opened_anew(
+        &mut self,
+        id: SessionId,
+        code: RoomCode,
+        resume: &Resume,
+        taken: bool,
+    ) {
         let now = now();
         let entered = match (self.client(id), self.claim(resume)) {
             // It has left meanwhile, or is told that the relay stops.

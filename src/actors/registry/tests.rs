@@ -1,12 +1,17 @@
 //! What no client can see: which worker knows of whom.
 
+mod node;
+
 use std::{iter, time::Duration};
 
 use actix::Message;
 use actix_rt::time::timeout;
 use relay_testing::metrics::Metrics;
 use relay_wire::request::{Create, Request};
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::AsyncWriteExt,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
 
 use super::{effects::KEPT_EFFECTS, *};
 use crate::{
@@ -156,29 +161,47 @@ async fn who_has_left_and_is_still_written_to_is_blocked_as_well() {
 
 /// What a session hears from a registry that it comes to, until there is no more.
 async fn told(worker: &Worker, visitor: Visitor, moved: Option<Moved>) -> Vec<Deliver> {
-    let (hears, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let ear = Ear(hears).start();
-    worker.registry.do_send(Attach {
-        id: worker.next_session(),
-        session: ear.clone().recipient(),
-        visitor,
-        vitals: Arc::new(Vitals::new(now())),
-        moved,
-    });
-    // Behind what it was sent.
-    worker.registry.send(Alive).await.unwrap();
-    ear.send(Deliver::Ping).await.unwrap();
-    let mut all = Vec::new();
-    loop {
-        match heard.recv().await.unwrap() {
-            Deliver::Ping => return all,
-            other => all.push(other),
+    Guest::at(worker, visitor, moved).hears(worker).await
+}
+
+/// A session that has come to a registry.
+struct Guest {
+    id: SessionId,
+    ear: Addr<Ear>,
+    heard: UnboundedReceiver<Deliver>,
+}
+
+impl Guest {
+    fn at(worker: &Worker, visitor: Visitor, moved: Option<Moved>) -> Self {
+        let (hears, heard) = unbounded_channel();
+        let (id, ear) = (worker.next_session(), Ear(hears).start());
+        worker.registry.do_send(Attach {
+            id,
+            session: ear.clone().recipient(),
+            visitor,
+            vitals: Arc::new(Vitals::new(now())),
+            moved,
+        });
+        Self { id, ear, heard }
+    }
+
+    /// What it is told until there is no more.
+    async fn hears(&mut self, worker: &Worker) -> Vec<Deliver> {
+        // Behind what it was sent.
+        worker.registry.send(Alive).await.unwrap();
+        self.ear.send(Deliver::Ping).await.unwrap();
+        let mut all = Vec::new();
+        loop {
+            match self.heard.recv().await.unwrap() {
+                Deliver::Ping => return all,
+                other => all.push(other),
+            }
         }
     }
 }
 
 /// Somebody who says what it is told.
-struct Ear(tokio::sync::mpsc::UnboundedSender<Deliver>);
+struct Ear(UnboundedSender<Deliver>);
 
 impl Actor for Ear {
     type Context = Context<Self>;

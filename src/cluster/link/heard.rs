@@ -1,6 +1,6 @@
 //! What a node does about what it hears over NATS.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::Message;
 use jiff::Timestamp;
@@ -89,7 +89,11 @@ impl Link {
                 asks,
                 up,
                 decided,
-            } => self.on_here(&node, asks, up, decided).await,
+                rooms,
+            } => {
+                let rooms = Duration::from_secs(rooms);
+                self.on_here(&node, asks, up, decided, rooms).await;
+            }
             Word::Gone(id) => {
                 self.cluster.gone(id);
                 self.may_be_free(|other| other.id == id).await;
@@ -109,7 +113,14 @@ impl Link {
         keys.hear(Purpose::Word, &message.subject, &message.payload)
     }
 
-    async fn on_here(&mut self, node: &Node, asks: bool, up: u64, decided: Fingerprint) {
+    async fn on_here(
+        &mut self,
+        node: &Node,
+        asks: bool,
+        up: u64,
+        decided: Fingerprint,
+        rooms: Duration,
+    ) {
         let own = &self.cluster.own;
         if node.id == own.id {
             return;
@@ -117,7 +128,12 @@ impl Link {
         if node.address == own.address {
             return self.on_rival(node, asks, up).await;
         }
-        let change = self.cluster.known().peers.heard(node, Instant::now());
+        let change = {
+            let (peers, now) = (&mut self.cluster.known().peers, Instant::now());
+            let change = peers.heard(node, now);
+            peers.has_rooms(node.id, rooms, now);
+            change
+        };
         self.cluster.report(change);
         if asks {
             self.here(false).await;

@@ -1,6 +1,9 @@
 //! How receivers leave a room, and how it ends for all who are in it.
 
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use relay_wire::{code::RoomCode, ending::Ending, reply::Reply};
 
@@ -77,6 +80,13 @@ impl Room {
         dismissed.collect()
     }
 
+    /// Until when its token lives, where it has one and may not be opened again by it once it has ended so.
+    pub(in crate::rooms) fn void_until(&self, ending: Ending) -> Option<Instant> {
+        // The relay after one that stops is to have it again.
+        let is_void = self.resumable.is_some() && ending != Ending::ServerShutdown;
+        is_void.then(|| self.due + TOKEN_MORE)
+    }
+
     /// Sends everybody away; returns who that was.
     pub(in crate::rooms) fn close(
         mut self,
@@ -103,8 +113,6 @@ impl Room {
             effects.push(Effect::Close(self.sender, ending.into()));
             members.push(self.sender);
         }
-        // A relay that stops is to have it again.
-        let is_void = ending != Ending::ServerShutdown;
         effects.push(Effect::Closed(Summary {
             code,
             sender: self.sender,
@@ -113,10 +121,7 @@ impl Room {
             departure,
             receivers: self.receivers,
             passed: self.passed,
-            void_until: self
-                .resumable
-                .filter(|_| is_void)
-                .map(|_| self.due + TOKEN_MORE),
+            void_until: self.void_until(ending),
         }));
         members
     }

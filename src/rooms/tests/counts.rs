@@ -14,7 +14,7 @@ fn lines(world: &mut World, call: impl FnOnce(&mut Rooms, &mut Vec<Effect>)) -> 
     let mut effects = Vec::new();
     call(&mut world.rooms, &mut effects);
     let lines = effects.into_iter().filter_map(|effect| match effect {
-        Effect::Opened(id, code) => Some(format!("{} opened {code}", id.0)),
+        Effect::Opened(id, code, _) => Some(format!("{} opened {code}", id.0)),
         Effect::Joined(joined) => Some(joined.to_string()),
         Effect::Left(visit) => Some(visit.at(world.now).to_string()),
         Effect::Closed(summary) => Some(summary.at(world.now).to_string()),

@@ -1,6 +1,7 @@
 /** Which kind of target a transfer gets in this browser. */
 
 import type { Manifest } from "../transfer/note.ts";
+import { DiskFault } from "./fault.ts";
 import { MAX_MEMORY } from "./flow.ts";
 
 /** What this browser can do. */
@@ -31,4 +32,15 @@ export function ways({ what, size }: Pick<Manifest, "what" | "size">, can: Can):
   if (fits(MAX_MEMORY) && !fits(SMALL)) ways.push("memory");
   const ask = can.pick && (what !== "file" || size === null || size >= ASK_FROM || ways[0] !== "private");
   return ask ? ["pick", ...ways] : ways;
+}
+
+/** Opens the first way that works: a private file system, or a download, may be there and be of no use. */
+export async function firstThatOpens<T>([way, ...others]: readonly Way[], open: (way: Way) => Promise<T>): Promise<T> {
+  if (way === undefined) throw new DiskFault("target_failed");
+  return open(way).catch((error: unknown) => {
+    // Who receives it in another page wants it there.
+    const isElsewhere = others.length > 0 && error instanceof DiskFault && error.reason !== "in_use";
+    if (!isElsewhere) throw error;
+    return firstThatOpens(others, open);
+  });
 }

@@ -5,6 +5,7 @@
 
 import { DiskFault } from "./fault.ts";
 import type { Sink } from "./flow.ts";
+import { guarded } from "./target.ts";
 
 /** How long the browser may take to begin a download, in ms. */
 const PATIENCE = 20_000;
@@ -21,8 +22,10 @@ export interface Offer {
   readonly size: number | null;
 }
 
-/** Begins a download; `leaving` is told that the browser goes to an address now, which is none to leave the page for. */
-export async function downloadSink(offer: Offer, leaving: () => void): Promise<Sink> {
+/** Begins a download; `leaving` is called right before the browser goes to its address. Throws {@link DiskFault}. */
+export const downloadSink = (offer: Offer, leaving: () => void): Promise<Sink> => guarded(begin(offer, leaving));
+
+async function begin(offer: Offer, leaving: () => void): Promise<Sink> {
   await navigator.serviceWorker.register("service.js");
   const { active } = await navigator.serviceWorker.ready;
   if (!active) throw new DiskFault("target_failed");

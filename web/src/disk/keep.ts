@@ -26,21 +26,21 @@ const MAX_KEPT = 64 * 1024 * 1024;
 /** How long files of a tab that never came back are kept, in ms. */
 const KEPT = 24 * 60 * 60 * 1000;
 
-/** This tab's own storage; `null` in a browser that lets pages keep nothing. */
-function ownStorage(): Storage | null {
+/** Asks this tab's storage; `null` where the browser has none for this page, or no room in it. */
+function inTab<T>(ask: (storage: Storage) => T): T | null {
   try {
-    return sessionStorage;
+    return ask(sessionStorage);
   } catch {
     return null;
   }
 }
 
 export function keep(kept: Kept): void {
-  ownStorage()?.setItem(NAME, JSON.stringify(kept));
+  inTab((storage) => storage.setItem(NAME, JSON.stringify(kept)));
 }
 
 export function kept(): Kept | null {
-  const fields = object(ownStorage()?.getItem(NAME) ?? null);
+  const fields = object(inTab((storage) => storage.getItem(NAME)));
   const [code, transfer] = [text(fields?.["code"], 64), text(fields?.["transfer"], 32)];
   const [resumeToken, name, until] = [text(fields?.["resumeToken"], 1000), text(fields?.["name"], 1000), count(fields?.["until"])];
   if (!fields || code === null) return null;
@@ -52,7 +52,7 @@ export function kept(): Kept | null {
 /** Forgets this tab's transfer, and its files. */
 export async function forget(): Promise<void> {
   const last = kept();
-  ownStorage()?.removeItem(NAME);
+  inTab((storage) => storage.removeItem(NAME));
   if (last?.role === "share") await inStore("readwrite", (store) => store.delete(last.transfer)).catch(() => undefined);
 }
 

@@ -32,7 +32,11 @@ export async function openPrivate(manifest: Manifest, saved: (saved: Saved) => v
   const done = await claim(transfer, CLAIM);
   if (!done) throw new DiskFault("in_use");
   const worker = new Worker(DISK_WORKER, { type: "module" });
-  const place = await guarded(ask<Place>(worker, { ask: "open", transfer }));
+  const place = await guarded(ask<Place>(worker, { ask: "open", transfer })).catch((fault: unknown) => {
+    worker.terminate();
+    done();
+    throw fault;
+  });
   const paths = new Paths();
   const store: Store = {
     async begin(header, json) {
@@ -51,9 +55,9 @@ export async function openPrivate(manifest: Manifest, saved: (saved: Saved) => v
     },
     async leave(keep) {
       worker.terminate();
-      done();
       // What cannot be removed now is when nobody has gone on with it for a day.
       if (!keep) await removeFolder(transfer).catch(() => undefined);
+      done();
     },
   };
   return targetOf(store, place, saved);

@@ -84,10 +84,10 @@ function readContent(file: FileSystemSyncAccessHandle, longest: number): number 
   return size;
 }
 
-/** The entry before is whole. */
+/** The entry before is whole, and on the disk before the index tells of another. */
 function settle(): void {
   if (!content) return;
-  content.flush();
+  if (unflushed > 0) content.flush();
   content.close();
   content = null;
   write(sums, new Uint8Array(new Uint32Array([sum]).buffer), (entries - 1) * 4);
@@ -97,7 +97,6 @@ async function begin(json: Bytes, isFolder: boolean): Promise<void> {
   settle();
   write(index, json, index.getSize());
   write(index, fromText("\n"), index.getSize());
-  index.flush();
   [sum, unflushed] = [0, 0];
   if (!isFolder) content = await handle(String(entries));
   entries++;

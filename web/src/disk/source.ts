@@ -2,7 +2,7 @@
 
 import { type Bytes, fromNumber, fromText, same, sha256, toText } from "../transfer/bytes.ts";
 import { chained, entryNote, type Header, type Manifest, NO_HEADERS, PIECE, RECORD, type Start } from "../transfer/note.ts";
-import { safeName } from "../transfer/names.ts";
+import { numbered, safeName } from "../transfer/names.ts";
 import { DiskFault } from "./fault.ts";
 
 /** A file, or an empty folder, with the names of the folders around it. */
@@ -40,12 +40,6 @@ export class Source {
     const inside = picked.map(({ path, file }) => ({ path: path.slice(root === null ? 0 : 1).map(safeName), file }));
     const items = await Promise.all(withFolders(inside).map(stamped));
     return new Source("folder", safeName(root ?? other), size, files.length, items);
-  }
-
-  static ofText(text: string, name: string): Promise<Source> {
-    // The time is left out: the same text is the same source after a reload.
-    const file = new File([text], name, { type: "text/plain", lastModified: 0 });
-    return Source.of([{ path: [name], file }], name);
   }
 
   manifest(transfer: Bytes): Manifest {
@@ -156,15 +150,25 @@ function commonFolder(picked: readonly Picked[]): string | null {
   return all ? first : null;
 }
 
-/** In order, with each folder in front of what lies in it. */
+/**
+ * In order, with each folder in front of what lies in it. Files whose paths are the same, as those from two folders
+ * or with names that were made safe may be, get a number.
+ */
 function withFolders(picked: readonly Picked[]): Picked[] {
   const all = new Map<string, Picked>();
-  for (const one of picked) {
-    for (let depth = 1; depth < one.path.length; depth++) {
-      const path = one.path.slice(0, depth);
-      all.set(path.join("/"), { path, file: null });
+  for (const { path, file } of picked) {
+    const folders = path.slice(0, file ? -1 : undefined);
+    for (const depth of folders.keys()) {
+      const folder = folders.slice(0, depth + 1);
+      all.set(folder.join("/"), { path: folder, file: null });
     }
-    if (one.path.length > 0) all.set(one.path.join("/"), one);
+  }
+  for (const { path, file } of picked) {
+    if (!file) continue;
+    const [folders, name] = [path.slice(0, -1), path.at(-1) ?? ""];
+    let free = path;
+    for (let number = 2; all.has(free.join("/")); number++) free = [...folders, numbered(name, number)];
+    all.set(free.join("/"), { path: free, file });
   }
   return [...all.values()].sort((left, right) => compare(left.path, right.path));
 }
@@ -174,6 +178,13 @@ function compare(left: readonly string[], right: readonly string[]): number {
     const [one, other] = [left[depth], right[depth]];
     if (one === other && one !== undefined) continue;
     if (one === undefined || other === undefined) return (one === undefined ? 0 : 1) - (other === undefined ? 0 : 1);
-    return one < other ? -1 : 1;
+    return compareNames(one, other);
   }
+}
+
+/** As bytes of UTF-8 are compared, which is by characters: UTF-16 has some of its units in another order. */
+function compareNames(one: string, other: string): number {
+  let at = 0;
+  while (at < one.length && one[at] === other[at]) at++;
+  return (one.codePointAt(at) ?? -1) - (other.codePointAt(at) ?? -1);
 }

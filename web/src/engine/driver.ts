@@ -6,15 +6,15 @@
 import type { Bytes } from "../transfer/bytes.ts";
 import { KIND, type Note, type Reason } from "../transfer/note.ts";
 import { NotOpened, type Opener, type Sealer } from "../transfer/seal.ts";
-import type { CommonEffect, Event } from "./event.ts";
+import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import { DiskFault } from "../disk/fault.ts";
-import { Inbox, Line, type Relay } from "./line.ts";
+import { Inbox, Line, type Relay, weightOf } from "./line.ts";
 import { nudgeCollector } from "./nudge.ts";
 import type { Down } from "./relay.ts";
 
 /** Inputs that both machines know. */
 export type CommonInput =
-  | { readonly is: "start" | "up" | "not_opened" | "stop" | "tick" }
+  | { readonly is: "start" | "up" | "not_opened" | "flooded" | "stop" | "tick" }
   | ({ readonly is: "down" } & Down)
   | { readonly is: "text"; readonly text: string }
   | { readonly is: "disk"; readonly reason: Reason }
@@ -35,6 +35,8 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
   private line: Line | null = null;
   private dialling: ReturnType<typeof setTimeout> | undefined;
   private readonly inbox = new Inbox<Waiting<Input | CommonInput>>();
+  /** Has what is waited for be left. */
+  private halt = (): void => undefined;
 
   protected constructor(
     protected readonly machine: Machine<Input | CommonInput, Effect | CommonEffect>,
@@ -60,6 +62,12 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
     this.inbox.add({ line: null, input });
   }
 
+  /** Has it end now: what is being done, as a write that the browser lets wait, is left to itself. */
+  stop(): void {
+    this.halt();
+    this.post({ is: "stop" });
+  }
+
   /** Runs until the machine is over. */
   async run(): Promise<void> {
     const clock = setInterval(() => this.post({ is: "tick" }), 1000);
@@ -74,7 +82,7 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
   }
 
   private async handleOwn(own: Promise<Input>): Promise<void> {
-    const input = await own.catch((error: unknown): CommonInput => ({ is: "disk", reason: reasonOf(error) }));
+    const input = await this.unlessStopped(own).catch((error: unknown): CommonInput => ({ is: "disk", reason: reasonOf(error) }));
     await this.handle(input);
   }
 
@@ -90,7 +98,9 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
       if (!this.opener) throw new NotOpened("no keys yet");
       const note = await this.opener.open(message);
       if (note.kind === KIND.MANIFEST) this.bind(note.manifest.transfer);
-      return this.noted(note, !this.inbox.isEmpty());
+      // A tick that waits is nothing that the other side has said.
+      const more = this.inbox.has(({ line, input }) => line === this.line && isBinary(input));
+      return this.noted(note, more);
     } catch {
       return { is: "not_opened" };
     }
@@ -104,15 +114,26 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
   private async handle(input: Input | CommonInput): Promise<void> {
     for (const effect of this.machine.handle(input, performance.now(), Math.random())) {
       try {
-        const answer = await this.carryOut(effect);
+        const answer = await this.unlessStopped(this.carryOut(effect));
         if (answer) await this.handle(answer);
+        // What else was to be done is for a machine that goes on.
+        if (answer && this.machine.isOver()) return;
       } catch (error) {
         return this.handle({ is: "disk", reason: reasonOf(error) });
       }
     }
   }
 
-  private async carryOut(effect: Effect | CommonEffect): Promise<Input | null> {
+  /** What this work answers; where it is stopped meanwhile, that. What a machine does last is not stopped. */
+  private unlessStopped<T>(work: Promise<T>): Promise<T | CommonInput> {
+    if (this.machine.isOver()) return work;
+    return new Promise((done, failed) => {
+      this.halt = () => done({ is: "stop" });
+      work.then(done, failed);
+    });
+  }
+
+  private async carryOut(effect: Effect | CommonEffect): Promise<Input | CommonInput | null> {
     if (!isCommon(effect)) return this.perform(effect as Effect);
     switch (effect.do) {
       case "dial":
@@ -139,11 +160,10 @@ export abstract class Driver<Input extends { readonly is: string }, Effect exten
     this.line?.close(1000);
     this.sealer = this.opener = null;
     const line: Line = new Line(this.relay, (input) => {
-      const bytes = input.is === "binary" ? input.bytes.length : input.is === "text" ? 2 * input.text.length : 0;
-      if (this.inbox.addOfStranger({ line, input }, bytes)) return;
-      // Whoever sends more than the window allows is no sender of ours, and is not heard any further.
-      line.close(1000);
-      this.post({ is: "not_opened" });
+      if (this.inbox.add({ line, input }, weightOf(input))) return;
+      // Whoever sends more than the window allows is no sender of ours: nothing more is heard of it.
+      line.close(COMING_BACK);
+      this.post({ is: "flooded" });
     });
     this.line = line;
   }

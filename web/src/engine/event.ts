@@ -9,7 +9,8 @@ export type Event =
   | { readonly is: "opened"; readonly code: string; readonly expiresIn: number; readonly resumeToken: string | null }
   | { readonly is: "queued"; readonly position: number | null }
   | { readonly is: "joined" | "peer_joined" }
-  | { readonly is: "proving" }
+  /** `first`: by version 1, whose key is the passphrase's alone. */
+  | { readonly is: "proving"; readonly first: boolean }
   | { readonly is: "wrong_proof"; readonly left: number }
   | { readonly is: "offered"; readonly manifest: Manifest }
   | { readonly is: "begun"; readonly total: number | null; readonly from: number }

@@ -10,7 +10,6 @@ export type Fault =
 
 /** Faults that have no more to tell. */
 export type PlainFault =
-  | "not_a_code"
   | "room_not_found"
   | "room_expired"
   | "room_lost"

@@ -3,10 +3,10 @@
 import { type Bytes } from "../transfer/bytes.ts";
 import type { Down } from "./relay.ts";
 
-/** The most that may have come and not been handled: twice the window, and one message of version 1. */
+/** The most that may have come of a line and not been handled: twice the window, and one message of version 1. */
 const MOST_WAITING = 68 * 1024 * 1024;
-/** What a message counts for beside its bytes: many small ones take memory, too. */
-const EACH = 256;
+/** What a message weighs besides what is in it, so that many short ones have a bound, too. */
+const LEAST_WEIGHT = 1024;
 /** How long a handshake may take, in ms. */
 const HANDSHAKE = 20_000;
 
@@ -36,7 +36,9 @@ export async function askConfig(relay: Relay): Promise<Config> {
   const headers: Record<string, string> = relay.key ? { Authorization: `Bearer ${relay.key}` } : {};
   const likely = { accessKey: false, maxMessage: 64 * 1024 * 1024, refused: null };
   try {
-    const answer = await fetch(new URL("page/config", relay.base), { headers, cache: "no-store", signal: AbortSignal.timeout(HANDSHAKE) });
+    // Which a browser says of itself with a WebSocket, and not with this.
+    const origin = new URL(relay.base).origin;
+    const answer = await fetch(new URL(`page/config?origin=${origin}`, relay.base), { headers, cache: "no-store", signal: AbortSignal.timeout(HANDSHAKE) });
     const fields = answer.ok ? ((await answer.json()) as Record<string, unknown>) : {};
     const max = fields["max_message"];
     return {
@@ -99,33 +101,34 @@ export class Line {
   }
 }
 
+/** What one thing that was heard weighs while it waits, in bytes; a text by its length, as ours are of ASCII. */
+export function weightOf(heard: Heard): number {
+  const content = heard.is === "binary" ? heard.bytes.length : heard.is === "text" ? heard.text.length : 0;
+  return LEAST_WEIGHT + content;
+}
+
 /** What has come and waits to be handled, in order. */
 export class Inbox<T> {
-  private waiting: { item: T; bytes: number }[] = [];
-  private bytes = 0;
+  private waiting: { item: T; weight: number }[] = [];
+  private weight = 0;
   private wake: (() => void) | null = null;
 
-  /** Adds one of our own. */
-  add(item: T): void {
-    this.put(item, 0);
-  }
-
-  /** Adds one that a stranger has sent; `false` where too much waits already. */
-  addOfStranger(item: T, bytes: number): boolean {
-    const weight = bytes + EACH;
-    if (this.bytes + weight > MOST_WAITING) return false;
-    this.put(item, weight);
-    return true;
-  }
-
-  private put(item: T, bytes: number): void {
-    this.bytes += bytes;
-    this.waiting.push({ item, bytes });
+  /** Adds one; `false` where too much waits already. What weighs nothing always has a place. */
+  add(item: T, weight = 0): boolean {
+    if (weight > 0 && this.weight + weight > MOST_WAITING) return false;
+    this.weight += weight;
+    this.waiting.push({ item, weight });
     this.wake?.();
+    return true;
   }
 
   isEmpty(): boolean {
     return this.waiting.length === 0;
+  }
+
+  /** Whether one like this waits. */
+  has(like: (item: T) => boolean): boolean {
+    return this.waiting.some(({ item }) => like(item));
   }
 
   /** The next one, once there is one. */
@@ -133,7 +136,7 @@ export class Inbox<T> {
     for (;;) {
       const first = this.waiting.shift();
       if (first) {
-        this.bytes -= first.bytes;
+        this.weight -= first.weight;
         return first.item;
       }
       await new Promise<void>((wake) => (this.wake = wake));

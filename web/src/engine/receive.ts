@@ -9,7 +9,7 @@ import { KIND, type Header, type Manifest, type Note, type Reason, type Start } 
 import { COMING_BACK, type CommonEffect, type Event } from "./event.ts";
 import type { Fault } from "./fault.ts";
 import { type Down, ofDown, ofReason, parseRelayWord, type Trouble } from "./relay.ts";
-import { Waits } from "./waits.ts";
+import { PATIENCE, Waits } from "./waits.ts";
 
 type Challenge = Extract<Word, { type: "CHALLENGE" }>;
 
@@ -24,10 +24,14 @@ export type Input =
   | { readonly is: "note"; readonly note: Note; readonly more: boolean }
   /** What came does not open. */
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
   /** The target is there, and has so much; `header` is the last it knows. */
   | { readonly is: "ready"; readonly start: Start; readonly header: Header | null; readonly bytes: number }
   /** What was received is whole and under its name. */
   | { readonly is: "finished" }
+  /** A payload of version 1, of so many bytes, is opened and kept. */
+  | { readonly is: "kept"; readonly bytes: number }
   | { readonly is: "disk"; readonly reason: Reason }
   | { readonly is: "list" }
   | { readonly is: "select"; readonly id: string }
@@ -70,17 +74,16 @@ type Phase =
 
 /** Records between two confirmations where more have come already. */
 const CONFIRM_EVERY = 8;
-/** How long the other side may say nothing while content is due, in ms. */
-const SILENCE = 45_000;
+/** How long the other side may say nothing in a phase before another line is tried, in ms. */
+const SILENCE: Partial<Record<Phase, number>> = { joining: 45_000, proved: 120_000, content: 120_000 };
+/** By how much a folder may grow while it is shared, and by its size, in bytes. */
+const GROWTH = 64 * 1024 * 1024;
 /** A page that was hidden for so long may have lost its line unheard, in ms. */
 const ASLEEP = 20_000;
 
 export class Receiving {
   private phase: Phase = "away";
-  private waits: Waits;
-  private code: string;
-  /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
-  private known = false;
+  private readonly waits = new Waits();
   /** What an `ERROR` on this line has said: a wait counts where the Close says the same. */
   private error: { reason: string; told: number | null } | null = null;
   private heard = 0;
@@ -98,11 +101,11 @@ export class Receiving {
   /** Whether a page that wakes may try again before its time: not where the relay has told it, or charges for it. */
   private mayHurry = true;
 
-  constructor(code: string, now: number, known = false) {
-    this.code = code;
-    this.known = known;
-    this.waits = new Waits(now);
-  }
+  constructor(
+    private code: string,
+    /** Whether this receiver has been in the room before: a code that is unknown then may come back. */
+    private known = false,
+  ) {}
 
   isOver(): boolean {
     return this.phase === "over";
@@ -132,13 +135,18 @@ export class Receiving {
         return this.phase === "hello" ? [{ do: "say", text: helloText(input.key) }] : [];
       case "note":
         this.heard = now;
-        return this.note(input.note, input.more, now);
+        return this.note(input.note, input.more, now, chance);
       case "not_opened":
-        return this.abort("protocol", { word: "not_authentic" });
+        // It may have been meant for the receiver before this one, as may a text.
+        return this.phase === "hello" ? [] : this.abort("protocol", { word: "not_authentic" });
+      case "flooded":
+        return this.fail({ word: "misbehaved" });
       case "ready":
         return this.ready(input.start, input.header, input.bytes, now);
       case "finished":
         return this.delivered();
+      case "kept":
+        return this.kept(input.bytes);
       case "disk":
         return this.abort(input.reason, { word: "disk", reason: input.reason });
       case "list":
@@ -151,13 +159,14 @@ export class Receiving {
       case "woke":
         return this.woke(input.hidden, now);
       case "tick":
-        return this.isDue() && now - this.heard > SILENCE ? this.redial(now) : [];
+        return now - this.heard > this.patience() ? this.redial(now) : [];
     }
   }
 
-  /** Whether the other side is the one to speak. */
-  private isDue(): boolean {
-    return this.phase === "joining" || this.phase === "proved" || this.phase === "content";
+  /** A stream may have nothing for a while, and its sender owes nothing then. */
+  private patience(): number {
+    const silent = this.phase === "content" && this.manifest?.what === "stream" ? PATIENCE : SILENCE[this.phase];
+    return silent ?? Infinity;
   }
 
   private dial(after: number, mayHurry = true): Effect[] {
@@ -232,6 +241,7 @@ export class Receiving {
     if (isJudged && word?.type === "DENIED") return this.denied(word.reason);
     if (this.phase === "hello" && word?.type === "CHALLENGE") return this.challenged(word);
     if (this.phase === "v1" || this.phase === "sessions") return this.v1(word);
+    if (this.phase === "hello") return [];
     return this.abort("protocol", { word: "misbehaved" });
   }
 
@@ -259,7 +269,7 @@ export class Receiving {
     if (!second && this.manifest) return this.abort("protocol", { word: "misbehaved" });
     this.phase = second ? "proved" : "v1";
     const last: Effect[] = second ? [] : [tell({ is: "waits_for_content" })];
-    return [tell({ is: "proving" }), { do: "prove", challenge, code: this.code }, ...last];
+    return [tell({ is: "proving", first: !second }), { do: "prove", challenge, code: this.code }, ...last];
   }
 
   private select(id: string): Effect[] {
@@ -279,11 +289,13 @@ export class Receiving {
     const place = this.selected.indexOf(word.sessionId ?? "");
     if (this.phase === "sessions" && place < 0) return this.fail({ word: "misbehaved" });
     this.selected.splice(place, 1);
-    const bytes = Math.max(0, word.ciphertext.length - 16);
+    return [{ do: "keep_payload", payload: word }];
+  }
+
+  private kept(bytes: number): Effect[] {
     this.bytes = bytes;
-    const keep: Effect = { do: "keep_payload", payload: word };
-    if (this.phase === "sessions") return [keep, tell({ is: "delivered", bytes, end: false })];
-    return [keep, say({ type: "ACK" }), ...this.over()];
+    if (this.phase === "sessions") return [tell({ is: "delivered", bytes, end: false })];
+    return [say({ type: "ACK" }), ...this.over()];
   }
 
   /** Everything has come. */
@@ -292,8 +304,8 @@ export class Receiving {
     return [{ do: "hang_up", code: 1000 }, tell({ is: "delivered", bytes: this.bytes, end: true })];
   }
 
-  private note(note: Note, more: boolean, now: number): Effect[] {
-    if (note.kind === KIND.ABORT) return this.fail({ word: "aborted", reason: note.reason });
+  private note(note: Note, more: boolean, now: number, chance: number): Effect[] {
+    if (note.kind === KIND.ABORT) return this.aborted(note.reason, now, chance);
     if (this.phase === "proved" && note.kind === KIND.MANIFEST) return this.offered(note.manifest);
     if (this.phase === "content") {
       if (note.kind === KIND.ENTRY) return this.entry(note.header, note.json, more);
@@ -303,10 +315,17 @@ export class Receiving {
     return this.abort("protocol", { word: "misbehaved" });
   }
 
+  /** Only of one that has stopped because this side was slow there is more to be had. */
+  private aborted(reason: Reason, now: number, chance: number): Effect[] {
+    if (reason === "stalled") return this.again({ why: "line", pace: "quick", told: null }, now, chance);
+    return this.fail({ word: "aborted", reason });
+  }
+
   private offered(manifest: Manifest): Effect[] {
     const other = this.manifest && !same(this.manifest.transfer, manifest.transfer);
     if (other) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.manifest = manifest;
+    this.waits.well();
     this.phase = "choosing";
     return [tell({ is: "offered", manifest }), { do: "open_target", manifest }];
   }
@@ -326,10 +345,13 @@ export class Receiving {
 
   private entry(header: Header, json: Bytes, more: boolean): Effect[] {
     const whole = this.entries === 0 || !this.header || isWhole(this.header, this.offset);
-    const one = this.manifest?.what !== "folder";
-    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what === "folder"))) {
+    const { what, size } = this.manifest ?? {};
+    const one = what !== "folder";
+    if (header.entry !== this.entries || !whole || (one && (this.entries > 0 || header.what !== what))) {
       return this.abort("protocol", { word: "misbehaved" });
     }
+    // The person has agreed to a file of that size, and a download has announced it.
+    if (what === "file" && header.size !== size) return this.abort("interrupted", { word: "aborted", reason: "source_changed" });
     this.header = header;
     this.offset = 0;
     this.entries++;
@@ -338,12 +360,12 @@ export class Receiving {
 
   private data(entry: number, offset: number, content: Bytes, more: boolean, now: number): Effect[] {
     const size = this.header?.size ?? null;
-    const fits = size === null || offset + content.length <= size;
+    const fits = (size === null || offset + content.length <= size) && this.bytes + content.length <= mostOf(this.manifest);
     const belongs = entry === this.entries - 1 && offset === this.offset && this.header?.what !== "folder";
     if (!fits || !belongs || content.length === 0) return this.abort("protocol", { word: "misbehaved" });
     this.offset += content.length;
     this.bytes += content.length;
-    this.waits.progress(now);
+    this.waits.progress();
     return [{ do: "write", content }, ...this.confirm(more), ...this.progress(now)];
   }
 
@@ -363,7 +385,7 @@ export class Receiving {
   }
 
   private end(entries: number, bytes: number, digest: Bytes): Effect[] {
-    const whole = !this.header || isWhole(this.header, this.offset);
+    const whole = this.header ? isWhole(this.header, this.offset) : this.manifest?.what === "folder";
     if (entries !== this.entries || bytes !== this.bytes || !whole) return this.abort("protocol", { word: "misbehaved" });
     this.phase = "finishing";
     const last: Note = { kind: KIND.CONFIRM, records: this.records, bytes: this.bytes };
@@ -376,6 +398,9 @@ export class Receiving {
 }
 
 const isWhole = (header: Header, offset: number): boolean => header.size === null || header.size === offset;
+
+/** The most that may come: the size of a folder that changes while it is shared is about what it was. */
+const mostOf = (manifest: Manifest | null): number => (manifest?.size == null ? Infinity : 2 * manifest.size + GROWTH);
 
 const tell = (event: Event): Effect => ({ do: "tell", event });
 const say = (word: Record<string, unknown>): Effect => ({ do: "say", text: wordText(word) });

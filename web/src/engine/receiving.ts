@@ -32,8 +32,13 @@ export class Receive extends Driver<Input, Effect> {
   private target: Promise<Target> | null = null;
 
   constructor(private readonly options: ReceiveOptions) {
-    super(new Receiving(options.code, performance.now(), options.known), options.relay, options.tell);
+    super(new Receiving(options.code, options.known), options.relay, options.tell);
     this.keys = new PassKeys(options.passphrase);
+  }
+
+  /** Leaves what was received, also where its place is found only now; what can be gone on with is kept if wanted. */
+  leave(keep: boolean): void {
+    this.target?.then((target) => target.leave(keep)).catch(() => undefined);
   }
 
   protected noted(note: Note, more: boolean): Input {
@@ -64,7 +69,7 @@ export class Receive extends Driver<Input, Effect> {
         const content = await openPayload(await this.keys.under(payload.salt), payload).catch(() => null);
         if (!content) return { is: "not_opened" };
         await this.options.keepText(content, payload.sessionId);
-        return null;
+        return { is: "kept", bytes: content.length };
       }
       default:
         return null;

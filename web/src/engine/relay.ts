@@ -55,6 +55,8 @@ export function ofReason(reason: string, told: number | null): Trouble | null {
     case "access_key_withdrawn":
     case "access_key_required":
       return over("key_refused");
+    case "origin_not_allowed":
+      return { over: { word: "relay_ended", said: reason } };
     case "replaced":
       return over("replaced");
     case "message_too_big":

@@ -21,6 +21,10 @@ export type Input =
   | { readonly is: "text"; readonly text: string }
   | { readonly is: "note"; readonly note: Note }
   | { readonly is: "not_opened" }
+  /** More has come than is taken, and the line is closed. */
+  | { readonly is: "flooded" }
+  /** The receiver's key is no point of the curve. */
+  | { readonly is: "bad_key" }
   /** Whether the receiver's proof is right. */
   | { readonly is: "verified"; readonly ok: boolean }
   /** The source goes on from where the receiver wants it to. */
@@ -71,13 +75,16 @@ type Phase =
 const SILENCE: Partial<Record<Phase, number>> = {
   asking: 45_000,
   paired: 60_000,
-  challenged: 60_000,
+  // Somebody may have to type the passphrase.
+  challenged: 300_000,
   offered: PATIENCE,
-  content: 60_000,
+  content: 120_000,
   ended: 120_000,
   v1: PATIENCE,
-  leaving: 15_000,
+  leaving: 10_000,
 };
+/** How long the room may be joined, in seconds: a transfer may be long, and its line be cut at the very end. */
+const LIFE = 24 * 60 * 60;
 /** Wrong proofs, in all, after which a share ends. */
 const MOST_WRONG = 10;
 /** The longest code that a relay is believed, in characters. */
@@ -87,7 +94,7 @@ const ASLEEP = 20_000;
 
 export class Sharing {
   private phase: Phase = "away";
-  private waits: Waits;
+  private readonly waits = new Waits();
   private window = new Window();
   private heard = 0;
   private wrong = 0;
@@ -101,11 +108,8 @@ export class Sharing {
 
   constructor(
     private readonly manifest: Manifest,
-    now: number,
     private room: Room | null = null,
-  ) {
-    this.waits = new Waits(now);
-  }
+  ) {}
 
   /** Whether the next step of the source is to be sent. */
   wants(): boolean {
@@ -129,7 +133,7 @@ export class Sharing {
       case "up":
         this.enter("asking", now);
         this.error = null;
-        return [say(this.room ? { type: "RESUME_ROOM", room_id: this.room.code, resume_token: this.room.resumeToken } : { type: "CREATE_ROOM", resume: true })];
+        return [say(this.room ? { type: "RESUME_ROOM", room_id: this.room.code, resume_token: this.room.resumeToken } : { type: "CREATE_ROOM", resume: true, expires_in: LIFE })];
       case "down":
         return this.lost(ofDown(input, this.error?.reason === input.reason ? this.error.told : null), now, chance);
       case "text":
@@ -137,18 +141,22 @@ export class Sharing {
       case "note":
         return this.note(input.note, now);
       case "not_opened":
-        return this.drop("protocol", { word: "not_authentic" }, now);
+        return this.isClear() ? this.deny("unexpected_message", { word: "misbehaved" }, now) : this.drop("protocol", { word: "not_authentic" }, now);
+      case "flooded":
+        return this.room ? this.drop("protocol", { word: "misbehaved" }, now) : this.fail({ word: "misbehaved" });
+      case "bad_key":
+        return this.deny("bad_key", { word: "misbehaved" }, now);
       case "verified":
         return this.verified(input.ok, now);
       case "sought":
         this.window = new Window();
         this.enter("content", now);
-        this.waits.progress(now);
+        this.waits.progress();
         return [tell({ is: "begun", total: this.manifest.size, from: input.bytes })];
       case "step":
         return this.step(input.step, now);
       case "payload":
-        if (input.bytes === null) return this.unfit(now);
+        if (input.bytes === null) return this.deny("needs_newer_client", { word: "denied", said: "needs_newer_client" }, now);
         this.bytes = input.bytes;
         this.enter("v1", now);
         return [];
@@ -246,6 +254,7 @@ export class Sharing {
     if (!granted || typeof code !== "string" || code.length > LONGEST_CODE) return [];
     this.room = typeof token === "string" ? { code, resumeToken: token } : null;
     this.code = code;
+    this.waits.well();
     this.enter("waiting", now);
     const expiresIn = typeof left === "number" ? left : 0;
     return [tell({ is: "opened", code, expiresIn, resumeToken: this.room?.resumeToken ?? null })];
@@ -256,11 +265,16 @@ export class Sharing {
     if (this.phase === "paired" && word?.type === "HELLO") {
       this.second = word.versions.includes(2) && word.key !== null;
       this.enter("challenged", now);
-      return [tell({ is: "proving" }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
+      return [tell({ is: "proving", first: !this.second }), { do: "challenge", key: this.second ? word.key : null, code: this.code }];
     }
     if (this.phase === "challenged" && word?.type === "AUTH") return [{ do: "verify", proof: word.proof }];
     if (this.phase === "v1" && word?.type === "ACK") return this.delivered(now);
-    return this.drop("protocol", { word: "misbehaved" }, now);
+    return this.isClear() ? this.deny("unexpected_message", { word: "misbehaved" }, now) : this.drop("protocol", { word: "misbehaved" }, now);
+  }
+
+  /** Whether HELLO or AUTH is due: nothing can be sealed yet. */
+  private isClear(): boolean {
+    return this.phase === "paired" || this.phase === "challenged";
   }
 
   private verified(ok: boolean, now: number): Effect[] {
@@ -279,9 +293,10 @@ export class Sharing {
     return [denied, tell({ is: "wrong_proof", left })];
   }
 
-  private unfit(now: number): Effect[] {
+  /** Sends this receiver away for good. */
+  private deny(reason: string, fault: Fault, now: number): Effect[] {
     this.enter("leaving", now);
-    return [say({ type: "DENIED", reason: "needs_newer_client" }), tell({ is: "receiver_failed", fault: { word: "denied", said: "needs_newer_client" } })];
+    return [say({ type: "DENIED", reason }), tell({ is: "receiver_failed", fault })];
   }
 
   private delivered(now: number): Effect[] {
@@ -307,7 +322,7 @@ export class Sharing {
   private confirmed(records: number, bytes: number, now: number): Effect[] {
     if (!this.window.confirmed(records, now)) return this.drop("protocol", { word: "misbehaved" }, now);
     this.heard = now;
-    this.waits.progress(now);
+    this.waits.progress();
     if (now - this.lastTold < 200) return [];
     this.lastTold = now;
     const total = this.manifest.size;

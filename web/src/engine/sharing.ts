@@ -36,7 +36,7 @@ export class Share extends Driver<Input, Effect> {
 
   constructor(private readonly options: ShareOptions) {
     const manifest = options.source.manifest(options.transfer);
-    super(new Sharing(manifest, performance.now(), options.room), options.relay, options.tell);
+    super(new Sharing(manifest, options.room), options.relay, options.tell);
     this.keys = new PassKeys(options.passphrase);
     // The key takes a while: it is there when the first receiver comes.
     void this.keys.under(this.salt);
@@ -78,7 +78,7 @@ export class Share extends Driver<Input, Effect> {
     }
     const mine = await ephemeral();
     const agreed = await mine.agree(receiverKey).catch(() => null);
-    if (!agreed) return { is: "not_opened" };
+    if (!agreed) return { is: "bad_key" };
     const said = { code, receiverKey, senderKey: mine.point, salt, nonce };
     this.schedule = await schedule(said, agreed, await this.keys.under(salt));
     this.say(wordText({ type: "CHALLENGE", version: 2, salt, nonce, key: mine.point }));

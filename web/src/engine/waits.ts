@@ -9,23 +9,25 @@ const PACES = {
   slow: { first: 1000, longest: 60_000, least: 1 },
 } as const;
 
-/** How long nothing may move before one gives up. */
+/** How long one tries, from the first trouble on, before one gives up. */
 export const PATIENCE = 10 * 60_000;
 /** The longest wait that a relay is believed. */
 const LONGEST_TOLD = 15 * 60_000;
 
 export class Waits {
   private tries = { quick: 0, slow: 0 };
-  private since: number;
+  /** When the first trouble was since all was well. */
+  private since: number | null = null;
 
-  constructor(now: number) {
-    this.since = now;
+  /** The line does what it is for: patience begins anew with the next trouble. */
+  well(): void {
+    this.since = null;
   }
 
-  /** Something has moved: patience begins anew, and so does the doubling. */
-  progress(now: number): void {
+  /** Content has moved: the doubling begins anew as well. */
+  progress(): void {
     this.tries = { quick: 0, slow: 0 };
-    this.since = now;
+    this.well();
   }
 
   /** How long to wait, and not less than was `told`; `chance` is from 0 to 1. `null` where patience is over. */
@@ -33,6 +35,7 @@ export class Waits {
     const { first, longest, least } = PACES[pace];
     const doubled = Math.min(first * 2 ** Math.min(this.tries[pace]++, 16), longest);
     const wait = told === null ? doubled * (least + chance / 2) : Math.min(told, LONGEST_TOLD) + first * chance;
+    this.since ??= now;
     // What the relay has told may be longer than patience: it is where the next place is.
     return now + (told === null ? wait : 0) <= this.since + PATIENCE ? wait : null;
   }

@@ -2,8 +2,8 @@
 
 import { forget, type Kept, kept, sweepPicked } from "../disk/keep.ts";
 import { sweep } from "../disk/private_folder.ts";
-import { texts } from "../text/index.ts";
-import { fromHash } from "../transfer/code.ts";
+import { say, texts } from "../text/index.ts";
+import { fromHash, shownCode } from "../transfer/code.ts";
 import { watchPage } from "./awake.ts";
 import { askForKey, byId, field, fillTexts, show } from "./dom.ts";
 import { askRelay } from "./relay.ts";
@@ -24,8 +24,10 @@ async function start(): Promise<void> {
     showStart();
   });
   const last = kept();
+  const isOver = last?.role === "share" && last.until <= Date.now();
+  if (isOver) await forget();
   // A link that was opened in this tab is what its person wants now.
-  if (last && (!location.hash || fromHash(location.hash) === last.code)) await showGoOn(last);
+  if (last && !isOver && (!location.hash || fromHash(location.hash) === last.code)) await showGoOn(last);
   else showStart();
   byId("key").addEventListener("submit", (event) => event.preventDefault());
   void askRelay().then(({ config }) => askForKey(config.accessKey));
@@ -43,14 +45,16 @@ function showStart(): void {
 }
 
 async function showGoOn(last: Kept): Promise<void> {
+  // Who mistypes it here sends all receivers away; the sender may see what is typed.
+  field("go-on-passphrase").type = last.role === "share" ? "text" : "password";
   if (last.role === "share") await offerToGoOn(last);
-  else byId("go-on-what").textContent = texts.go_on_receive.replace("{0}", last.code);
+  else byId("go-on-what").textContent = say("go_on_receive", shownCode(last.code));
   show("go-on", false);
   const passphrase = field("go-on-passphrase");
   passphrase.focus();
   byId("go-on-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const typed = passphrase.value.trim();
+    const typed = passphrase.value;
     byId("go-on-error").textContent = typed ? "" : texts.need_passphrase;
     if (!typed) return;
     void (last.role === "share" ? goOn(last, typed) : receive(last.code, typed, true));

@@ -6,7 +6,8 @@ import { MAX_ITEMS, type Picked } from "../disk/source.ts";
 export class TooMany extends Error {}
 
 /** The files of an input; those of a folder know where in it they lie. */
-export function ofInput(files: FileList): Picked[] {
+export function ofInput(files: FileList | null): Picked[] {
+  if (!files) return [];
   if (files.length > MAX_ITEMS) throw new TooMany();
   return Array.from(files, (file) => ({ path: (file.webkitRelativePath || file.name).split("/"), file }));
 }

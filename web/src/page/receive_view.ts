@@ -1,6 +1,6 @@
 /** Receiving: the code, where it is to go, and what has come. */
 
-import { type Can, type Way, ways } from "../disk/choose.ts";
+import { type Can, firstThatOpens, type Way, ways } from "../disk/choose.ts";
 import { downloadSink, hasDownload } from "../disk/download.ts";
 import { flowName, MAX_MEMORY, memorySink, openFlow } from "../disk/flow.ts";
 import { forget, keep } from "../disk/keep.ts";
@@ -17,7 +17,7 @@ import { safeName, shown } from "../transfer/names.ts";
 import type { Manifest } from "../transfer/note.ts";
 import { beginDownload, endRunning, startRunning } from "./awake.ts";
 import { button, byId, field, show } from "./dom.ts";
-import { askRelay } from "./relay.ts";
+import { theRelay } from "./relay.ts";
 import { explain, offerSave, showSaved, showText } from "./result.ts";
 import { clear, failed, mark, progress, showEvent, status } from "./running.ts";
 import { showSessions } from "./sessions.ts";
@@ -34,7 +34,7 @@ export function setUpReceiving(code: string | null): void {
 
 async function begin(): Promise<void> {
   const typed = field("code").value;
-  const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value.trim()];
+  const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value];
   byId("receive-error").textContent = !typed.trim() ? texts.need_code : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
   if (code === null) field("code").focus();
   else if (!passphrase) field("receive-passphrase").focus();
@@ -48,8 +48,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   byId("result").replaceChildren();
   byId("offer").textContent = "";
   endWays();
-  const { relay } = await askRelay();
-  let target: Target | null = null;
+  const relay = theRelay();
   let failure = false;
   const tell = (event: Event): void => {
     mark(event);
@@ -77,17 +76,15 @@ export async function receive(code: string, passphrase: string, known: boolean):
     showEvent(event);
   };
   const saved = (of: Saved): void => showSaved(of);
-  const openTarget = async (manifest: Manifest): Promise<Target> => {
-    target = await chooseTarget(manifest, saved, code);
-    return target;
-  };
+  const openTarget = (manifest: Manifest): Promise<Target> => chooseTarget(manifest, saved, code);
   const driver: Receive = new Receive({ relay, code, passphrase, known, tell, openTarget, keepText });
   const stop = byId("stop");
   stop.textContent = texts.stop;
+  stop.hidden = false;
   let stopped = false;
   stop.onclick = () => {
     stopped = true;
-    driver.post({ is: "stop" });
+    driver.stop();
     status(texts.stopped);
   };
   startRunning(driver);
@@ -95,7 +92,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   endRunning();
   endWays();
   await forget();
-  if (stopped || failure) await (target as Target | null)?.leave(!stopped);
+  if (stopped || failure) driver.leave(!stopped);
   stop.textContent = texts.start_again;
   stop.onclick = () => {
     // The code is still there: a passphrase may just have been mistyped.
@@ -134,15 +131,15 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
     explain(`${texts.no_room} ${say("memory_hint", size(MAX_MEMORY))}`);
     throw new DiskFault("no_space");
   }
+  const openFirst = (ways: readonly Way[]): Promise<Target> => firstThatOpens(ways, (way) => open(way, manifest, saved, code));
+  if (found[0] !== "pick") return openFirst(found);
   const others = found.filter((way) => way !== "pick");
-  const openOther = (): Promise<Target> => openFirst(others, (way) => open(way, manifest, saved, code));
-  if (found[0] !== "pick") return openOther();
   status(texts.is_offered);
   const [other] = others;
   byId("ways-hint").textContent = other === undefined ? "" : other === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
   return new Promise((resolve, reject) => {
-    const choose = (opening: () => Promise<Target>) => () => {
-      opening().then(
+    const choose = (ways: readonly Way[]) => () => {
+      openFirst(ways).then(
         (target) => {
           endWays();
           resolve(target);
@@ -151,19 +148,9 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
         (error: unknown) => (error instanceof DOMException && error.name === "AbortError" ? undefined : reject(error as Error)),
       );
     };
-    const first = button(texts.choose_place, choose(() => open("pick", manifest, saved, code)), "main");
-    byId("ways").replaceChildren(first, ...(other ? [button(say(`way_${other}`), choose(openOther))] : []));
+    const first = button(texts.choose_place, choose(["pick"]), "main");
+    byId("ways").replaceChildren(first, ...(other ? [button(say(`way_${other}`), choose(others))] : []));
     first.focus();
-  });
-}
-
-/** Opens the first of these ways that works: what a browser has, it may refuse in a private window. */
-async function openFirst([way, ...others]: readonly Exclude<Way, "pick">[], open: (way: Way) => Promise<Target>): Promise<Target> {
-  if (way === undefined) throw new DiskFault("target_failed");
-  return open(way).catch((error: unknown) => {
-    const isFinal = error instanceof DiskFault && error.reason !== "target_failed";
-    if (isFinal || others.length === 0) throw error;
-    return openFirst(others, open);
   });
 }
 

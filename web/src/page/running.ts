@@ -16,8 +16,10 @@ export function clear(): void {
   clearInterval(countdown);
   bar().value = 0;
   for (const name of Object.keys(byId("running").dataset)) delete byId("running").dataset[name];
-  for (const id of ["status", "delivered", "fault"]) byId(id).textContent = "";
+  for (const id of ["status", "delivered", "first", "fault"]) byId(id).textContent = "";
   byId("numbers").textContent = "\u00a0";
+  // Until there is something to stop.
+  byId("stop").hidden = true;
 }
 
 export function status(sentence: string): void {
@@ -43,8 +45,11 @@ export function mark(event: Event): void {
 /** Shows what both sides show alike. */
 export function showEvent(event: Event): void {
   switch (event.is) {
-    case "connecting":
     case "proving":
+      byId("first").textContent = event.first ? texts.first_version : "";
+      status(texts.is_proving);
+      return;
+    case "connecting":
     case "joined":
     case "peer_joined":
     case "waits_for_content":

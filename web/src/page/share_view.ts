@@ -18,9 +18,9 @@ import { clear, mark, progress, showEvent, status } from "./running.ts";
 
 let picked: readonly Picked[] = [];
 
-/** What is being shared. */
+/** What is being shared. Who drops or chooses something else meanwhile has chosen for another time. */
 interface Running {
-  readonly source: Source;
+  readonly picked: readonly Picked[];
   readonly transfer: Bytes;
   readonly passphrase: string;
 }
@@ -37,11 +37,13 @@ export function setUpSending(): void {
     const weak = weakness(passphrase.value);
     byId("send-hint").textContent = weak ? say(`weak_${weak}`) : "";
   });
-  byId("pick-files").addEventListener("click", () => field("files").click());
-  byId("pick-folder").addEventListener("click", () => field("folder").click());
-  // Telephones have no folders to pick.
-  byId("pick-folder").hidden = !("webkitdirectory" in field("folder"));
-  for (const id of ["files", "folder"]) field(id).addEventListener("change", () => take(async () => ofInput(field(id).files ?? new FileList())));
+  for (const button of document.querySelectorAll<HTMLElement>("[data-picks]")) {
+    const input = field(button.dataset["picks"] ?? "");
+    button.addEventListener("click", () => input.click());
+    // Telephones have no folders to pick.
+    button.hidden = input.id === "folder" && !("webkitdirectory" in input);
+  }
+  for (const input of [field("files"), field("folder")]) input.addEventListener("change", () => take(async () => ofInput(input.files)));
   setUpDropping();
   byId("text").addEventListener("input", () => void showPicked());
   byId("send").addEventListener("submit", (event) => {
@@ -63,7 +65,7 @@ function setUpDropping(): void {
   addEventListener("drop", (event) => {
     over(false)(event);
     const { dataTransfer } = event;
-    if (dataTransfer) take(() => ofDrop(dataTransfer));
+    if (dataTransfer && byId("running").hidden) take(() => ofDrop(dataTransfer));
   });
 }
 
@@ -76,7 +78,8 @@ function take(find: () => Promise<Picked[]>): void {
       showPicked();
     },
     (error: unknown) => {
-      byId("send-error").textContent = error instanceof TooMany ? say("too_many_files", MAX_ITEMS) : texts.reason_source_failed;
+      const fault = error instanceof TooMany ? say("too_many_files", MAX_ITEMS) : texts.reason_source_failed;
+      for (const id of ["send-error", "go-on-error"]) byId(id).textContent = fault;
     },
   );
 }
@@ -97,18 +100,18 @@ function showPicked(): void {
   byId("go-on-picked").textContent = first ? sentence : "";
 }
 
-function source(): Promise<Source> | null {
-  if (picked.length > 0) return Source.of(picked, texts.files_name);
+/** What is to be shared; a text has no time, so that it is the same source after a reload. */
+function chosen(): readonly Picked[] {
   const text = byId<HTMLTextAreaElement>("text").value;
-  return text ? Source.ofText(text, texts.text_name) : null;
+  if (picked.length > 0 || !text) return picked;
+  return [{ path: [texts.text_name], file: new File([text], texts.text_name, { type: "text/plain", lastModified: 0 }) }];
 }
 
 async function begin(): Promise<void> {
-  const passphrase = field("send-passphrase").value.trim();
-  const found = source();
-  byId("send-error").textContent = !found ? texts.need_content : passphrase ? "" : texts.need_passphrase;
-  if (!found || !passphrase) return;
-  await run({ source: await found, transfer: random(16), passphrase }, null);
+  const passphrase = field("send-passphrase").value;
+  const found = chosen();
+  byId("send-error").textContent = found.length === 0 ? texts.need_content : passphrase ? "" : texts.need_passphrase;
+  if (found.length > 0 && passphrase) await run({ picked: found, transfer: random(16), passphrase }, null);
 }
 
 /** Goes on with what this tab shared before it was reloaded. */
@@ -118,32 +121,40 @@ export async function offerToGoOn(kept: Extract<Kept, { role: "share" }>): Promi
   picked = files ?? [];
   byId("go-on-files").hidden = files !== null;
   byId("go-on-again").textContent = say("picked_again", kept.name);
-  if (!files) byId("go-on-pick").append(byId("pick-files"), byId("pick-folder"));
 }
 
 export async function goOn(kept: Extract<Kept, { role: "share" }>, passphrase: string): Promise<void> {
-  const found = source();
   const transfer = fromHex(kept.transfer, 16);
-  if (!found || !transfer) {
+  if (picked.length === 0 || !transfer) {
     byId("go-on-error").textContent = say("picked_again", kept.name);
     return;
   }
-  await run({ source: await found, transfer, passphrase }, { code: kept.code, resumeToken: kept.resumeToken });
+  await run({ picked, transfer, passphrase }, { code: kept.code, resumeToken: kept.resumeToken });
 }
 
 async function run(running: Running, room: Room | null): Promise<void> {
-  const { source, transfer, passphrase } = running;
+  const { transfer, passphrase } = running;
+  // Before anything is waited for: nobody shares twice by two clicks.
   show("sharing");
   clear();
   byId("room").hidden = true;
+  byId("sharing-what").textContent = "";
+  const source = await Source.of(running.picked, texts.files_name);
   byId("sharing-what").textContent =
     source.what === "file" ? say("offered", source.name, size(source.size)) : say("offered_files", source.name, source.files, size(source.size));
   const { relay, config } = await askRelay();
-  let delivered = 0;
+  let [delivered, isKept] = [0, false];
   const tell = (event: Event): void => {
     mark(event);
-    if (event.is === "opened") opened(running, event.code, event.resumeToken, event.expiresIn);
-    else if (event.is === "delivered") {
+    if (event.is === "opened") {
+      const { code, resumeToken, expiresIn } = event;
+      const until = Date.now() + expiresIn * 1000;
+      opened(code, passphrase, until);
+      if (resumeToken === null) return;
+      keep({ role: "share", code, resumeToken, transfer: toHex(transfer), name: source.name, until });
+      if (!isKept) void keepPicked(toHex(transfer), running.picked);
+      isKept = true;
+    } else if (event.is === "delivered") {
       delivered++;
       byId("delivered").textContent = say("delivered_count", delivered);
       progress(event.bytes, event.bytes);
@@ -158,8 +169,9 @@ async function run(running: Running, room: Room | null): Promise<void> {
   const share = new Share({ relay, source, transfer, passphrase, room, maxMessage: config.maxMessage, tell });
   const stop = byId("stop");
   stop.textContent = texts.stop_sharing;
+  stop.hidden = false;
   stop.onclick = () => {
-    share.post({ is: "stop" });
+    share.stop();
     status(texts.stopped);
   };
   startRunning(share);
@@ -171,12 +183,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
   stop.onclick = () => show("start");
 }
 
-function opened({ source, transfer, passphrase }: Running, code: string, resumeToken: string | null, expiresIn: number): void {
-  const until = Date.now() + expiresIn * 1000;
-  if (resumeToken !== null) {
-    keep({ role: "share", code, resumeToken, transfer: toHex(transfer), name: source.name, until });
-    void keepPicked(toHex(transfer), picked.length > 0 ? picked : [{ path: [texts.text_name], file: textFile() }]);
-  }
+function opened(code: string, passphrase: string, until: number): void {
   const link = `${base()}#${code}`;
   const socket = base().replace(/^http/, "ws");
   byId("shared-code").textContent = shownCode(code);
@@ -186,9 +193,7 @@ function opened({ source, transfer, passphrase }: Running, code: string, resumeT
   byId("shared-line").textContent = `distill receive ${shownCode(code)} --relay ${socket}`;
   // It weighs as much as a seventh of the page, and is needed here alone.
   void import("./qr.ts").then(({ qrImage }) => byId("qr").replaceChildren(qrImage(link, texts.qr)));
-  byId("expires").textContent = say("expires", new Date(until).toLocaleTimeString(texts.lang, { timeStyle: "short" }));
+  byId("expires").textContent = say("expires", new Date(until).toLocaleString(texts.lang, { dateStyle: "medium", timeStyle: "short" }));
   byId("room").hidden = false;
   status(texts.is_opened);
 }
-
-const textFile = (): File => new File([byId<HTMLTextAreaElement>("text").value], texts.text_name, { type: "text/plain", lastModified: 0 });

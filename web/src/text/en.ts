@@ -4,7 +4,6 @@ export const en = {
   lang: "en",
   title: "Hand over files, from browser to browser",
   lead: "Files and texts go encrypted from one person to another. The relay in between cannot read them.",
-  noscript: "This page needs JavaScript: it encrypts in your browser.",
 
   insecure_title: "This address is not protected",
   insecure_1: "Browsers encrypt only on pages that came over https, or from this very machine (localhost). This page came over plain http, so anyone on the way could have changed it, and your browser keeps it from encrypting.",
@@ -61,7 +60,7 @@ export const en = {
 
   receiving_title: "Receiving",
   go_on_title: "Go on with a transfer",
-  go_on_share: "You were sharing “{0}” under the code {1}. Type the same passphrase again to go on; it is not stored.",
+  go_on_share: "You were sharing “{0}” under the code {1}. To go on type the very same passphrase again, which is not stored: with any other, receivers are sent away.",
   go_on_receive: "You were receiving under the code {0}. Type the passphrase again to go on; it is not stored.",
   go_on: "Go on",
   forget: "Forget it",
@@ -95,6 +94,7 @@ export const en = {
   is_joined: "The code is right. Waiting for the sender…",
   is_peer_joined: "A receiver is here.",
   is_proving: "Checking the passphrase…",
+  first_version: "The other side has a program of the first version, or somebody in between makes it look so. The key is made from the passphrase alone: whoever records this can try passphrases on it.",
   is_wrong_proof: "A receiver had a wrong passphrase. Sharing ends after {0} more.",
   is_offered: "The passphrase is right. Where shall it go?",
   is_begun: "On its way.",
@@ -120,7 +120,6 @@ export const en = {
   why_rate_limited: "The relay wants a pause, as too much was asked from here.",
   why_not_back: "The sender is not back yet.",
 
-  fault_not_a_code: "This can be no code. Compare it with the sender’s.",
   fault_room_not_found: "There is no such code. Compare it with the sender’s; if it is right, the share is over.",
   fault_room_expired: "The time of this code is up. The sender has to share again.",
   fault_room_lost: "The relay has ended this share with its line. Share again, and pass on the new code.",
@@ -157,7 +156,7 @@ export const en = {
   reason_other: "it gave no reason that is known here.",
 
   trust_title: "What protects this, and what does not",
-  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay.",
+  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides; with a program of the first version on the other side from the passphrase alone, and then this page says so. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay.",
   trust_2: "You do trust this page, though, and the server that sent it: whoever runs it, or breaks into it, could send another page that passes on what you type. The project publishes the digests of this page’s files with its source (web/dist/DIGESTS): compare those, and not what the server itself says they are, which is here:",
   trust_digests: "DIGESTS",
   trust_3: "Who does not want to trust the server uses “distill”, the program of the same project: it is installed once and takes no code from the relay.",

@@ -36,8 +36,7 @@ export type Word =
   | { readonly type: "DENIED" | "ERROR"; readonly reason: string }
   | ({ readonly type: "PAYLOAD" } & Payload)
   | { readonly type: "SESSION_LIST"; readonly sessions: readonly Session[] }
-  | { readonly type: "SELECT_SESSION"; readonly sessionId: string }
-  | { readonly type: "ACK" | "LIST_SESSIONS" | "DONE" };
+  | { readonly type: "ACK" };
 
 /** Reads a text; `null` for what is none of the messages above. */
 export function parseWord(said: string): Word | null {
@@ -72,14 +71,8 @@ export function parseWord(said: string): Word | null {
       const sessions = Array.isArray(fields["sessions"]) ? fields["sessions"] : null;
       return sessions && { type: "SESSION_LIST", sessions: sessions.slice(0, MAX_SESSIONS).flatMap(parseSession) };
     }
-    case "SELECT_SESSION": {
-      const sessionId = text(fields["sessionId"], 200);
-      return sessionId === null ? null : { type: "SELECT_SESSION", sessionId };
-    }
     case "ACK":
-    case "LIST_SESSIONS":
-    case "DONE":
-      return { type: fields["type"] };
+      return { type: "ACK" };
     default:
       return null;
   }

@@ -1,7 +1,7 @@
 /** The messages of version 2: their kinds, their JSON, and where a record of content belongs. */
 
 import { type Bytes, concat, fromHex, fromNumber, fromText, sha256, toHex, toNumber, toText } from "./bytes.ts";
-import { asObject, count, type Fields, object, text } from "./json.ts";
+import { count, type Fields, object, text } from "./json.ts";
 
 /** The longest JSON of a note, in bytes. */
 export const MAX_NOTE = 16 * 1024;
@@ -183,7 +183,7 @@ function parseHeader(fields: Fields): Header | null {
 
 /** The header of an entry, of the JSON that was kept of it. */
 export function parseKeptHeader(line: string): Header | null {
-  const fields = asObject(object(line));
+  const fields = object(line);
   return fields && parseHeader(fields);
 }
 

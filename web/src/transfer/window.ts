@@ -1,7 +1,13 @@
 /**
- * How much may be on its way to the receiver, unconfirmed: twice what its line carries in a round trip. It is
- * what holds a sender back, since a browser's socket takes whatever it is given. Times are in ms.
+ * How much may be on its way to the receiver, unconfirmed: half as much again as arrives in a round trip. It is what
+ * holds a sender back, since a browser's socket takes whatever it is given. Times are in ms.
+ *
+ * A round trip here is the usual one of a line that is not full, as what waits on the line makes a trip longer. It is
+ * not the shortest: busy sides answer late now and then, and each such answer would narrow the window. Where more
+ * than the least is on its way, no more than that is allowed now and then for some messages, to see.
  */
+
+import { RECORD } from "./note.ts";
 
 /** Always allowed, in bytes. */
 const LEAST = 64 * 1024;
@@ -9,19 +15,24 @@ const LEAST = 64 * 1024;
 const MOST = 8 * 1024 * 1024;
 /** Never more messages than these. */
 const MOST_RECORDS = 1024;
-/**
- * A round trip counts for no less than this, in ms: sides that are busy answer late now and then, and a window of
- * the shortest trip alone would shrink with each such answer, and the rate with it.
- */
-const LEAST_TRIP = 50;
 /** A rate that was higher than the last is forgotten by one part in so many with each confirmation. */
 const FADING = 16;
+/** A round trip is worth one part in so many of what is taken for the usual one. */
+const SMOOTHING = 4;
+/** How many times what arrives in a round trip is allowed: enough to grow by, and no more, as it is lost with the line. */
+const GAIN = 1.5;
+/** How long what is known of the usual round trip is good for. */
+const LOOK_EVERY = 5000;
+/** Messages that are looked at. */
+const LOOKS = 4;
 
 interface Sent {
   readonly bytes: number;
   readonly at: number;
   /** Bytes that had been delivered when it was sent. */
   readonly delivered: number;
+  /** Bytes that were on their way with it. */
+  readonly among: number;
 }
 
 export class Window {
@@ -30,17 +41,22 @@ export class Window {
   private records = 0;
   private delivered = 0;
   private rate = 0;
-  private leastTrip = Infinity;
+  /** The usual round trip. */
+  private trip: number | null = null;
+  /** Trips of a line that is not full that were seen in this look at it. */
+  private looks = 0;
+  /** When the last look was over. */
+  private looked = -Infinity;
 
   /** Whether the next message may be sent. */
   isOpen(): boolean {
-    return this.bytes < this.allowed() && this.onItsWay.length < MOST_RECORDS;
+    return this.bytes + RECORD <= this.allowed() && this.onItsWay.length < MOST_RECORDS;
   }
 
   /** Bytes that may be on their way. */
   allowed(): number {
-    const wanted = this.leastTrip === Infinity ? 0 : 2 * this.rate * Math.max(this.leastTrip, LEAST_TRIP);
-    return Math.min(Math.max(wanted, LEAST), MOST);
+    if (this.looks < LOOKS) return LEAST;
+    return Math.min(Math.max(GAIN * this.rate * (this.trip ?? 0), LEAST), MOST);
   }
 
   /** Whether nothing is on its way. */
@@ -51,7 +67,7 @@ export class Window {
   /** A message with so many bytes of content, or of its header, was sent. */
   sent(bytes: number, now: number): void {
     this.bytes += bytes;
-    this.onItsWay.push({ bytes, at: now, delivered: this.delivered });
+    this.onItsWay.push({ bytes, at: now, delivered: this.delivered, among: this.bytes });
   }
 
   /** The receiver has written so many messages of this attempt in all; `false` where that cannot be. */
@@ -65,13 +81,21 @@ export class Window {
       this.delivered += sent.bytes;
     }
     const last = done.at(-1);
-    if (last && now > last.at) this.measure(last, now - last.at);
+    if (last && now > last.at) this.measure(last, now);
     return true;
   }
 
-  private measure(last: Sent, trip: number): void {
+  private measure(last: Sent, now: number): void {
+    const trip = now - last.at;
     const rate = (this.delivered - last.delivered) / trip;
     this.rate = Math.max(rate, this.rate - (this.rate - rate) / FADING);
-    this.leastTrip = Math.min(this.leastTrip, trip);
+    if (last.among <= LEAST) {
+      this.trip = this.trip === null ? trip : this.trip + (trip - this.trip) / SMOOTHING;
+      this.looks++;
+      this.looked = now;
+    } else if (now > this.looked + LOOK_EVERY) {
+      this.looks = 0;
+      this.looked = now;
+    }
   }
 }

@@ -7,6 +7,7 @@
  * worth 64.6. What that is worth where somebody can try passphrases, SHARING.md says ("Guessing the passphrase").
  */
 
+/*! Words: the EFF's first short list, CC BY 3.0 US, https://www.eff.org/dice */
 import list from "./eff_short_wordlist_1.txt";
 
 const WORDS = list.trim().split("\n");

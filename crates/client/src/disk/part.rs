@@ -240,21 +240,17 @@ impl Part {
         noted.map_err(|why| TargetError::io(&self.place.journal(), why))
     }
 
+    /// Makes what is written durable. A disk says only once that it has lost some of that: whoever goes on later is
+    /// then not to believe the length of a file.
     fn sync(&mut self, point: &Point) -> Result<(), TargetError> {
-        let synced = self.sync_all();
-        synced.map_err(|why| {
-            self.withdraw(point);
-            TargetError::io(&self.place.part(), why)
-        })
-    }
-
-    /// The disk has lost something of what was written, and says so only once. Who goes on later is not to believe
-    /// the length of a file.
-    fn withdraw(&mut self, point: &Point) {
+        let Err(why) = self.sync_all() else {
+            return Ok(());
+        };
         if self.journal.withdraw(point).is_err() {
             // Without its journal nobody goes on there: it begins anew, under another name.
             fs::remove_file(self.place.journal()).ok();
         }
+        Err(TargetError::io(&self.place.part(), why))
     }
 
     fn sync_all(&self) -> io::Result<()> {

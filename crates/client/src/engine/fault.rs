@@ -173,8 +173,8 @@ impl Fault {
             | Self::Denied(_)
             | Self::Aborted(_)
             | Self::Misbehaved(_)
-            | Self::Version1
             | Self::TooLong
+            | Self::Version1
             | Self::Unfit(_) => Side::There,
         }
     }

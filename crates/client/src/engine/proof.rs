@@ -135,7 +135,8 @@ impl Guard {
     }
 }
 
-async fn hear(line: &mut Line, within: Duration) -> Result<Option<Word>, Parting> {
+/// What the receiver says next, within this time; nothing where that is none of the texts of a beginning.
+pub(super) async fn hear(line: &mut Line, within: Duration) -> Result<Option<Word>, Parting> {
     match pairing::of_receiver(line, Instant::now() + within).await? {
         Heard::Text(text) => Ok(Word::parse(&text)),
         Heard::Binary(_) => Ok(None),

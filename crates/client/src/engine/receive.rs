@@ -73,15 +73,14 @@ impl Receiver {
                 Ok(received) => return Ok(self.done(received)),
                 Err(parting) => parting,
             };
-            if let Some(line) = self.door.line.take()
-                && parting.leaves_the_line()
-            {
+            match parting.leaves_the_line() {
                 // With what the sender was told last, which has not gone out yet.
-                line.close().await;
+                true => drop(self.door.leave().await),
+                false => self.door.line = None,
             }
             let trouble = parting.of_receiver();
             if let Some(received) = self.home.received() {
-                // All that is missing is that the sender hears of it, and one that is gone may have.
+                // All that is missing is that the sender hears of it. One that is gone cannot hear, or has heard.
                 match &trouble {
                     Trouble::Later(later) if later.kind != Kind::Peer => {}
                     _ => return Ok(self.done(received)),

@@ -203,13 +203,12 @@ impl<'a> Receiving<'a> {
             self.records += 1;
         }
         self.taken += length;
-        let queued = queue.try_send((length, work));
-        // Where the queue is closed the thread has ended, and says why.
-        let is_full = matches!(queued, Err(TrySendError::Full(_)));
-        if self.taken - written.taken > MOST_QUEUED || is_full {
-            return Err(Parting::Misbehaved("more than may be on its way"));
+        match queue.try_send((length, work)) {
+            // The disk has failed, which the other side is told in a moment.
+            Err(TrySendError::Closed(_)) => Ok(()),
+            Ok(()) if self.taken - written.taken <= MOST_QUEUED => Ok(()),
+            _ => Err(Parting::Misbehaved("more than may be on its way")),
         }
-        Ok(())
     }
 
     /// Tells the other side that this side's disk has failed.

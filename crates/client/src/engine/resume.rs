@@ -186,7 +186,8 @@ async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
     let (here, other) = tokio::io::duplex(64 << 10);
     let sending = async {
         let mut line = line(Box::new(here), Role::Client).await;
-        let mut sending = Sending::new(&mut line, of_sender.of_sender(), &source);
+        let mut keys = of_sender.of_sender();
+        let mut sending = Sending::new(&mut line, &mut keys, &source, Holds::default());
         let part = there.join("a.part");
         let written = async {
             while fs::metadata(&part).map_or(0, |it| it.len()) < 1000 {
@@ -206,7 +207,8 @@ async fn a_disk_that_fails_as_the_line_is_lost_ends_it() {
             unreachable!("a manifest");
         };
         let mut home = Home::new(Where::Path(there.clone()));
-        let mut receiving = Receiving::new(&mut line, of_receiver.of_receiver());
+        let mut keys = of_receiver.of_receiver();
+        let mut receiving = Receiving::new(&mut line, &mut keys);
         receiving.run(first, &mut home, &tell).await
     };
     let ((), end) = tokio::join!(sending, receiving);

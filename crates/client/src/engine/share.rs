@@ -124,8 +124,7 @@ impl Sender {
         })
     }
 
-    /// Leaves, which ends the room, and forgets what was kept of the share; unless another process has it now, or it
-    /// can still be taken up when what has failed is mended.
+    /// Leaves, which ends the room. What was kept of the share goes with it, unless it may still be taken up.
     async fn close(mut self, why: Option<&Fault>) {
         if why.is_some_and(leaves_the_room) && self.keeper.load().is_some() {
             return;
@@ -172,7 +171,7 @@ impl Sender {
             match self.serve().await {
                 Ok(bytes) => {
                     self.delivered(bytes);
-                    // Whether the receiver leaves matters to the next one alone.
+                    // Where no other receiver is served, nobody needs this one to leave.
                     if !self.options.stay {
                         drop(timeout(LEAVE, self.part()).await);
                         return Ok(());

@@ -3,17 +3,17 @@
 
 use std::{path::Path, time::Duration};
 
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::task::spawn_blocking;
 
 use super::{
     complaint,
     event::Tell,
     fault::Fault,
-    line::{Heard, Line, Turn},
+    line::{Line, Turn},
     meter::tell_begun,
     options::What,
     pairing::{self, Parting, STALL},
-    proof::{Guard, no_randomness, refuse},
+    proof::{Guard, hear, no_randomness, refuse},
     session_files::{self, Missing},
 };
 use crate::{
@@ -131,13 +131,6 @@ async fn acknowledged(line: &mut Line, bytes: u64) -> Result<(), Parting> {
 /// How long a message of so many bytes of content may take.
 fn patience(bytes: u64) -> Duration {
     STALL + Duration::from_secs(2 * bytes / SLOWEST)
-}
-
-async fn hear(line: &mut Line, within: Duration) -> Result<Option<Word>, Parting> {
-    match pairing::of_receiver(line, Instant::now() + within).await? {
-        Heard::Text(text) => Ok(Word::parse(&text)),
-        Heard::Binary(_) => Ok(None),
-    }
 }
 
 /// Lets a receiver pick, until it wants no more. One that has what it wanted may leave without another word.

@@ -27,7 +27,7 @@ impl Pace {
         }
     }
 
-    /// The part of a wait that is never left out.
+    /// The shortest that chance makes of a wait, as a part of it.
     const fn least(self) -> f64 {
         match self {
             Self::Quick => 0.5,

@@ -17,7 +17,7 @@ mod finished;
 
 const TRANSFER: Hex<16> = Hex([1; 16]);
 
-fn manifest(kind: What, size: Option<u64>) -> Manifest {
+pub(super) fn manifest(kind: What, size: Option<u64>) -> Manifest {
     Manifest {
         transfer: TRANSFER,
         kind,
@@ -27,7 +27,7 @@ fn manifest(kind: What, size: Option<u64>) -> Manifest {
     }
 }
 
-fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
+pub(super) fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     Header {
         entry,
         path: path.iter().map(|&name| name.to_owned()).collect(),
@@ -43,7 +43,7 @@ fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     }
 }
 
-fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
+pub(super) fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
     let json = header.to_json();
     target.entry(header, &json)
 }
@@ -59,7 +59,7 @@ fn end(target: &Target) -> End {
     }
 }
 
-fn finish(target: Target) -> PathBuf {
+pub(super) fn finish(target: Target) -> PathBuf {
     let end = end(&target);
     let target = target.finish(&end).unwrap();
     let path = target.path().unwrap().to_owned();
@@ -75,15 +75,15 @@ fn receive(folder: &Path) -> PathBuf {
     finish(target)
 }
 
-fn part(target: &mut Target) -> &mut Part {
+pub(super) fn part(target: &mut Target) -> &mut Part {
     match &mut target.onto {
         Onto::Disk(part) => part,
-        Onto::Output(_) => unreachable!("it is on a disk"),
+        _ => unreachable!("it is on a disk"),
     }
 }
 
 /// What was noted as written is of a mount that is over.
-fn start_machine_anew(mut target: Target) {
+pub(super) fn start_machine_anew(mut target: Target) {
     let point = target.ledger.point().clone();
     part(&mut target).journal.forget_mount();
     part(&mut target).note_written(&point).unwrap();
@@ -141,67 +141,6 @@ fn a_receiver_that_was_killed_goes_on_where_it_was() {
     assert_eq!(names(folder.path()), ["whole"]);
     assert_eq!(fs::read(done.join("a/b")).unwrap(), b"abcdef");
     assert_eq!(names(&done.join("a")), ["b", "c"]);
-}
-
-#[test]
-fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = || Target::open(folder.path(), &manifest(What::File, Some(6))).unwrap();
-    let mut target = open();
-    enter(&mut target, header(0, &["whole"], Some(6))).unwrap();
-    target.write(0, 0, b"abc").unwrap();
-    target.settle().unwrap();
-    target.write(0, 3, b"de").unwrap();
-    start_machine_anew(target);
-    let mut target = open();
-    assert_eq!((target.start().entries, target.start().offset), (1, 3));
-    target.write(0, 3, b"DEF").unwrap();
-    assert_eq!(fs::read(finish(target)).unwrap(), b"abcDEF");
-}
-
-#[test]
-fn of_what_a_disk_has_failed_to_take_no_length_is_believed() {
-    let folder = tempfile::tempdir().unwrap();
-    let [there, away] = ["there", "away"].map(|name| folder.path().join(name));
-    fs::create_dir(&there).unwrap();
-    let open = || Target::open(&there, &manifest(What::File, Some(6))).unwrap();
-    let mut target = open();
-    enter(&mut target, header(0, &["whole"], Some(6))).unwrap();
-    target.write(0, 0, b"abc").unwrap();
-    target.settle().unwrap();
-    target.write(0, 3, b"de").unwrap();
-    fs::rename(&there, &away).unwrap();
-    assert!(target.settle().is_err(), "its folder is not there");
-    fs::rename(&away, &there).unwrap();
-    drop(target);
-    let mut target = open();
-    assert_eq!((target.start().entries, target.start().offset), (1, 3));
-    target.write(0, 3, b"DEF").unwrap();
-    assert_eq!(fs::read(finish(target)).unwrap(), b"abcDEF");
-}
-
-#[test]
-fn a_folder_is_made_durable_by_what_was_opened_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut target = Target::open(folder.path(), &manifest(What::Folder, None)).unwrap();
-    enter(&mut target, header(0, &["a"], Some(0))).unwrap();
-    // A descriptor that is opened now would not tell of what was lost before.
-    let moved = folder.path().join("moved");
-    fs::rename(folder.path().join("whole.part"), moved).unwrap();
-    target.settle().unwrap();
-}
-
-#[test]
-fn headers_without_content_are_made_durable_in_their_time_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = || Target::open(folder.path(), &manifest(What::Folder, None)).unwrap();
-    let mut target = open();
-    enter(&mut target, header(0, &["a"], Some(0))).unwrap();
-    part(&mut target).settled -= Duration::from_secs(2);
-    enter(&mut target, header(1, &["b"], Some(0))).unwrap();
-    enter(&mut target, header(2, &["c"], Some(0))).unwrap();
-    start_machine_anew(target);
-    assert_eq!(open().start().entries, 2);
 }
 
 #[test]

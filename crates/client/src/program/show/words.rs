@@ -113,6 +113,7 @@ pub(super) fn advice(role: Role, failure: &Failure) -> &'static str {
         (Failure::Fault(Fault::Interrupted), Role::Sender) => {
             "Share again, and give the other side the new code."
         }
+        (Failure::Fault(Fault::Disk(_)), Role::Sender) => "Mend that, and share again.",
         (Failure::Fault(fault), _) => fault.advice(),
     }
 }
