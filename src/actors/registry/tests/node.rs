@@ -62,7 +62,7 @@ async fn a_session_whose_token_dies_while_the_others_are_asked_is_told() {
     worker.registry.do_send(OpenAnew(sender.id, dead));
     let heard = sender.hears(&worker).await;
     let [.., Deliver::Refused(reply, _)] = &heard[..] else {
-        panic!("it waits for ever");
+        unreachable!("it waits for ever");
     };
     assert_eq!(reply.ending(), Some(Ending::RoomNotFound));
 }
