@@ -105,7 +105,6 @@ fn what_breaks_the_rules_ends_the_transfer(kind: Kind) {
         r#"{"say": "big_note"}"#,
         r#"{"say": "garbage"}"#,
         r#"{"say": "text"}"#,
-        r#"{"say": "many_notes", "kind": "folder"}"#,
         r#"{"size": 50000}"#,
         r#"{"size": 9007199254740991}"#,
         r#"{"size": 1e300}"#,

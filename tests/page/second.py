@@ -4,7 +4,7 @@
         path: the entry's path       name: the manifest's name       size: that of the entry and the manifest
         kind: that of the manifest
         say: in place of the content "data_first", "end_first", "manifest_again", "delivered", "big_record", "big_note",
-             "many_notes", "garbage" or "text"
+             "garbage" or "text"
         digest: that of the end
     second.py receive URL PASSPHRASE CODE           writes content to standard output
 
@@ -151,12 +151,6 @@ async def send(url, passphrase, file, twist="{}"):
             await ws.send(out.seal(MANIFEST, json.dumps(manifest).encode()))
         elif wrong == "delivered":
             await ws.send(out.seal(DELIVERED, b"{}"))
-        elif wrong == "many_notes":
-            # 40 MB of names, of files without content.
-            for number in range(2500):
-                long = [f"{number}"] + ["a" * 250] * 60
-                many = dict(entry, entry=number, path=long, size=0)
-                await ws.send(out.seal(ENTRY, json.dumps(many).encode()))
         elif wrong == "garbage":
             await ws.send(os.urandom(100))
         elif wrong == "text":

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ways } from "../src/disk/choose.ts";
+import { EMPTY, MAX_HEADERS, targetOf } from "../src/disk/target.ts";
 import { duration, pickLanguage, size } from "../src/text/index.ts";
 import { concat, fromHex, fromText, toHex } from "../src/transfer/bytes.ts";
 import { fromHash, fromTyped, shownCode } from "../src/transfer/code.ts";
@@ -173,4 +174,13 @@ test("a place is found for every size that a browser can hold, and none is promi
   assert.equal(ways({ what: "stream", size: null }, without)[0], "download");
   assert.deepEqual(ways({ what: "file", size: 2e9 }, { pick: false, private: null, download: false }), []);
   assert.deepEqual(ways({ what: "file", size: 1e6 }, { pick: false, private: null, download: false }), ["memory"]);
+});
+
+test("the headers of a transfer have a bound together", async () => {
+  const store = { begin: async () => {}, write: async () => {}, leave: async () => {}, finish: () => Promise.reject(new Error()) };
+  const target = targetOf(store, EMPTY, () => {});
+  const header = { entry: 0, path: ["a"], what: "file", size: 0, modified: null, stamp: new Uint8Array(8) } as const;
+  const json = new Uint8Array(16 * 1024);
+  for (let length = json.length; length <= MAX_HEADERS; length += json.length) await target.entry(header, json);
+  await assert.rejects(target.entry(header, json), { reason: "target_failed" });
 });
