@@ -32,8 +32,8 @@ test("a code is what is typed without what parts it, and shown in two halves", (
 });
 
 test("ordinary names are safe, and those that lead elsewhere or mean something are not", () => {
-  for (const name of ["a", ".profile", "보고서 (2).pdf", "COM10", "nullable"]) assert.ok(isSafe(name), name);
-  const bad = ["", ".", "..", "a/b", "a\\b", "C:", "a:b", "a\0b", "\u001b[2J", "a.", "a ", " a", "CON", "nul.tar.gz", "AUX .c", "COM¹", "\u202egpj.exe", "\ud800", "x".repeat(256)];
+  for (const name of ["a", ".profile", "보고서 (2).pdf", "COM10", "nullable", "\u2764\ufe0f.txt"]) assert.ok(isSafe(name), name);
+  const bad = ["", ".", "..", "a/b", "a\\b", "C:", "a:b", "a\0b", "\u001b[2J", "a.", "a ", " a", "CON", "nul.tar.gz", "AUX .c", "COM¹", "\u202egpj.exe", "a\u3164", "\u034f", "\u2800", "\ufe0f", "\ud800", "x".repeat(256)];
   for (const name of bad) {
     assert.ok(!isSafe(name), JSON.stringify(name));
     assert.ok(isSafe(safeName(name)), `${JSON.stringify(name)} becomes ${JSON.stringify(safeName(name))}`);

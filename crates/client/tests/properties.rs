@@ -1,5 +1,6 @@
 //! The properties of what `distill` reads of strangers, tried on generated input with every test run. The fuzz
 //! targets in `fuzz/` search with the same properties, and for longer.
+#![cfg(feature = "distill")]
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../../fuzz/properties/journal.rs"]

@@ -3,9 +3,10 @@
 /** The longest name, in bytes of UTF-8. */
 const MAX_NAME = 255;
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])$/i;
-/** Control characters, those that turn the direction of writing, and those without a width. */
-const HIDDEN =
-  /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+/** Control characters, those that turn the direction of writing, and what cannot be seen but picks no variant. */
+const HIDDEN = /[\p{Cc}\u2028-\u202e\ufff9-\ufffb]|(?!\p{Variation_Selector})\p{Default_Ignorable_Code_Point}/u;
+/** Nothing is to be seen of these by themselves; the last is Braille's pattern without a dot. */
+const BLANK = /^[\p{White_Space}\p{Variation_Selector}\u2800]*$/u;
 const HIDDEN_ALL = new RegExp(HIDDEN, "gu");
 
 /** Whether a file or folder may have this name on any system: one component, which leads nowhere else. */
@@ -18,6 +19,7 @@ export function isSafe(name: string): boolean {
     !/^[ ]|[. ]$/.test(name) &&
     !/[/\\<>:"|?*]/.test(name) &&
     !HIDDEN.test(name) &&
+    !BLANK.test(name) &&
     !DEVICE.test((name.split(".")[0] ?? "").trimEnd())
   );
 }
