@@ -89,8 +89,10 @@ impl User {
         shell: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Program {
-        let program = Program::new("sh")
-            .args(["-c", shell, env!("CARGO_BIN_EXE_distill")])
+        // Tests that are run in the background of a script hand down that SIGINT is ignored.
+        let program = Program::new("env")
+            .args(["--default-signal", "sh", "-c", shell])
+            .args([env!("CARGO_BIN_EXE_distill")])
             .args(arguments)
             .env("HOME", self.home().display())
             .env("DISTILL_RELAY", &self.relay);
