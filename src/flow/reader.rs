@@ -107,7 +107,7 @@ impl FrameReader {
     }
 
     /// From here on whole messages may be joined, since nobody will look into them. Before, each
-    /// comes as a [`Fragment`] of its own.
+    /// comes as a fragment of its own.
     pub fn join_messages(&mut self) {
         self.joining = true;
     }
