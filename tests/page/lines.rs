@@ -1,10 +1,8 @@
 //! The page on lines that are cut, and in a browser that loads it anew in the middle of a transfer.
 
-use relay_testing::{
-    TestRelay,
-    browser::Kind,
-    line::{Forwarder, Line},
-};
+use std::net::SocketAddr;
+
+use relay_testing::{TestRelay, browser::Kind, line::Line};
 
 use crate::{
     peer::Peer,
@@ -21,23 +19,28 @@ in_each_browser!(
     a_sender_whose_line_is_cut_goes_on,
 );
 
-fn at(line: &Forwarder) -> String {
-    format!("http://{}/", line.addr())
+fn at(addr: SocketAddr) -> String {
+    format!("http://{addr}/")
+}
+
+/// Shares a file, until some of it has come.
+fn begin(sender: &Peer, receiver: &Peer, file: &File) {
+    let code = sender.share(file.path(), PASSPHRASE);
+    receiver.receive(&code, PASSPHRASE);
+    receiver.until_moved(0.1);
 }
 
 fn a_receiver_whose_line_is_cut_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(kind, &at(&line)) else {
+    let Some(receiver) = Peer::open(kind, &at(line.addr())) else {
         return;
     };
-    let code = sender.share(file.path(), PASSPHRASE);
-    receiver.receive(&code, PASSPHRASE);
-    receiver.until_moved(0.1);
+    begin(&sender, &receiver, &file);
     line.cut();
     assert!(receiver.saved(file.size()).1 == file.content);
     // Not all anew: the head of the page and less than twice the file has come.
@@ -48,15 +51,13 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(kind, &at(&line)) else {
+    let Some(sender) = Peer::open(kind, &at(line.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+    let Some(receiver) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
         return;
     };
-    let code = sender.share(file.path(), PASSPHRASE);
-    receiver.receive(&code, PASSPHRASE);
-    receiver.until_moved(0.1);
+    begin(&sender, &receiver, &file);
     line.cut();
     assert!(receiver.saved(file.size()).1 == file.content);
     assert!(line.up() < 2 * file.size(), "{} bytes", line.up());
@@ -75,15 +76,13 @@ fn goes_on_anew(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(kind, &at(&line)) else {
+    let Some(receiver) = Peer::open(kind, &at(line.addr())) else {
         return;
     };
-    let code = sender.share(file.path(), PASSPHRASE);
-    receiver.receive(&code, PASSPHRASE);
-    receiver.until_moved(0.1);
+    begin(&sender, &receiver, &file);
     // It knows the code, and asks for the passphrase, which it has kept nowhere.
     receiver.go_on_anew(PASSPHRASE);
     assert!(receiver.saved(file.size()).1 == file.content);
@@ -95,15 +94,13 @@ fn a_sender_that_loads_the_page_anew_goes_on() {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let [file, other] = ["film.mp4", "other.mp4"].map(|name| File::new(name, SIZE));
-    let Some(sender) = Peer::open(Kind::Chromium, &at(&line)) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &at(line.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(Kind::Chromium, &format!("http://{}/", relay.addr())) else {
+    let Some(receiver) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
         return;
     };
-    let code = sender.share(file.path(), PASSPHRASE);
-    receiver.receive(&code, PASSPHRASE);
-    receiver.until_moved(0.1);
+    begin(&sender, &receiver, &file);
     sender.window().type_into("#files", other.path());
     line.cut();
     receiver.until_moved(0.3);

@@ -56,6 +56,15 @@ impl Manager {
         receiver
     }
 
+    /// A pair, and what its sender takes the room up by.
+    async fn pair(&self) -> (Client, Ticket, Client) {
+        let mut sender = Client::at(self.addr()).await;
+        let ticket = sender.create_lasting_room().await;
+        let receiver = self.receiver(&ticket.code).await;
+        sender.expect_peer().await;
+        (sender, ticket, receiver)
+    }
+
     /// A sender that takes its room up, from whichever relay is there first.
     fn coming_back(&self, ticket: Ticket) -> JoinHandle<Client> {
         let addr = self.addr();
@@ -85,10 +94,7 @@ async fn assert_paired(sender: &mut Client, receiver: &mut Client) {
 async fn a_pair_goes_on_in_the_next_relay() {
     let manager = Manager::new();
     let mut old = manager.start(1);
-    let mut sender = Client::at(manager.addr()).await;
-    let ticket = sender.create_lasting_room().await;
-    let mut paired = manager.receiver(&ticket.code).await;
-    sender.expect_peer().await;
+    let (mut sender, ticket, mut paired) = manager.pair().await;
     let mut queued = manager.receiver(&ticket.code).await;
     old.signal(Signal::SIGTERM);
     // Who waits is told at once, and the pair may go on for as long as the relay waits.
@@ -119,10 +125,7 @@ async fn a_pair_goes_on_in_the_next_relay() {
 async fn a_pair_whose_line_is_cut_while_its_relay_stops_is_told_to_come_back() {
     let manager = Manager::new();
     let mut old = manager.start(3600);
-    let mut sender = Client::at(manager.addr()).await;
-    let ticket = sender.create_lasting_room().await;
-    let mut paired = manager.receiver(&ticket.code).await;
-    sender.expect_peer().await;
+    let (sender, ticket, mut paired) = manager.pair().await;
     let mut waiting = Client::at(manager.addr()).await;
     let other = waiting.create_lasting_room().await;
     old.signal(Signal::SIGTERM);
@@ -145,10 +148,7 @@ async fn a_pair_whose_line_is_cut_while_its_relay_stops_is_told_to_come_back() {
 async fn a_receiver_that_leaves_while_its_relay_stops_frees_the_sender() {
     let manager = Manager::new();
     let mut old = manager.start(3600);
-    let mut sender = Client::at(manager.addr()).await;
-    let ticket = sender.create_lasting_room().await;
-    let paired = manager.receiver(&ticket.code).await;
-    sender.expect_peer().await;
+    let (mut sender, ticket, paired) = manager.pair().await;
     old.signal(Signal::SIGTERM);
     paired.close().await;
     sender.expect_peer_gone().await;

@@ -223,7 +223,4 @@ impl fmt::Debug for Output {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod durable;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

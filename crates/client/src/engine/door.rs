@@ -233,10 +233,6 @@ async fn challenge(line: &mut Line, patience: Duration) -> Result<Challenge, Par
     Err(Parting::Misbehaved("no challenge, but much else"))
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
-
 /// What a sender of version 1 says.
 pub(super) fn text(heard: Heard) -> Result<Option<Word>, Parting> {
     match heard {
@@ -252,3 +248,7 @@ pub(super) fn denied(reason: &str) -> Fault {
         other => Fault::Denied(pairing::said(other)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -8,6 +8,7 @@ use relay_testing::{
     certificate::Certificate,
     process::{Relay, Start},
     proxy::Proxy,
+    raw::Raw,
 };
 use serde_json::Value;
 
@@ -100,13 +101,19 @@ async fn who_has_no_key_or_a_wrong_one_is_told_to_ask_for_one() {
     }
 }
 
-/// With one place less than there has to be, a sender says so and waits; with it, it goes on by itself.
-async fn is_waited_for(setting: &str, why: &str, least: f64) {
+/// A relay of which this setting lets there be one of something, a sender that has it, and a user who wants one too.
+async fn where_one_is(setting: &str) -> (Relay, Raw, User) {
     let relay = Relay::start(&[(setting, 1)]);
     let mut first = relay.connect().await;
     first.create_room().await;
     let user = User::of(&relay);
     user.file("a.txt", b"a");
+    (relay, first, user)
+}
+
+/// With one place less than there has to be, a sender says so and waits; with it, it goes on by itself.
+async fn is_waited_for(setting: &str, why: &str, least: f64) {
+    let (_relay, first, user) = where_one_is(setting).await;
     let mut sender = user.in_json(["share", "a.txt"]);
     let waiting = sender.event("waiting");
     let again = waiting["again_in"].as_f64().unwrap();
@@ -139,11 +146,7 @@ async fn a_relay_at_which_the_address_has_too_many_is_waited_for() {
 
 #[tokio::test]
 async fn patience_with_a_relay_without_a_place_has_an_end() {
-    let relay = Relay::start(&[("RELAY_MAX_ROOMS", 1)]);
-    let mut first = relay.connect().await;
-    first.create_room().await;
-    let user = User::of(&relay);
-    user.file("a.txt", b"a");
+    let (_relay, _first, user) = where_one_is("RELAY_MAX_ROOMS").await;
     let sender = user.distill(["share", "a.txt", "--patience", "1s", "--json"]);
     let said = ended(sender).await;
     let failed = failed(&said.out);
@@ -161,11 +164,7 @@ async fn patience_with_a_relay_without_a_place_has_an_end() {
 
 #[tokio::test]
 async fn who_asks_too_often_waits_as_long_as_the_relay_says() {
-    let relay = Relay::start(&[("RELAY_ADDRESS_RATE_LIMIT_MAX", 1)]);
-    let mut first = relay.connect().await;
-    first.create_room().await;
-    let user = User::of(&relay);
-    user.file("a.txt", b"a");
+    let (_relay, _first, user) = where_one_is("RELAY_ADDRESS_RATE_LIMIT_MAX").await;
     let mut sender = user.in_json(["share", "a.txt"]);
     let waiting = sender.event("waiting");
     assert!(waiting["again_in"].as_f64().unwrap() >= 1.0, "{waiting}");

@@ -13,11 +13,12 @@ use crate::{
     transfer::{hex::Hex, note::Data},
 };
 
+mod durable;
 mod finished;
 
 const TRANSFER: Hex<16> = Hex([1; 16]);
 
-pub(super) fn manifest(kind: What, size: Option<u64>) -> Manifest {
+fn manifest(kind: What, size: Option<u64>) -> Manifest {
     Manifest {
         transfer: TRANSFER,
         kind,
@@ -27,7 +28,7 @@ pub(super) fn manifest(kind: What, size: Option<u64>) -> Manifest {
     }
 }
 
-pub(super) fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
+fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     Header {
         entry,
         path: path.iter().map(|&name| name.to_owned()).collect(),
@@ -43,7 +44,7 @@ pub(super) fn header(entry: u64, path: &[&str], size: Option<u64>) -> Header {
     }
 }
 
-pub(super) fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
+fn enter(target: &mut Target, header: Header) -> Result<(), TargetError> {
     let json = header.to_json();
     target.entry(header, &json)
 }
@@ -59,7 +60,7 @@ fn end(target: &Target) -> End {
     }
 }
 
-pub(super) fn finish(target: Target) -> PathBuf {
+fn finish(target: Target) -> PathBuf {
     let end = end(&target);
     let target = target.finish(&end).unwrap();
     let path = target.path().unwrap().to_owned();
@@ -75,7 +76,7 @@ fn receive(folder: &Path) -> PathBuf {
     finish(target)
 }
 
-pub(super) fn part(target: &mut Target) -> &mut Part {
+fn part(target: &mut Target) -> &mut Part {
     match &mut target.onto {
         Onto::Disk(part) => part,
         _ => unreachable!("it is on a disk"),
@@ -83,7 +84,7 @@ pub(super) fn part(target: &mut Target) -> &mut Part {
 }
 
 /// What was noted as written is of a mount that is over.
-pub(super) fn start_machine_anew(mut target: Target) {
+fn start_machine_anew(mut target: Target) {
     let point = target.ledger.point().clone();
     part(&mut target).journal.forget_mount();
     part(&mut target).note_written(&point).unwrap();

@@ -43,6 +43,12 @@ fn guard(version_2_only: bool) -> Guard {
     }
 }
 
+async fn prove_and_leave(door: &mut Door) -> Result<Proved, Parting> {
+    let end = door.prove(ROOM, true).await;
+    door.leave().await;
+    end
+}
+
 /// How it ends before a sender that speaks version 1, and what that hears.
 async fn before_version_1(door: &mut Door) -> (Result<Proved, Parting>, Vec<Word>) {
     let (here, mut there) = pair(64 << 10).await;
@@ -54,11 +60,6 @@ async fn before_version_1(door: &mut Door) -> (Result<Proved, Parting>, Vec<Word
     };
     there.say(challenge.to_text()).unwrap();
     door.line = Some(here);
-    let receiver = async {
-        let end = door.prove(ROOM, true).await;
-        door.leave().await;
-        end
-    };
     let sender = async {
         let mut heard = Vec::new();
         while let Ok(Heard::Text(text)) = there.hear().await {
@@ -66,18 +67,13 @@ async fn before_version_1(door: &mut Door) -> (Result<Proved, Parting>, Vec<Word
         }
         heard
     };
-    tokio::join!(receiver, sender)
+    tokio::join!(prove_and_leave(door), sender)
 }
 
 /// Proves the passphrase to a sender that speaks version 2.
 async fn before_version_2(door: &mut Door) -> Result<Proved, Parting> {
     let (here, mut there) = pair(64 << 10).await;
     door.line = Some(here);
-    let receiver = async {
-        let end = door.prove(ROOM, true).await;
-        door.leave().await;
-        end
-    };
     let sender = async {
         let proved = guard(true).prove(&mut there, ROOM, &silent()).await;
         let Ok(proof::Proved::Second(schedule)) = proved else {
@@ -88,7 +84,7 @@ async fn before_version_2(door: &mut Door) -> Result<Proved, Parting> {
         there.say(first).unwrap();
         while there.hear().await.is_ok() {}
     };
-    tokio::join!(receiver, sender).0
+    tokio::join!(prove_and_leave(door), sender).0
 }
 
 fn is_auth(word: &Word) -> bool {

@@ -1,11 +1,6 @@
 //! What a disk loses is asked for again.
 
-use std::{fs, time::Duration};
-
-use super::{
-    tests::{enter, finish, header, manifest, part, start_machine_anew},
-    *,
-};
+use super::*;
 
 #[test]
 fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() {
