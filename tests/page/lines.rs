@@ -88,13 +88,19 @@ fn goes_on_anew(kind: Kind) {
     assert!(receiver.saved(file.size()).1 == file.content);
 }
 
-/// Where it has kept what it shares. What is chosen meanwhile is for another time.
 #[test]
 fn a_sender_that_loads_the_page_anew_goes_on() {
+    for kind in Kind::ALL {
+        shares_on_anew(kind);
+    }
+}
+
+/// It has kept what it shares. What is chosen meanwhile is for another time.
+fn shares_on_anew(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let [file, other] = ["film.mp4", "other.mp4"].map(|name| File::new(name, SIZE));
-    let Some(sender) = Peer::open(Kind::Chromium, &at(line.addr())) else {
+    let Some(sender) = Peer::open(kind, &at(line.addr())) else {
         return;
     };
     let Some(receiver) = Peer::open(Kind::Chromium, &at(relay.addr())) else {

@@ -1,6 +1,6 @@
 /**
  * What lets a page that was reloaded go on: a code, a transfer's number and the relay's token in sessionStorage,
- * which is this tab's alone, and picked files in IndexedDB. Passphrases and keys are never kept.
+ * which is this tab's alone, and copies of picked files in IndexedDB. Passphrases and keys are never kept.
  */
 
 import { asObject, count, object, text } from "../transfer/json.ts";
@@ -56,17 +56,38 @@ export async function forget(): Promise<void> {
   if (last?.role === "share") await inStore("readwrite", (store) => store.delete(last.transfer)).catch(() => undefined);
 }
 
+/** Something picked as it is kept: its bytes, as not every browser reads a file again after a reload. */
+interface Copy {
+  readonly path: readonly string[];
+  readonly bytes: ArrayBuffer | null;
+  readonly lastModified: number;
+}
+
+async function copied({ path, file }: Picked): Promise<Copy> {
+  return { path, bytes: file && (await file.arrayBuffer()), lastModified: file?.lastModified ?? 0 };
+}
+
+function restored({ path, bytes, lastModified }: Copy): Picked {
+  return { path, file: bytes && new File([bytes], path.at(-1) ?? "", { lastModified }) };
+}
+
 /** Keeps what was picked, where it is not too much. */
 export async function keepPicked(transfer: string, picked: readonly Picked[]): Promise<void> {
   const size = picked.reduce((sum, { file }) => sum + (file?.size ?? 0), 0);
   if (size > MAX_KEPT || picked.length > 1000) return;
-  await inStore("readwrite", (store) => store.put({ picked, at: Date.now() }, transfer)).catch(() => undefined);
+  try {
+    const copies = await Promise.all(picked.map(copied));
+    await inStore("readwrite", (store) => store.put({ copies, at: Date.now() }, transfer));
+  } catch {
+    // Without them the sender picks its files once more.
+  }
 }
 
 /** What was picked for a transfer; `null` where it is not kept. */
 export async function keptPicked(transfer: string): Promise<readonly Picked[] | null> {
   const found = await inStore("readonly", (store) => store.get(transfer)).catch(() => null);
-  return (asObject(found)?.["picked"] as readonly Picked[] | undefined) ?? null;
+  const copies = asObject(found)?.["copies"] as readonly Copy[] | undefined;
+  return copies?.map(restored) ?? null;
 }
 
 /** Removes files that nobody came back for. */
