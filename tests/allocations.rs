@@ -12,7 +12,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, runtime::Builder, sync::oneshot};
 
 /// Messages each way that are compared with twice as many.
-const MESSAGES: u64 = 500;
+const MESSAGES: u64 = 1000;
+/// What two relays may differ by for a message, as a busy machine has some of them read two at a time. An allocation
+/// for every message would be one more.
+const NOISE: f64 = 0.3;
 const KEY: &str = "0123456789abcdef";
 
 /// Messages there and back, one at a time, so that each is read, passed on and written by itself.
@@ -55,7 +58,7 @@ fn allocations(config: Config, messages: u64) -> u64 {
     counted.count_total
 }
 
-/// Allocations of such a relay for one message. Some hundredths are the runtime's.
+/// Allocations of such a relay for one message. Some tenths are the runtime's.
 fn of_a_message(config: &Config) -> f64 {
     let [few, many] = [1, 2].map(|times| allocations(config.clone(), times * MESSAGES));
     (many - few) as f64 / (2 * MESSAGES) as f64
@@ -79,7 +82,7 @@ fn nothing_that_tells_of_a_message_allocates_for_it() {
     };
     let [bare, all] = [bare, all].map(|config| of_a_message(&config));
     assert!(
-        bare < 5.5 && (all - bare).abs() < 0.1,
+        bare < 5.5 && (all - bare).abs() < NOISE,
         "{bare} allocations for a message, and {all} with everything on"
     );
 }
