@@ -7,6 +7,8 @@ mod access;
 mod distill;
 #[path = "page/double.rs"]
 mod double;
+#[path = "page/forms.rs"]
+mod forms;
 #[path = "page/hostile.rs"]
 mod hostile;
 #[path = "page/lines.rs"]

@@ -83,7 +83,9 @@ fn goes_on_anew(kind: Kind) {
         return;
     };
     begin(&sender, &receiver, &file);
-    // It knows the code, and asks for the passphrase, which it has kept nowhere.
+    // It knows the code, and asks for the passphrase, which it has kept nowhere; who mistypes it tries again.
+    receiver.go_on_anew("mistyped");
+    assert!(receiver.fails().starts_with("The passphrase is wrong."));
     receiver.go_on_anew(PASSPHRASE);
     assert!(receiver.saved(file.size()).1 == file.content);
 }

@@ -209,7 +209,7 @@ function sending() {
   assert.deepEqual(it.feed(peer), ["tell peer_joined"]);
   assert.deepEqual(it.feed(hello), ["tell proving", "challenge"]);
   assert.deepEqual(it.feed(auth), ["verify"]);
-  assert.deepEqual(it.feed({ is: "verified", ok: true }), ["seal 1"]);
+  assert.deepEqual(it.feed({ is: "verified", ok: true }), ["seal 1", "tell proved"]);
   assert.deepEqual(it.feed({ is: "note", note: { kind: KIND.START, start } }), ["seek"]);
   assert.ok(!it.machine.wants());
   assert.deepEqual(it.feed({ is: "sought", bytes: 0 }), ["tell begun"]);

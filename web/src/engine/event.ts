@@ -12,6 +12,8 @@ export type Event =
   /** `first`: by version 1, whose key is the passphrase's alone. */
   | { readonly is: "proving"; readonly first: boolean }
   | { readonly is: "wrong_proof"; readonly left: number }
+  /** The receiver knows the passphrase, and makes room for what it is offered. */
+  | { readonly is: "proved" }
   | { readonly is: "offered"; readonly manifest: Manifest }
   | { readonly is: "begun"; readonly total: number | null; readonly from: number }
   | { readonly is: "progress"; readonly bytes: number; readonly total: number | null }

@@ -282,7 +282,7 @@ export class Sharing {
     if (!ok) return this.denied(now);
     if (!this.second) return [{ do: "say_payload" }];
     this.enter("offered", now);
-    return [{ do: "seal", note: { kind: KIND.MANIFEST, manifest: this.manifest } }];
+    return [{ do: "seal", note: { kind: KIND.MANIFEST, manifest: this.manifest } }, tell({ is: "proved" })];
   }
 
   private denied(now: number): Effect[] {

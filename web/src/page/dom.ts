@@ -61,6 +61,13 @@ export function askForKey(asked: boolean): void {
   byId("key").hidden = !asked;
 }
 
+/** Whether the access key is missing; then its field is where the person is. */
+export function needsKey(): boolean {
+  const isMissing = keyIsAsked && !field("key-field").value.trim();
+  if (isMissing) field("key-field").focus();
+  return isMissing;
+}
+
 const VIEWS = ["insecure", "old", "go-on", "start", "sharing", "receiving"] as const;
 export type View = (typeof VIEWS)[number];
 

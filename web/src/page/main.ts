@@ -5,7 +5,7 @@ import { sweep } from "../disk/private_folder.ts";
 import { say, texts } from "../text/index.ts";
 import { fromHash, shownCode } from "../transfer/code.ts";
 import { watchPage } from "./awake.ts";
-import { askForKey, byId, field, fillTexts, show } from "./dom.ts";
+import { askForKey, byId, field, fillTexts, needsKey, show } from "./dom.ts";
 import { askRelay } from "./relay.ts";
 import { receive, setUpReceiving } from "./receive_view.ts";
 import { goOn, offerToGoOn, setUpSending } from "./share_view.ts";
@@ -55,8 +55,9 @@ async function showGoOn(last: Kept): Promise<void> {
   byId("go-on-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const typed = passphrase.value;
-    byId("go-on-error").textContent = typed ? "" : texts.need_passphrase;
-    if (!typed) return;
+    const missing = !typed ? texts.need_passphrase : needsKey() ? texts.need_key : "";
+    byId("go-on-error").textContent = missing;
+    if (missing) return;
     void (last.role === "share" ? goOn(last, typed) : receive(last.code, typed, true));
   });
   byId("go-on-forget").addEventListener("click", () => void forget().then(() => location.reload()));

@@ -9,6 +9,7 @@ import { hasPrivate, openPrivate } from "../disk/private.ts";
 import { MAX_ENTRIES, type Saved, type Target } from "../disk/target.ts";
 import type { Event } from "../engine/event.ts";
 import { DiskFault } from "../disk/fault.ts";
+import type { Fault } from "../engine/fault.ts";
 import { Receive } from "../engine/receiving.ts";
 import { say, size, texts } from "../text/index.ts";
 import { type Bytes, random, toHex, toText } from "../transfer/bytes.ts";
@@ -16,7 +17,7 @@ import { fromTyped } from "../transfer/code.ts";
 import { safeName, shown } from "../transfer/names.ts";
 import type { Manifest } from "../transfer/note.ts";
 import { beginDownload, endRunning, startRunning } from "./awake.ts";
-import { button, byId, field, show } from "./dom.ts";
+import { button, byId, field, needsKey, show } from "./dom.ts";
 import { theRelay } from "./relay.ts";
 import { explain, offerSave, showSaved, showText } from "./result.ts";
 import { clear, failed, mark, progress, showEvent, status } from "./running.ts";
@@ -35,9 +36,11 @@ export function setUpReceiving(code: string | null): void {
 async function begin(): Promise<void> {
   const typed = field("code").value;
   const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value];
-  byId("receive-error").textContent = !typed.trim() ? texts.need_code : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
+  const error = byId("receive-error");
+  error.textContent = !typed.trim() ? texts.need_code : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
   if (code === null) field("code").focus();
   else if (!passphrase) field("receive-passphrase").focus();
+  else if (needsKey()) error.textContent = texts.need_key;
   else await receive(code, passphrase, false);
 }
 
@@ -49,7 +52,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
   byId("offer").textContent = "";
   endWays();
   const relay = theRelay();
-  let failure = false;
+  let failure: Fault | null = null;
   const tell = (event: Event): void => {
     mark(event);
     switch (event.is) {
@@ -71,7 +74,7 @@ export async function receive(code: string, passphrase: string, known: boolean):
       case "receiver_failed":
         return failed(event.fault);
       case "failed":
-        failure = true;
+        failure = event.fault;
     }
     showEvent(event);
   };
@@ -91,7 +94,8 @@ export async function receive(code: string, passphrase: string, known: boolean):
   await driver.run();
   endRunning();
   endWays();
-  await forget();
+  // Who has mistyped it may load the page anew and try again.
+  if ((failure as Fault | null)?.word !== "wrong_passphrase") await forget();
   if (stopped || failure) driver.leave(!stopped);
   stop.textContent = texts.start_again;
   stop.onclick = () => {

@@ -25,21 +25,25 @@ export function offerSave({ name, blob, forget }: Saved): void {
   link.download = name;
   const row = made("div", "", "row");
   row.append(link);
-  if (forget) row.append(forgetButton(forget, link));
-  result.append(row, made("p", texts.save_hint, "hint"));
+  const hint = made("p", texts.save_hint, "hint");
+  if (forget) row.append(forgetButton(forget, link, hint));
+  result.append(row, hint);
   link.click();
 }
 
 /** Deletes the page's copy, once the person says that it is saved: a page cannot see when a browser has done so. */
-function forgetButton(forget: () => Promise<void>, link: HTMLAnchorElement): HTMLButtonElement {
-  const element = button(texts.forget_copy, () => {
-    element.disabled = true;
-    URL.revokeObjectURL(link.href);
-    link.remove();
-    void forget().then(
-      () => (element.textContent = texts.forgotten),
-      () => (element.textContent = texts.reason_target_failed),
+function forgetButton(forget: () => Promise<void>, link: HTMLElement, hint: HTMLElement): HTMLButtonElement {
+  const element = button(texts.forget_copy, async () => {
+    const done = await forget().then(
+      () => true,
+      () => false,
     );
+    if (!done) return void (hint.textContent = texts.reason_target_failed);
+    link.parentElement?.remove();
+    hint.textContent = texts.forgotten;
+    // A keyboard's place would go with the button.
+    hint.tabIndex = -1;
+    hint.focus();
   });
   return element;
 }

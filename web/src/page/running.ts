@@ -13,17 +13,22 @@ let countdown: ReturnType<typeof setInterval> | undefined;
 /** Clears what was shown of something else. */
 export function clear(): void {
   rate = new Rate();
-  clearInterval(countdown);
+  endCountdown();
   bar().value = 0;
   for (const name of Object.keys(byId("running").dataset)) delete byId("running").dataset[name];
-  for (const id of ["status", "delivered", "first", "fault"]) byId(id).textContent = "";
-  byId("numbers").textContent = "\u00a0";
+  for (const id of ["status", "delivered", "first", "fault", "numbers"]) byId(id).textContent = "";
   // Until there is something to stop.
   byId("stop").hidden = true;
 }
 
-export function status(sentence: string): void {
+function endCountdown(): void {
+  if (countdown !== undefined) byId("numbers").textContent = "";
   clearInterval(countdown);
+  countdown = undefined;
+}
+
+export function status(sentence: string): void {
+  endCountdown();
   // The same text again would be read out again.
   if (byId("status").textContent !== sentence) byId("status").textContent = sentence;
 }
@@ -76,15 +81,17 @@ export function showEvent(event: Event): void {
   }
 }
 
-/** Counts down. Of the seconds the first is read out alone, so that nobody has to hear them all. */
+/** Counts down. The reason is read out, and the seconds are not, so that nobody has to hear them all. */
 function wait(why: string, ms: number): void {
   const until = performance.now() + ms;
-  status(say("is_waiting", why, Math.ceil(ms / 1000)));
-  countdown = setInterval(() => {
-    const left = Math.ceil((until - performance.now()) / 1000);
-    byId("numbers").textContent = left > 0 ? duration(left) : "\u00a0";
-    if (left <= 0) clearInterval(countdown);
-  }, 1000);
+  status(why);
+  const show = (): void => {
+    const left = (until - performance.now()) / 1000;
+    if (left > 0) byId("numbers").textContent = say("is_waiting", duration(left));
+    else endCountdown();
+  };
+  countdown = setInterval(show, 1000);
+  show();
 }
 
 export function progress(bytes: number, total: number | null): void {

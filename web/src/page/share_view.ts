@@ -11,7 +11,7 @@ import { shownCode, spokenCode } from "../transfer/code.ts";
 import { MAX_V1_CONTENT } from "../transfer/hello.ts";
 import { makePassphrase, weakness } from "../transfer/words.ts";
 import { endRunning, startRunning } from "./awake.ts";
-import { byId, field, show } from "./dom.ts";
+import { byId, field, needsKey, show } from "./dom.ts";
 import { askRelay, base } from "./relay.ts";
 import { ofDrop, ofInput, TooMany } from "./picking.ts";
 import { clear, mark, progress, showEvent, status } from "./running.ts";
@@ -34,7 +34,7 @@ export function setUpSending(): void {
     byId("send-hint").textContent = texts.passphrase_made;
   });
   passphrase.addEventListener("input", () => {
-    const weak = weakness(passphrase.value);
+    const weak = passphrase.value && weakness(passphrase.value);
     byId("send-hint").textContent = weak ? say(`weak_${weak}`) : "";
   });
   for (const button of document.querySelectorAll<HTMLElement>("[data-picks]")) {
@@ -46,6 +46,12 @@ export function setUpSending(): void {
   for (const input of [field("files"), field("folder")]) input.addEventListener("change", () => take(async () => ofInput(input.files)));
   setUpDropping();
   byId("text").addEventListener("input", () => void showPicked());
+  byId("unpick").addEventListener("click", () => {
+    picked = [];
+    for (const id of ["files", "folder"]) field(id).value = "";
+    showPicked();
+    byId("text").focus();
+  });
   byId("send").addEventListener("submit", (event) => {
     event.preventDefault();
     void begin();
@@ -87,13 +93,17 @@ function take(find: () => Promise<Picked[]>): void {
 function showPicked(): void {
   const files = picked.filter(({ file }) => file !== null);
   const bytes = files.reduce((sum, { file }) => sum + (file?.size ?? 0), 0);
-  const text = byId<HTMLTextAreaElement>("text").value;
+  const text = byId<HTMLTextAreaElement>("text");
   const [first] = picked;
+  // Files are sent or a text, not both.
+  text.disabled = !!first;
+  byId("unpick").hidden = !first;
   byId("send-error").textContent = "";
   let sentence = texts.picked_none as string;
   if (first && picked.length === 1) sentence = say("picked_one", first.path.at(-1) ?? "", size(bytes));
   else if (first) sentence = say("picked_many", first.path.length > 1 ? (first.path[0] ?? "") : texts.files_name, files.length, size(bytes));
-  else if (text) sentence = say("picked_text", size(new Blob([text]).size));
+  // Not how long it is, which would be read out with each key.
+  else if (text.value) sentence = texts.picked_text;
   const old = picked.length > 1 || bytes > MAX_V1_CONTENT;
   byId("picked").textContent = sentence;
   byId("picked-hint").textContent = old ? say("old_clients", size(MAX_V1_CONTENT)) : "";
@@ -110,8 +120,9 @@ function chosen(): readonly Picked[] {
 async function begin(): Promise<void> {
   const passphrase = field("send-passphrase").value;
   const found = chosen();
-  byId("send-error").textContent = found.length === 0 ? texts.need_content : passphrase ? "" : texts.need_passphrase;
-  if (found.length > 0 && passphrase) await run({ picked: found, transfer: random(16), passphrase }, null);
+  const missing = found.length === 0 ? texts.need_content : !passphrase ? texts.need_passphrase : needsKey() ? texts.need_key : "";
+  byId("send-error").textContent = missing;
+  if (!missing) await run({ picked: found, transfer: random(16), passphrase }, null);
 }
 
 /** Goes on with what this tab shared before it was reloaded. */
@@ -163,7 +174,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
       const refused = event.fault.word === "denied";
       status(say("is_receiver_failed", refused ? texts.denied_needs_newer_client : faultText(event.fault)));
     } else if (event.is === "wrong_proof") status(say("is_wrong_proof", event.left));
-    else if (event.is === "peer_gone") status(texts.is_peer_gone);
+    else if (event.is === "proved" || event.is === "peer_gone") status(say(`is_${event.is}`));
     else showEvent(event);
   };
   const share = new Share({ relay, source, transfer, passphrase, room, maxMessage: config.maxMessage, tell });

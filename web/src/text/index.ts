@@ -2,7 +2,7 @@
 
 import type { Fault } from "../engine/fault.ts";
 import { shown } from "../transfer/names.ts";
-import { en, type Texts } from "./en.ts";
+import type { Texts } from "./en.ts";
 
 export type TextName = keyof Texts;
 
@@ -14,8 +14,8 @@ export function pickLanguage(languages: readonly string[]): "en" | "ko" {
 
 const language = pickLanguage(typeof navigator === "undefined" ? [] : navigator.languages);
 
-// A language that is not spoken weighs nothing: it is a file of its own.
-export const texts: Texts = language === "ko" ? (await import("./ko.ts")).ko : en;
+// A language that is not spoken weighs nothing: each is a file of its own.
+export const texts: Texts = language === "ko" ? (await import("./ko.ts")).ko : (await import("./en.ts")).en;
 
 /** A text, filled in. What is filled in is never looked at again. */
 export function say(name: TextName, ...values: readonly (string | number)[]): string {

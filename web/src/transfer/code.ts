@@ -3,9 +3,10 @@
 /** The longest code that is looked at, in characters. */
 const LONGEST = 32;
 
-/** What is left of a typed or pasted code: letters and digits. `null` where nothing is, or too much. */
+/** What is left of a typed or pasted code, or of the end of a link: letters and digits. `null` where nothing is, or too much. */
 export function fromTyped(typed: string): string | null {
   const code = typed
+    .slice(typed.lastIndexOf("#") + 1)
     .normalize("NFKC")
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]/gu, "");
