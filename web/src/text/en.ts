@@ -24,7 +24,7 @@ export const en = {
   picked_one: "{0}, {1}",
   picked_many: "{0}: {1} files, {2}",
   picked_text: "A text.",
-  unpick: "Choose nothing",
+  unpick: "Clear the choice",
   picked_again: "Choose “{0}” again, unchanged, to go on.",
   old_clients: "The other side needs this page or “distill” for this: Python clients take one text of up to {0}.",
   passphrase: "Passphrase",
