@@ -80,9 +80,20 @@ impl Peer {
 
     /// Waits until so many receivers have it all.
     pub(crate) fn until_delivered(&self, count: usize) {
-        let shown = format!("Delivered: {count}");
-        self.until(&shown, TRANSFER, || {
-            (self.text("#delivered") == shown).then_some(())
+        self.until_says("#delivered", &format!("Delivered: {count}"));
+    }
+
+    /// Waits until a script finds this number.
+    pub(crate) fn until_finds(&self, script: &str, number: u64) {
+        self.until("the number", DEADLINE, || {
+            (self.window().run(script, &[]) == number).then_some(())
+        });
+    }
+
+    /// Waits until an element says this, and nothing else.
+    pub(crate) fn until_says(&self, selector: &str, text: &str) {
+        self.until(text, TRANSFER, || {
+            (self.text(selector) == text).then_some(())
         });
     }
 

@@ -25,6 +25,7 @@ test("a code is what is typed without what parts it, and shown in two halves", (
   assert.equal(fromTyped(" A7F-3k2. "), "a7f3k2");
   assert.equal(fromTyped("ａ７ｆ３ｋ２"), "a7f3k2");
   assert.equal(fromTyped("https://relay.example.com/#a7f3k2"), "a7f3k2");
+  assert.equal(fromTyped("https://relay.example.com/"), null);
   assert.equal(fromTyped("--"), null);
   assert.equal(fromTyped("a".repeat(33)), null);
   assert.equal(shownCode("a7f3k2"), "a7f-3k2");

@@ -77,6 +77,9 @@ export async function keepPicked(transfer: string, picked: readonly Picked[]): P
   if (size > MAX_KEPT || picked.length > 1000) return;
   try {
     const copies = await Promise.all(picked.map(copied));
+    // The share may have ended meanwhile.
+    const now = kept();
+    if (now?.role !== "share" || now.transfer !== transfer) return;
     await inStore("readwrite", (store) => store.put({ copies, at: Date.now() }, transfer));
   } catch {
     // Without them the sender picks its files once more.
@@ -111,16 +114,22 @@ function inStore<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => ID
     opening.onerror = () => reject(opening.error);
     opening.onsuccess = () => {
       const database = opening.result;
-      const transaction = database.transaction(STORE, mode);
-      const asked = ask(transaction.objectStore(STORE));
-      transaction.oncomplete = () => {
+      try {
+        const transaction = database.transaction(STORE, mode);
+        const asked = ask(transaction.objectStore(STORE));
+        transaction.oncomplete = () => {
+          database.close();
+          resolve(asked.result);
+        };
+        transaction.onerror = transaction.onabort = () => {
+          database.close();
+          reject(transaction.error);
+        };
+      } catch (error) {
+        // What cannot be copied, or is too much, is said at once.
         database.close();
-        resolve(asked.result);
-      };
-      transaction.onerror = transaction.onabort = () => {
-        database.close();
-        reject(transaction.error);
-      };
+        reject(error as Error);
+      }
     };
   });
 }

@@ -140,7 +140,7 @@ async function chooseTarget(manifest: Manifest, saved: (saved: Saved) => void, c
   const others = found.filter((way) => way !== "pick");
   status(texts.is_offered);
   const [other] = others;
-  byId("ways-hint").textContent = other === undefined ? "" : other === "memory" ? say("memory_hint", size(MAX_MEMORY)) : texts.choose_hint;
+  byId("ways-hint").textContent = other === "memory" ? say("memory_hint", size(MAX_MEMORY)) : other === "private" ? texts.choose_hint : "";
   return new Promise((resolve, reject) => {
     const choose = (ways: readonly Way[]) => () => {
       openFirst(ways).then(

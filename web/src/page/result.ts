@@ -32,13 +32,18 @@ export function offerSave({ name, blob, forget }: Saved): void {
 }
 
 /** Deletes the page's copy, once the person says that it is saved: a page cannot see when a browser has done so. */
-function forgetButton(forget: () => Promise<void>, link: HTMLElement, hint: HTMLElement): HTMLButtonElement {
+function forgetButton(forget: () => Promise<void>, link: HTMLAnchorElement, hint: HTMLElement): HTMLButtonElement {
+  let isBusy = false;
   const element = button(texts.forget_copy, async () => {
+    if (isBusy) return;
+    isBusy = true;
     const done = await forget().then(
       () => true,
       () => false,
     );
-    if (!done) return void (hint.textContent = texts.reason_target_failed);
+    isBusy = false;
+    if (!done) return void (hint.textContent = texts.not_forgotten);
+    URL.revokeObjectURL(link.href);
     link.parentElement?.remove();
     hint.textContent = texts.forgotten;
     // A keyboard's place would go with the button.

@@ -17,6 +17,8 @@ import { ofDrop, ofInput, TooMany } from "./picking.ts";
 import { clear, mark, progress, showEvent, status } from "./running.ts";
 
 let picked: readonly Picked[] = [];
+/** Whether they are what a page before this one has kept. */
+let areKept = false;
 
 /** What is being shared. Who drops or chooses something else meanwhile has chosen for another time. */
 interface Running {
@@ -81,6 +83,7 @@ function take(find: () => Promise<Picked[]>): void {
     (found) => {
       if (found.length === 0) return;
       picked = found;
+      areKept = false;
       showPicked();
     },
     (error: unknown) => {
@@ -105,7 +108,8 @@ function showPicked(): void {
   // Not how long it is, which would be read out with each key.
   else if (text.value) sentence = texts.picked_text;
   const old = picked.length > 1 || bytes > MAX_V1_CONTENT;
-  byId("picked").textContent = sentence;
+  // The same text again would be read out again.
+  if (byId("picked").textContent !== sentence) byId("picked").textContent = sentence;
   byId("picked-hint").textContent = old ? say("old_clients", size(MAX_V1_CONTENT)) : "";
   byId("go-on-picked").textContent = first ? sentence : "";
 }
@@ -130,6 +134,8 @@ export async function offerToGoOn(kept: Extract<Kept, { role: "share" }>): Promi
   byId("go-on-what").textContent = say("go_on_share", kept.name, shownCode(kept.code));
   const files = await keptPicked(kept.transfer);
   picked = files ?? [];
+  areKept = files !== null;
+  showPicked();
   byId("go-on-files").hidden = files !== null;
   byId("go-on-again").textContent = say("picked_again", kept.name);
 }
@@ -154,7 +160,7 @@ async function run(running: Running, room: Room | null): Promise<void> {
   byId("sharing-what").textContent =
     source.what === "file" ? say("offered", source.name, size(source.size)) : say("offered_files", source.name, source.files, size(source.size));
   const { relay, config } = await askRelay();
-  let [delivered, isKept] = [0, false];
+  let [delivered, isKept] = [0, areKept && room !== null];
   const tell = (event: Event): void => {
     mark(event);
     if (event.is === "opened") {

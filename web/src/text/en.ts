@@ -83,6 +83,7 @@ export const en = {
   saved: "“{0}” is saved.",
   save_hint: "Your browser should have begun to save it. If not, save it here.",
   forget_copy: "Delete this page’s copy",
+  not_forgotten: "The copy could not be deleted.",
   forgotten: "The copy is deleted.",
   received_text: "The text",
   browse: "Show the sender’s list of sessions",
@@ -159,7 +160,7 @@ export const en = {
   reason_other: "it gave no reason that is known here.",
 
   trust_title: "What protects this, and what does not",
-  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides; with a program of the first version on the other side from the passphrase alone, and then this page says so. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay. So that a reload can go on, this browser keeps the files until the transfer ends and you delete the copy, or for a day.",
+  trust_1: "Your browser encrypts with a key made from the passphrase and from fresh keys of both sides; with a program of the first version on the other side from the passphrase alone, and then this page says so. The passphrase never leaves your browser, and the code never reaches a server’s address line. Nothing goes anywhere but to this relay. So that a reload can go on, this browser may keep what is shared until the share ends, and what is received until you delete the copy; what is left over goes when this page is opened a day later.",
   trust_2: "You do trust this page, though, and the server that sent it: whoever runs it, or breaks into it, could send another page that passes on what you type. The project publishes the digests of this page’s files with its source (web/dist/DIGESTS): compare those, and not what the server itself says they are, which is here:",
   trust_digests: "DIGESTS",
   trust_3: "Who does not want to trust the server uses “distill”, the program of the same project: it is installed once and takes no code from the relay.",

@@ -5,6 +5,7 @@ const LONGEST = 32;
 
 /** What is left of a typed or pasted code, or of the end of a link: letters and digits. `null` where nothing is, or too much. */
 export function fromTyped(typed: string): string | null {
+  if (/:\/\/[^#]*$/.test(typed)) return null;
   const code = typed
     .slice(typed.lastIndexOf("#") + 1)
     .normalize("NFKC")
