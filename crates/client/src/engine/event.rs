@@ -33,6 +33,8 @@ pub enum Event {
     PeerJoined,
     /// The two make sure of each other.
     Proving,
+    /// The receiver knows the passphrase, and makes room for what it is offered: a person may choose where.
+    Proved,
     /// Content begins to move, or goes on.
     Begun {
         /// What it is called.

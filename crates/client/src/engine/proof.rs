@@ -121,10 +121,11 @@ impl Guard {
         };
         line.say(challenge.to_text())?;
         let proof = auth(line).await?;
-        match schedule.is_proved_by(&proof) {
-            true => Ok(Proved::Second(Box::new(schedule))),
-            false => Err(self.missed(line, tell)),
+        if !schedule.is_proved_by(&proof) {
+            return Err(self.missed(line, tell));
         }
+        tell(Event::Proved);
+        Ok(Proved::Second(Box::new(schedule)))
     }
 
     fn missed(&mut self, line: &mut Line, tell: &Tell) -> Parting {

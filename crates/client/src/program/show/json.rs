@@ -117,6 +117,7 @@ fn of_event(event: Event, invitation: Option<&Invitation>) -> Option<Value> {
         Event::Joined => json!({"event": "joined"}),
         Event::PeerJoined => json!({"event": "peer_joined"}),
         Event::Proving => json!({"event": "proving"}),
+        Event::Proved => json!({"event": "proved"}),
         Event::Begun {
             name,
             size,
@@ -206,6 +207,7 @@ mod tests {
             Event::Joined,
             Event::PeerJoined,
             Event::Proving,
+            Event::Proved,
             Event::Begun {
                 name: why.clone(),
                 size: None,

@@ -54,6 +54,9 @@ fn of_event(event: &Event, role: Role) -> Said {
         Event::Joined => Said::Passing("In the room, waiting for the sender.".to_owned()),
         Event::PeerJoined => Said::Passing("A receiver is there.".to_owned()),
         Event::Proving => Said::Fleeting("Comparing the passphrases.".to_owned()),
+        Event::Proved => Said::Fleeting(
+            "The passphrase is right. The receiver is making room for it.".to_owned(),
+        ),
         Event::Begun {
             name, size, from, ..
         } => {
