@@ -47,8 +47,8 @@ const SESSIONS: &str = "\
 const JSON: &str = "\
     JSON: with --json standard output has one object a line and nothing else. Its \"event\" is one \
     of: connecting; opened (code, expires_in, link, resumable, and passphrase where it was made up); \
-    resumed (the same); joined; peer_joined; proving; begun (name, size, from, version); progress \
-    (bytes, total, rate, left, slow: \"source\" or \"line\"; once a second at most); peer_gone \
+    resumed (the same); joined; peer_joined; proving; proved; begun (name, size, from, version); progress \
+    (bytes, total, rate, left, slow: \"here\" or \"line\"; once a second at most); peer_gone \
     (why); line_lost and waiting (why, again_in); delivered (bytes; sent where shared, path where \
     received); sessions (sessions: id, summary, first_prompt, messages, modified, branch, project); \
     warning (text); failed (reason, side, sentence, advice, status). Sizes are bytes, times seconds, \

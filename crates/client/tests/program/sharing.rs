@@ -49,6 +49,7 @@ async fn a_file_arrives_and_both_say_so_in_json() {
         "{last}"
     );
 
+    sender.event("proved");
     let delivered = sender.event("delivered");
     assert_eq!(delivered["bytes"], 3 << 20);
     assert_eq!(sender.status().await, 0);

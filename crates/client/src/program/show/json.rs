@@ -254,7 +254,7 @@ mod tests {
             sessions(&[]),
         ]);
         said.extend(progress);
-        assert_eq!(said.len(), 15);
+        assert_eq!(said.len(), 16);
         for said in said {
             let object = said.as_object().into_iter().flatten();
             for (field, value) in object {
