@@ -65,13 +65,6 @@ fn an_access_key_that_is_missing_is_asked_for_where_it_is_typed() {
 /// What it has kept for a reload goes with the share, however soon that is.
 #[test]
 fn a_share_that_is_stopped_leaves_nothing_in_the_browser() {
-    const KEPT: &str = "return new Promise((found) => {
-        const opening = indexedDB.open('distill', 1);
-        opening.onsuccess = () => {
-          const files = opening.result.transaction('files').objectStore('files').count();
-          files.onsuccess = () => found(files.result + sessionStorage.length);
-        };
-      });";
     let relay = TestRelay::start(|_| {});
     let Some(sender) = Peer::open(Kind::Chromium, &url(&relay)) else {
         return;
@@ -82,12 +75,12 @@ fn a_share_that_is_stopped_leaves_nothing_in_the_browser() {
     for is_kept in [false, true] {
         sender.share(file.to_str().unwrap(), PASSPHRASE);
         if is_kept {
-            sender.until_finds(KEPT, 2);
+            sender.until_kept(2);
         }
         sender.window().click("#stop");
         sender.until_says("#stop", "Back to the start");
         // A copy that was under way would be there in a moment: behind it nothing else is asked of the store.
-        sender.until_finds(KEPT, 0);
+        sender.until_kept(0);
         sender.window().click("#stop");
         sender.window().click("#unpick");
     }

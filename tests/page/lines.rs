@@ -109,6 +109,8 @@ fn shares_on_anew(kind: Kind) {
         return;
     };
     begin(&sender, &receiver, &file);
+    // A page that goes sooner leaves nothing to go on with.
+    sender.until_kept(2);
     sender.window().type_into("#files", other.path());
     line.cut();
     receiver.until_moved(0.3);

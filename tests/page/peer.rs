@@ -83,9 +83,20 @@ impl Peer {
         self.until_says("#delivered", &format!("Delivered: {count}"));
     }
 
-    /// Waits until a script finds this number.
-    pub(crate) fn until_finds(&self, script: &str, number: u64) {
-        self.until("the number", DEADLINE, || {
+    /// Waits until the browser keeps so much for a reload: two of a share whose files are copied, and none of
+    /// one that has ended.
+    pub(crate) fn until_kept(&self, number: u64) {
+        let script = "return new Promise((found) => {
+            const opening = indexedDB.open('distill', 1);
+            opening.onsuccess = () => {
+              const files = opening.result.transaction('files').objectStore('files').count();
+              files.onsuccess = () => {
+                opening.result.close();
+                found(files.result + sessionStorage.length);
+              };
+            };
+          });";
+        self.until("what is kept", DEADLINE, || {
             (self.window().run(script, &[]) == number).then_some(())
         });
     }
