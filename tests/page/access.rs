@@ -5,7 +5,10 @@ use std::fs;
 use relay_testing::{TestRelay, browser::Kind, skip::skip};
 use serde_json::{Value, json};
 
-use crate::{peer::Peer, sharing::File};
+use crate::{
+    peer::{Peer, page_at},
+    sharing::File,
+};
 
 const AXE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -78,7 +81,7 @@ fn axe_finds_nothing_in_any_state() {
         return skip("axe-core (npm ci in web/)");
     };
     let relay = TestRelay::start(|_| {});
-    let page = format!("http://{}/", relay.addr());
+    let page = page_at(relay.addr());
     let file = File::new("notes.txt", 100_000);
     let Some(sender) = Peer::open(Kind::Chromium, &page) else {
         return;

@@ -19,7 +19,7 @@ use relay_testing::{
 use tempfile::TempDir;
 
 use crate::{
-    peer::Peer,
+    peer::{Peer, page_at},
     sharing::{File, in_each_browser},
 };
 
@@ -63,7 +63,7 @@ impl Scene {
         let relay = TestRelay::start(|_| {});
         let lines = [(); 2].map(|()| line.lay(relay.addr()));
         Some(Self {
-            page: Peer::open(kind, &format!("http://{}/", lines[0].addr()))?,
+            page: Peer::open(kind, &page_at(lines[0].addr()))?,
             lines,
             home: TempDir::new().unwrap(),
             _relay: relay,

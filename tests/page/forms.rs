@@ -4,22 +4,17 @@ use claude_distill_relay::config::AccessKeys;
 use relay_testing::{TestRelay, browser::Kind};
 use serde_json::Value;
 
-use crate::peer::Peer;
+use crate::peer::{PASSPHRASE, Peer, page_at};
 
-const PASSPHRASE: &str = "correct horse battery staple relay";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-
-fn url(relay: &TestRelay) -> String {
-    format!("http://{}/", relay.addr())
-}
 
 #[test]
 fn files_are_chosen_or_a_text_and_files_can_be_given_up() {
     let relay = TestRelay::start(|_| {});
-    let Some(sender) = Peer::open(Kind::Chromium, &url(&relay)) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(Kind::Chromium, &url(&relay)) else {
+    let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
     let is_open = |is: bool| {
@@ -36,7 +31,7 @@ fn files_are_chosen_or_a_text_and_files_can_be_given_up() {
     is_open(true);
     let code = sender.share_from("#text", "a note", PASSPHRASE);
     // As the whole link, which some will paste.
-    receiver.receive(&format!("{}#{code}", url(&relay)), PASSPHRASE);
+    receiver.receive(&format!("{}#{code}", page_at(relay.addr())), PASSPHRASE);
     let (name, content) = receiver.saved(6);
     assert_eq!((&name[..], &content[..]), ("text.txt", &b"a note"[..]));
 }
@@ -46,7 +41,7 @@ fn an_access_key_that_is_missing_is_asked_for_where_it_is_typed() {
     let relay = TestRelay::start(|config| {
         config.access_keys = AccessKeys::parse(&format!("alice:{KEY}")).unwrap();
     });
-    let Some(sender) = Peer::open(Kind::Chromium, &url(&relay)) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
     sender.until_shows("#key");
@@ -66,7 +61,7 @@ fn an_access_key_that_is_missing_is_asked_for_where_it_is_typed() {
 #[test]
 fn a_share_that_is_stopped_leaves_nothing_in_the_browser() {
     let relay = TestRelay::start(|_| {});
-    let Some(sender) = Peer::open(Kind::Chromium, &url(&relay)) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
     let folder = tempfile::TempDir::new().unwrap();

@@ -5,11 +5,9 @@ use relay_testing::{TestRelay, browser::Kind, program::Process};
 
 use crate::{
     double::Double,
-    peer::Peer,
+    peer::{PASSPHRASE, Peer, page_at},
     sharing::{File, in_each_browser},
 };
-
-const PASSPHRASE: &str = "correct horse battery staple relay";
 
 in_each_browser!(
     markup_in_a_name_stays_text,
@@ -32,7 +30,7 @@ impl Scene {
         let relay = TestRelay::start(|_| {});
         Some(Self {
             python,
-            page: Peer::open(kind, &format!("http://{}/", relay.addr()))?,
+            page: Peer::open(kind, &page_at(relay.addr()))?,
             relay,
             file: File::text("notes.txt", 100_000),
         })
@@ -40,8 +38,7 @@ impl Scene {
 
     /// The page receives the file from the second implementation, which says something else in it.
     fn receive(&self, twist: &str) -> Process {
-        self.page
-            .begin_at(&format!("http://{}/", self.relay.addr()));
+        self.page.begin_at(&page_at(self.relay.addr()));
         let (url, path) = (self.relay.url(), self.file.path());
         let arguments = ["send", &url, PASSPHRASE, path, twist];
         let (sender, code) = Double::Second.send(&self.python, &arguments);

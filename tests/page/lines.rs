@@ -1,15 +1,12 @@
 //! The page on lines that are cut, and in a browser that loads it anew in the middle of a transfer.
 
-use std::net::SocketAddr;
-
 use relay_testing::{TestRelay, browser::Kind, line::Line};
 
 use crate::{
-    peer::Peer,
+    peer::{PASSPHRASE, Peer, page_at},
     sharing::{File, in_each_browser},
 };
 
-const PASSPHRASE: &str = "correct horse battery staple relay";
 /// Bytes of a file that takes some seconds over a line of this rate.
 const SIZE: usize = 8_000_000;
 const RATE: u64 = 4_000_000;
@@ -18,10 +15,6 @@ in_each_browser!(
     a_receiver_whose_line_is_cut_goes_on,
     a_sender_whose_line_is_cut_goes_on,
 );
-
-fn at(addr: SocketAddr) -> String {
-    format!("http://{addr}/")
-}
 
 /// Shares a file, until some of it has come.
 fn begin(sender: &Peer, receiver: &Peer, file: &File) {
@@ -34,10 +27,10 @@ fn a_receiver_whose_line_is_cut_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(kind, &at(line.addr())) else {
+    let Some(receiver) = Peer::open(kind, &page_at(line.addr())) else {
         return;
     };
     begin(&sender, &receiver, &file);
@@ -51,10 +44,10 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(kind, &at(line.addr())) else {
+    let Some(sender) = Peer::open(kind, &page_at(line.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
+    let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
     begin(&sender, &receiver, &file);
@@ -76,10 +69,10 @@ fn goes_on_anew(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
-    let Some(sender) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
+    let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(kind, &at(line.addr())) else {
+    let Some(receiver) = Peer::open(kind, &page_at(line.addr())) else {
         return;
     };
     begin(&sender, &receiver, &file);
@@ -102,10 +95,10 @@ fn shares_on_anew(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let line = Line::of(RATE).lay(relay.addr());
     let [file, other] = ["film.mp4", "other.mp4"].map(|name| File::new(name, SIZE));
-    let Some(sender) = Peer::open(kind, &at(line.addr())) else {
+    let Some(sender) = Peer::open(kind, &page_at(line.addr())) else {
         return;
     };
-    let Some(receiver) = Peer::open(Kind::Chromium, &at(relay.addr())) else {
+    let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
     begin(&sender, &receiver, &file);

@@ -18,9 +18,8 @@ use relay_testing::{
 use ring::digest::{Context, SHA256};
 use tempfile::TempDir;
 
-use crate::peer::Peer;
+use crate::peer::{PASSPHRASE, Peer, page_at};
 
-const PASSPHRASE: &str = "correct horse battery staple relay";
 /// Bytes that a tab may take, whatever the file's size.
 const MOST: usize = 128 * 1024 * 1024;
 /// Bytes of a file: more than a tab may take, so that one which held it would be seen.
@@ -85,7 +84,7 @@ fn so_does_a_file_of_2_gb() {
 /// A file of so many bytes goes from one tab to another, and neither takes more than it may.
 fn moves_within_bounds(length: u64) {
     let relay = TestRelay::start(|_| {});
-    let page = format!("http://{}/", relay.addr());
+    let page = page_at(relay.addr());
     let Some(sender) = Peer::open(Kind::Chromium, &page) else {
         return;
     };

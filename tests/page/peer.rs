@@ -1,7 +1,9 @@
 //! The page in a browser, as one of two who share: steered by what it shows, as a person would.
 
 use std::{
-    fs, thread,
+    fs,
+    net::SocketAddr,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const TRANSFER: Duration = Duration::from_secs(300);
 /// Bytes a second that a browser moves at least, of which a long file takes its time beyond that.
 const LEAST_RATE: u64 = 4_000_000;
+
+/// What two who share have told each other.
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple relay";
+
+/// Where the page is, of a relay or of a line to it.
+pub(crate) fn page_at(addr: SocketAddr) -> String {
+    format!("http://{addr}/")
+}
 
 /// A browser that shows the page.
 pub(crate) struct Peer {

@@ -6,9 +6,10 @@ use claude_distill_relay::config::AccessKeys;
 use relay_testing::{TestRelay, browser::Kind, noise, prose, seeded};
 use tempfile::TempDir;
 
-use crate::{double::Double, peer::Peer};
-
-const PASSPHRASE: &str = "correct horse battery staple relay";
+use crate::{
+    double::Double,
+    peer::{PASSPHRASE, Peer, page_at},
+};
 
 /// Makes each of these tests one for each browser.
 macro_rules! in_each_browser {
@@ -76,11 +77,6 @@ impl File {
     }
 }
 
-/// Where the page of this relay is.
-fn page(relay: &TestRelay) -> String {
-    format!("http://{}/", relay.addr())
-}
-
 fn next(kind: Kind) -> Kind {
     match kind {
         Kind::Chromium => Kind::WebKit,
@@ -92,11 +88,11 @@ fn next(kind: Kind) -> Kind {
 fn it_sends_a_file_to_itself_in_the_next_browser(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let file = File::new("a photo.jpg", 3_000_000);
-    let Some(sender) = Peer::open(kind, &page(&relay)) else {
+    let Some(sender) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     // A proxy may have the relay under a path.
-    let path = format!("{}under/a/path/", page(&relay));
+    let path = format!("{}under/a/path/", page_at(relay.addr()));
     let Some(receiver) = Peer::open(next(kind), &path) else {
         return;
     };
@@ -115,7 +111,7 @@ fn clients_in_python_receive_what_it_sends(kind: Kind) {
     };
     let relay = TestRelay::start(|_| {});
     let file = File::text("notes.txt", 1_000_000);
-    let Some(sender) = Peer::open(kind, &page(&relay)) else {
+    let Some(sender) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     let code = sender.share(file.path(), PASSPHRASE);
@@ -139,7 +135,7 @@ fn it_receives_what_clients_in_python_send(kind: Kind) {
     for double in Double::ALL {
         let arguments = ["send", &relay.url(), PASSPHRASE, file.path()];
         let (mut sender, code) = double.send(&python, &arguments);
-        let Some(receiver) = Peer::open(kind, &page(&relay)) else {
+        let Some(receiver) = Peer::open(kind, &page_at(relay.addr())) else {
             return;
         };
         receiver.receive(&code, PASSPHRASE);
@@ -167,7 +163,7 @@ fn a_session_of_a_list_is_saved(kind: Kind) {
         second.path(),
     ];
     let (mut sender, code) = Double::Today.send(&python, &arguments);
-    let Some(receiver) = Peer::open(kind, &page(&relay)) else {
+    let Some(receiver) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     receiver.receive(&code, PASSPHRASE);
@@ -186,7 +182,7 @@ fn a_session_of_a_list_is_saved(kind: Kind) {
 
 fn a_wrong_code_is_told(kind: Kind) {
     let relay = TestRelay::start(|_| {});
-    let Some(receiver) = Peer::open(kind, &page(&relay)) else {
+    let Some(receiver) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     receiver.receive("222222", PASSPHRASE);
@@ -200,8 +196,8 @@ fn a_wrong_passphrase_is_told_to_both(kind: Kind) {
     let relay = TestRelay::start(|_| {});
     let file = File::text("notes.txt", 1000);
     let (Some(sender), Some(receiver)) = (
-        Peer::open(kind, &page(&relay)),
-        Peer::open(kind, &page(&relay)),
+        Peer::open(kind, &page_at(relay.addr())),
+        Peer::open(kind, &page_at(relay.addr())),
     ) else {
         return;
     };
@@ -222,7 +218,7 @@ fn an_access_key_is_asked_for_and_shown(kind: Kind) {
         config.access_keys = AccessKeys::parse(&format!("alice:{KEY}")).unwrap();
     });
     let file = File::text("notes.txt", 1000);
-    let Some(sender) = Peer::open(kind, &page(&relay)) else {
+    let Some(sender) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     sender.until_shows("#key-field");
@@ -230,7 +226,7 @@ fn an_access_key_is_asked_for_and_shown(kind: Kind) {
     sender.receive("222222", PASSPHRASE);
     let said = sender.fails();
     assert!(said.contains("does not take this access key"), "{said}");
-    sender.begin_at(&page(&relay));
+    sender.begin_at(&page_at(relay.addr()));
     sender.until_shows("#key-field");
     sender.window().fill("#key-field", KEY);
     assert_eq!(sender.share(file.path(), PASSPHRASE).len(), 6);
@@ -238,7 +234,7 @@ fn an_access_key_is_asked_for_and_shown(kind: Kind) {
 
 fn its_handshake_is_offered_no_compression(kind: Kind) {
     let relay = TestRelay::start(|_| {});
-    let Some(peer) = Peer::open(kind, &page(&relay)) else {
+    let Some(peer) = Peer::open(kind, &page_at(relay.addr())) else {
         return;
     };
     let script = "const line = new WebSocket(arguments[0]);
@@ -272,8 +268,8 @@ fn it_keeps_no_secret(kind: Kind) {
     });
     let file = File::new("a photo.jpg", 1_000_000);
     let (Some(sender), Some(receiver)) = (
-        Peer::open(kind, &page(&relay)),
-        Peer::open(kind, &page(&relay)),
+        Peer::open(kind, &page_at(relay.addr())),
+        Peer::open(kind, &page_at(relay.addr())),
     ) else {
         return;
     };

@@ -11,6 +11,12 @@ export function byId<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
 
 export const field = (id: string): HTMLInputElement => byId<HTMLInputElement>(id);
 
+/** Puts a text where a screen reader listens: the same again would be read out again. */
+export function announce(id: string, text: string): void {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** An element with a text. */
 export function made<Name extends keyof HTMLElementTagNameMap>(name: Name, text = "", className = ""): HTMLElementTagNameMap[Name] {
   const element = document.createElement(name);

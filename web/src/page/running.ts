@@ -3,7 +3,7 @@
 import type { Event } from "../engine/event.ts";
 import type { Fault } from "../engine/fault.ts";
 import { duration, faultText, say, size, texts } from "../text/index.ts";
-import { byId } from "./dom.ts";
+import { announce, byId } from "./dom.ts";
 import { Rate } from "./rate.ts";
 
 const bar = () => byId<HTMLProgressElement>("bar");
@@ -29,8 +29,7 @@ function endCountdown(): void {
 
 export function status(sentence: string): void {
   endCountdown();
-  // The same text again would be read out again.
-  if (byId("status").textContent !== sentence) byId("status").textContent = sentence;
+  announce("status", sentence);
 }
 
 export function failed(fault: Fault): void {

@@ -11,7 +11,7 @@ import { shownCode, spokenCode } from "../transfer/code.ts";
 import { MAX_V1_CONTENT } from "../transfer/hello.ts";
 import { makePassphrase, weakness } from "../transfer/words.ts";
 import { endRunning, startRunning } from "./awake.ts";
-import { byId, field, needsKey, show } from "./dom.ts";
+import { announce, byId, field, needsKey, show } from "./dom.ts";
 import { askRelay, base } from "./relay.ts";
 import { ofDrop, ofInput, TooMany } from "./picking.ts";
 import { clear, mark, progress, showEvent, status } from "./running.ts";
@@ -108,8 +108,7 @@ function showPicked(): void {
   // Not how long it is, which would be read out with each key.
   else if (text.value) sentence = texts.picked_text;
   const old = picked.length > 1 || bytes > MAX_V1_CONTENT;
-  // The same text again would be read out again.
-  if (byId("picked").textContent !== sentence) byId("picked").textContent = sentence;
+  announce("picked", sentence);
   byId("picked-hint").textContent = old ? say("old_clients", size(MAX_V1_CONTENT)) : "";
   byId("go-on-picked").textContent = first ? sentence : "";
 }

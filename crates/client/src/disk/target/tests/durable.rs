@@ -2,20 +2,33 @@
 
 use super::*;
 
-#[test]
-fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = || Target::open(folder.path(), &manifest(What::File, Some(6))).unwrap();
-    let mut target = open();
+fn open(folder: &Path) -> Target {
+    Target::open(folder, &manifest(What::File, Some(6))).unwrap()
+}
+
+/// A target with three bytes that are durable, and two that may not be.
+fn half_durable(folder: &Path) -> Target {
+    let mut target = open(folder);
     enter(&mut target, header(0, &["whole"], Some(6))).unwrap();
     target.write(0, 0, b"abc").unwrap();
     target.settle().unwrap();
     target.write(0, 3, b"de").unwrap();
-    start_machine_anew(target);
-    let mut target = open();
+    target
+}
+
+/// Those two are asked for again, and then all is there.
+fn goes_on_behind_the_three(folder: &Path) {
+    let mut target = open(folder);
     assert_eq!((target.start().entries, target.start().offset), (1, 3));
     target.write(0, 3, b"DEF").unwrap();
     assert_eq!(fs::read(finish(target)).unwrap(), b"abcDEF");
+}
+
+#[test]
+fn what_was_not_durable_is_asked_for_again_after_the_machine_was_started_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    start_machine_anew(half_durable(folder.path()));
+    goes_on_behind_the_three(folder.path());
 }
 
 #[test]
@@ -23,20 +36,12 @@ fn of_what_a_disk_has_failed_to_take_no_length_is_believed() {
     let folder = tempfile::tempdir().unwrap();
     let [there, away] = ["there", "away"].map(|name| folder.path().join(name));
     fs::create_dir(&there).unwrap();
-    let open = || Target::open(&there, &manifest(What::File, Some(6))).unwrap();
-    let mut target = open();
-    enter(&mut target, header(0, &["whole"], Some(6))).unwrap();
-    target.write(0, 0, b"abc").unwrap();
-    target.settle().unwrap();
-    target.write(0, 3, b"de").unwrap();
+    let mut target = half_durable(&there);
     fs::rename(&there, &away).unwrap();
     assert!(target.settle().is_err(), "its folder is not there");
     fs::rename(&away, &there).unwrap();
     drop(target);
-    let mut target = open();
-    assert_eq!((target.start().entries, target.start().offset), (1, 3));
-    target.write(0, 3, b"DEF").unwrap();
-    assert_eq!(fs::read(finish(target)).unwrap(), b"abcDEF");
+    goes_on_behind_the_three(&there);
 }
 
 #[test]
