@@ -1,7 +1,7 @@
-//! How a node joins the others: the thread that the conversation has, and its connection to NATS.
+//! How a node joins the others, and leaves them: the thread that the conversation has, and its connection to NATS.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
     thread,
     time::Duration,
 };
@@ -32,6 +32,8 @@ const LONGEST_PAUSE: u32 = 900;
 const JOINING: Duration = Duration::from_secs(2);
 /// How long a start waits for a word of who has its address: that says so as soon as it hears of this node.
 const OBJECTING: Duration = Duration::from_millis(300);
+/// How long a relay that stops waits for its link, which takes no longer unless it is stuck.
+const LEAVING: Duration = Duration::from_secs(3);
 /// Events of the NATS client that may wait.
 const EVENTS: usize = 64;
 
@@ -77,6 +79,19 @@ impl Cluster {
             },
             Ok(Err(_)) | Err(_) => Ok(()),
         }
+    }
+
+    /// Leaves the others: nobody is sent here any more.
+    pub fn leave(&self) {
+        self.left.store(true, SeqCst);
+        // To wake the link, which says it.
+        self.say(Word::Gone(self.own.id));
+    }
+
+    /// Waits until the others have been told that this node leaves, or could not be. It wakes as the link ends, with
+    /// which the other end of `unsaid` goes.
+    pub async fn has_left(&self) {
+        let _ = timeout(LEAVING, self.unsaid.closed()).await;
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
 /// How long the NATS client may take to take something.
 const SENDING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
-const LEAVING: Duration = Duration::from_secs(1);
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// One end of the conversation.
 pub(super) struct Link {
     cluster: Arc<Cluster>,
@@ -87,14 +87,16 @@ impl Link {
         }
     }
 
-    /// Says its last.
+    /// Says its last, where anybody can hear it.
     async fn leave(self) {
-        let gone = Word::Gone(self.cluster.own.id);
-        let last = async {
-            self.say(&gone).await;
-            let _ = self.nats.flush().await;
-        };
-        let _ = timeout(LEAVING, last).await;
+        if self.cluster.is_joined() {
+            let gone = Word::Gone(self.cluster.own.id);
+            let last = async {
+                self.say(&gone).await;
+                let _ = self.nats.flush().await;
+            };
+            let _ = timeout(LAST_WORD, last).await;
+        }
         // Not before: who is apart says nothing.
         self.cluster.turn(Standing::Apart);
         info!("cluster: left");

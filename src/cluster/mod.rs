@@ -12,7 +12,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `counts`, `exposition` | what is counted, and how the page of metrics has it |
-//! | `join` | how the conversation with the others begins |
+//! | `join` | how the conversation with the others begins, and is ended |
 //! | `link` | the conversation over NATS, on a thread of its own |
 //! | `login` | how NATS knows a node |
 //! | `lookup` | questions that are on their way: pure |
@@ -49,10 +49,7 @@ pub mod words;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -218,13 +215,6 @@ impl Cluster {
     /// This node.
     pub fn own(&self) -> &Node {
         &self.own
-    }
-
-    /// Leaves the others: nobody is sent here any more.
-    pub fn leave(&self) {
-        self.left.store(true, SeqCst);
-        // To wake the link, which says it.
-        self.say(Word::Gone(self.own.id));
     }
 
     /// A room is closed, or not opened after all. Until `void_until`, if that is given, nobody opens it again.

@@ -47,6 +47,10 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
         all_gone(&state.pools.handshakes, HEAD_TIMEOUT).await;
         all_gone(sessions, CLOSE_TIMEOUT).await;
     }
+    if let Some(cluster) = &state.cluster {
+        // Else the process may end before the others know that it does.
+        cluster.has_left().await;
+    }
 }
 
 /// Waits until the registry of each worker has done what it was told until now, as long as none is stuck: what it

@@ -208,6 +208,22 @@ async fn the_operator_is_told_who_is_there_and_what_nats_says() {
     );
 }
 
+#[tokio::test]
+async fn a_node_does_not_end_before_it_has_left() {
+    let Some(nats) = Nats::start() else {
+        return;
+    };
+    let [here, there] = [Machine::new(), Machine::new()];
+    let [mut a, mut b] = nodes(&nats, [&here, &there]).await;
+    a.stop().await;
+    assert_eq!(a.lines_with("cluster: left"), 1, "{:#?}", a.said());
+    b.line_with(" is gone, and its rooms with it");
+    // NATS takes nothing, and the end does not wait for it for ever.
+    nats.freeze().await;
+    b.stop().await;
+    assert_eq!(b.lines_with("cluster: left"), 1, "{:#?}", b.said());
+}
+
 /// A node is frozen for some seconds, and goes on.
 async fn fall_silent(here: &Machine, a: &mut Relay, b: &Relay) {
     let address = format!("ws://{}/", b.addr());
