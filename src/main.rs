@@ -107,14 +107,15 @@ async fn serve(
     let drained = Arc::clone(&drain);
     actix_rt::spawn(orders::obey(reload, orders, hang_up, drain));
     let shutdown = async move {
-        let ordered = match select(pin!(signals.next()), pin!(drained.notified())).await {
-            Either::Left((signal, _)) => {
-                info!("stopping on {}; again to stop at once", signal.name);
-                false
-            }
-            Either::Right(_) => {
+        let ordered = match select(pin!(drained.notified()), pin!(signals.next())).await {
+            // First, as the operator may have been answered before a signal has come.
+            Either::Left(_) => {
                 info!("stopping, as the operator says");
                 true
+            }
+            Either::Right((signal, _)) => {
+                info!("stopping on {}; again to stop at once", signal.name);
+                false
             }
         };
         actix_rt::spawn(async move {
