@@ -145,8 +145,11 @@ impl Link {
         self.say(&here).await;
     }
 
-    /// NATS is reached.
+    /// NATS is reached. Both its event and the next heartbeat may tell of it.
     async fn joined(&mut self) {
+        if !matches!(*self.cluster.standing.borrow(), Standing::Apart) {
+            return;
+        }
         let now = Instant::now();
         self.cluster.known().peers.deaf(now);
         self.cluster.turn(Standing::Joined(self.nats.clone(), now));
