@@ -30,10 +30,12 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
             registry.do_send(how());
         }
     };
+    shut_down(|| Shutdown::Drain);
     if let Some(cluster) = &state.cluster {
+        // Not sooner: the others would say of a room whose sender waits here still that there is none.
+        all_told(directory).await;
         cluster.leave();
     }
-    shut_down(|| Shutdown::Drain);
     let sessions = state.pools.sessions.whole();
     if !all_gone(sessions, state.live().config.drain_timeout).await {
         let left = sessions.used();
