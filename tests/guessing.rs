@@ -113,18 +113,18 @@ async fn wrong_requests(relay: &Relay) -> (Vec<(&'static str, String)>, [Raw; 3]
 
 #[tokio::test]
 async fn every_wrong_code_or_token_gets_the_same_answer_as_fast() {
-    let relay = Start::new().env("RELAY_ROOM_TTL", 1).run();
+    let relay = Start::new().env("RELAY_ROOM_TTL", 3).run();
     let (requests, _members) = wrong_requests(&relay).await;
     let mut took = vec![Vec::new(); requests.len()];
     let mut answers = Vec::new();
     let mut session = relay.connect().await;
-    // Slowly enough that none is held back.
+    // Slowly enough that none is held back, also of those that come after a pause of the whole machine.
     let step = Duration::from_secs(1) / AT_ONCE as u32 * 11 / 10;
     let mut next = tokio::time::Instant::now() + Duration::from_secs(1);
     for _ in 0..size(5, 12) {
         for ((_, request), took) in requests.iter().zip(&mut took) {
             sleep_until(next).await;
-            next += step;
+            next = tokio::time::Instant::now() + step;
             let began = Instant::now();
             session.send(frame(TEXT, request.clone())).await;
             answers.push(session.next_but_pings("a refusal").await);
@@ -135,19 +135,19 @@ async fn every_wrong_code_or_token_gets_the_same_answer_as_fast() {
         answers.iter().all(|answer| *answer == answers[0]),
         "{answers:?}"
     );
-    let medians = took.iter_mut().map(|took| {
-        took.sort();
-        took[took.len() / 2]
-    });
-    let medians: Vec<_> = medians.collect();
-    let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    let kinds: Vec<_> = requests
-        .iter()
-        .map(|(kind, _)| kind)
-        .zip(&medians)
-        .collect();
-    println!("medians: {kinds:?}");
-    assert!(*slowest < *fastest * 3, "{kinds:?}");
+    // What else goes on in the machine only adds to it.
+    let least: Vec<_> = took.iter().map(|took| took.iter().min().unwrap()).collect();
+    let (fastest, slowest) = (least.iter().min().unwrap(), least.iter().max().unwrap());
+    let kinds: Vec<_> = requests.iter().map(|(kind, _)| kind).zip(&least).collect();
+    println!("the least of each: {kinds:?}");
+    assert!(**slowest < **fastest * 3, "{kinds:?}");
+}
+
+/// What has come of those that are done.
+fn until_now<T: 'static>(tasks: &mut JoinSet<T>) -> Vec<T> {
+    std::iter::from_fn(|| tasks.try_join_next())
+        .map(Result::unwrap)
+        .collect()
 }
 
 #[tokio::test]
@@ -174,20 +174,19 @@ async fn a_distributed_guess_is_answered_late_and_a_right_code_at_once() {
     let refused = r#"relay_refused_total{reason="room_not_found"}"#;
     relay.until(refused, |count| count == GUESSERS as u64).await;
 
+    let mut answered = until_now(&mut guessing);
     connect_for(&relay, "198.51.100.200")
         .await
         .join(&code)
         .await;
     sender.expect_peer().await;
-    let mut answered = Vec::new();
-    while let Some(took) = guessing.try_join_next() {
-        answered.push(took.unwrap());
-    }
+    let meanwhile = until_now(&mut guessing);
     assert!(
-        answered.len() < GUESSERS / 2,
+        meanwhile.len() < GUESSERS / 2,
         "the right code waited for {}",
-        answered.len()
+        meanwhile.len()
     );
+    answered.extend(meanwhile);
     answered.extend(within("every refusal", guessing.join_all()).await);
     answered.sort();
     // One a fifth of a second after the first few, until it is as slow as it gets.

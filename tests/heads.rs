@@ -162,8 +162,8 @@ fn processor_time(relay: &Relay) -> Duration {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_head_that_drips_behind_many_headers_is_looked_at_once() {
-    const DRIPPING: usize = 30;
-    const DROPS: usize = 400;
+    const DRIPPING: usize = 60;
+    const DROPS: usize = 200;
     let relay = Relay::start(&[]);
     let head = upgrade_of(MAX_HEAD - 2 * DROPS);
     let before = processor_time(&relay);

@@ -171,7 +171,7 @@ async fn every_code_that_cannot_be_joined_gets_the_same_answer() {
     let relay = TestRelay::start(|config| config.room_ttl = Duration::from_millis(300));
     let mut sender = Client::connect(&relay).await;
     let closed = sender.create_room().await;
-    sender.close().await;
+    sender.vanish();
     relay
         .until("the end of the room", |now| now.rooms == 0)
         .await;

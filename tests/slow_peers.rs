@@ -318,8 +318,10 @@ async fn who_is_told_to_leave_and_takes_nothing_ended_as_it_was_told() {
     let relay = TestRelay::start(|config| config.stall_timeout = Duration::from_secs(2));
     let (_, sender, mut receiver) = stalled_pair(&relay).await;
     let (_reader, writer) = sender.split();
-    let push = Push::start(writer, message(7).0, PUSHED);
-    push.stuck(&relay).await;
+    let _push = Push::start(writer, message(7).0, PUSHED);
+    relay
+        .until("its window to be full", |now| now.in_flight > 192 << 10)
+        .await;
     receiver.send(frame(wire::TEXT, "x").unmasked()).await;
     relay.until("its end", |now| now.sessions == 1).await;
     let metrics = relay.metrics();

@@ -57,8 +57,9 @@ async fn who_has_a_relay_drain_that_is_empty_is_answered_before_it_ends() {
         );
         let start = Instant::now();
         assert_eq!(relay.ended().await.code(), Some(0));
+        // Half of what a pair would have.
         assert!(
-            start.elapsed() < Duration::from_secs(1),
+            start.elapsed() < Duration::from_secs(10),
             "nobody is waited for"
         );
         assert!(!machine.socket().exists());

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use nix::{
@@ -81,7 +81,7 @@ impl View {
     fn ends(mut self) {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
-        while let Ok(more) = self.drawn.recv_timeout(Duration::from_secs(1)) {
+        while let Ok(more) = self.drawn.recv_timeout(DEADLINE) {
             self.seen.extend(more);
         }
         assert!(self.shows("\u{1b}[?1049l") && self.shows("\u{1b}[?25h"));

@@ -67,7 +67,8 @@ fn a_receiver_that_loads_the_page_anew_goes_on() {
 
 fn goes_on_anew(kind: Kind) {
     let relay = TestRelay::start(|_| {});
-    let line = Line::of(RATE).lay(relay.addr());
+    // A driver may take a second to load the page anew, by which the file is not to be there.
+    let line = Line::of(RATE / 4).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
     let Some(sender) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;

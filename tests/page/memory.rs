@@ -41,6 +41,15 @@ fn watch(tab: &Peer, over: &AtomicBool, peak: &AtomicUsize) {
     }
 }
 
+/// Ends the watches, also where what they watch fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// A file of this size with something of its own in each MiB, and holes between.
 fn lay_out(path: &Path, size: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
@@ -97,13 +106,12 @@ fn moves_within_bounds(length: u64) {
     let (over, began) = (AtomicBool::new(false), Instant::now());
     let peaks = [AtomicUsize::new(0), AtomicUsize::new(0)];
     let saved = thread::scope(|threads| {
+        let _over = Over(&over);
         threads.spawn(|| watch(&sender, &over, &peaks[0]));
         threads.spawn(|| watch(&receiver, &over, &peaks[1]));
         let code = sender.share(file.to_str().unwrap(), PASSPHRASE);
         receiver.receive(&code, PASSPHRASE);
-        let saved = receiver.saved_file(length);
-        over.store(true, Relaxed);
-        saved
+        receiver.saved_file(length)
     });
     let took = began.elapsed();
     let saved = receiver.browser().downloads().join(saved);

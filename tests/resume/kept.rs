@@ -134,9 +134,14 @@ async fn a_connection_that_seems_alive_is_replaced_and_told() {
 #[tokio::test]
 async fn a_room_whose_sender_does_not_come_back_ends() {
     let relay = TestRelay::start(|config| config.room_grace = Duration::from_secs(1));
-    let ticket = left(&relay).await;
-    let mut queued = Client::connect(&relay).await;
+    let mut sender = Client::connect(&relay).await;
+    let ticket = sender.create_lasting_room().await;
+    let [mut paired, mut queued] = [Client::connect(&relay).await, Client::connect(&relay).await];
+    paired.join(&ticket.code).await;
+    sender.expect_peer().await;
     queued.join(&ticket.code).await;
+    sender.reset();
+    assert_eq!(paired.expect_close(1013).await, "sender_away");
     queued
         .expect_close_after_error("sender_disconnected", 1001)
         .await;
@@ -219,13 +224,13 @@ async fn a_room_whose_time_is_up_is_over_whoever_is_there() {
     let relay = TestRelay::start(|config| config.room_ttl = TTL);
     let mut sender = Client::connect(&relay).await;
     let ticket = sender.create_lasting_room().await;
-    let mut paired = Client::connect(&relay).await;
+    let [mut paired, mut behind_a_pair] =
+        [Client::connect(&relay).await, Client::connect(&relay).await];
     paired.join(&ticket.code).await;
     sender.expect_peer().await;
-    let waiting = left(&relay).await;
-    let [mut behind_a_pair, mut without_sender] =
-        [Client::connect(&relay).await, Client::connect(&relay).await];
     behind_a_pair.join(&ticket.code).await;
+    let waiting = left(&relay).await;
+    let mut without_sender = Client::connect(&relay).await;
     without_sender.join(&waiting.code).await;
     for queued in [&mut behind_a_pair, &mut without_sender] {
         queued.expect_close_after_error("room_expired", 1001).await;

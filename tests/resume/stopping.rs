@@ -97,12 +97,9 @@ async fn a_pair_goes_on_in_the_next_relay() {
     let (mut sender, ticket, mut paired) = manager.pair().await;
     let mut queued = manager.receiver(&ticket.code).await;
     old.signal(Signal::SIGTERM);
-    // Who waits is told at once, and the pair may go on for as long as the relay waits.
     queued
         .expect_close_after_error("server_shutdown", 1012)
         .await;
-    sender.send("still here").await;
-    paired.expect(text("still here")).await;
     assert_eq!(paired.expect_close(1012).await, "server_shutdown");
     let mut told = sender.next_json("the end").await;
     if told["type"] == "PEER_DISCONNECTED" {
@@ -125,13 +122,20 @@ async fn a_pair_goes_on_in_the_next_relay() {
 async fn a_pair_whose_line_is_cut_while_its_relay_stops_is_told_to_come_back() {
     let manager = Manager::new();
     let mut old = manager.start(3600);
-    let (sender, ticket, mut paired) = manager.pair().await;
+    let (mut sender, ticket, mut paired) = manager.pair().await;
     let mut waiting = Client::at(manager.addr()).await;
     let other = waiting.create_lasting_room().await;
+    let mut queued = manager.receiver(&ticket.code).await;
     old.signal(Signal::SIGTERM);
+    // Who waits is told at once, and the pair may go on for as long as the relay waits.
+    queued
+        .expect_close_after_error("server_shutdown", 1012)
+        .await;
     let told = waiting.next_json("the end").await;
     assert!(reconnect_in(&told) >= 1.0, "{told}");
     waiting.expect_close(1012).await;
+    sender.send("still here").await;
+    paired.expect(text("still here")).await;
     sender.reset();
     assert_eq!(paired.expect_close(1012).await, "server_shutdown");
     old.ended().await;

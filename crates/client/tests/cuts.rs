@@ -221,7 +221,8 @@ struct Cost {
 async fn share_through(seed: u64, bytes: u64, mut mishaps: Vec<Mishap>) -> Cost {
     let mut rng = seeded(seed);
     mishaps.shuffle(&mut rng);
-    let last = bytes - 2 * MIB;
+    // The line takes a second for what comes after the last of them, and whoever waits for it may be late.
+    let last = bytes - 16 * MIB;
     let mut moments: Vec<_> = mishaps.iter().map(|_| rng.random_range(1..last)).collect();
     moments.sort_unstable();
     let mut scene = Scene::begin(&mut rng, bytes);

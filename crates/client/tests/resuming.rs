@@ -8,9 +8,11 @@ mod ends;
 use std::{
     fs,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
+use nix::sys::signal::Signal;
 use relay_client::engine::{event::Event, fault::Fault, options::Secret, share::can_be_taken_up};
 use relay_testing::{
     cluster::Cluster,
@@ -20,6 +22,7 @@ use relay_testing::{
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    task::spawn_blocking,
 };
 
 use self::ends::{Folders, noise, receiving, sharing, start_receive, start_share};
@@ -30,6 +33,13 @@ fn more_than(least: u64) -> impl Fn(&Event) -> Option<u64> {
         Event::Progress { confirmed, .. } if *confirmed > least => Some(*confirmed),
         _ => None,
     }
+}
+
+/// Waits until nobody holds a journal: the thread of a receiver which is killed here, and not with its process, writes
+/// what it has to the end.
+async fn until_let_go(journal: PathBuf) {
+    let letting_go = spawn_blocking(|| fs::File::open(journal).unwrap().lock());
+    letting_go.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +83,7 @@ async fn a_receiver_that_is_killed_goes_on_when_it_is_started_again() {
     let first = start_receive(options.clone());
     let before = first.told.until("progress", more_than(BYTES / 2)).await;
     first.kill().await;
+    until_let_go(folders.there.join("noise.part.journal")).await;
     let second = start_receive(options);
     let begun = |event: &Event| match event {
         Event::Begun { from, .. } => Some(*from),
@@ -113,7 +124,7 @@ async fn a_sender_that_is_killed_goes_on_without_its_passphrase() {
     const BYTES: u64 = 16 << 20;
     let (relay, folders) = (Relay::start(&[]), Folders::new());
     let content = noise(BYTES as usize);
-    let line = Line::of(mbit(100.0)).lay(relay.addr());
+    let line = Line::of(mbit(40.0)).lay(relay.addr());
     let mut options = sharing(&line.url(), &folders.file("noise", &content));
     options.state = Some(folders.here.join("state"));
     let share = start_share(options.clone());
@@ -137,7 +148,7 @@ async fn a_relay_is_killed_and_started_again_in_the_middle() {
     const BYTES: u64 = 16 << 20;
     let (folders, state) = (Folders::new(), tempfile::tempdir().unwrap());
     let start = || Start::new().env("STATE_DIRECTORY", state.path().display());
-    let relay = start().run();
+    let mut relay = start().run();
     let addr = relay.addr();
     // Both ends find the relay through lines that outlive it.
     let content = noise(BYTES as usize);
@@ -147,7 +158,8 @@ async fn a_relay_is_killed_and_started_again_in_the_middle() {
     let code = share.code().await;
     let receiver = start_receive(receiving(&url, &code, &folders.there));
     receiver.told.until("progress", more_than(BYTES / 4)).await;
-    drop(relay);
+    relay.signal(Signal::SIGKILL);
+    relay.ended().await;
     let _relay = start().env("RELAY_PORT", addr.port()).run_at(addr);
     let received = receiver.end().await.unwrap();
     assert!(fs::read(received.path.unwrap()).unwrap() == content);
@@ -206,14 +218,15 @@ async fn wrong_passphrases_are_counted_over_a_restart() {
 async fn a_share_outlives_a_relay_that_is_away_for_too_long() {
     let (folders, state) = (Folders::new(), tempfile::tempdir().unwrap());
     let start = || Start::new().env("STATE_DIRECTORY", state.path().display());
-    let relay = start().run();
+    let mut relay = start().run();
     let addr = relay.addr();
     let mut options = sharing(&format!("ws://{addr}/"), &folders.file("a", b"a"));
     options.state = Some(folders.here.join("state"));
     options.patience = std::time::Duration::from_millis(500);
     let share = start_share(options.clone());
     let code = share.code().await;
-    drop(relay);
+    relay.signal(Signal::SIGKILL);
+    relay.ended().await;
     let end = share.end().await;
     assert!(matches!(end, Err(Fault::Unreachable(_))), "{end:?}");
     let _relay = start().env("RELAY_PORT", addr.port()).run_at(addr);

@@ -20,6 +20,9 @@ pub use crate::{
 /// A code that nobody is given: `b` is none of the characters of a code's.
 pub const NO_CODE: &str = "bbbbbb";
 
+/// How often a client comes again: a node answers some refusals a second at once, and holds back more.
+const AGAIN: Duration = Duration::from_millis(250);
+
 impl Start {
     /// A node of the cluster that finds itself at this NATS, reached by the others where it listens. Its log
     /// has what the cluster says.
@@ -79,6 +82,29 @@ impl Index<usize> for Cluster {
     }
 }
 
+/// What a node says to a code, whose client comes again for as long as the node cannot say, as after a moment in which
+/// the machine stood still.
+pub async fn answer_in_the_end(client: &mut Client, code: &str) -> String {
+    let asking = async {
+        loop {
+            let told = client.try_code(code).await;
+            if told != "cluster_unavailable" {
+                return told;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    within("an answer to a code", asking).await
+}
+
+/// Joins a room that is there, however often that takes; it is never said not to be.
+pub async fn join_in_the_end(node: SocketAddr, code: &str) -> Client {
+    let mut client = Client::at(node).await;
+    let told = answer_in_the_end(&mut client, code).await;
+    assert_eq!(told, "ROOM_JOINED", "of a room that is there");
+    client
+}
+
 /// Waits until a node can say that a code is nowhere. A client of no test's is charged for it, which a proxy
 /// that the node trusts is said to have.
 pub async fn until_settled(node: SocketAddr) {
@@ -89,8 +115,7 @@ pub async fn until_settled(node: SocketAddr) {
             .await
             .expect("an upgrade");
         while client.try_code(NO_CODE).await != "room_not_found" {
-            // A node answers some refusals a second at once, and holds back more.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(AGAIN).await;
         }
     };
     within("a node that knows which rooms there are", settling).await;

@@ -10,23 +10,29 @@ pub const PEAK: &str = "VmHWM:";
 /// What is a process's own and in no file, of what is resident.
 pub const OWN: &str = "RssAnon:";
 
-/// The processes that this one has started, and those that they have, and so on.
+/// The processes that this one has started, and those that they have, and so on. Some may have ended meanwhile.
 ///
 /// # Errors
 ///
-/// Where the system does not tell.
+/// Where this one has ended, or the system does not tell.
 pub fn descendants(process: u32) -> io::Result<Vec<u32>> {
-    let mut found = vec![process];
+    let mut found = children(process)?;
     let mut next = 0;
-    while let Some(parent) = found.get(next) {
-        // A thread's children are its own (proc(5)).
-        for thread in fs::read_dir(format!("/proc/{parent}/task"))?.flatten() {
-            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
-        }
+    while let Some(&parent) = found.get(next) {
+        found.extend(children(parent).unwrap_or_default());
         next += 1;
     }
-    Ok(found.split_off(1))
+    Ok(found)
+}
+
+fn children(process: u32) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    // A thread's children are its own (proc(5)).
+    for thread in fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        found.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+    }
+    Ok(found)
 }
 
 /// Bytes in use by the process of this id, by the field's name.

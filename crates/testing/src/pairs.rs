@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{client::Client, local::TestRelay, raw::Raw};
+use crate::{client::Client, cluster::join_in_the_end, local::TestRelay, raw::Raw};
 
 /// Both well-behaved.
 pub async fn pair(relay: &TestRelay) -> (Client, Client) {
@@ -13,8 +13,7 @@ pub async fn pair(relay: &TestRelay) -> (Client, Client) {
 pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
     let mut sender = Client::at(from).await;
     let code = sender.create_room().await;
-    let mut receiver = Client::at(to).await;
-    receiver.join(&code).await;
+    let receiver = join_in_the_end(to, &code).await;
     sender.expect_peer().await;
     (sender, receiver)
 }

@@ -99,7 +99,11 @@ impl Start {
     pub fn run_at(self, addr: SocketAddr) -> Relay {
         let mut process = self.program.spawn().expect("a relay");
         process.listens_at(addr).expect("a relay that listens");
-        Relay { process, addr }
+        Relay {
+            process,
+            addr,
+            _port: self.port,
+        }
     }
 }
 
@@ -113,6 +117,8 @@ impl Default for Start {
 pub struct Relay {
     process: Process,
     addr: SocketAddr,
+    /// Nobody else is given it while another relay is to listen there after this one.
+    _port: Port,
 }
 
 impl Deref for Relay {

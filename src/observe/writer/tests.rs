@@ -93,8 +93,15 @@ fn what_could_not_be_written_is_told_when_it_can() {
     queue.push(b"1\n2\n3\n");
     // They fail, and so does the line that tells of them.
     for _ in 0..2 {
-        outcome.send(Err(io::Error::other("full"))).unwrap();
-        queue.flush(LONG);
+        thread::scope(|threads| {
+            let flushing = threads.spawn(|| queue.flush(LONG));
+            // The writer is not to be done sooner: it would take up the line that tells of them, and wait for its outcome.
+            while !queue.lock().hurry {
+                assert!(!flushing.is_finished(), "flushed, and nothing is written");
+                thread::yield_now();
+            }
+            outcome.send(Err(io::Error::other("full"))).unwrap();
+        });
     }
     assert!(all(&lines).is_empty());
     release(outcome);

@@ -178,7 +178,7 @@ async fn who_asks_too_often_waits_as_long_as_the_relay_says() {
 
 #[tokio::test]
 async fn a_sender_that_is_gone_for_longer_than_its_room_waits_is_told_in_a_sentence() {
-    let relay = Relay::start(&[("RELAY_ROOM_GRACE", 2)]);
+    let relay = Relay::start(&[("RELAY_ROOM_GRACE", 6)]);
     let (alice, bob) = (User::of(&relay), User::of(&relay));
     let (mut writer, reader) = pipe();
     let sender = alice.distill(["share", "-"]).stdin(reader);
