@@ -7,14 +7,11 @@ use std::{
     time::Duration,
 };
 
+pub use crate::nats::{Nats, SECRET, nats_url};
 use crate::{
     client::Client,
     process::{Relay, Start},
     wait::within,
-};
-pub use crate::{
-    nats::{Nats, SECRET, nats_url},
-    pairs::pair_across,
 };
 
 /// A code that nobody is given: `b` is none of the characters of a code's.
@@ -103,6 +100,15 @@ pub async fn join_in_the_end(node: SocketAddr, code: &str) -> Client {
     let told = answer_in_the_end(&mut client, code).await;
     assert_eq!(told, "ROOM_JOINED", "of a room that is there");
     client
+}
+
+/// A pair, each on a node of its own.
+pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
+    let mut sender = Client::at(from).await;
+    let code = sender.create_room().await;
+    let receiver = join_in_the_end(to, &code).await;
+    sender.expect_peer().await;
+    (sender, receiver)
 }
 
 /// Waits until a node can say that a code is nowhere. A client of no test's is charged for it, which a proxy

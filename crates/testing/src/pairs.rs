@@ -1,19 +1,13 @@
 //! A sender and its receiver in one room, the sender told of it.
 
-use std::net::SocketAddr;
-
-use crate::{client::Client, cluster::join_in_the_end, local::TestRelay, raw::Raw};
+use crate::{client::Client, local::TestRelay, raw::Raw};
 
 /// Both well-behaved.
 pub async fn pair(relay: &TestRelay) -> (Client, Client) {
-    pair_across(relay.addr(), relay.addr()).await
-}
-
-/// The same, each on a relay of its own, which are one.
-pub async fn pair_across(from: SocketAddr, to: SocketAddr) -> (Client, Client) {
-    let mut sender = Client::at(from).await;
+    let mut sender = Client::connect(relay).await;
     let code = sender.create_room().await;
-    let receiver = join_in_the_end(to, &code).await;
+    let mut receiver = Client::connect(relay).await;
+    receiver.join(&code).await;
     sender.expect_peer().await;
     (sender, receiver)
 }
