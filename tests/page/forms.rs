@@ -30,7 +30,12 @@ fn files_are_chosen_or_a_text_and_files_can_be_given_up() {
     sender.window().click("#unpick");
     is_open(true);
     let code = sender.share_from("#text", "a note", PASSPHRASE);
-    // As the whole link, which some will paste.
+    // A link that some will paste: to another relay, and to this one.
+    receiver.receive(&format!("https://relay.example.com/#{code}"), PASSPHRASE);
+    assert_eq!(
+        receiver.text("#receive-error"),
+        "This link leads to another relay, https://relay.example.com/. Open it as it is."
+    );
     receiver.receive(&format!("{}#{code}", page_at(relay.addr())), PASSPHRASE);
     let (name, content) = receiver.saved(6);
     assert_eq!((&name[..], &content[..]), ("text.txt", &b"a note"[..]));

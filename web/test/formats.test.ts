@@ -6,7 +6,7 @@ import { ways } from "../src/disk/choose.ts";
 import { EMPTY, MAX_HEADERS, targetOf } from "../src/disk/target.ts";
 import { duration, pickLanguage, size } from "../src/text/index.ts";
 import { concat, fromHex, fromText, toHex } from "../src/transfer/bytes.ts";
-import { fromHash, fromTyped, shownCode } from "../src/transfer/code.ts";
+import { elsewhere, fromHash, fromTyped, shownCode } from "../src/transfer/code.ts";
 import { crc32 } from "../src/transfer/crc.ts";
 import { MAX_V1_MESSAGE, parseWord, wordText } from "../src/transfer/hello.ts";
 import { isSafe, numbered, safeName, shown } from "../src/transfer/names.ts";
@@ -31,6 +31,15 @@ test("a code is what is typed without what parts it, and shown in two halves", (
   assert.equal(shownCode("a7f3k2"), "a7f-3k2");
   assert.equal(fromHash("#a7f3k2"), "a7f3k2");
   for (const hash of ["", "#", "#<script>", `#${"a".repeat(50)}`]) assert.equal(fromHash(hash), null);
+});
+
+test("a link to another relay is told from one to this relay", () => {
+  const base = "https://relay.example.com/";
+  assert.equal(elsewhere("https://other.example.com/#a7f3k2", base), "https://other.example.com/");
+  assert.equal(elsewhere(" http://relay.example.com/#a7f3k2 ", base), "http://relay.example.com/");
+  assert.equal(elsewhere("https://relay.example.com/#a7f3k2", `${base}relay/`), base);
+  assert.equal(elsewhere("https://relay.example.com/index.html#a7f3k2", base), null);
+  for (const typed of ["a7f3k2", "A7F-3k2", "", "a7f3k2:", "mailto:a7f3k2", "relay.example.com/#a7f3k2"]) assert.equal(elsewhere(typed, base), null);
 });
 
 test("ordinary names are safe, and those that lead elsewhere or mean something are not", () => {

@@ -1,10 +1,11 @@
 /** The relay that serves this page. */
 
 import { askConfig, type Config, type Relay } from "../engine/line.ts";
+import { folder } from "../transfer/code.ts";
 import { field } from "./dom.ts";
 
-/** The page's folder: behind a proxy the relay may be under a path. */
-export const base = (): string => location.origin + location.pathname.replace(/[^/]*$/, "");
+/** The page's folder. */
+export const base = (): string => folder(location);
 
 /** Where it is, with the access key that was typed. */
 export const theRelay = (): Relay => ({ base: base(), key: field("key-field").value.trim() || null });

@@ -48,6 +48,7 @@ export const ko: Texts = {
   show: "암호 문구 보이기",
   need_code: "보내는 사람이 알려 준 코드를 입력하십시오.",
   wait_code: "코드가 될 수 없는 글자입니다.",
+  other_relay: "이 링크는 다른 중계 서버({0})의 것입니다. 링크를 그대로 여십시오.",
 
   sharing_title: "공유",
   sharing_how: "링크를 보내고, 암호 문구는 전화처럼 다른 길로 알려 주십시오. 이 페이지를 열어 두십시오.",

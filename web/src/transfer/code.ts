@@ -14,6 +14,20 @@ export function fromTyped(typed: string): string | null {
   return code.length > 0 && code.length <= LONGEST ? code : null;
 }
 
+/** The folder in which a page is: behind a proxy a relay may be under a path. */
+export const folder = (page: URL | Location): string => page.origin + page.pathname.replace(/[^/]*$/, "");
+
+/** The page of another relay than the one whose page is in `base`, where what was typed is a link to it. */
+export function elsewhere(typed: string, base: string): string | null {
+  let link: URL;
+  try {
+    link = new URL(typed.trim());
+  } catch {
+    return null;
+  }
+  return /^https?:$/.test(link.protocol) && folder(link) !== base ? folder(link) : null;
+}
+
 /** A code with a hyphen in the middle: `a7f-3k2`. */
 export function shownCode(code: string): string {
   const middle = Math.ceil(code.length / 2);
