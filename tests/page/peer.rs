@@ -107,7 +107,7 @@ impl Peer {
             };
           });";
         self.until("what is kept", DEADLINE, || {
-            (self.window().run(script, &[]) == number).then_some(())
+            (self.window().look(script, &[]) == number).then_some(())
         });
     }
 
@@ -145,7 +145,7 @@ impl Peer {
     /// Waits until a part of it has moved, from 0 to 1.
     pub(crate) fn until_moved(&self, part: f64) {
         let script = "return document.querySelector('#bar').value;";
-        let moved = || self.window().run(script, &[]).as_f64();
+        let moved = || self.window().look(script, &[]).as_f64();
         self.until("some progress", DEADLINE, || {
             moved().filter(|it| *it >= part)
         });
@@ -158,13 +158,13 @@ impl Peer {
 
     fn shows(&self, selector: &str) -> bool {
         let script = "return document.querySelector(arguments[0])?.checkVisibility() ?? false;";
-        self.window().run(script, &[selector]) == Value::Bool(true)
+        self.window().look(script, &[selector]) == Value::Bool(true)
     }
 
     /// What stands in an element.
     pub(crate) fn text(&self, selector: &str) -> String {
         let script = "return document.querySelector(arguments[0])?.textContent ?? '';";
-        let text = self.window().run(script, &[selector]);
+        let text = self.window().look(script, &[selector]);
         text.as_str().unwrap_or_default().to_owned()
     }
 
@@ -218,7 +218,7 @@ impl Peer {
                 return found;
             }
             if Instant::now() > deadline {
-                let shown = self.window().run("return document.body.innerText;", &[]);
+                let shown = self.window().look("return document.body.innerText;", &[]);
                 panic!("no {awaited}, {:?} saved, but {shown}", self.files());
             }
             thread::sleep(LOOK_AGAIN);

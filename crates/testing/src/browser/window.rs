@@ -1,8 +1,13 @@
 //! What is told and asked of a browser, over its driver.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{
+        self, BufRead, BufReader,
+        ErrorKind::{TimedOut, WouldBlock},
+        Read, Write,
+    },
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -11,6 +16,10 @@ use crate::{http::Response, wait::DEADLINE};
 
 /// What a driver calls an element by (WebDriver §12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long a look may take before it is had again, and how often it is had.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOKS: usize = 4;
 
 /// What is told and asked of a browser. Each of these waits on its thread.
 #[derive(Clone)]
@@ -40,6 +49,21 @@ impl Window {
     /// What a function's body returns in the page, or what it then resolves with; `arguments` are its own.
     pub fn run(&self, body: &str, arguments: &[&str]) -> Value {
         self.ask("/execute/sync", &json!({"script": body, "args": arguments}))
+    }
+
+    /// The same of a body that only reads. Where the driver loses the question, as WebKit's was seen to do just after a
+    /// page had come, it is asked again.
+    pub fn look(&self, body: &str, arguments: &[&str]) -> Value {
+        let script = json!({"script": body, "args": arguments});
+        for _ in 0..LOOKS {
+            match self.request_within(LOOK, "POST", "/execute/sync", &script) {
+                Err(error) if [WouldBlock, TimedOut].contains(&error.kind()) => {
+                    println!("{body:?} is not answered: {error}");
+                }
+                answer => return answer.unwrap_or_else(|error| panic!("{body:?}: {error}")),
+            }
+        }
+        panic!("{body:?} is never answered");
     }
 
     /// Loads the page anew.
@@ -98,9 +122,19 @@ impl Window {
 
     /// The same, by any method.
     pub(super) fn request(&self, method: &str, command: &str, body: &Value) -> io::Result<Value> {
+        self.request_within(DEADLINE, method, command, body)
+    }
+
+    fn request_within(
+        &self,
+        limit: Duration,
+        method: &str,
+        command: &str,
+        body: &Value,
+    ) -> io::Result<Value> {
         let (path, body) = (&self.path, body.to_string());
         let mut stream = TcpStream::connect(self.driver)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_read_timeout(Some(limit))?;
         write!(
             stream,
             "{method} {path}{command} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
