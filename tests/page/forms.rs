@@ -30,11 +30,12 @@ fn files_are_chosen_or_a_text_and_files_can_be_given_up() {
     sender.window().click("#unpick");
     is_open(true);
     let code = sender.share_from("#text", "a note", PASSPHRASE);
-    // A link that some will paste: to another relay, and to this one.
+    // Links that some will paste: to another relay, and to this one.
     receiver.receive(&format!("https://relay.example.com/#{code}"), PASSPHRASE);
     assert_eq!(
         receiver.text("#receive-error"),
-        "This link leads to another relay, https://relay.example.com/. Open it as it is."
+        "This link leads to https://relay.example.com/, not to this page. Open it there; if that is the same relay, \
+         its code alone will do."
     );
     receiver.receive(&format!("{}#{code}", page_at(relay.addr())), PASSPHRASE);
     let (name, content) = receiver.saved(6);

@@ -33,11 +33,13 @@ test("a code is what is typed without what parts it, and shown in two halves", (
   for (const hash of ["", "#", "#<script>", `#${"a".repeat(50)}`]) assert.equal(fromHash(hash), null);
 });
 
-test("a link to another relay is told from one to this relay", () => {
+test("a link that leads elsewhere is told from one to this page", () => {
   const base = "https://relay.example.com/";
   assert.equal(elsewhere("https://other.example.com/#a7f3k2", base), "https://other.example.com/");
   assert.equal(elsewhere(" http://relay.example.com/#a7f3k2 ", base), "http://relay.example.com/");
   assert.equal(elsewhere("https://relay.example.com/#a7f3k2", `${base}relay/`), base);
+  assert.equal(elsewhere("링크: https://other.example.com/relay/#a7f3k2", base), "https://other.example.com/relay/");
+  assert.equal(elsewhere("https://relay.example.com/relay#a7f3k2", `${base}relay/`), null);
   assert.equal(elsewhere("https://relay.example.com/index.html#a7f3k2", base), null);
   for (const typed of ["a7f3k2", "A7F-3k2", "", "a7f3k2:", "mailto:a7f3k2", "relay.example.com/#a7f3k2"]) assert.equal(elsewhere(typed, base), null);
 });

@@ -38,7 +38,7 @@ async function begin(): Promise<void> {
   const [code, passphrase] = [fromTyped(typed), field("receive-passphrase").value];
   const error = byId("receive-error");
   const other = elsewhere(typed, base());
-  error.textContent = !typed.trim() ? texts.need_code : other ? say("other_relay", other) : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
+  error.textContent = !typed.trim() ? texts.need_code : other ? say("other_address", other) : code === null ? texts.wait_code : passphrase ? "" : texts.need_passphrase;
   if (code === null || other) field("code").focus();
   else if (!passphrase) field("receive-passphrase").focus();
   else if (needsKey()) error.textContent = texts.need_key;

@@ -46,7 +46,7 @@ export const en = {
   show: "Show the passphrase",
   need_code: "Type the code that the sender has told you.",
   wait_code: "This can be no code.",
-  other_relay: "This link leads to another relay, {0}. Open it as it is.",
+  other_address: "This link leads to {0}, not to this page. Open it there; if that is the same relay, its code alone will do.",
 
   sharing_title: "Sharing",
   sharing_how: "Send the link one way, and tell the passphrase another way, such as by phone. Keep this page open.",

@@ -1,4 +1,4 @@
-/** Room codes, as people read them to each other. The relay mends what is mistyped; see PROTOCOL.md, "Connecting". */
+/** Room codes, as people read them to each other, and the links that end in them. The relay mends what is mistyped; see PROTOCOL.md, "Connecting". */
 
 /** The longest code that is looked at, in characters. */
 const LONGEST = 32;
@@ -17,15 +17,16 @@ export function fromTyped(typed: string): string | null {
 /** The folder in which a page is: behind a proxy a relay may be under a path. */
 export const folder = (page: URL | Location): string => page.origin + page.pathname.replace(/[^/]*$/, "");
 
-/** The page of another relay than the one whose page is in `base`, where what was typed is a link to it. */
+/** Where a link leads that was typed, or pasted with words about it, if not to the page in the folder `base`. */
 export function elsewhere(typed: string, base: string): string | null {
   let link: URL;
   try {
-    link = new URL(typed.trim());
+    link = new URL(/https?:\/\/\S+/i.exec(typed)?.[0] ?? "");
   } catch {
     return null;
   }
-  return /^https?:$/.test(link.protocol) && folder(link) !== base ? folder(link) : null;
+  const isHere = folder(link) === base || `${link.origin}${link.pathname}/` === base;
+  return isHere ? null : folder(link);
 }
 
 /** A code with a hyphen in the middle: `a7f-3k2`. */
