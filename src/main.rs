@@ -108,7 +108,7 @@ async fn serve(
     actix_rt::spawn(orders::obey(reload, orders, hang_up, drain));
     let shutdown = async move {
         let ordered = match select(pin!(drained.notified()), pin!(signals.next())).await {
-            // First, as the operator may have been answered before a signal has come.
+            // Polled first: where both are there, the operator was answered before the signal came.
             Either::Left(_) => {
                 info!("stopping, as the operator says");
                 true

@@ -102,6 +102,7 @@ async fn newcomers_get_in(relay: &Relay, source: [u8; 4]) {
         took.sort();
         println!("sessions from {origin} after {took:?}");
         assert!(took[took.len() / 2] < SOON, "from {origin}: {took:?}");
+        assert!(took[took.len() - 1] < 5 * SOON, "from {origin}: {took:?}");
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn drain(state: &State, directory: &Directory, origin: Origin) 
     };
     shut_down(|| Shutdown::Drain);
     if let Some(cluster) = &state.cluster {
-        // Not sooner: the others would say of a room whose sender waits here still that there is none.
+        // Not sooner: of a room that is open here the others say `room_not_found` once this node counts as gone. A
+        // worker that is stuck delays it by a second at most.
         all_told(directory).await;
         cluster.leave();
     }

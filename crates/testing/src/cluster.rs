@@ -79,8 +79,8 @@ impl Index<usize> for Cluster {
     }
 }
 
-/// What a node says to a code, whose client comes again for as long as the node cannot say, as after a moment in which
-/// the machine stood still.
+/// What a node answers to a code in the end: the client comes again while the answer is `cluster_unavailable`, as it is
+/// after a moment in which the machine stood still.
 pub async fn answer_in_the_end(client: &mut Client, code: &str) -> String {
     let asking = async {
         loop {
