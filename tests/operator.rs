@@ -103,7 +103,19 @@ impl Machine {
 
     /// What the socket answers to a request, byte by byte.
     fn answer(&self, request: &str) -> Response {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        // A relay that has just begun to listen may not have opened it yet.
+        let began = std::time::Instant::now();
+        let mut stream = loop {
+            match UnixStream::connect(self.socket()) {
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::NotFound
+                        && began.elapsed() < DEADLINE =>
+                {
+                    std::thread::yield_now();
+                }
+                connected => break connected.unwrap(),
+            }
+        };
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
