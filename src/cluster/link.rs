@@ -33,6 +33,7 @@ use super::{
 const SENDING: Duration = Duration::from_millis(200);
 /// How long the last word may take.
 const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// One end of the conversation.
 pub(super) struct Link {
     cluster: Arc<Cluster>,
@@ -206,11 +207,10 @@ impl Link {
     /// Says that this node is here, and looks after those that are silent.
     async fn beat(&mut self) {
         // Its events tell the same, but for those that found no place.
-        let is_apart = matches!(*self.cluster.standing.borrow(), Standing::Apart);
-        match (self.nats.connection_state(), is_apart) {
-            (State::Connected, true) => self.joined().await,
-            (State::Disconnected, false) => self.apart(),
-            _ => {}
+        match self.nats.connection_state() {
+            State::Connected => self.joined().await,
+            State::Disconnected => self.apart(),
+            State::Pending => {}
         }
         if self.rival_heard.elapsed() >= SILENCE {
             self.may_be_free(|_| true).await;
