@@ -1,5 +1,7 @@
 //! The page on lines that are cut, and in a browser that loads it anew in the middle of a transfer.
 
+use std::net::TcpListener;
+
 use relay_testing::{TestRelay, browser::Kind, line::Line};
 
 use crate::{
@@ -14,6 +16,7 @@ const RATE: u64 = 4_000_000;
 in_each_browser!(
     a_receiver_whose_line_is_cut_goes_on,
     a_sender_whose_line_is_cut_goes_on,
+    a_sender_that_is_left_for_a_page_that_does_not_come_goes_on,
 );
 
 /// Shares a file, until some of it has come.
@@ -54,6 +57,27 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
     line.cut();
     assert!(receiver.saved(file.size()).1 == file.content);
     assert!(line.up() < 2 * file.size(), "{} bytes", line.up());
+    sender.until_delivered(1);
+}
+
+/// WebKit reads no file from when a page begins to be left until another is there, or is no longer awaited.
+fn a_sender_that_is_left_for_a_page_that_does_not_come_goes_on(kind: Kind) {
+    let relay = TestRelay::start(|_| {});
+    let line = Line::of(RATE).lay(relay.addr());
+    let file = File::new("film.mp4", SIZE);
+    let Some(sender) = Peer::open(kind, &page_at(line.addr())) else {
+        return;
+    };
+    let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
+        return;
+    };
+    // It takes connections, and answers nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    begin(&sender, &receiver, &file);
+    sender.leaves_awhile_for(&page_at(silent.local_addr().unwrap()));
+    // Asked for the page: the browser has begun to leave.
+    let _asked = silent.accept().unwrap();
+    assert!(receiver.saved(file.size()).1 == file.content);
     sender.until_delivered(1);
 }
 

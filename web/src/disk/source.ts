@@ -17,6 +17,8 @@ interface Item extends Picked {
 
 /** The most files and folders of one share. */
 export const MAX_ITEMS = 100_000;
+/** How long to wait where a browser reads nothing, in ms. */
+const READ_AGAIN = 200;
 
 export class Source {
   private constructor(
@@ -119,14 +121,24 @@ export class Walk {
 
 /** Reads a part; a browser refuses where the file has changed since it was picked. */
 async function read(file: File, from: number, to: number): Promise<Bytes> {
-  const bytes = await file
-    .slice(from, to)
+  const part = file.slice(from, to);
+  const bytes = await part
     .arrayBuffer()
+    .catch(() => untilItReads().then(() => part.arrayBuffer()))
     .catch((error: unknown) => {
       throw new DiskFault("source_changed", error);
     });
   if (bytes.byteLength !== to - from) throw new DiskFault("source_changed");
   return new Uint8Array(bytes);
+}
+
+/**
+ * Waits until the browser reads what nothing can have changed. WebKit reads nothing while the page is left for one
+ * that has yet to come: no file has changed then, and the receiver is to wait for the sender to be back.
+ */
+async function untilItReads(): Promise<void> {
+  const reads = (): Promise<boolean> => new Blob(["0"]).arrayBuffer().then(() => true, () => false);
+  while (!(await reads())) await new Promise((woke) => setTimeout(woke, READ_AGAIN));
 }
 
 async function stamped({ path, file }: Picked): Promise<Item> {
