@@ -1,8 +1,14 @@
 //! The page on lines that are cut, and in a browser that loads it anew in the middle of a transfer.
 
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
 
-use relay_testing::{TestRelay, browser::Kind, line::Line};
+use relay_testing::{TestRelay, browser::Kind, line::Line, wait::DEADLINE};
 
 use crate::{
     peer::{PASSPHRASE, Peer, page_at},
@@ -12,6 +18,8 @@ use crate::{
 /// Bytes of a file that takes some seconds over a line of this rate.
 const SIZE: usize = 8_000_000;
 const RATE: u64 = 4_000_000;
+/// How long a browser waits for a page that does not come: some reads of a file long.
+const NO_PAGE: Duration = Duration::from_secs(4);
 
 in_each_browser!(
     a_receiver_whose_line_is_cut_goes_on,
@@ -60,10 +68,10 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
     sender.until_delivered(1);
 }
 
-/// WebKit reads no file from when a page begins to be left until another is there, or is no longer awaited.
+/// WebKit refuses every read of a file from when the page begins to be left until the next one comes, or never does.
 fn a_sender_that_is_left_for_a_page_that_does_not_come_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
-    let line = Line::of(RATE).lay(relay.addr());
+    let line = Line::of(RATE / 4).lay(relay.addr());
     let file = File::new("film.mp4", SIZE);
     let Some(sender) = Peer::open(kind, &page_at(line.addr())) else {
         return;
@@ -71,14 +79,35 @@ fn a_sender_that_is_left_for_a_page_that_does_not_come_goes_on(kind: Kind) {
     let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
-    // It takes connections, and answers nobody.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (elsewhere, asked) = no_page();
     begin(&sender, &receiver, &file);
-    sender.leaves_awhile_for(&page_at(silent.local_addr().unwrap()));
-    // Asked for the page: the browser has begun to leave.
-    let _asked = silent.accept().unwrap();
+    sender.leaves_for(&page_at(elsewhere));
+    let up = asked.recv_timeout(DEADLINE).map(|()| line.up());
+    assert!(up.unwrap() < file.size(), "all is sent before it leaves");
     assert!(receiver.saved(file.size()).1 == file.content);
     sender.until_delivered(1);
+}
+
+/// A server that keeps browsers waiting, and then says that there is no page to be shown; and who asks it for one.
+fn no_page() -> (SocketAddr, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (tell, asked) = channel();
+    // They end with the process.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, tell) = (stream.unwrap(), tell.clone());
+            thread::spawn(move || {
+                // A browser may open a line that it asks nothing on.
+                if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
+                    tell.send(()).ok();
+                    thread::sleep(NO_PAGE);
+                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok();
+                }
+            });
+        }
+    });
+    (addr, asked)
 }
 
 /// In browsers that keep what has come where the page finds it again. Debian's WebKit has no such place.

@@ -134,12 +134,10 @@ impl Peer {
         self.window().click("#go-on-form button.main");
     }
 
-    /// Leaves for another page, and stays after all where that has not come for two seconds. A driver may answer
-    /// nothing meanwhile.
-    pub(crate) fn leaves_awhile_for(&self, url: &str) {
+    /// Leaves for another page, without a question. A driver may answer nothing until that is there.
+    pub(crate) fn leaves_for(&self, url: &str) {
         let script =
             "addEventListener('beforeunload', (event) => event.stopImmediatePropagation(), true);
-          setTimeout(() => stop(), 2000);
           setTimeout((url) => location.assign(url), 0, arguments[0]);
           return 0;";
         self.window().run(script, &[url]);

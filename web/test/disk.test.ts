@@ -1,12 +1,14 @@
 /** Where content is kept, in browsers that let a page keep nothing, or fail. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { firstThatOpens, type Way } from "../src/disk/choose.ts";
 import { downloadSink } from "../src/disk/download.ts";
 import { DiskFault } from "../src/disk/fault.ts";
 import { forget, keep, kept, keptPicked } from "../src/disk/keep.ts";
 import { openPrivate } from "../src/disk/private.ts";
+import { contentOf } from "../src/disk/read.ts";
+import { Source } from "../src/disk/source.ts";
 
 test("a browser that blocks what a page keeps lets it run all the same", async () => {
   Object.defineProperty(globalThis, "sessionStorage", {
@@ -51,4 +53,45 @@ test("where a way does not open there is the next", async () => {
   assert.equal(await firstThatOpens(found, opened(new DiskFault("target_failed"))), "memory");
   await assert.rejects(firstThatOpens(found, opened(new DiskFault("in_use"))), { reason: "in_use" });
   await assert.rejects(firstThatOpens(["download"], opened(new DiskFault("in_use"))), { reason: "denied" });
+});
+
+/** A browser that refuses the next reads, as WebKit does while a page is being left. */
+function refusing(context: TestContext, times: number): void {
+  let left = times;
+  const read = Blob.prototype.arrayBuffer;
+  context.mock.method(Blob.prototype, "arrayBuffer", function (this: Blob) {
+    return left-- > 0 ? Promise.reject(new DOMException("refused", "NotReadableError")) : read.call(this);
+  });
+  // No pause takes its time here.
+  context.mock.method(globalThis, "setTimeout", (then: () => void) => setImmediate(then));
+}
+
+test("a file is read once its browser reads at all", async (context) => {
+  // Refused is nothing, the file, the file and the look at the browser, and what comes after them for a while.
+  for (const times of [0, 1, 2, 10]) {
+    refusing(context, times);
+    assert.deepEqual(await contentOf(new Blob(["abc"])), new TextEncoder().encode("abc").buffer);
+    context.mock.restoreAll();
+  }
+});
+
+test("a browser that reads nothing for a minute is given up", async (context) => {
+  refusing(context, Infinity);
+  await assert.rejects(contentOf(new Blob(["abc"])), { reason: "stalled" });
+});
+
+test("a file that alone is refused has changed", async () => {
+  let reads = 0;
+  class Changed extends File {
+    override slice(): Blob {
+      return this;
+    }
+    override arrayBuffer(): Promise<ArrayBuffer> {
+      reads++;
+      return Promise.reject(new DOMException("changed", "NotReadableError"));
+    }
+  }
+  const source = await Source.of([{ path: ["a"], file: new Changed(["abc"], "a") }], "files");
+  await assert.rejects(source.asText(100), { reason: "source_changed" });
+  assert.equal(reads, 2);
 });

@@ -340,11 +340,19 @@ test("patience is for one trouble, however long all was well before it", () => {
   share.feed(say({ type: "ROOM_RESUMED", room_id: "a7f3k2", expires_in: 900, resume_token: "t" }));
   share.at.now = 4 * PATIENCE;
   assert.equal(share.feed(down)[0], "tell waiting");
-  share.at.now = 5 * PATIENCE + 1;
+  for (share.at.now += 60_000; share.at.now < 5 * PATIENCE; share.at.now += 60_000) assert.deepEqual(share.feed({ is: "tick" }), []);
   assert.deepEqual(share.feed(down), ["hang_up 1000", "tell failed unreachable"]);
   const receive = begun();
   receive.at.now = 2 * PATIENCE;
   assert.equal(receive.feed(down)[0], "tell waiting");
+});
+
+test("a page that was asleep in its trouble is patient anew", () => {
+  for (const it of [sharer(), begun()]) {
+    assert.equal(it.feed(down)[0], "tell waiting");
+    it.at.now += PATIENCE + 1;
+    assert.equal(it.feed(down)[0], "tell waiting");
+  }
 });
 
 test("a receiver that was too slow comes back, and one that is sent away otherwise does not", () => {

@@ -4,6 +4,7 @@
  */
 
 import { asObject, count, object, text } from "../transfer/json.ts";
+import { contentOf } from "./read.ts";
 import type { Picked } from "./source.ts";
 
 export type Kept =
@@ -64,7 +65,7 @@ interface Copy {
 }
 
 async function copied({ path, file }: Picked): Promise<Copy> {
-  return { path, bytes: file && (await file.arrayBuffer()), lastModified: file?.lastModified ?? 0 };
+  return { path, bytes: file && (await contentOf(file)), lastModified: file?.lastModified ?? 0 };
 }
 
 function restored({ path, bytes, lastModified }: Copy): Picked {

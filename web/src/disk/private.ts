@@ -8,6 +8,7 @@ import { Zip } from "../transfer/zip.ts";
 import { checkedPath, Paths } from "./paths.ts";
 import { claim, openFolder, removeFolder } from "./private_folder.ts";
 import type { Request } from "./private_worker.ts";
+import { contentOf } from "./read.ts";
 import { guarded, type Place, type Saved, type Store, type Target, targetOf } from "./target.ts";
 
 /** How long another page may still have the transfer, in ms. */
@@ -67,7 +68,8 @@ export async function openPrivate(manifest: Manifest, saved: (saved: Saved) => v
 async function collected(manifest: Manifest, transfer: string, sums: Uint32Array): Promise<Omit<Saved, "forget">> {
   const folder = await openFolder(transfer);
   const content = async (entry: number): Promise<File> => (await folder.getFileHandle(String(entry))).getFile();
-  const headers = (await (await (await folder.getFileHandle("index")).getFile()).text()).trimEnd().split("\n");
+  const index = await (await folder.getFileHandle("index")).getFile();
+  const headers = new TextDecoder().decode(await contentOf(index)).trimEnd().split("\n");
   const name = safeName(manifest.name);
   if (manifest.what !== "folder") {
     const file = await content(0);

@@ -4,6 +4,7 @@ import { type Bytes, fromNumber, fromText, same, sha256, toText } from "../trans
 import { chained, entryNote, type Header, type Manifest, NO_HEADERS, PIECE, RECORD, type Start } from "../transfer/note.ts";
 import { numbered, safeName } from "../transfer/names.ts";
 import { DiskFault } from "./fault.ts";
+import { contentOf } from "./read.ts";
 
 /** A file, or an empty folder, with the names of the folders around it. */
 export interface Picked {
@@ -17,8 +18,6 @@ interface Item extends Picked {
 
 /** The most files and folders of one share. */
 export const MAX_ITEMS = 100_000;
-/** How long to wait where a browser reads nothing, in ms. */
-const READ_AGAIN = 200;
 
 export class Source {
   private constructor(
@@ -121,24 +120,11 @@ export class Walk {
 
 /** Reads a part; a browser refuses where the file has changed since it was picked. */
 async function read(file: File, from: number, to: number): Promise<Bytes> {
-  const part = file.slice(from, to);
-  const bytes = await part
-    .arrayBuffer()
-    .catch(() => untilItReads().then(() => part.arrayBuffer()))
-    .catch((error: unknown) => {
-      throw new DiskFault("source_changed", error);
-    });
+  const bytes = await contentOf(file.slice(from, to)).catch((error: unknown) => {
+    throw error instanceof DiskFault ? error : new DiskFault("source_changed", error);
+  });
   if (bytes.byteLength !== to - from) throw new DiskFault("source_changed");
   return new Uint8Array(bytes);
-}
-
-/**
- * Waits until the browser reads what nothing can have changed. WebKit reads nothing while the page is left for one
- * that has yet to come: no file has changed then, and the receiver is to wait for the sender to be back.
- */
-async function untilItReads(): Promise<void> {
-  const reads = (): Promise<boolean> => new Blob(["0"]).arrayBuffer().then(() => true, () => false);
-  while (!(await reads())) await new Promise((woke) => setTimeout(woke, READ_AGAIN));
 }
 
 async function stamped({ path, file }: Picked): Promise<Item> {

@@ -118,6 +118,7 @@ export class Receiving {
 
   handle(input: Input, now: number, chance: number): Effect[] {
     if (this.phase === "over") return [];
+    this.waits.at(now);
     switch (input.is) {
       case "start":
         return this.dial(0);
