@@ -4,14 +4,18 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# RELAY_PROFILE=dev packs what `cargo build` has built, for a look at the package itself.
 profile=${RELAY_PROFILE:-release}
 package=claude-distill-relay
 if [ "${DISTILL:-}" = 1 ]; then
 	package=relay-client
 fi
-cargo build --locked --profile "$profile" --package "$package"
 
-# What is made from the command line itself, where [package.metadata.deb] looks for it.
-cargo run --locked --profile "$profile" --package relay-package -- target/package
+# The manual pages and completions are made from the command line itself, where [package.metadata.deb] looks for them.
+if [ "$profile" = dev ]; then
+	# What `cargo build --workspace` has built, for a look at the package itself.
+	"${CARGO_TARGET_DIR:-target}/debug/relay-package" target/package
+else
+	cargo build --locked --profile "$profile" --package "$package"
+	cargo run --locked --profile "$profile" --package relay-package -- target/package
+fi
 cargo deb --locked --no-build --package "$package" --profile "$profile" "$@"

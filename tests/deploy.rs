@@ -10,7 +10,10 @@ mod machine;
 use std::{path::Path, process::Command};
 
 use claude_distill_relay::config::{self, KNOBS};
-use relay_testing::skip::{find, is_too_long, skip};
+use relay_testing::{
+    program::built,
+    skip::{find, is_too_long, skip},
+};
 
 use self::machine::{Machine, source, until};
 
@@ -1606,14 +1609,23 @@ fn systemd_holds_the_port_where_it_is_told_to() {
     machine.ok("systemctl is-active claude-distill-relay.socket");
 }
 
+/// Whether there is what makes a package, and the program that it is to have; says what is missing.
+fn can_pack(program: &str) -> bool {
+    let tools = ["cargo-deb", "dpkg-shlibdeps", "dpkg-deb"];
+    // The programs of other packages are there where all packages are tested.
+    let programs = [program, "relay-package"];
+    let tool = tools.into_iter().find(|it| find(it).is_none());
+    let missing = tool.or_else(|| programs.into_iter().find(|it| built(it).is_none()));
+    if let Some(missing) = missing {
+        skip(missing);
+        return false;
+    }
+    !is_too_long()
+}
+
 #[test]
 fn the_package_comes_and_goes() {
-    for tool in ["cargo-deb", "dpkg-shlibdeps"] {
-        if find(tool).is_none() {
-            return skip(tool);
-        }
-    }
-    if is_too_long() {
+    if !can_pack("claude-distill-relay") {
         return;
     }
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -1703,12 +1715,7 @@ fn the_package_comes_and_goes() {
 
 #[test]
 fn distill_has_a_package_of_its_own() {
-    for tool in ["cargo-deb", "dpkg-shlibdeps", "dpkg-deb"] {
-        if find(tool).is_none() {
-            return skip(tool);
-        }
-    }
-    if is_too_long() {
+    if !can_pack("distill") {
         return;
     }
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
