@@ -77,7 +77,8 @@ export async function keepPicked(transfer: string, picked: readonly Picked[]): P
   const size = picked.reduce((sum, { file }) => sum + (file?.size ?? 0), 0);
   if (size > MAX_KEPT || picked.length > 1000) return;
   try {
-    const copies = await Promise.all(picked.map(copied));
+    const copies: Copy[] = [];
+    for (const each of picked) copies.push(await copied(each));
     // The share may have ended meanwhile.
     const now = kept();
     if (now?.role !== "share" || now.transfer !== transfer) return;

@@ -10,26 +10,27 @@ const PATIENCE = 60_000;
 /**
  * What is in a blob. WebKit refuses every read from when a page begins to be left until the next page is there, or
  * the browser gives it up: this waits for that. Rejects with the browser's error where the blob alone cannot be
- * read, and with {@link DiskFault} `stalled` where the browser has read nothing for a minute.
+ * read, and with {@link DiskFault} `source_failed` where the browser has read nothing for a minute.
  */
 export async function contentOf(blob: Blob): Promise<ArrayBuffer> {
+  const until = performance.now() + PATIENCE;
   for (let refused = 0; ; ) {
     try {
       return await blob.arrayBuffer();
     } catch (error) {
       // The browser may have begun to read again just after it refused: one more try tells.
-      refused = (await hadToWait()) ? 0 : refused + 1;
+      refused = (await hadToWait(until)) ? 0 : refused + 1;
       if (refused === 2) throw error;
     }
   }
 }
 
 /** Waits until the browser reads a blob that was made just now, and cannot have changed; `false` where it did at once. */
-async function hadToWait(): Promise<boolean> {
-  const reads = (): Promise<boolean> => new Blob(["0"]).arrayBuffer().then(() => true, () => false);
-  for (let waited = 0; waited < PATIENCE; waited += TRY_AGAIN) {
-    if (await reads()) return waited > 0;
+async function hadToWait(until: number): Promise<boolean> {
+  for (let waited = false; ; waited = true) {
+    const reads = await new Blob(["0"]).arrayBuffer().then(() => true, () => false);
+    if (reads) return waited;
+    if (performance.now() >= until) throw new DiskFault("source_failed");
     await new Promise((later) => setTimeout(later, TRY_AGAIN));
   }
-  throw new DiskFault("stalled");
 }

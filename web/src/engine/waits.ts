@@ -11,8 +11,8 @@ const PACES = {
 
 /** How long one tries, from the first trouble on, before one gives up. */
 export const PATIENCE = 10 * 60_000;
-/** A page that has not looked at the time for so long has been asleep: a hidden one still looks once a minute. */
-const ASLEEP = 2 * 60_000;
+/** The most patience that passes while nobody looks at the time: a page that is asleep does not try. In ms. */
+const LONGEST_GAP = 2 * 60_000;
 /** The longest wait that a relay is believed. */
 const LONGEST_TOLD = 15 * 60_000;
 
@@ -20,11 +20,13 @@ export class Waits {
   private tries = { quick: 0, slow: 0 };
   /** When the first trouble was since all was well. */
   private since: number | null = null;
+  /** When somebody last looked at the time. */
   private seen = 0;
 
-  /** Told of the time with whatever comes. A page that was asleep has not tried, and is patient anew. */
+  /** Told of the time with whatever comes, and once a second where the page is awake. */
   at(now: number): void {
-    if (now > this.seen + ASLEEP) this.well();
+    const asleep = Math.max(0, now - this.seen - LONGEST_GAP);
+    if (this.since !== null) this.since += asleep;
     this.seen = now;
   }
 

@@ -1,6 +1,5 @@
 /** What has come: a link to save it, and a text to read. */
 
-import { contentOf } from "../disk/read.ts";
 import type { Saved } from "../disk/target.ts";
 import { say, texts } from "../text/index.ts";
 import { shown } from "../transfer/names.ts";
@@ -11,7 +10,7 @@ const MAX_SHOWN = 64 * 1024;
 
 /** Has the browser save it, or says where it is; a short text is shown as well. */
 export function showSaved(saved: Saved): void {
-  if (saved.blob && saved.bytes <= MAX_SHOWN && /\.(txt|md)$/i.test(saved.name)) void contentOf(saved.blob).then((content) => showText(new TextDecoder().decode(content)));
+  if (saved.blob && saved.bytes <= MAX_SHOWN && /\.(txt|md)$/i.test(saved.name)) void saved.blob.text().then(showText);
   offerSave(saved);
 }
 
