@@ -3,12 +3,20 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::Duration,
 };
 
-use relay_testing::{TestRelay, browser::Kind, line::Line, wait::DEADLINE};
+use relay_testing::{
+    TestRelay,
+    browser::Kind,
+    line::{Forwarder, Line},
+    wait::DEADLINE,
+};
 
 use crate::{
     peer::{PASSPHRASE, Peer, page_at},
@@ -71,7 +79,7 @@ fn a_sender_whose_line_is_cut_goes_on(kind: Kind) {
 /// WebKit refuses every read of a file from when the page begins to be left until the next one comes, or never does.
 fn a_sender_that_is_left_for_a_page_that_does_not_come_goes_on(kind: Kind) {
     let relay = TestRelay::start(|_| {});
-    let line = Line::of(RATE / 2).lay(relay.addr());
+    let line = Arc::new(Line::of(RATE / 2).lay(relay.addr()));
     let file = File::new("film.mp4", 2 * SIZE);
     let Some(sender) = Peer::open(kind, &page_at(line.addr())) else {
         return;
@@ -79,29 +87,30 @@ fn a_sender_that_is_left_for_a_page_that_does_not_come_goes_on(kind: Kind) {
     let Some(receiver) = Peer::open(Kind::Chromium, &page_at(relay.addr())) else {
         return;
     };
-    let (elsewhere, asked) = no_page();
+    let (elsewhere, asked) = no_page(line.clone());
     begin(&sender, &receiver, &file);
     sender.leaves_for(&page_at(elsewhere));
-    let up = asked.recv_timeout(DEADLINE).map(|()| line.up());
+    let up = asked.recv_timeout(DEADLINE).unwrap();
     // More is yet to be read than waits on its way.
-    assert!(up.unwrap() < file.size() / 2, "it leaves too late");
+    assert!(up < file.size() / 2, "it leaves too late: {up} bytes");
     assert!(receiver.saved(file.size()).1 == file.content);
     sender.until_delivered(1);
 }
 
-/// A server that keeps browsers waiting, and then says that there is nothing to show; and what tells that one has asked.
-fn no_page() -> (SocketAddr, Receiver<()>) {
+/// A server that keeps browsers waiting, and then says that there is nothing to show. It tells how many bytes the
+/// line had carried up when a browser asked.
+fn no_page(line: Arc<Forwarder>) -> (SocketAddr, Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (tell, asked) = channel();
-    // They end with the process.
+    // The threads end with the process.
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, tell) = (stream.unwrap(), tell.clone());
+            let (mut stream, line, tell) = (stream.unwrap(), line.clone(), tell.clone());
             thread::spawn(move || {
-                // A browser may open a line that it asks nothing on.
+                // A browser may open a connection that it asks nothing on.
                 if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
-                    tell.send(()).ok();
+                    tell.send(line.up()).ok();
                     thread::sleep(NO_PAGE);
                     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok();
                 }
