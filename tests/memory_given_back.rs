@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt, task::JoinSet, time::sleep};
 const MIB: usize = 1024 * 1024;
 /// How soon, after the last client, and up to how much.
 const REST: Duration = Duration::from_secs(10);
-const LEFT: usize = 10 * MIB;
+const LEFT: usize = 12 * MIB;
 /// How often to look at what tells of no change by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
