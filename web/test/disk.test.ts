@@ -9,6 +9,7 @@ import { forget, keep, kept, keptPicked } from "../src/disk/keep.ts";
 import { openPrivate } from "../src/disk/private.ts";
 import { contentOf } from "../src/disk/read.ts";
 import { Source } from "../src/disk/source.ts";
+import { guarded } from "../src/disk/target.ts";
 
 test("a browser that blocks what a page keeps lets it run all the same", async () => {
   Object.defineProperty(globalThis, "sessionStorage", {
@@ -77,9 +78,13 @@ test("a file is read once its browser reads at all", async (context) => {
   }
 });
 
-test("a browser that reads nothing for a minute is given up", async (context) => {
+test("a browser that reads nothing for a minute is given up, with the word of the side that it is on", async (context) => {
   refusing(context, 303);
-  await assert.rejects(contentOf(new Blob(["abc"])), { reason: "source_failed" });
+  const source = await Source.of([{ path: ["a"], file: new File(["abc"], "a") }], "files");
+  await assert.rejects(source.asText(100), { reason: "source_failed" });
+  context.mock.restoreAll();
+  refusing(context, 303);
+  await assert.rejects(guarded(contentOf(new Blob(["abc"]))), { reason: "target_failed" });
 });
 
 test("a file that alone is refused has changed", async () => {

@@ -78,6 +78,7 @@ export async function keepPicked(transfer: string, picked: readonly Picked[]): P
   if (size > MAX_KEPT || picked.length > 1000) return;
   try {
     const copies: Copy[] = [];
+    // One after the other: each waits by itself where the browser reads nothing.
     for (const each of picked) copies.push(await copied(each));
     // The share may have ended meanwhile.
     const now = kept();

@@ -1,16 +1,17 @@
 /** Reads blobs, and files, also while the page is being left. */
 
-import { DiskFault } from "./fault.ts";
-
 /** How long to wait before a browser that reads nothing is tried again, in ms. */
 const TRY_AGAIN = 200;
 /** How long a browser may read nothing, in ms. */
 const PATIENCE = 60_000;
 
+/** The browser has read nothing for a minute, whatever it was asked for. */
+export class ReadsNothing extends Error {}
+
 /**
  * What is in a blob. WebKit refuses every read from when a page begins to be left until the next page is there, or
  * the browser gives it up: this waits for that. Rejects with the browser's error where the blob alone cannot be
- * read, and with {@link DiskFault} `source_failed` where the browser has read nothing for a minute.
+ * read, and with {@link ReadsNothing}.
  */
 export async function contentOf(blob: Blob): Promise<ArrayBuffer> {
   const until = performance.now() + PATIENCE;
@@ -30,7 +31,7 @@ async function hadToWait(until: number): Promise<boolean> {
   for (let waited = false; ; waited = true) {
     const reads = await new Blob(["0"]).arrayBuffer().then(() => true, () => false);
     if (reads) return waited;
-    if (performance.now() >= until) throw new DiskFault("source_failed");
+    if (performance.now() >= until) throw new ReadsNothing();
     await new Promise((later) => setTimeout(later, TRY_AGAIN));
   }
 }

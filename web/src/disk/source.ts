@@ -4,7 +4,7 @@ import { type Bytes, fromNumber, fromText, same, sha256, toText } from "../trans
 import { chained, entryNote, type Header, type Manifest, NO_HEADERS, PIECE, RECORD, type Start } from "../transfer/note.ts";
 import { numbered, safeName } from "../transfer/names.ts";
 import { DiskFault } from "./fault.ts";
-import { contentOf } from "./read.ts";
+import { contentOf, ReadsNothing } from "./read.ts";
 
 /** A file, or an empty folder, with the names of the folders around it. */
 export interface Picked {
@@ -121,7 +121,7 @@ export class Walk {
 /** Reads a part; a browser refuses where the file has changed since it was picked. */
 async function read(file: File, from: number, to: number): Promise<Bytes> {
   const bytes = await contentOf(file.slice(from, to)).catch((error: unknown) => {
-    throw error instanceof DiskFault ? error : new DiskFault("source_changed", error);
+    throw new DiskFault(error instanceof ReadsNothing ? "source_failed" : "source_changed", error);
   });
   if (bytes.byteLength !== to - from) throw new DiskFault("source_changed");
   return new Uint8Array(bytes);
